@@ -1,0 +1,354 @@
+"""Frames over a connection: `FrameChannel`, a Trio channel of payloads.
+
+What a byte does on its way through an echo server::
+
+    kernel -> Transport.receive_some -> FrameDecoder -> receive_run
+    kernel <- Transport.send_all     <-                 send_run
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+
+import trio
+
+from .errors import ClockError, FrameTimeoutError, IdleTimeoutError, PayloadTooLargeError
+from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameDecoder, FrameFormat, FrameRun, encode_frame
+from .limits import seconds_or_never
+from .transport import Transport, open_transport
+
+# A peer that has been silent for so long when a drain begins is taken as idle,
+# not as one that was still sending.
+QUIET_S = 0.5
+
+OnSent = Callable[[int, int, "float | None", float], object]
+
+
+class FrameChannel(trio.abc.Channel[bytes]):
+    """Sends and receives whole messages over any Trio stream, a frame for each.
+
+    ``async for message in channel`` gives payloads until the peer has ended its
+    stream at the end of a frame; that is `trio.EndOfChannel` for `receive`.
+
+    Several tasks may use a channel, one sending and one receiving at a time.
+
+    Args:
+      stream: a connected stream. The channel owns it from now on; do not use it
+        any more. A plain `trio.SocketStream` is the fastest.
+      format: how headers are written.
+      max_frame_length: payload bytes that a frame may have, in either direction.
+      idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, in seconds, as
+        in `Limits`; 0, the default here, is off.
+      peer: what to call the other side in messages to people.
+      on_sent: called after every send, also one that failed halfway, with the
+        number of whole frames that were accepted by the kernel, the bytes of
+        them on the wire, their service time in seconds (from when the bytes
+        received last were taken from the kernel to now, without the time spent
+        blocked; None when nothing was received yet), and the seconds that this
+        send was blocked by a peer that did not read. Must return at once.
+
+    Raises:
+      ValueError: a size or a format that cannot be.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream | Transport,
+        *,
+        format: FrameFormat | None = None,
+        max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
+        idle_timeout_s: float = 0,
+        frame_timeout_s: float = 0,
+        write_timeout_s: float = 0,
+        peer: str = "the peer",
+        on_sent: OnSent | None = None,
+    ) -> None:
+        self._format = format or FrameFormat()
+        self._max_frame_length = max_frame_length
+        self._decoder = FrameDecoder(format=self._format, max_frame_length=max_frame_length)
+        self._transport = stream if isinstance(stream, Transport) else open_transport(stream)
+        self._idle_timeout_s = idle_timeout_s
+        self._frame_timeout_s = frame_timeout_s
+        self._write_timeout_s = write_timeout_s
+        self._on_sent = on_sent
+        self.peer = peer
+
+        self._is_receiving = False
+        self._is_sending = False
+        self._is_torn = False  # a frame was sent in part, or may have been
+        self._has_sent_eof = False
+        self._is_closed = False
+        self._has_received_eof = False
+        self._is_draining = False
+        self._drain_bytes_left: int | None = None  # None until the first receive of the drain
+        self._wait: trio.CancelScope | None = None  # around a wait for bytes
+        self._received_at: float | None = None
+        self._opened_at = trio.current_time()
+        self._frame_deadline = math.inf
+        self._timed_frame = -1  # the number of the frame that the deadline is for
+
+    def __repr__(self) -> str:
+        return f"<FrameChannel with {self.peer}>"
+
+    # ---- receiving ----
+
+    async def receive(self) -> bytes:
+        """Wait for the next message and return its payload, which may be empty.
+
+        Cancellation loses nothing: the next call goes on where this one was.
+
+        Raises:
+          trio.EndOfChannel: the peer has ended its stream after a whole frame,
+            or the server drains and nothing more has arrived.
+          RemoteProtocolError: `FrameTooLargeError`, `FrameTooSmallError` or
+            `IncompleteFrameError`; the same at every further call.
+          ClockError: `IdleTimeoutError` or `FrameTimeoutError`.
+          trio.BrokenResourceError: the connection is lost.
+          trio.ClosedResourceError: the channel was closed.
+          trio.BusyResourceError: another task is receiving.
+        """
+        with self._receiving():
+            # Messages that lie ready must not let a task run for ever.
+            await trio.lowlevel.checkpoint()
+            while (message := self._decoder.next_frame()) is None:
+                await self._receive_more()
+            return message
+
+    async def receive_run(self) -> FrameRun:
+        """Wait until at least one frame is complete; return all that are, as one piece of wire.
+
+        For who passes frames on as they are, with `send_run`: the work is per
+        receive, not per frame. Everything else is as for `receive`.
+        """
+        with self._receiving():
+            while (run := self._decoder.next_run()) is None:
+                await self._receive_more()
+            return run
+
+    @contextlib.contextmanager
+    def _receiving(self) -> Iterator[None]:
+        if self._is_closed:
+            raise trio.ClosedResourceError("this channel was already closed")
+        if self._is_receiving:
+            raise trio.BusyResourceError("another task is receiving from this channel")
+        self._is_receiving = True
+        try:
+            yield
+        finally:
+            self._is_receiving = False
+
+    async def _receive_more(self) -> None:
+        """Feed the decoder with what comes next, or raise `trio.EndOfChannel`."""
+        data = None
+        if not self._has_received_eof and not self._is_draining:
+            data = await self._receive_within_clocks()
+        if data is None and self._is_draining and not self._has_received_eof:
+            data = await self._receive_arrived()
+        if data:
+            self._decoder.receive_data(data)
+        elif data is None:
+            raise trio.EndOfChannel
+        else:
+            self._decoder.end_of_data()
+            if not self._decoder.buffered_bytes:
+                raise trio.EndOfChannel
+
+    async def _receive_within_clocks(self) -> bytes | None:
+        """Wait for bytes as long as the clocks allow; None when a drain ended the wait."""
+        if not self._decoder.buffered_bytes:
+            clock: type[ClockError] = IdleTimeoutError
+            seconds = self._idle_timeout_s
+            deadline = trio.current_time() + seconds_or_never(seconds)
+        else:
+            clock, seconds = FrameTimeoutError, self._frame_timeout_s
+            if self._timed_frame != self._decoder.frames_decoded:
+                self._timed_frame = self._decoder.frames_decoded
+                self._frame_deadline = trio.current_time() + seconds_or_never(seconds)
+            deadline = self._frame_deadline
+        data = await self._receive_before(deadline)
+        if data is None and not self._is_draining:
+            raise clock(seconds)
+        return data
+
+    async def _receive_before(self, deadline: float) -> bytes | None:
+        """Bytes, b"" at the peer's end; None at the deadline or when a drain begins."""
+        data = None
+        with trio.CancelScope(deadline=deadline) as self._wait:
+            data = self._note_received(await self._transport.receive_some())
+        self._wait = None
+        return data
+
+    async def _receive_arrived(self) -> bytes | None:
+        """In a drain: the next of the bytes that had arrived when it began.
+
+        They cannot be more than the kernel's buffer holds, so a peer that never
+        stops sending cannot keep a drain from ending.
+        """
+        if self._drain_bytes_left is None:
+            self._drain_bytes_left = self._transport.receive_capacity
+        if self._drain_bytes_left <= 0:
+            return None
+        data = await self._transport.receive_arrived()
+        if data is not None:
+            self._note_received(data)
+            self._drain_bytes_left -= len(data)
+        return data
+
+    def _note_received(self, data: bytes) -> bytes:
+        self._received_at = trio.current_time()
+        self._has_received_eof = not data
+        return data
+
+    # ---- sending ----
+
+    async def send(self, value: bytes) -> None:
+        """Send one message; returns when the kernel has accepted all of its frame.
+
+        A send that is cancelled or fails may have sent a part of the frame. No
+        byte ever follows it: every later send raises `trio.BrokenResourceError`,
+        and closing the channel resets the connection.
+
+        Args:
+          value: the payload; any bytes-like object.
+
+        Raises:
+          PayloadTooLargeError: over ``max_frame_length`` or what the header can
+            express. Nothing was sent, and the channel can be used as before.
+          WriteTimeoutError: the peer read nothing for ``write_timeout_s``.
+          trio.BrokenResourceError: the connection is lost, or was torn before.
+          trio.ClosedResourceError: after `send_eof` or `aclose`.
+          trio.BusyResourceError: another task is sending.
+        """
+        if len(value) > self._max_frame_length:
+            raise PayloadTooLargeError(len(value), self._max_frame_length)
+        frame = encode_frame(value, format=self._format)
+        with self._sending():
+            await trio.lowlevel.checkpoint()
+            await self._send(frame, 1)
+
+    async def send_run(self, run: FrameRun) -> None:
+        """Send frames that were received with `receive_run`, as they are.
+
+        A checkpoint only if the kernel does not accept all at once; `receive_run`
+        always is one. Otherwise as `send`.
+        """
+        with self._sending():
+            await self._send(run.data, run.frame_count)
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[None]:
+        if self._is_closed or self._has_sent_eof:
+            raise trio.ClosedResourceError("this channel was already closed, or its sending half was")
+        if self._is_torn:
+            raise trio.BrokenResourceError(
+                "an earlier send was cancelled or failed, perhaps inside a frame: nothing may follow it"
+            )
+        if self._is_sending:
+            raise trio.BusyResourceError("another task is sending on this channel")
+        self._is_sending = True
+        try:
+            yield
+        except BaseException:
+            self._is_torn = True
+            raise
+        finally:
+            self._is_sending = False
+
+    async def _send(self, data: bytes | memoryview, frames: int) -> None:
+        transport = self._transport
+        sent_before, blocked_before = transport.bytes_sent, transport.blocked_s
+        try:
+            await transport.send_all(data, self._write_timeout_s)
+        finally:
+            if self._on_sent is not None:
+                accepted = transport.bytes_sent - sent_before
+                blocked_s = transport.blocked_s - blocked_before
+                service_s = None
+                if self._received_at is not None:
+                    service_s = max(0.0, trio.current_time() - self._received_at - blocked_s)
+                if accepted < len(data):
+                    frames, accepted = self._whole_frames(data, accepted)
+                self._on_sent(frames, accepted, service_s, blocked_s)
+
+    def _whole_frames(self, data: bytes | memoryview, accepted: int) -> tuple[int, int]:
+        """How many frames, and bytes of them, are whole in the first ``accepted`` bytes."""
+        decoder = FrameDecoder(format=self._format, max_frame_length=self._max_frame_length)
+        decoder.receive_data(data[:accepted])
+        run = decoder.next_run()
+        return (run.frame_count, len(run.data)) if run else (0, 0)
+
+    async def send_eof(self) -> None:
+        """Half-close: tell the peer that no more messages will come; still receive.
+
+        Raises:
+          LocalProtocolError: the stream has no half-close (TLS); use `aclose`.
+          trio.BrokenResourceError: the connection is lost, or a send was torn.
+          trio.ClosedResourceError: the channel was closed.
+        """
+        if self._has_sent_eof and not self._is_closed:
+            await trio.lowlevel.checkpoint()
+            return
+        with self._sending():
+            await self._transport.send_eof()
+            self._has_sent_eof = True
+
+    # ---- ending ----
+
+    def drain(self) -> None:
+        """Let `receive` give what has already arrived, and then end.
+
+        Returns at once. Frames whose last byte is in the kernel's buffer by now
+        are still received; after them, `trio.EndOfChannel`. A wait for more is
+        ended. Sending goes on as before. This is how a server stops.
+        """
+        self._is_draining = True
+        if self._wait is not None:
+            self._wait.cancel()
+
+    async def finish(self, *, linger_s: float) -> None:
+        """Close so that what was sent arrives: half-close, linger, close.
+
+        A socket that is closed while its peer still sends is reset, and a reset
+        may destroy what the peer has not read yet. So this first reads on, and
+        discards, until the peer has ended as well, for ``linger_s`` seconds at
+        most; in a drain, also no longer than until the peer has been silent for
+        half a second. A channel with a torn frame is reset at once.
+
+        When cancelled, the connection is closed all the same.
+        """
+        try:
+            if self._transport.can_half_close and not self._is_torn and not self._is_closed:
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await self.send_eof()
+                    await self._linger(trio.current_time() + linger_s)
+        finally:
+            await self.aclose()
+
+    async def _linger(self, until: float) -> None:
+        while not self._has_received_eof:
+            heard_at = self._received_at or self._opened_at
+            deadline = min(until, heard_at + QUIET_S) if self._is_draining else until
+            if trio.current_time() >= deadline:
+                break
+            await self._receive_before(deadline)
+
+    async def aclose(self) -> None:
+        """Close the connection at once; a torn one is reset, so the peer knows.
+
+        When cancelled, the connection is closed all the same. May be called twice.
+        """
+        if self._is_closed:
+            await trio.lowlevel.checkpoint()
+            return
+        self._is_closed = True
+        if self._is_torn:
+            await self._transport.abort()
+        else:
+            await self._transport.aclose()
+
+    async def abort(self) -> None:
+        """Close the connection at once, with a reset."""
+        self._is_torn = True
+        await self.aclose()

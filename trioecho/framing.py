@@ -1,0 +1,375 @@
+"""Length-prefixed frames, without input or output.
+
+A frame on the wire, in the default format::
+
+    +----+----+----+----+----------------- - - -+
+    |  N, unsigned,     |  payload, N bytes      |
+    |  big-endian       |  (N may be 0)          |
+    +----+----+----+----+----------------- - - -+
+      header, 4 bytes
+
+TCP carries bytes, not messages: one receive may give half a header or a
+thousand frames. A `FrameDecoder` takes the bytes as they come and gives the
+frames back as they were sent:
+
+>>> decoder = FrameDecoder()
+>>> decoder.receive_data(encode_frame(b"hello") + encode_frame(b"world")[:6])
+>>> decoder.next_frame(), decoder.next_frame()
+(b'hello', None)
+>>> decoder.receive_data(encode_frame(b"world")[6:])
+>>> decoder.next_frame()
+b'world'
+
+Nothing here waits, sends or knows the time, so all of it can be tested with
+bytes alone (https://sans-io.readthedocs.io).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from .errors import (
+    FrameTooLargeError,
+    FrameTooSmallError,
+    IncompleteFrameError,
+    LocalProtocolError,
+    PayloadTooLargeError,
+    RemoteProtocolError,
+)
+
+__all__ = [
+    "DEFAULT_MAX_FRAME_LENGTH",
+    "FrameDecoder",
+    "FrameFormat",
+    "FrameRun",
+    "ReceiveBuffer",
+    "encode_frame",
+]
+
+# nginx takes request bodies of 1 MiB (client_max_body_size); gRPC messages of 4 MiB.
+DEFAULT_MAX_FRAME_LENGTH = 1 << 20
+
+_STRUCT_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_BYTE_ORDERS = {"big": ">", "little": "<"}
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """How a header is written. The default is the service's own format.
+
+    Attributes:
+      header_bytes: width of the header in bytes: 1, 2, 4 or 8.
+      byte_order: ``"big"`` (network order) or ``"little"``.
+      length_includes_header: whether the announced length counts the header.
+
+    Raises:
+      ValueError: for any other width or byte order.
+    """
+
+    header_bytes: Literal[1, 2, 4, 8] = 4
+    byte_order: Literal["big", "little"] = "big"
+    length_includes_header: bool = False
+    _header: struct.Struct = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.header_bytes not in _STRUCT_CODES:
+            raise ValueError(f"header_bytes must be 1, 2, 4 or 8, not {self.header_bytes!r}")
+        if self.byte_order not in _BYTE_ORDERS:
+            raise ValueError(f"byte_order must be 'big' or 'little', not {self.byte_order!r}")
+        header = struct.Struct(_BYTE_ORDERS[self.byte_order] + _STRUCT_CODES[self.header_bytes])
+        object.__setattr__(self, "_header", header)
+
+    @property
+    def max_payload_length(self) -> int:
+        """The longest payload, in bytes, whose length the header can express."""
+        return (1 << 8 * self.header_bytes) - 1 - self._counted_header_bytes
+
+    @property
+    def _counted_header_bytes(self) -> int:
+        return self.header_bytes if self.length_includes_header else 0
+
+    def encode_header(self, payload_length: int) -> bytes:
+        """The header of a frame with that many payload bytes.
+
+        Raises:
+          PayloadTooLargeError: the length does not fit into the header.
+        """
+        if payload_length > self.max_payload_length:
+            raise PayloadTooLargeError(payload_length, self.max_payload_length)
+        return self._header.pack(payload_length + self._counted_header_bytes)
+
+
+_DEFAULT_FORMAT = FrameFormat()
+
+
+def encode_frame(
+    payload: bytes | bytearray | memoryview,
+    *,
+    format: FrameFormat = _DEFAULT_FORMAT,
+) -> bytes:
+    """The frame that carries this payload, header first.
+
+    Raises:
+      PayloadTooLargeError: the length does not fit into the format's header.
+    """
+    return b"".join((format.encode_header(len(payload)), payload))
+
+
+class ReceiveBuffer:
+    """Received bytes that were not taken yet, contiguous and in order.
+
+    Appending and taking cost time linear in the bytes, however they are cut,
+    because a byte is moved only when at least as many were taken before it.
+    For the same reason the storage is at most about twice what is left in it,
+    and it grows only by what was appended.
+    """
+
+    def __init__(self) -> None:
+        # Either bytes adopted from the caller, which cost no copy, or a
+        # bytearray of our own, which can grow in place.
+        self._storage: bytes | bytearray = b""
+        self._start = 0
+
+    def __len__(self) -> int:
+        return len(self._storage) - self._start
+
+    def append(self, data: bytes | bytearray | memoryview) -> None:
+        """Add bytes at the end. Later changes to ``data`` by the caller are not seen."""
+        if not len(self):
+            self._replace(data if type(data) is bytes else bytes(data))
+        elif isinstance(self._storage, bytearray):
+            self._storage += data
+        else:
+            grown = bytearray(memoryview(self._storage)[self._start :])
+            grown += data
+            self._replace(grown)
+
+    def window(self) -> tuple[bytes | bytearray, int]:
+        """The storage and the offset in it where the untaken bytes start.
+
+        For reading only, and only until the next call of another method.
+        """
+        return self._storage, self._start
+
+    def take(self, count: int, *, skip: int = 0) -> bytes:
+        """Remove ``count`` bytes from the front; returned without the first ``skip`` of them.
+
+        Raises:
+          ValueError: fewer than ``count`` bytes are here; nothing is taken.
+        """
+        self._check(count)
+        start, stop = self._start + skip, self._start + count
+        storage = self._storage
+        # A slice of bytes is one copy; a slice of a bytearray would be two.
+        taken = storage[start:stop] if isinstance(storage, bytes) else bytes(memoryview(storage)[start:stop])
+        self._start = stop
+        if 2 * stop >= len(storage):
+            self._keep_rest()
+        return taken
+
+    def take_view(self, count: int) -> memoryview:
+        """Remove ``count`` bytes from the front; without a copy where that is cheaper.
+
+        The view is read-only and stays as it is, whatever happens to the buffer.
+
+        Raises:
+          ValueError: fewer than ``count`` bytes are here; nothing is taken.
+        """
+        if count < len(self) - count:
+            return memoryview(self.take(count))
+        self._check(count)
+        view = memoryview(self._storage)[self._start : self._start + count]
+        self._start += count
+        self._keep_rest()  # from now on the old storage belongs to the view
+        return view.toreadonly()
+
+    def _check(self, count: int) -> None:
+        if not 0 <= count <= len(self):
+            raise ValueError(f"cannot take {count} bytes: the buffer has {len(self)}")
+
+    def _keep_rest(self) -> None:
+        rest = memoryview(self._storage)[self._start :]
+        self._replace(bytearray(rest) if rest else b"")
+
+    def _replace(self, storage: bytes | bytearray) -> None:
+        self._storage = storage
+        self._start = 0
+
+
+class FrameRun(NamedTuple):
+    """Complete frames that lie one behind the other, exactly as they came.
+
+    Attributes:
+      data: the frames on the wire, headers included; read-only, and valid for good.
+      frame_count: how many frames these are, at least 1.
+    """
+
+    data: memoryview
+    frame_count: int
+
+
+class FrameDecoder:
+    """Turns received bytes into the frames that were sent, whatever the cuts.
+
+    Feed it with `receive_data`, then call `next_frame` (or `next_run`) until it
+    returns None. When the peer has ended its stream, call `end_of_data`; from
+    then on None means a clean end.
+
+    The limit is checked as soon as a header is complete. Memory grows with the
+    bytes received and never with a length that was only announced.
+
+    Args:
+      format: how headers are written.
+      max_frame_length: payload bytes that a frame may have at most.
+
+    Raises:
+      ValueError: ``max_frame_length`` is negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: FrameFormat = _DEFAULT_FORMAT,
+        max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
+    ) -> None:
+        if max_frame_length < 0:
+            raise ValueError(f"max_frame_length must not be negative, as {max_frame_length} is")
+        self._format = format
+        self._max_frame_length = max_frame_length
+        self._buffer = ReceiveBuffer()
+        # What must be in the buffer before a look at it can find anything new:
+        # a header, or the whole of a frame whose header was read. This is what
+        # keeps a frame that comes byte by byte from costing quadratic time.
+        self._needed: int = format.header_bytes
+        self._ended = False
+        self._refusal: RemoteProtocolError | None = None
+        self._frames_decoded = 0
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes received that were not handed out yet."""
+        return len(self._buffer)
+
+    @property
+    def frames_decoded(self) -> int:
+        """Frames handed out so far."""
+        return self._frames_decoded
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes that came from the peer; any number, 0 included.
+
+        After a `RemoteProtocolError` further bytes have no meaning, and are dropped.
+
+        Raises:
+          LocalProtocolError: `end_of_data` was called before.
+        """
+        if self._ended:
+            raise LocalProtocolError("receive_data() after end_of_data(): use a new decoder")
+        if self._refusal is None:
+            self._buffer.append(data)
+
+    def end_of_data(self) -> None:
+        """Note that the peer has ended its stream: no more bytes will come."""
+        self._ended = True
+
+    def next_frame(self) -> bytes | None:
+        """The payload of the next frame, if it is complete.
+
+        One of:
+
+        - bytes, possibly empty: a frame's payload;
+        - None: more bytes are needed, or, after `end_of_data`, the clean end;
+        - an exception, and the same one again at every further call.
+
+        Raises:
+          FrameTooLargeError: the next frame is over the limit.
+          FrameTooSmallError: its length does not cover its own header.
+          IncompleteFrameError: the stream has ended inside the next frame.
+        """
+        size, count = self._complete_frames(most=1)
+        if not count:
+            return None
+        return self._buffer.take(size, skip=self._format.header_bytes)
+
+    def next_run(self) -> FrameRun | None:
+        """All frames that are complete by now, as one piece of the wire.
+
+        For who passes frames on as they are: nothing is made per frame. Outcomes
+        and exceptions are those of `next_frame`; a frame that is refused is
+        reported by the call after the one that returned the frames before it.
+        """
+        size, count = self._complete_frames(most=None)
+        if not count:
+            return None
+        return FrameRun(self._buffer.take_view(size), count)
+
+    def _complete_frames(self, most: int | None) -> tuple[int, int]:
+        """Bytes and number of the complete frames at the front, ``most`` at most."""
+        if self._refusal is not None:
+            raise self._refusal
+        if len(self._buffer) < self._needed:
+            if self._ended and len(self._buffer):
+                raise IncompleteFrameError(len(self._buffer), self._needed)
+            return 0, 0
+
+        header_bytes: int = self._format.header_bytes
+        counted_header_bytes = self._format._counted_header_bytes
+        unpack_from = self._format._header.unpack_from
+        limit = self._max_frame_length
+        data, start = self._buffer.window()
+        end = len(data)
+        position = start
+        count = 0
+        self._needed = header_bytes
+        while count != most and end - position >= header_bytes:
+            length: int = unpack_from(data, position)[0] - counted_header_bytes
+            if not 0 <= length <= limit:
+                if not count:
+                    raise self._refuse(length)
+                break
+            frame_end = position + header_bytes + length
+            if frame_end > end:
+                self._needed = frame_end - position
+                break
+            position = frame_end
+            count += 1
+        if not count and self._ended:
+            raise IncompleteFrameError(end - start, self._needed)
+        self._frames_decoded += count
+        return position - start, count
+
+    def _refuse(self, length: int) -> RemoteProtocolError:
+        header = self._buffer.take(self._format.header_bytes)
+        if length < 0:
+            minimum: int = self._format.header_bytes
+            self._refusal = FrameTooSmallError(length + minimum, minimum)
+        else:
+            hint = _diagnose(header, self._format, self._max_frame_length)
+            self._refusal = FrameTooLargeError(length, self._max_frame_length, hint)
+        self._buffer = ReceiveBuffer()
+        return self._refusal
+
+
+_TELLTALE_BYTES = (
+    (
+        (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"PRI "),
+        "an HTTP request; is the peer an HTTP client?",
+    ),
+    ((b"HTTP",), "an HTTP response; is the peer an HTTP server?"),
+    ((b"\x16\x03",), "a TLS handshake; does the peer expect TLS here?"),
+    ((b"SSH-",), "an SSH greeting; is the peer an SSH program?"),
+)
+
+
+def _diagnose(header: bytes, frame_format: FrameFormat, limit: int) -> str | None:
+    """What a header with an impossible length most likely is."""
+    for beginnings, meaning in _TELLTALE_BYTES:
+        if header.startswith(beginnings):
+            return f"the bytes {header!r} begin {meaning}"
+    other_order: Literal["big", "little"] = "little" if frame_format.byte_order == "big" else "big"
+    length = int.from_bytes(header, other_order) - frame_format._counted_header_bytes
+    if 0 <= length <= limit:
+        return f"read as {other_order}-endian it would be {length}; does the peer use that byte order?"
+    return None

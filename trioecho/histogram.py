@@ -1,0 +1,89 @@
+"""A histogram of durations with a bounded relative error: log-linear buckets.
+
+Values below 128 have a bucket each; every further power of two is divided into
+64 equal buckets, so a value read back is at most 1/64 (1.6 %) too high. This is
+the bucket scheme of HdrHistogram (http://hdrhistogram.org) with a precision of
+seven binary digits. Only buckets that were used take memory.
+"""
+
+from __future__ import annotations
+
+import math
+
+_PRECISION_BITS = 7
+
+
+class Histogram:
+    """Counts of whole, non-negative numbers; here always nanoseconds.
+
+    Attributes:
+      count: values recorded.
+      total: their exact sum.
+      max: the largest, exact; 0 when there is none.
+    """
+
+    __slots__ = ("_buckets", "count", "max", "total")
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, int] = {}
+        self.count = 0
+        self.total = 0
+        self.max = 0
+
+    def record(self, value: int, count: int = 1) -> None:
+        """Record ``value`` as having occurred ``count`` times.
+
+        Raises:
+          ValueError: the value is negative.
+        """
+        if value < 0:
+            raise ValueError(f"a histogram holds no negative values such as {value}")
+        shift = value.bit_length() - _PRECISION_BITS
+        # (magnitude, leading digits) as one number that grows with the value
+        bucket = (shift << _PRECISION_BITS) + (value >> shift) if shift > 0 else value
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self.count += count
+        self.total += value * count
+        if value > self.max:
+            self.max = value
+
+    def merge(self, other: Histogram) -> None:
+        """Add all that ``other`` holds; exact, as both have the same buckets."""
+        buckets = self._buckets
+        for bucket, count in other._buckets.items():
+            buckets[bucket] = buckets.get(bucket, 0) + count
+        self.count += other.count
+        self.total += other.total
+        self.max = max(self.max, other.max)
+
+    @property
+    def mean(self) -> float | None:
+        """The exact mean; None when nothing was recorded."""
+        return self.total / self.count if self.count else None
+
+    def percentile(self, percent: float) -> int | None:
+        """The value that ``percent`` % of the recorded values do not exceed.
+
+        As in HdrHistogram it is the highest value of its bucket: never too low,
+        at most 1.6 % too high, and never above `max`. None when nothing was recorded.
+
+        Raises:
+          ValueError: ``percent`` is not between 0 and 100.
+        """
+        if not 0 <= percent <= 100:
+            raise ValueError(f"a percentile is between 0 and 100, not {percent}")
+        if not self.count:
+            return None
+        rank = max(1, math.ceil(self.count * percent / 100))
+        for bucket in sorted(self._buckets):
+            rank -= self._buckets[bucket]
+            if rank <= 0:
+                return min(_highest_value(bucket), self.max)
+        raise AssertionError("the buckets hold fewer values than were counted")
+
+
+def _highest_value(bucket: int) -> int:
+    if bucket < 1 << _PRECISION_BITS:
+        return bucket
+    shift, digits = divmod(bucket, 1 << _PRECISION_BITS)
+    return ((digits + 1) << shift) - 1

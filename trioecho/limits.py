@@ -1,0 +1,58 @@
+"""What a server allows: sizes, numbers and times, with the precedent for each default."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from .framing import DEFAULT_MAX_FRAME_LENGTH
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a server. A clock or a number of connections set to 0 is off.
+
+    Attributes:
+      max_frame_length: payload bytes that a frame may have, in either direction.
+        1 MiB, as nginx allows a request body (client_max_body_size). Not a
+        clock: 0 means that only empty frames are allowed.
+      max_connections: connections served at a time. When all are taken, the
+        server stops accepting and the kernel's backlog waits. 10 000, as Redis
+        (maxclients).
+      idle_timeout_s: how long a connection may be silent between frames.
+        300 s, as Envoy (stream_idle_timeout).
+      frame_timeout_s: how long a frame may take from its first byte to its
+        last; a byte now and then does not reset it. 60 s, as nginx gives a
+        request header (client_header_timeout). Runs only while the server
+        reads: time in which a handler works, or an echo is blocked, is not
+        held against the peer.
+      write_timeout_s: how long a peer may go without taking a byte of what is
+        sent to it. 60 s, as nginx (send_timeout).
+      grace_s: how long a drain may take; past it, what is left is aborted.
+        10 s, as ``docker stop`` waits before it kills.
+      linger_s: how long a connection that was ended from this side goes on
+        reading and discarding what its peer was still sending, so that no reset
+        destroys the last echoes on their way. 5 s, as nginx (lingering_timeout).
+
+    Raises:
+      ValueError: a value is negative or not a number.
+    """
+
+    max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH
+    max_connections: int = 10_000
+    idle_timeout_s: float = 300.0
+    frame_timeout_s: float = 60.0
+    write_timeout_s: float = 60.0
+    grace_s: float = 10.0
+    linger_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if math.isnan(value) or value < 0:
+                raise ValueError(f"{limit.name} must be 0 or more, not {value!r}")
+
+
+def seconds_or_never(seconds: float) -> float:
+    """A clock's setting as a duration: 0, which is off, never ends."""
+    return seconds or math.inf

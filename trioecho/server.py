@@ -1,0 +1,314 @@
+"""`serve_frames`: a task for each connection, and what keeps them apart and ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from .accepting import Acceptor, open_acceptor
+from .channel import FrameChannel
+from .errors import (
+    FrameTimeoutError,
+    FrameTooLargeError,
+    FrameTooSmallError,
+    IdleTimeoutError,
+    IncompleteFrameError,
+    WriteTimeoutError,
+)
+from .framing import FrameFormat
+from .limits import Limits, seconds_or_never
+from .metrics import Metrics, Report, Tally
+from .throttled_log import ThrottledLog
+from .transport import Transport
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup  # trio depends on it there
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[FrameChannel], Awaitable[object]]
+
+# accept(2) failed because the machine is short of something. The same four, and
+# the same pause, as in trio.serve_listeners.
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_BACK_OFF_S = 0.1
+
+# What a peer can do to its own connection, and what the reports call it. Any
+# other exception out of a handler is an error of the handler.
+_PEER_ERRORS: dict[type[BaseException], str] = {
+    FrameTooLargeError: "frame_too_large",
+    FrameTooSmallError: "frame_too_small",
+    IncompleteFrameError: "incomplete_frame",
+    IdleTimeoutError: "idle_timeout",
+    FrameTimeoutError: "frame_timeout",
+    WriteTimeoutError: "write_timeout",
+    trio.BrokenResourceError: "connection_lost",
+}
+
+
+@dataclass(frozen=True)
+class ServeResult:
+    """How a drain ended.
+
+    Attributes:
+      connections_aborted: connections that had to be aborted after the grace.
+    """
+
+    connections_aborted: int
+
+
+async def echo(channel: FrameChannel) -> None:
+    """A handler that sends back every frame it receives, as it is."""
+    while True:
+        try:
+            run = await channel.receive_run()
+        except trio.EndOfChannel:
+            return
+        await channel.send_run(run)
+
+
+def reply_with(reply: Callable[[bytes], Awaitable[bytes]]) -> Handler:
+    """A handler that sends back ``await reply(message)`` for every message, in order."""
+
+    async def handle(channel: FrameChannel) -> None:
+        async for message in channel:
+            await channel.send(await reply(message))
+
+    return handle
+
+
+async def serve_frames(
+    handler: Handler,
+    listeners: Sequence[trio.abc.Listener[Any]],
+    *,
+    format: FrameFormat | None = None,
+    limits: Limits | None = None,
+    on_report: Callable[[Report], object] | None = None,
+    report_interval_s: float = 2.0,
+    task_status: trio.TaskStatus[FrameServer] = trio.TASK_STATUS_IGNORED,
+) -> ServeResult:
+    """Serve framed connections: ``await handler(channel)`` for each, in a task of its own.
+
+    When the handler returns (or lets `trio.EndOfChannel` out), the connection is
+    ended so that all that was sent arrives. When it raises because of the peer (a `RemoteProtocolError`, a
+    `ClockError`, `trio.BrokenResourceError`), that is one line in the log; any
+    other exception is logged with its traceback. Either way, only this one
+    connection ends. The log is the standard library's, ``trioecho.server``.
+
+    Args:
+      handler: what to do with a connection: `echo`, ``reply_with(function)``, or
+        any async function of a `FrameChannel`.
+      listeners: where connections come from, for example
+        ``await trio.open_tcp_listeners(port)``; closed at the end.
+      format: how headers are written.
+      limits: sizes, numbers and clocks.
+      on_report: gets a `Report` at every interval and a final one; must return
+        at once, and should not raise.
+      report_interval_s: seconds between reports; 0 for only the final one.
+      task_status: with ``nursery.start``, gives the `FrameServer` when it serves.
+
+    Returns:
+      When a drain has ended, how it did. Without a drain, never.
+
+    Cancellation aborts all connections and closes the listeners; the final
+    report is still made.
+
+    Raises:
+      OSError: accepting failed for a reason that waiting cannot mend; in an
+        exception group, as from any nursery.
+    """
+    server = FrameServer(handler, listeners, format, limits or Limits(), on_report, report_interval_s)
+    return await server._run(task_status)
+
+
+class FrameServer:
+    """A server that is running; ``await nursery.start(serve_frames, ...)`` gives it.
+
+    Attributes:
+      listeners: those that it was given.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        listeners: Sequence[trio.abc.Listener[Any]],
+        frame_format: FrameFormat | None,
+        limits: Limits,
+        on_report: Callable[[Report], object] | None,
+        report_interval_s: float,
+    ) -> None:
+        self.listeners = tuple(listeners)
+        self._handler = handler
+        self._format = frame_format
+        self._limits = limits
+        self._metrics = Metrics(
+            interval_s=report_interval_s,
+            connections=lambda: self.connections,
+            on_report=on_report or (lambda report: None),
+        )
+        self._tally = self._metrics.open_tally()  # of what belongs to no connection
+        self._log = ThrottledLog(logger)
+        self._channels: set[FrameChannel] = set()
+        self._place_is_free = trio.lowlevel.ParkingLot()
+        self._drain_began = trio.Event()
+        self._aborted = 0
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+        return len(self._channels)
+
+    def drain(self) -> None:
+        """Begin to stop; `serve_frames` returns when it is done.
+
+        Returns at once. No connection is accepted any more, but for those that
+        the kernel has already queued. Every connection gets the echoes of the
+        frames that have arrived by now (its channel gives them, and then ends);
+        then it is closed. What is not done after ``grace_s`` is aborted.
+        """
+        self._drain_began.set()
+
+    async def _run(self, task_status: trio.TaskStatus[FrameServer]) -> ServeResult:
+        acceptors = [open_acceptor(listener) for listener in self.listeners]
+        try:
+            async with trio.open_nursery() as helpers:
+                helpers.start_soon(self._metrics.run)
+                helpers.start_soon(self._log.run)
+                # From the inside out: who accepts stops first, connections end
+                # when they have finished, and the grace is over all of that.
+                with trio.CancelScope() as grace:
+                    async with trio.open_nursery() as connections:
+                        async with trio.open_nursery() as accepting:
+                            for acceptor in acceptors:
+                                accepting.start_soon(self._accept_from, acceptor, connections)
+                            task_status.started(self)
+                            await self._drain_began.wait()
+                            grace.deadline = trio.current_time() + seconds_or_never(self._limits.grace_s)
+                            accepting.cancel_scope.cancel()
+                        for channel in self._channels:
+                            channel.drain()
+                        for acceptor in acceptors:
+                            await self._take_queued(acceptor, connections)
+                            await acceptor.aclose()
+                helpers.cancel_scope.cancel()
+            return ServeResult(connections_aborted=self._aborted)
+        finally:
+            for acceptor in acceptors:
+                await trio.aclose_forcefully(acceptor)
+            self._log.flush()
+            self._metrics.report_final()
+
+    # ---- accepting ----
+
+    async def _accept_from(self, acceptor: Acceptor, connections: trio.Nursery) -> None:
+        most = seconds_or_never(self._limits.max_connections)
+        while True:
+            if self.connections >= most:
+                await self._place_is_free.park()
+                continue
+            try:
+                await acceptor.wait()
+                # Another listener may have taken the last place meanwhile.
+                if self.connections < most and (accepted := await acceptor.take()):
+                    self._start(*accepted, connections)
+            except OSError as error:
+                await self._back_off(error)
+
+    async def _take_queued(self, acceptor: Acceptor, connections: trio.Nursery) -> None:
+        while True:
+            try:
+                accepted = await acceptor.take()
+            except OSError as error:
+                await self._back_off(error)
+            else:
+                if accepted is None:
+                    return
+                self._start(*accepted, connections)
+
+    async def _back_off(self, error: OSError) -> None:
+        if error.errno not in _OUT_OF_RESOURCES:
+            raise error
+        self._tally.add_error("accept_failed")
+        self._log.warning(
+            f"cannot accept: {error.strerror}; trying again in {_BACK_OFF_S * 1000:g} ms "
+            f"({self.connections} connections are open; raise the limit of open files, or lower max_connections)"
+        )
+        await trio.sleep(_BACK_OFF_S)
+
+    # ---- a connection ----
+
+    def _start(self, transport: Transport, peer: str, connections: trio.Nursery) -> None:
+        tally = self._metrics.open_tally()
+        channel = FrameChannel(
+            transport,
+            format=self._format,
+            max_frame_length=self._limits.max_frame_length,
+            idle_timeout_s=self._limits.idle_timeout_s,
+            frame_timeout_s=self._limits.frame_timeout_s,
+            write_timeout_s=self._limits.write_timeout_s,
+            peer=peer,
+            on_sent=tally.add_sent,
+        )
+        # From here on the place is taken, although the task has not run yet.
+        self._channels.add(channel)
+        if self._drain_began.is_set():
+            channel.drain()
+        connections.start_soon(self._serve, channel, tally)
+
+    async def _serve(self, channel: FrameChannel, tally: Tally) -> None:
+        is_done = False
+        try:
+            await self._handle(channel, tally)
+            is_done = True
+            await channel.finish(linger_s=self._limits.linger_s)
+        finally:
+            if not is_done:
+                self._aborted += 1
+                tally.add_error("aborted")
+                self._log.warning(f"{channel.peer}: aborted before it was done")
+                with contextlib.suppress(trio.Cancelled):  # the one on its way goes on
+                    await channel.abort()
+            tally.close()
+            self._channels.remove(channel)
+            self._place_is_free.unpark_all()
+
+    async def _handle(self, channel: FrameChannel, tally: Tally) -> None:
+        """Run the handler; what it raises ends here, but for cancellation and the like."""
+        try:
+            await self._handler(channel)
+        except trio.EndOfChannel:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises must end only its own connection
+            self._note_failure(channel, tally, error)
+        except BaseExceptionGroup as group:
+            stop, failures = group.split(lambda error: not isinstance(error, Exception))
+            if failures is not None:
+                self._note_failure(channel, tally, failures)
+            if stop is not None:
+                raise stop from None
+
+    def _note_failure(self, channel: FrameChannel, tally: Tally, error: BaseException) -> None:
+        causes = list(_leaves(error))
+        kinds = [_PEER_ERRORS.get(type(cause)) for cause in causes]
+        if kinds[0] is not None and all(kinds):
+            tally.add_error(kinds[0])
+            self._log.warning(f"{channel.peer}: {causes[0]}")
+        else:
+            tally.add_error("handler_failed")
+            logger.error("%s: the handler failed; its connection is closed", channel.peer, exc_info=error)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, at any depth; an exception itself, if it is none."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

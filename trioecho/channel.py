@@ -38,7 +38,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
       stream: a connected stream. The channel owns it from now on; do not use it
         any more. A plain `trio.SocketStream` is the fastest.
       format: how headers are written.
-      max_frame_length: payload bytes that a frame may have, in either direction.
+      max_frame_length: payload bytes that a frame may have, in either direction;
+        0 for what the header can express.
       idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, in seconds, as
         in `Limits`; 0, the default here, is off.
       peer: what to call the other side in messages to people.
@@ -66,8 +67,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         on_sent: OnSent | None = None,
     ) -> None:
         self._format = format or FrameFormat()
-        self._max_frame_length = max_frame_length
-        self._decoder = FrameDecoder(format=self._format, max_frame_length=max_frame_length)
+        self._max_frame_length = max_frame_length or self._format.max_payload_length
+        self._decoder = FrameDecoder(format=self._format, max_frame_length=self._max_frame_length)
         self._transport = stream if isinstance(stream, Transport) else open_transport(stream)
         self._idle_timeout_s = idle_timeout_s
         self._frame_timeout_s = frame_timeout_s

@@ -12,6 +12,7 @@ from .channel import FrameChannel
 from .errors import ProtocolError
 from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from .histogram import Histogram
+from .limits import seconds_or_never
 
 _NS = 1_000_000_000
 
@@ -78,7 +79,7 @@ def message_payload(number: int, length: int) -> bytes:
     No two messages of some bytes' length are alike, so a stale echo, or one
     that belongs to another message, is seen.
     """
-    return random.Random(number).randbytes(length)  # noqa: S311 - test data, not a secret
+    return random.Random(number).randbytes(length)
 
 
 async def verify_echoes(
@@ -96,7 +97,7 @@ async def verify_echoes(
       payloads: what to send.
       summary: is brought up to date with every echo, so it also tells of a run that failed.
       pause_s: think time after every echo, in seconds.
-      timeout_s: how long to wait for an echo.
+      timeout_s: how long to wait for an echo; 0 for ever.
 
     Raises:
       EchoError: an echo was wrong, late or missing; the channel is of no use any more.
@@ -144,7 +145,7 @@ async def verify_echoes(
 
 async def _receive_echo(channel: FrameChannel, number: int, timeout_s: float) -> bytes:
     try:
-        with trio.fail_after(timeout_s):
+        with trio.fail_after(seconds_or_never(timeout_s)):
             return await channel.receive()
     except trio.EndOfChannel:
         raise EchoError(number, "no echo: the server closed the connection") from None

@@ -10,12 +10,12 @@ from .framing import DEFAULT_MAX_FRAME_LENGTH
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a server. A clock or a number of connections set to 0 is off.
+    """The limits of a server. A clock or limit set to 0 is off.
 
     Attributes:
       max_frame_length: payload bytes that a frame may have, in either direction.
-        1 MiB, as nginx allows a request body (client_max_body_size). Not a
-        clock: 0 means that only empty frames are allowed.
+        1 MiB, as nginx allows a request body (client_max_body_size). Off, it is
+        what the header can express; memory still grows only with what is received.
       max_connections: connections served at a time. When all are taken, the
         server stops accepting and the kernel's backlog waits. 10 000, as Redis
         (maxclients).

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +21,12 @@ from .errors import (
     IncompleteFrameError,
     WriteTimeoutError,
 )
+from .exception_groups import BaseExceptionGroup, leaves
 from .framing import FrameFormat
 from .limits import Limits, seconds_or_never
 from .metrics import Metrics, Report, Tally
 from .throttled_log import ThrottledLog
 from .transport import Transport
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup  # trio depends on it there
 
 logger = logging.getLogger(__name__)
 
@@ -176,34 +173,40 @@ class FrameServer:
         self._drain_began.set()
 
     async def _run(self, task_status: trio.TaskStatus[FrameServer]) -> ServeResult:
-        acceptors = [open_acceptor(listener) for listener in self.listeners]
-        try:
-            async with trio.open_nursery() as helpers:
-                helpers.start_soon(self._metrics.run)
-                helpers.start_soon(self._log.run)
-                # From the inside out: who accepts stops first, connections end
-                # when they have finished, and the grace is over all of that.
-                with trio.CancelScope() as grace:
-                    async with trio.open_nursery() as connections:
-                        async with trio.open_nursery() as accepting:
-                            for acceptor in acceptors:
-                                accepting.start_soon(self._accept_from, acceptor, connections)
-                            task_status.started(self)
-                            await self._drain_began.wait()
-                            grace.deadline = trio.current_time() + seconds_or_never(self._limits.grace_s)
-                            accepting.cancel_scope.cancel()
-                        for channel in self._channels:
-                            channel.drain()
-                        for acceptor in acceptors:
-                            await self._take_queued(acceptor, connections)
-                            await acceptor.aclose()
-                helpers.cancel_scope.cancel()
-            return ServeResult(connections_aborted=self._aborted)
-        finally:
+        async with contextlib.AsyncExitStack() as open_acceptors:
+            acceptors = [open_acceptor(listener) for listener in self.listeners]
             for acceptor in acceptors:
-                await trio.aclose_forcefully(acceptor)
-            self._log.flush()
-            self._metrics.report_final()
+                await open_acceptors.enter_async_context(acceptor)
+            try:
+                await self._serve_until_drained(acceptors, task_status)
+            finally:
+                self._log.flush()
+                self._metrics.report_final()
+        return ServeResult(connections_aborted=self._aborted)
+
+    async def _serve_until_drained(
+        self, acceptors: Sequence[Acceptor], task_status: trio.TaskStatus[FrameServer]
+    ) -> None:
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(self._metrics.run)
+            helpers.start_soon(self._log.run)
+            # From the inside out: who accepts stops first; connections end when
+            # they have finished; and the grace is over all of that.
+            with trio.CancelScope() as grace:
+                async with trio.open_nursery() as connections:
+                    async with trio.open_nursery() as accepting:
+                        for acceptor in acceptors:
+                            accepting.start_soon(self._accept_from, acceptor, connections)
+                        task_status.started(self)
+                        await self._drain_began.wait()
+                        grace.deadline = trio.current_time() + seconds_or_never(self._limits.grace_s)
+                        accepting.cancel_scope.cancel()
+                    for channel in self._channels:
+                        channel.drain()
+                    for acceptor in acceptors:
+                        await self._take_queued(acceptor, connections)
+                        await acceptor.aclose()
+            helpers.cancel_scope.cancel()
 
     # ---- accepting ----
 
@@ -238,7 +241,7 @@ class FrameServer:
         self._tally.add_error("accept_failed")
         self._log.warning(
             f"cannot accept: {error.strerror}; trying again in {_BACK_OFF_S * 1000:g} ms "
-            f"({self.connections} connections are open; raise the limit of open files, or lower max_connections)"
+            f"({self.connections} open connections; raise the limit of open files, or lower max_connections)"
         )
         await trio.sleep(_BACK_OFF_S)
 
@@ -295,7 +298,7 @@ class FrameServer:
                 raise stop from None
 
     def _note_failure(self, channel: FrameChannel, tally: Tally, error: BaseException) -> None:
-        causes = list(_leaves(error))
+        causes = list(leaves(error))
         kinds = [_PEER_ERRORS.get(type(cause)) for cause in causes]
         if kinds[0] is not None and all(kinds):
             tally.add_error(kinds[0])
@@ -303,12 +306,3 @@ class FrameServer:
         else:
             tally.add_error("handler_failed")
             logger.error("%s: the handler failed; its connection is closed", channel.peer, exc_info=error)
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in a group, at any depth; an exception itself, if it is none."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error

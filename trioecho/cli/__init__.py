@@ -1,0 +1,76 @@
+"""The command line. Only here are arguments read, lines printed, signals handled."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .. import __version__
+from ..exception_groups import leaves
+from . import client, serve
+from .outlet import describe_error
+from .result import CommandError, print_error
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, instead of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        print_error(f"{self.prog}: {message} (see {self.prog} --help)")
+        sys.exit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. ``argv`` is ``sys.argv[1:]`` by default."""
+    parser = _Parser(
+        prog="trioecho",
+        description="An echo service of length-prefixed frames: 4 bytes of length, then that many bytes.",
+        epilog="start here:\n  trioecho demo\n\neach command teaches itself:\n  trioecho serve --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"trioecho {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for command in (serve, client):
+        command.add_command(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        exit_code: int = arguments.run(arguments)
+    except CommandError as error:
+        print_error(f"{arguments.prog}: {error}")
+        exit_code = error.exit_code
+    except KeyboardInterrupt:
+        exit_code = _INTERRUPTED
+    except BaseException as error:  # noqa: BLE001 - the last place where a traceback can be kept from the user
+        exit_code = _unexpected(error)
+    _drop_unread_output()
+    return exit_code
+
+
+def _unexpected(error: BaseException) -> int:
+    if isinstance(error, SystemExit | GeneratorExit):
+        raise error
+    causes = list(leaves(error))
+    if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+        return _INTERRUPTED
+    if "TRIOECHO_DEBUG" in os.environ:
+        raise error
+    print_error(f"trioecho: internal error: {describe_error(causes[0])}; TRIOECHO_DEBUG=1 shows all of it")
+    return _INTERNAL_ERROR
+
+
+def _drop_unread_output() -> None:
+    """Keep the interpreter from complaining, at its end, that nobody reads stdout."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -40,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for command in (serve, client):
         command.add_command(commands)
-    arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.prog = arguments.prog  # argparse would name the program, not the command
+        parser.error(f"unknown arguments: {' '.join(unknown)}")
     try:
         exit_code: int = arguments.run(arguments)
     except CommandError as error:

@@ -1,0 +1,205 @@
+"""The command ``trioecho client`` against good servers and bad ones, none of them ours."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.processes import GUARD_S, frame, receive_all, receive_exactly, reset, run_command, server_process
+
+Answer = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def foreign_server(answer: Answer) -> Iterator[str]:
+    """A server of blocking sockets that takes one connection; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(GUARD_S)
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            connection.settimeout(GUARD_S)
+            with connection:
+                answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def receive_frame(connection: socket.socket) -> bytes:
+    return receive_exactly(connection, int.from_bytes(receive_exactly(connection, 4), "big"))
+
+
+def echo_frames(connection: socket.socket, count: int) -> None:
+    for _ in range(count):
+        connection.sendall(frame(receive_frame(connection)))
+
+
+def echo_bytes_at_once(connection: socket.socket) -> None:
+    """Echoes what comes without waiting for whole frames, as `cat` would."""
+    while data := connection.recv(1 << 16):
+        connection.sendall(data)
+
+
+def change_the_third(connection: socket.socket) -> None:
+    echo_frames(connection, 2)
+    payload = receive_frame(connection)
+    connection.sendall(frame(payload[:5] + bytes([payload[5] ^ 1]) + payload[6:]))
+    receive_all(connection)
+
+
+def repeat_the_second(connection: socket.socket) -> None:
+    echo_frames(connection, 1)
+    second = frame(receive_frame(connection))
+    connection.sendall(second)
+    receive_frame(connection)
+    connection.sendall(second)
+    receive_all(connection)
+
+
+def shorten_the_third(connection: socket.socket) -> None:
+    echo_frames(connection, 2)
+    connection.sendall(frame(receive_frame(connection)[:-1]))
+    receive_all(connection)
+
+
+def close_after_two(connection: socket.socket) -> None:
+    echo_frames(connection, 2)
+    receive_frame(connection)
+
+
+def truncate_the_third(connection: socket.socket) -> None:
+    echo_frames(connection, 2)
+    connection.sendall(frame(receive_frame(connection))[:-1])
+
+
+def reset_after_two(connection: socket.socket) -> None:
+    echo_frames(connection, 2)
+    receive_exactly(connection, 4)
+    reset(connection)
+
+
+def be_silent_after_two(connection: socket.socket) -> None:
+    echo_frames(connection, 2)
+    receive_all(connection)
+
+
+def speak_http(connection: socket.socket) -> None:
+    receive_frame(connection)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["-n", "1"],
+        ["-n", "20", "--size", "0"],
+        ["-n", "50", "--size", "0-64KiB"],
+        ["-n", "2", "--size", "1MiB"],
+    ],
+)
+def test_all_verified_is_exit_0(arguments: list[str]) -> None:
+    with server_process() as server:
+        done = run_command("client", f"127.0.0.1:{server.port}", *arguments)
+        assert server.stop() == 0
+    count = int(arguments[1]) if arguments else 100
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert f"all {count} messages" in done.stdout
+    assert re.search(
+        r"time [\d.]+ s, [\d,]+ messages/s, round trip ms: p50 [\d.]+, p99 [\d.]+, max", done.stdout
+    )
+    assert server.reports[-1]["messages_total"] == count
+
+
+def test_ipv6_and_names() -> None:
+    with server_process("--host", "::1") as server:
+        assert run_command("client", f"[::1]:{server.port}").returncode == 0
+    with server_process() as server:
+        assert run_command("client", f"localhost:{server.port}").returncode == 0
+
+
+def test_a_server_that_echoes_before_it_has_the_whole_frame_does_not_deadlock_it() -> None:
+    with foreign_server(echo_bytes_at_once) as address:
+        assert run_command("client", address, "-n", "2", "--size", "16MiB").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "number", "words"),
+    [
+        (change_the_third, 3, "differs at byte 5"),
+        (repeat_the_second, 3, "that of message 2"),
+        (shorten_the_third, 3, "63 bytes instead of 64"),
+        (close_after_two, 3, "closed the connection"),
+        (truncate_the_third, 3, "after 67 of 68 bytes"),
+        (reset_after_two, 3, "reset"),
+        (be_silent_after_two, 3, "within 0.3 s"),
+        (speak_http, 1, "HTTP response"),
+    ],
+)
+def test_a_wrong_or_missing_echo_is_exit_1_and_says_which(answer: Answer, number: int, words: str) -> None:
+    with foreign_server(answer) as address:
+        done = run_command("client", address, "-n", "10", "--timeout", "300ms")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"trioecho client: message {number}: ")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert f"{number - 1} of 10 messages" in done.stdout
+
+
+def test_an_unreachable_server_is_exit_3_and_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    for address, words in ((f"127.0.0.1:{port}", "refused"), ("no-such-host.invalid:1", "not known")):
+        done = run_command("client", address)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.count("\n") == 1
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "HOST:PORT"),
+        (["127.0.0.1"], "HOST:PORT"),
+        (["::1:50666"], "[::1]:50666"),
+        ([":50666"], "HOST:PORT"),
+        (["127.0.0.1:0"], "port 0"),
+        (["127.0.0.1:x"], "0 to 65535"),
+        (["127.0.0.1:1", "-n", "0"], "at least 1"),
+        (["127.0.0.1:1", "-n", "ten"], "whole number"),
+        (["127.0.0.1:1", "--size", "big"], "64KiB"),
+        (["127.0.0.1:1", "--size", "9-3"], "3-9"),
+        (["127.0.0.1:1", "--size", "4GiB"], "4294967295"),
+        (["127.0.0.1:1", "--timeout", "-1"], "--timeout"),
+    ],
+)
+def test_bad_arguments_are_exit_2_and_one_line(arguments: list[str], words: str) -> None:
+    done = run_command("client", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+
+
+def test_nobody_has_to_read_the_results() -> None:
+    with server_process() as server:
+        client = f"{shlex.quote(sys.executable)} -m trioecho client 127.0.0.1:{server.port}"
+        done = subprocess.run(
+            ["sh", "-c", f"{{ {client}; echo exit $? >&2; }} | true"],
+            capture_output=True,
+            text=True,
+            timeout=GUARD_S,
+            check=False,
+        )
+    assert done.stderr == "exit 0\n"

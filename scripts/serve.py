@@ -8,10 +8,11 @@ isolated from each other, sizes and times are limited, SIGTERM drains.
 
 import signal
 import sys
+from functools import partial
 
 import trio
 
-from trioecho import FrameServer, Limits, Report, reply_with, serve_frames
+from trioecho import Limits, Report, reply_with, serve_frames
 
 
 async def reply(message: bytes) -> bytes:
@@ -22,30 +23,20 @@ def print_report(report: Report) -> None:
     print(f"{report.messages_total} messages, {report.connections} connections", flush=True)
 
 
-async def stop_on_signal(server: FrameServer) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        print(
-            f"listening on 127.0.0.1:{server.listeners[0].socket.getsockname()[1]}",
-            file=sys.stderr,
-            flush=True,
-        )
-        async for _ in signals:
-            server.drain()
-
-
 async def main(port: int) -> None:
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
-
-    async def serve(task_status: trio.TaskStatus[FrameServer]) -> None:
-        limits = Limits(max_frame_length=4096, idle_timeout_s=60)
-        await serve_frames(
-            reply_with(reply), listeners, limits=limits, on_report=print_report, task_status=task_status
-        )
-        nursery.cancel_scope.cancel()
-
+    limits = Limits(max_frame_length=4096, idle_timeout_s=60)
     async with trio.open_nursery() as nursery:
-        server: FrameServer = await nursery.start(serve)
-        await stop_on_signal(server)
+        server = await nursery.start(
+            partial(serve_frames, reply_with(reply), listeners, limits=limits, on_report=print_report)
+        )
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            print(
+                f"listening on 127.0.0.1:{listeners[0].socket.getsockname()[1]}", file=sys.stderr, flush=True
+            )
+            await anext(signals)
+        # The nursery waits until the drain is over; a second Ctrl-C would end that, too.
+        server.drain()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import trio
 
 from .errors import ClockError, FrameTimeoutError, IdleTimeoutError, PayloadTooLargeError
 from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameDecoder, FrameFormat, FrameRun, encode_frame
-from .limits import seconds_or_never
+from .limits import or_infinite
 from .transport import Transport, open_transport
 
 # A peer that has been silent for so long when a drain begins is taken as idle,
@@ -161,12 +161,12 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if not self._decoder.buffered_bytes:
             clock: type[ClockError] = IdleTimeoutError
             seconds = self._idle_timeout_s
-            deadline = trio.current_time() + seconds_or_never(seconds)
+            deadline = trio.current_time() + or_infinite(seconds)
         else:
             clock, seconds = FrameTimeoutError, self._frame_timeout_s
             if self._timed_frame != self._decoder.frames_decoded:
                 self._timed_frame = self._decoder.frames_decoded
-                self._frame_deadline = trio.current_time() + seconds_or_never(seconds)
+                self._frame_deadline = trio.current_time() + or_infinite(seconds)
             deadline = self._frame_deadline
         data = await self._receive_before(deadline)
         if data is None and not self._is_draining:
@@ -315,7 +315,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         may destroy what the peer has not read yet. So this first reads on, and
         discards, until the peer has ended as well, for ``linger_s`` seconds at
         most; in a drain, also no longer than until the peer has been silent for
-        half a second. A channel with a torn frame is reset at once.
+        half a second. A channel with a torn frame is reset at once; one over TLS,
+        which has no half-close, is closed at once.
 
         When cancelled, the connection is closed all the same.
         """

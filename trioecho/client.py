@@ -12,7 +12,7 @@ from .channel import FrameChannel
 from .errors import ProtocolError
 from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from .histogram import Histogram
-from .limits import seconds_or_never
+from .limits import or_infinite
 
 _NS = 1_000_000_000
 
@@ -145,7 +145,7 @@ async def verify_echoes(
 
 async def _receive_echo(channel: FrameChannel, number: int, timeout_s: float) -> bytes:
     try:
-        with trio.fail_after(seconds_or_never(timeout_s)):
+        with trio.fail_after(or_infinite(timeout_s)):
             return await channel.receive()
     except trio.EndOfChannel:
         raise EchoError(number, "no echo: the server closed the connection") from None

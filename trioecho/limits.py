@@ -53,6 +53,6 @@ class Limits:
                 raise ValueError(f"{limit.name} must be 0 or more, not {value!r}")
 
 
-def seconds_or_never(seconds: float) -> float:
-    """A clock's setting as a duration: 0, which is off, never ends."""
-    return seconds or math.inf
+def or_infinite(setting: float) -> float:
+    """What a clock or limit is set to, with 0, which is off, as infinity."""
+    return setting or math.inf

@@ -23,7 +23,7 @@ from .errors import (
 )
 from .exception_groups import BaseExceptionGroup, leaves
 from .framing import FrameFormat
-from .limits import Limits, seconds_or_never
+from .limits import Limits, or_infinite
 from .metrics import Metrics, Report, Tally
 from .throttled_log import ThrottledLog
 from .transport import Transport
@@ -199,7 +199,7 @@ class FrameServer:
                             accepting.start_soon(self._accept_from, acceptor, connections)
                         task_status.started(self)
                         await self._drain_began.wait()
-                        grace.deadline = trio.current_time() + seconds_or_never(self._limits.grace_s)
+                        grace.deadline = trio.current_time() + or_infinite(self._limits.grace_s)
                         accepting.cancel_scope.cancel()
                     for channel in self._channels:
                         channel.drain()
@@ -211,7 +211,7 @@ class FrameServer:
     # ---- accepting ----
 
     async def _accept_from(self, acceptor: Acceptor, connections: trio.Nursery) -> None:
-        most = seconds_or_never(self._limits.max_connections)
+        most = or_infinite(self._limits.max_connections)
         while True:
             if self.connections >= most:
                 await self._place_is_free.park()

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import trio
 
 from .errors import LocalProtocolError, WriteTimeoutError
-from .limits import seconds_or_never
+from .limits import or_infinite
 
 # What one receive takes at most. It bounds how long one connection keeps the
 # others waiting; larger gained nothing for small frames.
@@ -94,7 +94,7 @@ class Transport(abc.ABC):
         """Around a wait for the peer to read: time it, and end it at the write clock."""
         began = trio.current_time()
         try:
-            with trio.move_on_at(began + seconds_or_never(timeout_s)) as clock:
+            with trio.move_on_at(began + or_infinite(timeout_s)) as clock:
                 yield
         finally:
             self.blocked_s += trio.current_time() - began

@@ -1,0 +1,109 @@
+"""The rooms of the code: who may import whom, who may print, what is public."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+from pathlib import Path
+
+import pytest
+import trioecho
+
+PACKAGE = Path(trioecho.__file__).parent
+
+# Each may import what stands above it.
+ROOMS = [
+    "errors",
+    "exception_groups",
+    "framing",
+    "histogram",
+    "limits",
+    "transport",
+    "accepting",
+    "channel",
+    "metrics",
+    "throttled_log",
+    "server",
+    "client",
+    "report",
+    "__init__",
+    "demo",
+    "cli",
+    "__main__",
+]
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The rooms of this package that a module imports from, also inside functions."""
+    depth = len(path.relative_to(PACKAGE).parts)
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and node.level == 0
+            and (node.module or "").startswith("trioecho")
+        ):
+            names = [(node.module or "").partition(".")[2] or "__init__"]
+        else:
+            continue
+        rooms |= {name.split(".")[0] for name in names}
+    return {room if room in ROOMS else "__init__" for room in rooms}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down_only(path: Path) -> None:
+    room = room_of(path)
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
+    assert imported_rooms(path) <= allowed
+
+
+def test_every_module_has_a_room() -> None:
+    assert {module.name for module in pkgutil.iter_modules([str(PACKAGE)])} | {"__init__"} == set(ROOMS)
+
+
+def test_framing_knows_nothing_of_input_and_output() -> None:
+    for name in ("errors", "framing", "histogram"):
+        source = (PACKAGE / f"{name}.py").read_text()
+        imports = {
+            alias.name
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        assert imports <= {"struct", "math"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_prints_exits_and_handles_signals(path: Path) -> None:
+    if room_of(path) in ("cli", "__main__") or path.name == "timed_server.py":
+        return
+    tree = ast.parse(path.read_text())
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not called & {"print", "exit", "input"}
+    assert (
+        not attributes & {"argv", "exit", "open_signal_receiver", "stdout", "stderr"}
+        or path.parent.name == "demo"
+    )
+
+
+def test_the_public_names_are_sorted_documented_and_there() -> None:
+    names = trioecho.__all__
+    assert len(names) == len(set(names))
+    for name in names:
+        value = getattr(trioecho, name)
+        if isinstance(value, type) or callable(value):
+            assert value.__doc__, name
+        module = getattr(value, "__module__", "trioecho")
+        assert module.startswith(("trioecho", "collections.abc", "typing")), name

@@ -22,12 +22,12 @@ from tests.processes import GUARD_S, frame, receive_exactly, run_command, server
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^\$ (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
-PROGRAMS = [
-    code
-    for code in re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    if ">>>" not in code
-]
-SHOUT, COUNT_DOWN, CLIENT = PROGRAMS
+SERVE_COMMANDS, CLIENT_COMMANDS = (
+    [command for command in COMMANDS if command.startswith(f"trioecho {name}")]
+    for name in ("serve", "client")
+)
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+SHOUT, COUNT_DOWN, CLIENT = (snippet for snippet in SNIPPETS if ">>>" not in snippet)
 
 
 def test_the_snippets_give_what_they_show() -> None:
@@ -50,15 +50,13 @@ def test_the_commands_are_those_that_are_run() -> None:
         assert os.access(ROOT / "scripts" / script, os.X_OK)
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("trioecho serve")])
+@pytest.mark.parametrize("command", SERVE_COMMANDS)
 def test_serve_commands(command: str) -> None:
     with server_process(*shlex.split(command)[2:], "--port", "0") as server:
         assert server.stop(signal.SIGINT) == 0
 
 
-@pytest.mark.parametrize(
-    "command", [command for command in COMMANDS if command.startswith("trioecho client")]
-)
+@pytest.mark.parametrize("command", CLIENT_COMMANDS)
 def test_client_commands(command: str) -> None:
     with server_process() as server:
         done = run_command(*shlex.split(command.replace("50666", str(server.port)))[1:])

@@ -47,7 +47,7 @@ class Outlet:
             self._left_out += 1
         self._lines.append(line.encode(self._encoding, "backslashreplace") + b"\n")
         self._write_while_possible()
-        if self._is_waiting:
+        if self.is_waiting:
             self._has_waiting.set()
 
     async def run(self) -> None:
@@ -56,24 +56,26 @@ class Outlet:
             await self._has_waiting.wait()
             await trio.lowlevel.wait_writable(self._descriptor)
             self._write_while_possible()
-            if not self._is_waiting:
+            if not self.is_waiting:
                 self._has_waiting = trio.Event()
 
     def flush(self, timeout_s: float) -> None:
         """Write what waits, for so long at most; for the end, when no task runs any more."""
         end = time.monotonic() + timeout_s
-        while self._is_waiting and (left := end - time.monotonic()) > 0:
-            self._write_while_possible(wait_s=left)
+        self._write_while_possible()
+        while self.is_waiting and (left_s := end - time.monotonic()) > 0:
+            self._write_while_possible(wait_s=left_s)
 
     @property
-    def _is_waiting(self) -> bool:
+    def is_waiting(self) -> bool:
+        """Whether lines wait for a reader."""
         return self._descriptor is not None and bool(self._started or self._lines)
 
     def _write_while_possible(self, wait_s: float = 0) -> None:
-        while self._is_waiting and self._is_writable(wait_s):
+        while self.is_waiting and self._is_writable(wait_s):
             if not self._started:
                 self._started = self._next_line()
-            assert self._descriptor is not None  # noqa: S101 - for the type checker: _is_waiting said so
+            assert self._descriptor is not None  # noqa: S101 - for the type checker: is_waiting said so
             try:
                 written = os.write(self._descriptor, self._started[:_PIECE_BYTES])
             except OSError:  # the reader is gone, or the disk is full: nothing to be done

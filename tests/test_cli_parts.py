@@ -137,9 +137,9 @@ def test_of_lines_that_nobody_reads_the_oldest_are_left_out_and_no_line_is_torn(
     with Pipe() as pipe:
         for line in lines:
             pipe.outlet.write_line(line)
-        read: list[str] = []
+        read = [""]
         while pipe.outlet.is_waiting:
-            read += pipe.read_all() if not read else _joined(read, pipe.read_all())
+            read = _joined(read, pipe.read_all())
             pipe.outlet.flush(0)
         read = _joined(read, pipe.read_all())
     assert read.pop() == ""

@@ -120,18 +120,18 @@ class _RichProgress:
         if self._bar is None:
             module = self._module
             self._bar = module.Progress(
-                module.TextColumn("  {task.description}"),
+                module.SpinnerColumn("line"),
+                module.TextColumn("{task.description}"),
                 module.BarColumn(),
-                module.MofNCompleteColumn(),
-                module.TimeElapsedColumn(),
                 console=self._console,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
+                refresh_per_second=5,  # it shares the processor with what is being measured
             )
             self._task = self._bar.add_task(what)
             self._bar.start()
-        self._bar.update(self._task, description=what, completed=done, total=total)
+        self._bar.update(self._task, description=what, completed=done, total=total or None)
 
     def clear(self) -> None:
         if self._bar is not None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..exception_groups import leaves
-from . import client, serve
+from . import client, demo, serve
 from .outlet import describe_error
 from .result import CommandError, print_error
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"trioecho {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for command in (serve, client):
+    for command in (serve, client, demo):
         command.add_command(commands)
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:

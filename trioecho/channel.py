@@ -74,7 +74,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._frame_timeout_s = frame_timeout_s
         self._write_timeout_s = write_timeout_s
         self._on_sent = on_sent
-        self.peer = peer
+        self.peer: str = peer
 
         self._is_receiving = False
         self._is_sending = False

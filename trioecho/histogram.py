@@ -26,9 +26,9 @@ class Histogram:
 
     def __init__(self) -> None:
         self._buckets: dict[int, int] = {}
-        self.count = 0
-        self.total = 0
-        self.max = 0
+        self.count: int = 0
+        self.total: int = 0
+        self.max: int = 0
 
     def record(self, value: int, count: int = 1) -> None:
         """Record ``value`` as having occurred ``count`` times.

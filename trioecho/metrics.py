@@ -21,7 +21,7 @@ import trio
 
 from .histogram import Histogram
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 # Tallies that can wait for the metrics task: as many as there are connections
 # by default, and some that were closed since. More would lose nothing.
@@ -85,7 +85,7 @@ class Tally:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self.is_waiting = False  # in the memory channel, for the metrics task
+        self.is_waiting: bool = False  # in the memory channel, for the metrics task
         self._clear()
 
     def _clear(self) -> None:

@@ -28,7 +28,7 @@ from .metrics import Metrics, Report, Tally
 from .throttled_log import ThrottledLog
 from .transport import Transport
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 Handler = Callable[[FrameChannel], Awaitable[object]]
 
@@ -141,7 +141,7 @@ class FrameServer:
         on_report: Callable[[Report], object] | None,
         report_interval_s: float,
     ) -> None:
-        self.listeners = tuple(listeners)
+        self.listeners: tuple[trio.abc.Listener[Any], ...] = tuple(listeners)
         self._handler = handler
         self._format = frame_format
         self._limits = limits

@@ -45,6 +45,9 @@ class Transport(abc.ABC):
     `trio.ClosedResourceError` after it was closed here.
     """
 
+    bytes_sent: int
+    blocked_s: float
+
     def __init__(self) -> None:
         self.bytes_sent = 0
         self.blocked_s = 0.0

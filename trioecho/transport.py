@@ -45,12 +45,12 @@ class Transport(abc.ABC):
     `trio.ClosedResourceError` after it was closed here.
     """
 
-    bytes_sent: int
-    blocked_s: float
-
     def __init__(self) -> None:
-        self.bytes_sent = 0
-        self.blocked_s = 0.0
+        self.bytes_sent: int = 0
+        self.blocked_s: float = 0.0
+
+    def _note_sent(self, count: int) -> None:
+        self.bytes_sent += count
 
     @abc.abstractmethod
     async def receive_some(self) -> bytes:
@@ -163,7 +163,7 @@ class SocketTransport(Transport):
             sent = self._socket.send(data)
         except BlockingIOError:
             return 0
-        self.bytes_sent += sent
+        self._note_sent(sent)
         return sent
 
     @property
@@ -221,7 +221,7 @@ class StreamTransport(Transport):
             piece = view[start : start + STREAM_SEND_BYTES]
             with self._blocked(timeout_s):
                 await self._stream.send_all(piece)
-            self.bytes_sent += len(piece)
+            self._note_sent(len(piece))
 
     @property
     def can_half_close(self) -> bool:

@@ -1,11 +1,10 @@
-# Sourced by the other scripts: `. scripts/setup.sh EXTRAS` makes the virtual
-# environment .venv in the checkout, with this project (editable) and the named
-# extras in it; at once when that was done before and pyproject.toml is the same.
-# PYTHON chooses the interpreter; without it, python3 (of the existing .venv).
+# Sourced by the other scripts. Makes the virtual environment .venv in the checkout,
+# with this project (editable) and the extras named in $extras; at once when that
+# was done before and pyproject.toml is the same. PYTHON chooses the interpreter;
+# without it, that of the .venv that is there, or python3.
 
 cd "$(dirname "$0")/.." || exit 1
 
-extras=$1
 if [ -n "${PYTHON-}" ] || [ ! -x .venv/bin/python ]; then
     python=${PYTHON:-python3}
 else

@@ -40,10 +40,9 @@ class ServerProcess:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        assert process.stderr is not None
-        self.first_line = process.stderr.readline()
+        self.first_line = self.read_log_line()
         match = re.search(r"listening on (\S+):(\d+)$", self.first_line.strip())
-        assert match, f"not ready: {self.first_line!r} {process.stderr.read()!r}"
+        assert match, f"not ready: {self.first_line!r} {process.communicate()!r}"
         self.host = match[1].strip("[]")
         self.port = int(match[2])
         self.log = ""
@@ -61,8 +60,13 @@ class ServerProcess:
     def send_signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
+    def read_log_line(self) -> str:
+        """Wait for the next line of the log."""
+        assert self.process.stderr is not None
+        return self.process.stderr.readline()
+
     def wait(self) -> int:
-        """Wait for the end; the log and the output are complete after that."""
+        """Wait for the end; the output is complete after that, and what was not read of the log."""
         self.output, self.log = self.process.communicate(timeout=GUARD_S)
         return self.process.returncode
 

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from .. import __version__
 from ..exception_groups import leaves
 from . import client, demo, serve
 from .outlet import describe_error
+from .parser import Parser
 from .result import CommandError, print_error
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, instead of the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        print_error(f"{self.prog}: {message} (see {self.prog} --help)")
-        sys.exit(2)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code. ``argv`` is ``sys.argv[1:]`` by default."""
-    parser = _Parser(
+    parser = Parser(
         prog="trioecho",
         description="An echo service of length-prefixed frames: 4 bytes of length, then that many bytes.",
         epilog="start here:\n  trioecho demo\n\neach command teaches itself:\n  trioecho serve --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"trioecho {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for command in (serve, client, demo):
         command.add_command(commands)
     arguments, unknown = parser.parse_known_args(argv)

@@ -14,6 +14,7 @@ from ..client import EchoError, EchoSummary, message_payload, open_frame_channel
 from ..exception_groups import leaves
 from ..framing import DEFAULT_MAX_FRAME_LENGTH
 from . import values
+from .parser import Commands, Parser, add_command_parser
 from .result import CommandError, print_result
 
 _VERIFIED, _WRONG_ECHO, _UNREACHABLE = 0, 1, 3
@@ -35,18 +36,16 @@ examples:
 """
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: Commands[Parser]) -> None:
     """Add ``client`` and its options."""
-    parser = commands.add_parser(
+    add = add_command_parser(
+        commands,
         "client",
-        help="send messages to a server and verify every echo",
+        run,
+        summary="send messages to a server and verify every echo",
         description="Send messages to an echo service and verify every echo.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(run=run, prog=parser.prog)
-    add = parser.add_argument
+    ).add_argument
     add("address", type=values.address, metavar="HOST:PORT", help="where the server listens")
     add(
         "-n",

@@ -14,6 +14,7 @@ from typing import Any
 import trio
 
 from ..demo import DemoError, Progress, run_demo
+from .parser import Commands, Parser, add_command_parser
 from .result import CommandError, print_result
 
 _FAILED = 1
@@ -34,18 +35,17 @@ example:
 """
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: Commands[Parser]) -> None:
     """Add ``demo``, which has no options."""
-    parser = commands.add_parser(
+    add_command_parser(
+        commands,
         "demo",
-        help="see it all at work, on this machine alone",
-        description="The service at work: verified echoes, a graceful shutdown, framing on the wire, "
+        run,
+        summary="see it all at work, on this machine alone",
+        description="The service at work: verified echoes, a graceful shutdown, framing on the wire,\n"
         "and throughput and service time under load, with an analysis.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.set_defaults(run=run, prog=parser.prog)
 
 
 def run(arguments: argparse.Namespace) -> int:

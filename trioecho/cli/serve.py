@@ -21,6 +21,7 @@ from ..report import report_as_json, report_as_text
 from ..server import FrameServer, ServeResult, echo, serve_frames
 from . import values
 from .outlet import Outlet, OutletLogHandler
+from .parser import Commands, Parser, add_command_parser
 from .result import CommandError
 
 _DRAINED, _CANNOT_BIND, _ABORTED, _INTERRUPTED_TWICE = 0, 3, 4, 130
@@ -52,20 +53,18 @@ examples:
 """
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: Commands[Parser]) -> None:
     """Add ``serve`` and its options."""
     limits = Limits()
-    parser = commands.add_parser(
+    add = add_command_parser(
+        commands,
         "serve",
-        help="serve echoes, and report every 2 s",
-        description="Echo length-prefixed frames to any number of clients. "
+        run,
+        summary="serve echoes, and report every 2 s",
+        description="Echo length-prefixed frames to any number of clients.\n"
         "Reports go to stdout, the log to stderr.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(run=run, prog=parser.prog)
-    add = parser.add_argument
+    ).add_argument
     add(
         "--host",
         type=values.host,

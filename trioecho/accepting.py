@@ -93,7 +93,10 @@ class ListenerAcceptor(Acceptor):
         self._accepted: trio.abc.Stream | None = None
 
     async def wait(self) -> None:
-        self._accepted = await self._listener.accept()
+        if self._accepted is None:
+            self._accepted = await self._listener.accept()
+        else:
+            await trio.lowlevel.checkpoint()
 
     async def take(self) -> tuple[Transport, str] | None:
         stream, self._accepted = self._accepted, None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import trio
 
@@ -86,6 +86,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._drain_bytes_left: int | None = None  # None until the first receive of the drain
         self._wait: trio.CancelScope | None = None  # around a wait for bytes
         self._received_at: float | None = None
+        self._blocked_s_at_receive = 0.0
         self._opened_at = trio.current_time()
         self._frame_deadline = math.inf
         self._timed_frame = -1  # the number of the frame that the deadline is for
@@ -110,12 +111,15 @@ class FrameChannel(trio.abc.Channel[bytes]):
           trio.ClosedResourceError: the channel was closed.
           trio.BusyResourceError: another task is receiving.
         """
-        with self._receiving():
+        self._begin_receiving()
+        try:
             # Messages that lie ready must not let a task run for ever.
             await trio.lowlevel.checkpoint()
             while (message := self._decoder.next_frame()) is None:
                 await self._receive_more()
             return message
+        finally:
+            self._is_receiving = False
 
     async def receive_run(self) -> FrameRun:
         """Wait until at least one frame is complete; return all that are, as one piece of wire.
@@ -123,22 +127,20 @@ class FrameChannel(trio.abc.Channel[bytes]):
         For who passes frames on as they are, with `send_run`: the work is per
         receive, not per frame. Everything else is as for `receive`.
         """
-        with self._receiving():
+        self._begin_receiving()
+        try:
             while (run := self._decoder.next_run()) is None:
                 await self._receive_more()
             return run
+        finally:
+            self._is_receiving = False
 
-    @contextlib.contextmanager
-    def _receiving(self) -> Iterator[None]:
+    def _begin_receiving(self) -> None:
         if self._is_closed:
             raise trio.ClosedResourceError("this channel was already closed")
         if self._is_receiving:
             raise trio.BusyResourceError("another task is receiving from this channel")
         self._is_receiving = True
-        try:
-            yield
-        finally:
-            self._is_receiving = False
 
     async def _receive_more(self) -> None:
         """Feed the decoder with what comes next, or raise `trio.EndOfChannel`."""
@@ -199,6 +201,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
     def _note_received(self, data: bytes) -> bytes:
         self._received_at = trio.current_time()
+        self._blocked_s_at_receive = self._transport.blocked_s
         self._has_received_eof = not data
         return data
 
@@ -225,9 +228,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if len(value) > self._max_frame_length:
             raise PayloadTooLargeError(len(value), self._max_frame_length)
         frame = encode_frame(value, format=self._format)
-        with self._sending():
-            await trio.lowlevel.checkpoint()
-            await self._send(frame, 1)
+        await self._send(frame, 1, checkpoint=True)
 
     async def send_run(self, run: FrameRun) -> None:
         """Send frames that were received with `receive_run`, as they are.
@@ -235,11 +236,9 @@ class FrameChannel(trio.abc.Channel[bytes]):
         A checkpoint only if the kernel does not accept all at once; `receive_run`
         always is one. Otherwise as `send`.
         """
-        with self._sending():
-            await self._send(run.data, run.frame_count)
+        await self._send(run.data, run.frame_count, checkpoint=False)
 
-    @contextlib.contextmanager
-    def _sending(self) -> Iterator[None]:
+    def _begin_sending(self) -> None:
         if self._is_closed or self._has_sent_eof:
             raise trio.ClosedResourceError("this channel was already closed, or its sending half was")
         if self._is_torn:
@@ -249,29 +248,29 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if self._is_sending:
             raise trio.BusyResourceError("another task is sending on this channel")
         self._is_sending = True
-        try:
-            yield
-        except BaseException:
-            self._is_torn = True
-            raise
-        finally:
-            self._is_sending = False
 
-    async def _send(self, data: bytes | memoryview, frames: int) -> None:
+    async def _send(self, data: bytes | memoryview, frames: int, *, checkpoint: bool) -> None:
+        self._begin_sending()
         transport = self._transport
         sent_before, blocked_before = transport.bytes_sent, transport.blocked_s
         try:
+            if checkpoint:
+                await trio.lowlevel.checkpoint()
             await transport.send_all(data, self._write_timeout_s)
+        except BaseException:
+            self._is_torn = True
+            frames, accepted = self._whole_frames(data, transport.bytes_sent - sent_before)
+            raise
+        else:
+            accepted = len(data)
         finally:
+            self._is_sending = False
             if self._on_sent is not None:
-                accepted = transport.bytes_sent - sent_before
-                blocked_s = transport.blocked_s - blocked_before
                 service_s = None
                 if self._received_at is not None:
-                    service_s = max(0.0, trio.current_time() - self._received_at - blocked_s)
-                if accepted < len(data):
-                    frames, accepted = self._whole_frames(data, accepted)
-                self._on_sent(frames, accepted, service_s, blocked_s)
+                    blocked_since_s = transport.blocked_s - self._blocked_s_at_receive
+                    service_s = max(0.0, trio.current_time() - self._received_at - blocked_since_s)
+                self._on_sent(frames, accepted, service_s, transport.blocked_s - blocked_before)
 
     def _whole_frames(self, data: bytes | memoryview, accepted: int) -> tuple[int, int]:
         """How many frames, and bytes of them, are whole in the first ``accepted`` bytes."""
@@ -291,9 +290,12 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if self._has_sent_eof and not self._is_closed:
             await trio.lowlevel.checkpoint()
             return
-        with self._sending():
+        self._begin_sending()
+        try:
             await self._transport.send_eof()
             self._has_sent_eof = True
+        finally:
+            self._is_sending = False
 
     # ---- ending ----
 
@@ -337,7 +339,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             await self._receive_before(deadline)
 
     async def aclose(self) -> None:
-        """Close the connection at once; a torn one is reset, so the peer knows.
+        """Close the connection at once; one with a torn frame is reset, so the peer knows.
 
         When cancelled, the connection is closed all the same. May be called twice.
         """
@@ -345,7 +347,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             await trio.lowlevel.checkpoint()
             return
         self._is_closed = True
-        if self._is_torn:
+        if self._is_torn or self._is_sending:
             await self._transport.abort()
         else:
             await self._transport.aclose()

@@ -114,7 +114,9 @@ def encode_frame(
     Raises:
       PayloadTooLargeError: the length does not fit into the format's header.
     """
-    return b"".join((format.encode_header(len(payload)), payload))
+    # len() of a memoryview counts its items, which may be wider than a byte.
+    length = payload.nbytes if isinstance(payload, memoryview) else len(payload)
+    return b"".join((format.encode_header(length), payload))
 
 
 class ReceiveBuffer:
@@ -308,12 +310,21 @@ class FrameDecoder:
     def _complete_frames(self, most: int | None) -> tuple[int, int]:
         """Bytes and number of the complete frames at the front, ``most`` at most."""
         if self._refusal is not None:
-            raise self._refusal
-        if len(self._buffer) < self._needed:
-            if self._ended and len(self._buffer):
-                raise IncompleteFrameError(len(self._buffer), self._needed)
-            return 0, 0
+            raise self._refusal.with_traceback(None)
+        if len(self._buffer) >= self._needed:
+            size, count, refused_length = self._scan(most)
+            if count:
+                self._frames_decoded += count
+                return size, count
+            if refused_length is not None:
+                self._refusal = self._refuse(refused_length)
+                raise self._refusal
+        if self._ended and len(self._buffer):
+            raise IncompleteFrameError(len(self._buffer), self._needed)
+        return 0, 0
 
+    def _scan(self, most: int | None) -> tuple[int, int, int | None]:
+        """As above, and the length of the frame after them, if that is to be refused."""
         header_bytes: int = self._format.header_bytes
         counted_header_bytes = self._format._counted_header_bytes
         unpack_from = self._format._header.unpack_from
@@ -322,12 +333,12 @@ class FrameDecoder:
         end = len(data)
         position = start
         count = 0
+        refused_length = None
         self._needed = header_bytes
         while count != most and end - position >= header_bytes:
             length: int = unpack_from(data, position)[0] - counted_header_bytes
             if not 0 <= length <= limit:
-                if not count:
-                    raise self._refuse(length)
+                refused_length = length
                 break
             frame_end = position + header_bytes + length
             if frame_end > end:
@@ -335,21 +346,16 @@ class FrameDecoder:
                 break
             position = frame_end
             count += 1
-        if not count and self._ended:
-            raise IncompleteFrameError(end - start, self._needed)
-        self._frames_decoded += count
-        return position - start, count
+        return position - start, count, refused_length
 
     def _refuse(self, length: int) -> RemoteProtocolError:
         header = self._buffer.take(self._format.header_bytes)
+        self._buffer = ReceiveBuffer()  # what came with it has no meaning
         if length < 0:
             minimum: int = self._format.header_bytes
-            self._refusal = FrameTooSmallError(length + minimum, minimum)
-        else:
-            hint = _diagnose(header, self._format, self._max_frame_length)
-            self._refusal = FrameTooLargeError(length, self._max_frame_length, hint)
-        self._buffer = ReceiveBuffer()
-        return self._refusal
+            return FrameTooSmallError(length + minimum, minimum)
+        hint = _diagnose(header, self._format, self._max_frame_length)
+        return FrameTooLargeError(length, self._max_frame_length, hint)
 
 
 _TELLTALE_BYTES = (

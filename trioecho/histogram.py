@@ -38,6 +38,8 @@ class Histogram:
         """
         if value < 0:
             raise ValueError(f"a histogram holds no negative values such as {value}")
+        if not count:
+            return
         shift = value.bit_length() - _PRECISION_BITS
         # (magnitude, leading digits) as one number that grows with the value
         bucket = (shift << _PRECISION_BITS) + (value >> shift) if shift > 0 else value

@@ -63,7 +63,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def _ms(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" if value < 1000 else f"{value:.0f}"
+    return f"{value:.3f}" if value < 999.9995 else f"{value:.0f}"
 
 
 def _bytes(count: float) -> str:

@@ -181,6 +181,7 @@ class FrameServer:
                 await self._serve_until_drained(acceptors, task_status)
             finally:
                 self._log.flush()
+                self._tally.close()
                 self._metrics.report_final()
         return ServeResult(connections_aborted=self._aborted)
 
@@ -291,7 +292,7 @@ class FrameServer:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises must end only its own connection
             self._note_failure(channel, tally, error)
         except BaseExceptionGroup as group:
-            stop, failures = group.split(lambda error: not isinstance(error, Exception))
+            stop, failures = group.split(lambda error: not isinstance(error, Exception | BaseExceptionGroup))
             if failures is not None:
                 self._note_failure(channel, tally, failures)
             if stop is not None:

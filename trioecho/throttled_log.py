@@ -41,7 +41,8 @@ class ThrottledLog:
         """Write the counts when their seconds end, until cancelled; call `flush` after that."""
         while True:
             await self._overflow.wait()
-            await trio.sleep_until(self._second_ends)
+            while trio.current_time() < self._second_ends:  # another may have begun meanwhile
+                await trio.sleep_until(self._second_ends)
             self.flush()
 
     def flush(self) -> None:
@@ -49,4 +50,5 @@ class ThrottledLog:
         if self._left_out:
             self._logger.warning("%d more lines like these within the same second", self._left_out)
             self._left_out = 0
-        self._overflow = trio.Event()
+        if self._overflow.is_set():  # else run() waits for this very event
+            self._overflow = trio.Event()

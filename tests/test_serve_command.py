@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
 import resource
 import signal
@@ -311,27 +312,36 @@ def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(
             if len(echo) < len(message(connection, number)):
                 break
 
-    def send_without_end(connection: int, peer: socket.socket) -> None:
-        number = 0
-        while not received[connection].endswith(b"END"):
-            peer.sendall(b"".join(message(connection, number + i) for i in range(10)))
+    def send_ahead(connection: int, peer: socket.socket, answers: queue.SimpleQueue[int]) -> None:
+        """Send batches until the end, four of them ahead of what was echoed."""
+        number = sent = echoed = 0
+        while echoed >= 0:
+            batch = b"".join(message(connection, number + i) for i in range(10))
+            peer.sendall(batch)
             number += 10
+            sent += len(batch)
+            while 0 <= echoed < sent - 4 * len(batch):
+                echoed = answers.get()
 
-    def receive_to_the_end(connection: int, peer: socket.socket) -> None:
-        sender = threading.Thread(target=guarded, args=(send_without_end, connection, peer))
+    def exchange_pipelined(connection: int, peer: socket.socket) -> None:
+        answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        sender = threading.Thread(target=guarded, args=(send_ahead, connection, peer, answers))
         sender.start()
         echo = bytearray()
-        while piece := peer.recv(1 << 16):
-            if len(echo) < 10_000 <= len(echo) + len(piece):
-                is_under_load.release()
-            echo += piece
-        received[connection] = bytes(echo) + b"END"
-        sender.join()
-        received[connection] = bytes(echo)
-
-    def guarded(run: Callable[[int, socket.socket], None], connection: int, peer: socket.socket) -> None:
         try:
-            run(connection, peer)
+            while piece := peer.recv(1 << 16):
+                if len(echo) < 10_000 <= len(echo) + len(piece):
+                    is_under_load.release()
+                echo += piece
+                answers.put(len(echo))
+        finally:
+            received[connection] = bytes(echo)
+            answers.put(-1)
+            sender.join()
+
+    def guarded(run: Callable[..., None], *arguments: object) -> None:
+        try:
+            run(*arguments)
         except BaseException as error:
             failures.append(error)
             is_under_load.release()
@@ -341,7 +351,7 @@ def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(
         threads = [
             threading.Thread(
                 target=guarded,
-                args=(exchange_one_by_one if connection < polite else receive_to_the_end, connection, peer),
+                args=(exchange_one_by_one if connection < polite else exchange_pipelined, connection, peer),
             )
             for connection, peer in enumerate(peers)
         ]

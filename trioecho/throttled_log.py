@@ -41,7 +41,7 @@ class ThrottledLog:
         """Write the counts when their seconds end, until cancelled; call `flush` after that."""
         while True:
             await self._overflow.wait()
-            while trio.current_time() < self._second_ends:  # another may have begun meanwhile
+            while trio.current_time() < self._second_ends:  # noqa: ASYNC110 - which another second may move
                 await trio.sleep_until(self._second_ends)
             self.flush()
 

@@ -268,7 +268,11 @@ def course_sample_sentences(burst: Load, paced: Load) -> str:
             f"By the same clock a message of the burst takes {other:.3f} ms: the busy server would seem "
             f"{_times(claim / other)} as fast as the idle one. By service time "
         )
-        began += "it is not faster." if service_ratio <= 1 else f"it is {_times(service_ratio)} as fast."
+        began += (
+            "it is not faster."
+            if service_ratio < 1 + _AGREEMENT
+            else f"it is {_times(service_ratio)} as fast."
+        )
     return began.rstrip()
 
 

@@ -108,7 +108,11 @@ class ListenerAcceptor(Acceptor):
         return open_transport(stream), _peer_name(stream)
 
     async def aclose(self) -> None:
-        await self._listener.aclose()
+        try:
+            if self._accepted is not None:
+                await trio.aclose_forcefully(self._accepted)
+        finally:
+            await self._listener.aclose()
 
 
 def open_acceptor(listener: trio.abc.Listener[trio.abc.Stream]) -> Acceptor:

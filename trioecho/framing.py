@@ -81,6 +81,10 @@ class FrameFormat:
         header = struct.Struct(_BYTE_ORDERS[self.byte_order] + _STRUCT_CODES[self.header_bytes])
         object.__setattr__(self, "_header", header)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A Struct cannot be copied or pickled; it is made again.
+        return FrameFormat, (self.header_bytes, self.byte_order, self.length_includes_header)
+
     @property
     def max_payload_length(self) -> int:
         """The longest payload, in bytes, whose length the header can express."""
@@ -95,7 +99,10 @@ class FrameFormat:
 
         Raises:
           PayloadTooLargeError: the length does not fit into the header.
+          ValueError: it is negative.
         """
+        if payload_length < 0:
+            raise ValueError(f"a payload cannot have {payload_length} bytes")
         if payload_length > self.max_payload_length:
             raise PayloadTooLargeError(payload_length, self.max_payload_length)
         return self._header.pack(payload_length + self._counted_header_bytes)

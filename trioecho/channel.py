@@ -2,19 +2,28 @@
 
 What a byte does on its way through an echo server::
 
-    kernel -> Transport.receive_some -> FrameDecoder -> receive_run
-    kernel <- Transport.send_all     <-                 send_run
+    kernel -> Transport.receive_nowait -> FrameDecoder -+
+                                                        | a run of whole frames
+    kernel <- Transport.send_nowait    <----------------+
+
+What is to be done stands in generators, the steps: they receive and send
+without waiting, and yield a `Wait` when there is nothing else to do. Who waits,
+and resumes them, is a driver: a task that awaits the transport, for every kind
+of connection (`FrameChannel._drive`), or the hub, for many plain sockets at a
+time (`trioecho.hub`). The steps note since when they wait, so a clock costs
+nothing until it may have run out.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import trio
 
-from .errors import ClockError, FrameTimeoutError, IdleTimeoutError, PayloadTooLargeError
+from .errors import ClockError, FrameTimeoutError, IdleTimeoutError, PayloadTooLargeError, WriteTimeoutError
 from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameDecoder, FrameFormat, FrameRun, encode_frame
 from .limits import or_infinite
 from .transport import Transport, open_transport
@@ -24,6 +33,18 @@ from .transport import Transport, open_transport
 QUIET_S = 0.5
 
 OnSent = Callable[[int, int, "float | None", float], object]
+
+
+class Wait(enum.Enum):
+    """What steps wait for."""
+
+    READABLE = enum.auto()  # until there may be something to receive
+    ARRIVED = enum.auto()  # as long as it takes to know whether something is here already
+    WRITABLE = enum.auto()  # until there may be room to send
+    TURN = enum.auto()  # for nothing, but others shall have their turn
+
+
+Steps = Generator[Wait, None, None]
 
 
 class FrameChannel(trio.abc.Channel[bytes]):
@@ -84,12 +105,14 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._has_received_eof = False
         self._is_draining = False
         self._drain_bytes_left: int | None = None  # None until the first receive of the drain
-        self._wait: trio.CancelScope | None = None  # around a wait for bytes
+        self._wait: trio.CancelScope | None = None  # around a wait that a drain ends
         self._received_at: float | None = None
-        self._blocked_s_at_receive = 0.0
         self._opened_at = trio.current_time()
-        self._frame_deadline = math.inf
-        self._timed_frame = -1  # the number of the frame that the deadline is for
+        self._blocked_s = 0.0  # in sends, so far
+        self._blocked_s_at_receive = 0.0
+        self._blocked_since = math.inf  # now, in a send
+        self._receive_deadline = math.inf
+        self._timed_frame = -1  # the number of the frame whose deadline that is
 
     def __repr__(self) -> str:
         return f"<FrameChannel with {self.peer}>"
@@ -116,7 +139,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             # Messages that lie ready must not let a task run for ever.
             await trio.lowlevel.checkpoint()
             while (message := self._decoder.next_frame()) is None:
-                await self._receive_more()
+                await self._drive(self._receive_more())
             return message
         finally:
             self._is_receiving = False
@@ -130,7 +153,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._begin_receiving()
         try:
             while (run := self._decoder.next_run()) is None:
-                await self._receive_more()
+                await self._drive(self._receive_more())
             return run
         finally:
             self._is_receiving = False
@@ -142,48 +165,27 @@ class FrameChannel(trio.abc.Channel[bytes]):
             raise trio.BusyResourceError("another task is receiving from this channel")
         self._is_receiving = True
 
-    async def _receive_more(self) -> None:
+    def _receive_more(self) -> Steps:
         """Feed the decoder with what comes next, or raise `trio.EndOfChannel`."""
+        if self._has_received_eof:
+            raise trio.EndOfChannel
         data = None
-        if not self._has_received_eof and not self._is_draining:
-            data = await self._receive_within_clocks()
-        if data is None and self._is_draining and not self._has_received_eof:
-            data = await self._receive_arrived()
+        if not self._is_draining:
+            self._start_receive_clock()
+        while data is None and not self._is_draining:
+            yield Wait.READABLE
+            data = self._transport.receive_nowait()
+        if data is None:
+            data = yield from self._receive_arrived()
+        self._note_received(data)
         if data:
             self._decoder.receive_data(data)
-        elif data is None:
-            raise trio.EndOfChannel
         else:
             self._decoder.end_of_data()
             if not self._decoder.buffered_bytes:
                 raise trio.EndOfChannel
 
-    async def _receive_within_clocks(self) -> bytes | None:
-        """Wait for bytes as long as the clocks allow; None when a drain ended the wait."""
-        if not self._decoder.buffered_bytes:
-            clock: type[ClockError] = IdleTimeoutError
-            seconds = self._idle_timeout_s
-            deadline = trio.current_time() + or_infinite(seconds)
-        else:
-            clock, seconds = FrameTimeoutError, self._frame_timeout_s
-            if self._timed_frame != self._decoder.frames_decoded:
-                self._timed_frame = self._decoder.frames_decoded
-                self._frame_deadline = trio.current_time() + or_infinite(seconds)
-            deadline = self._frame_deadline
-        data = await self._receive_before(deadline)
-        if data is None and not self._is_draining:
-            raise clock(seconds)
-        return data
-
-    async def _receive_before(self, deadline: float) -> bytes | None:
-        """Bytes, b"" at the peer's end; None at the deadline or when a drain begins."""
-        data = None
-        with trio.CancelScope(deadline=deadline) as self._wait:
-            data = self._note_received(await self._transport.receive_some())
-        self._wait = None
-        return data
-
-    async def _receive_arrived(self) -> bytes | None:
+    def _receive_arrived(self) -> Generator[Wait, None, bytes]:
         """In a drain: the next of the bytes that had arrived when it began.
 
         They cannot be more than the kernel's buffer holds, so a peer that never
@@ -191,19 +193,25 @@ class FrameChannel(trio.abc.Channel[bytes]):
         """
         if self._drain_bytes_left is None:
             self._drain_bytes_left = self._transport.receive_capacity
-        if self._drain_bytes_left <= 0:
-            return None
-        data = await self._transport.receive_arrived()
-        if data is not None:
-            self._note_received(data)
-            self._drain_bytes_left -= len(data)
-        return data
+        if self._drain_bytes_left > 0:
+            yield Wait.ARRIVED
+            data = self._transport.receive_nowait()
+            if data is not None:
+                self._drain_bytes_left -= len(data)
+                return data
+        raise trio.EndOfChannel
 
-    def _note_received(self, data: bytes) -> bytes:
+    def _note_received(self, data: bytes) -> None:
         self._received_at = trio.current_time()
-        self._blocked_s_at_receive = self._transport.blocked_s
+        self._blocked_s_at_receive = self._blocked_s
         self._has_received_eof = not data
-        return data
+
+    def _start_receive_clock(self) -> None:
+        if not self._decoder.buffered_bytes:
+            self._receive_deadline = trio.current_time() + or_infinite(self._idle_timeout_s)
+        elif self._timed_frame != self._decoder.frames_decoded:
+            self._timed_frame = self._decoder.frames_decoded
+            self._receive_deadline = trio.current_time() + or_infinite(self._frame_timeout_s)
 
     # ---- sending ----
 
@@ -228,7 +236,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if len(value) > self._max_frame_length:
             raise PayloadTooLargeError(len(value), self._max_frame_length)
         frame = encode_frame(value, format=self._format)
-        await self._send(frame, 1, checkpoint=True)
+        self._begin_sending()
+        await self._drive(self._send_frames(frame, 1, Wait.TURN))
 
     async def send_run(self, run: FrameRun) -> None:
         """Send frames that were received with `receive_run`, as they are.
@@ -236,7 +245,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         A checkpoint only if the kernel does not accept all at once; `receive_run`
         always is one. Otherwise as `send`.
         """
-        await self._send(run.data, run.frame_count, checkpoint=False)
+        self._begin_sending()
+        await self._drive(self._send_frames(run.data, run.frame_count))
 
     def _begin_sending(self) -> None:
         if self._is_closed or self._has_sent_eof:
@@ -249,28 +259,32 @@ class FrameChannel(trio.abc.Channel[bytes]):
             raise trio.BusyResourceError("another task is sending on this channel")
         self._is_sending = True
 
-    async def _send(self, data: bytes | memoryview, frames: int, *, checkpoint: bool) -> None:
-        self._begin_sending()
-        transport = self._transport
-        sent_before, blocked_before = transport.bytes_sent, transport.blocked_s
+    def _send_frames(self, data: bytes | memoryview, frames: int, *first: Wait) -> Steps:
+        sent = 0
+        blocked_s_before = self._blocked_s
         try:
-            if checkpoint:
-                await trio.lowlevel.checkpoint()
-            await transport.send_all(data, self._write_timeout_s)
+            yield from first
+            sent = self._transport.send_nowait(data)
+            while sent < len(data):
+                self._blocked_since = trio.current_time()
+                try:
+                    yield Wait.WRITABLE
+                finally:
+                    self._blocked_s += trio.current_time() - self._blocked_since
+                    self._blocked_since = math.inf
+                sent += self._transport.send_nowait(memoryview(data)[sent:])
         except BaseException:
             self._is_torn = True
-            frames, accepted = self._whole_frames(data, transport.bytes_sent - sent_before)
+            frames, sent = self._whole_frames(data, sent)
             raise
-        else:
-            accepted = len(data)
         finally:
             self._is_sending = False
             if self._on_sent is not None:
                 service_s = None
                 if self._received_at is not None:
-                    blocked_since_s = transport.blocked_s - self._blocked_s_at_receive
-                    service_s = max(0.0, trio.current_time() - self._received_at - blocked_since_s)
-                self._on_sent(frames, accepted, service_s, transport.blocked_s - blocked_before)
+                    blocked_since_receive_s = self._blocked_s - self._blocked_s_at_receive
+                    service_s = max(0.0, trio.current_time() - self._received_at - blocked_since_receive_s)
+                self._on_sent(frames, sent, service_s, self._blocked_s - blocked_s_before)
 
     def _whole_frames(self, data: bytes | memoryview, accepted: int) -> tuple[int, int]:
         """How many frames, and bytes of them, are whole in the first ``accepted`` bytes."""
@@ -296,6 +310,46 @@ class FrameChannel(trio.abc.Channel[bytes]):
             self._has_sent_eof = True
         finally:
             self._is_sending = False
+
+    # ---- driving ----
+
+    async def _drive(self, steps: Steps) -> None:
+        """Run steps to their end in this task, within the clocks."""
+        with contextlib.closing(steps):
+            for wait in steps:
+                await self._wait_for(wait)
+
+    async def _wait_for(self, wait: Wait) -> None:
+        """Wait for something; for readable also only until a drain begins.
+
+        Raises:
+          ClockError: it took longer than the clock allows.
+        """
+        if wait is Wait.READABLE:
+            with trio.CancelScope(deadline=self._receive_deadline) as self._wait:
+                await self._transport.wait_readable()
+            if self._wait.cancelled_caught and not self._is_draining:
+                raise self._clock_error(wait)
+        elif wait is Wait.WRITABLE:
+            with trio.CancelScope(deadline=self._write_deadline) as clock:
+                await self._transport.wait_writable()
+            if clock.cancelled_caught:
+                raise self._clock_error(wait)
+        elif wait is Wait.ARRIVED:
+            await self._transport.wait_arrived()
+        else:
+            await trio.lowlevel.checkpoint()
+
+    @property
+    def _write_deadline(self) -> float:
+        return self._blocked_since + or_infinite(self._write_timeout_s)
+
+    def _clock_error(self, wait: Wait) -> ClockError:
+        if wait is Wait.WRITABLE:
+            return WriteTimeoutError(self._write_timeout_s)
+        if self._decoder.buffered_bytes:
+            return FrameTimeoutError(self._frame_timeout_s)
+        return IdleTimeoutError(self._idle_timeout_s)
 
     # ---- ending ----
 
@@ -333,10 +387,14 @@ class FrameChannel(trio.abc.Channel[bytes]):
     async def _linger(self, until: float) -> None:
         while not self._has_received_eof:
             heard_at = self._received_at or self._opened_at
-            deadline = min(until, heard_at + QUIET_S) if self._is_draining else until
-            if trio.current_time() >= deadline:
+            self._receive_deadline = min(until, heard_at + QUIET_S) if self._is_draining else until
+            if trio.current_time() >= self._receive_deadline:
                 break
-            await self._receive_before(deadline)
+            with trio.CancelScope(deadline=self._receive_deadline) as self._wait:
+                await self._transport.wait_readable()
+            data = self._transport.receive_nowait()
+            if data is not None:
+                self._note_received(data)
 
     async def aclose(self) -> None:
         """Close the connection at once; one with a torn frame is reset, so the peer knows.

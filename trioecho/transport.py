@@ -1,10 +1,11 @@
 """The bytes of one connection: how they come from the kernel and go back to it.
 
-Two kinds with one interface. `SocketTransport` works on a plain socket without
-Trio's `~trio.SocketStream` in between, because it must know what a stream does
-not tell: how much of a send the kernel has accepted, how long it was blocked,
-and what has already arrived. `StreamTransport` takes any other Trio stream
-(TLS, in-memory streams) and comes as near as a stream allows.
+Two kinds with one interface: non-blocking receives and sends, and waits.
+`SocketTransport` works on a plain socket without Trio's `~trio.SocketStream` in
+between, because it must know what a stream does not tell: how much of a send the
+kernel has accepted, when it is blocked, and what has already arrived.
+`StreamTransport` takes any other Trio stream (TLS, in-memory streams) and comes
+as near as a stream allows.
 """
 
 from __future__ import annotations
@@ -13,16 +14,15 @@ import abc
 import contextlib
 import socket
 import struct
-from collections.abc import Iterator
+from typing import NoReturn
 
 import trio
 
-from .errors import LocalProtocolError, WriteTimeoutError
-from .limits import or_infinite
+from .errors import LocalProtocolError
 
 # What one receive takes at most. It bounds how long one connection keeps the
-# others waiting; larger gained nothing for small frames.
-RECEIVE_BYTES = 1 << 16
+# others waiting; a larger one gains only for frames that are larger.
+RECEIVE_BYTES = 1 << 18
 # How much a stream is given at a time, so that the write clock sees progress.
 STREAM_SEND_BYTES = 1 << 16
 # A stream cannot be asked what has already arrived; it gets this long to say.
@@ -37,43 +37,37 @@ _LINGER_RESET = struct.pack("ii", 1, 0)
 class Transport(abc.ABC):
     """One connection's bytes.
 
-    Attributes:
-      bytes_sent (int): bytes accepted by the kernel (or the stream) so far.
-      blocked_s (float): seconds spent in sends, so far, waiting for the peer to read.
-
     All methods raise `trio.BrokenResourceError` when the connection is lost and
     `trio.ClosedResourceError` after it was closed here.
     """
 
-    def __init__(self) -> None:
-        self.bytes_sent: int = 0
-        self.blocked_s: float = 0.0
-
-    def _note_sent(self, count: int) -> None:
-        self.bytes_sent += count
+    @abc.abstractmethod
+    def receive_nowait(self) -> bytes | None:
+        """Bytes that are here, b"" at the peer's end, None when there is nothing."""
 
     @abc.abstractmethod
-    async def receive_some(self) -> bytes:
-        """Wait for bytes and return them; b"" at the peer's end. Always a checkpoint."""
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """How many of these bytes were accepted, from the first on; perhaps none.
+
+        When it is not all of them, call again with the rest, after `wait_writable`.
+        """
 
     @abc.abstractmethod
-    async def receive_arrived(self) -> bytes | None:
-        """Bytes that are here already, b"" at the peer's end, None when nothing is. A checkpoint."""
+    async def wait_readable(self) -> None:
+        """Wait until `receive_nowait` is likely to have something. Always a checkpoint."""
+
+    @abc.abstractmethod
+    async def wait_arrived(self) -> None:
+        """Wait as long as it takes to know whether something is here already. A checkpoint."""
+
+    @abc.abstractmethod
+    async def wait_writable(self) -> None:
+        """Wait until `send_nowait` is likely to accept something. Always a checkpoint."""
 
     @property
     @abc.abstractmethod
     def receive_capacity(self) -> int:
         """Bytes that can have arrived and not been received: the size of the kernel's buffer."""
-
-    @abc.abstractmethod
-    async def send_all(self, data: bytes | memoryview, timeout_s: float) -> None:
-        """Send it all. A checkpoint only if it has to wait.
-
-        Raises:
-          WriteTimeoutError: no byte was accepted for ``timeout_s`` (0: no limit).
-
-        After a cancellation or an error `bytes_sent` tells what was accepted.
-        """
 
     @property
     @abc.abstractmethod
@@ -92,79 +86,60 @@ class Transport(abc.ABC):
     async def abort(self) -> None:
         """Close it so that the peer cannot take it for a clean end, where the kind allows."""
 
-    @contextlib.contextmanager
-    def _blocked(self, timeout_s: float) -> Iterator[None]:
-        """Around a wait for the peer to read: time it, and end it at the write clock."""
-        began = trio.current_time()
-        try:
-            with trio.move_on_at(began + or_infinite(timeout_s)) as clock:
-                yield
-        finally:
-            self.blocked_s += trio.current_time() - began
-        if clock.cancelled_caught:
-            raise WriteTimeoutError(timeout_s)
-
 
 class SocketTransport(Transport):
-    """A connected, plain stream socket; takes ownership of it."""
+    """A connected, plain stream socket; takes ownership of it.
+
+    Attributes:
+      socket: the non-blocking socket, for who drives it with an epoll of its own.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
-        super().__init__()
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # not TCP, but a Unix socket, or already reset
             # An echo must not wait for the acknowledgement of the one before (RFC 896).
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = connection
+        self.socket: socket.socket = connection
 
-    @contextlib.contextmanager
-    def _os_errors_as_broken(self) -> Iterator[None]:
-        if self._socket.fileno() < 0:
-            raise trio.ClosedResourceError("this connection was already closed")
+    def receive_nowait(self) -> bytes | None:
         try:
-            yield
+            return self.socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
-            raise
+            return None
         except OSError as error:
-            raise trio.BrokenResourceError(f"connection lost: {error.strerror or error}") from error
+            self._raise_as_broken(error)
 
-    async def receive_some(self) -> bytes:
-        with self._os_errors_as_broken():
-            while True:
-                # Waiting first, not trying first: after an echo there is seldom
-                # anything to receive yet, and the wait is a checkpoint as well,
-                # so a peer whose input never ends cannot starve the others.
-                await trio.lowlevel.wait_readable(self._socket)
-                with contextlib.suppress(BlockingIOError):
-                    return self._socket.recv(RECEIVE_BYTES)
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._raise_as_broken(error)
 
-    async def receive_arrived(self) -> bytes | None:
+    def _raise_as_broken(self, error: OSError) -> NoReturn:
+        self._check_open()
+        raise trio.BrokenResourceError(f"connection lost: {error.strerror or error}") from error
+
+    def _check_open(self) -> None:
+        if self.socket.fileno() < 0:
+            raise trio.ClosedResourceError("this connection was already closed")
+
+    async def wait_readable(self) -> None:
+        self._check_open()
+        await trio.lowlevel.wait_readable(self.socket)
+
+    async def wait_arrived(self) -> None:
         await trio.lowlevel.checkpoint()
-        with self._os_errors_as_broken():
-            try:
-                return self._socket.recv(RECEIVE_BYTES)
-            except BlockingIOError:
-                return None
+
+    async def wait_writable(self) -> None:
+        self._check_open()
+        await trio.lowlevel.wait_writable(self.socket)
 
     @property
     def receive_capacity(self) -> int:
-        with self._os_errors_as_broken():
-            return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-
-    async def send_all(self, data: bytes | memoryview, timeout_s: float) -> None:
-        with self._os_errors_as_broken():
-            sent = self._send_some(data)
-            while sent < len(data):
-                with self._blocked(timeout_s):
-                    await trio.lowlevel.wait_writable(self._socket)
-                sent += self._send_some(memoryview(data)[sent:])
-
-    def _send_some(self, data: bytes | memoryview) -> int:
-        try:
-            sent = self._socket.send(data)
-        except BlockingIOError:
-            return 0
-        self._note_sent(sent)
-        return sent
+        self._check_open()
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
     @property
     def can_half_close(self) -> bool:
@@ -172,8 +147,10 @@ class SocketTransport(Transport):
 
     async def send_eof(self) -> None:
         await trio.lowlevel.checkpoint()
-        with self._os_errors_as_broken():
-            self._socket.shutdown(socket.SHUT_WR)
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._raise_as_broken(error)
 
     async def aclose(self) -> None:
         self._close()
@@ -181,47 +158,56 @@ class SocketTransport(Transport):
 
     async def abort(self) -> None:
         with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
         self._close()
         await trio.lowlevel.checkpoint()
 
     def _close(self) -> None:
-        if self._socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
+        if self.socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self.socket)
+            self.socket.close()
 
 
 class StreamTransport(Transport):
     """Any Trio stream; takes ownership of it.
 
-    A stream does not tell waiting from working, so all the time its sends take
-    counts as blocked; and it accepts bytes in pieces of 64 KiB, as far as the
-    write clock and `bytes_sent` can see.
+    A stream can only wait, so the waits do the work: `wait_readable` receives
+    what `receive_nowait` then gives, and `wait_writable` sends what `send_nowait`
+    was called with before, up to 64 KiB, which the next call then reports.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        super().__init__()
         self._stream = stream
+        self._received: bytes | None = None
+        self._to_send: bytes | memoryview = b""
+        self._sent = 0
 
-    async def receive_some(self) -> bytes:
-        return bytes(await self._stream.receive_some(RECEIVE_BYTES))
+    def receive_nowait(self) -> bytes | None:
+        received, self._received = self._received, None
+        return received
 
-    async def receive_arrived(self) -> bytes | None:
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        sent, self._sent = self._sent, 0
+        self._to_send = memoryview(data)[sent : sent + STREAM_SEND_BYTES]
+        return sent
+
+    async def wait_readable(self) -> None:
+        if self._received is None:
+            self._received = bytes(await self._stream.receive_some(RECEIVE_BYTES))
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def wait_arrived(self) -> None:
         with trio.move_on_after(STREAM_ARRIVED_S):
-            return await self.receive_some()
-        return None
+            await self.wait_readable()
+
+    async def wait_writable(self) -> None:
+        await self._stream.send_all(self._to_send)
+        self._sent = len(self._to_send)
 
     @property
     def receive_capacity(self) -> int:
         return STREAM_RECEIVE_CAPACITY
-
-    async def send_all(self, data: bytes | memoryview, timeout_s: float) -> None:
-        view = memoryview(data)
-        for start in range(0, len(view), STREAM_SEND_BYTES):
-            piece = view[start : start + STREAM_SEND_BYTES]
-            with self._blocked(timeout_s):
-                await self._stream.send_all(piece)
-            self._note_sent(len(piece))
 
     @property
     def can_half_close(self) -> bool:

@@ -20,6 +20,8 @@ ROOMS = [
     "framing",
     "histogram",
     "limits",
+    "steps",
+    "hub",
     "transport",
     "accepting",
     "channel",

@@ -6,18 +6,16 @@ What a byte does on its way through an echo server::
                                                         | a run of whole frames
     kernel <- Transport.send_nowait    <----------------+
 
-What is to be done stands in generators, the steps: they receive and send
-without waiting, and yield a `Wait` when there is nothing else to do. Who waits,
-and resumes them, is a driver: a task that awaits the transport, for every kind
-of connection (`FrameChannel._drive`), or the hub, for many plain sockets at a
-time (`trioecho.hub`). The steps note since when they wait, so a clock costs
-nothing until it may have run out.
+What is to be done stands in generators, the steps (`trioecho.steps`). Who waits,
+and resumes them, is a driver: the connection's task, which awaits the transport,
+for every kind of connection (`FrameChannel._drive`), or the hub, for many plain
+sockets at a time (`trioecho.hub`). The steps note until when they may wait, so a
+clock costs nothing until it may have run out.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import math
 from collections.abc import Callable, Generator
 
@@ -25,26 +23,16 @@ import trio
 
 from .errors import ClockError, FrameTimeoutError, IdleTimeoutError, PayloadTooLargeError, WriteTimeoutError
 from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameDecoder, FrameFormat, FrameRun, encode_frame
+from .hub import Hub
 from .limits import or_infinite
-from .transport import Transport, open_transport
+from .steps import Steps, Wait
+from .transport import SocketTransport, Transport, open_transport
 
 # A peer that has been silent for so long when a drain begins is taken as idle,
 # not as one that was still sending.
 QUIET_S = 0.5
 
 OnSent = Callable[[int, int, "float | None", float], object]
-
-
-class Wait(enum.Enum):
-    """What steps wait for."""
-
-    READABLE = enum.auto()  # until there may be something to receive
-    ARRIVED = enum.auto()  # as long as it takes to know whether something is here already
-    WRITABLE = enum.auto()  # until there may be room to send
-    TURN = enum.auto()  # for nothing, but others shall have their turn
-
-
-Steps = Generator[Wait, None, None]
 
 
 class FrameChannel(trio.abc.Channel[bytes]):
@@ -64,6 +52,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
       idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, in seconds, as
         in `Limits`; 0, the default here, is off.
       peer: what to call the other side in messages to people.
+      hub: who resumes `echo` on a plain socket; None for the task that calls it.
       on_sent: called after every send, also one that failed halfway, with the
         number of whole frames that were accepted by the kernel, the bytes of
         them on the wire, their service time in seconds (from when the bytes
@@ -85,6 +74,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         frame_timeout_s: float = 0,
         write_timeout_s: float = 0,
         peer: str = "the peer",
+        hub: Hub | None = None,
         on_sent: OnSent | None = None,
     ) -> None:
         self._format = format or FrameFormat()
@@ -94,6 +84,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._idle_timeout_s = idle_timeout_s
         self._frame_timeout_s = frame_timeout_s
         self._write_timeout_s = write_timeout_s
+        self._shortest_clock_s = min(map(or_infinite, (idle_timeout_s, frame_timeout_s, write_timeout_s)))
+        self._hub = hub
         self._on_sent = on_sent
         self.peer: str = peer
 
@@ -311,6 +303,36 @@ class FrameChannel(trio.abc.Channel[bytes]):
         finally:
             self._is_sending = False
 
+    # ---- echoing ----
+
+    async def echo(self) -> None:
+        """Send back every frame, as it is, until the peer has ended or the server drains.
+
+        As `receive_run` and `send_run` in a loop, but faster where there is a hub.
+
+        Raises:
+          Whatever these two raise, except `trio.EndOfChannel`.
+        """
+        self._begin_receiving()
+        try:
+            with contextlib.closing(self._echo()) as steps:
+                wait = next(steps)
+                if self._hub is not None and isinstance(self._transport, SocketTransport):
+                    wait = await self._ride(self._hub, self._transport, steps, wait)
+                await self._wait_for(wait)
+                await self._drive(steps)
+        except trio.EndOfChannel:
+            pass
+        finally:
+            self._is_receiving = False
+
+    def _echo(self) -> Steps:
+        while True:
+            while (run := self._decoder.next_run()) is None:
+                yield from self._receive_more()
+            self._begin_sending()
+            yield from self._send_frames(run.data, run.frame_count)
+
     # ---- driving ----
 
     async def _drive(self, steps: Steps) -> None:
@@ -319,19 +341,35 @@ class FrameChannel(trio.abc.Channel[bytes]):
             for wait in steps:
                 await self._wait_for(wait)
 
+    async def _ride(self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait) -> Wait:
+        """Let the hub run steps, within the clocks, until a drain begins; what they wait for then."""
+        with hub.riding(transport.socket, steps, wait) as ride:
+            while not ride.has_ended.is_set() and not self._is_draining:
+                # Meanwhile the steps may come to wait for something else, whose
+                # clock ends earlier; but not before the shortest clock has run.
+                look_again_at = trio.current_time() + self._shortest_clock_s
+                deadline = min(look_again_at, self._deadline(ride.wait))
+                with trio.CancelScope(deadline=deadline) as self._wait:
+                    await ride.has_ended.wait()
+                if self._wait.cancelled_caught:
+                    self._check_why_woken(ride.wait)
+        if ride.failure is not None:
+            raise ride.failure
+        return ride.wait
+
     async def _wait_for(self, wait: Wait) -> None:
-        """Wait for something; for readable also only until a drain begins.
+        """Wait for something; for readable only until a drain begins.
 
         Raises:
           ClockError: it took longer than the clock allows.
         """
-        if wait is Wait.READABLE:
-            with trio.CancelScope(deadline=self._receive_deadline) as self._wait:
+        if wait is Wait.READABLE and not self._is_draining:
+            with trio.CancelScope(deadline=self._deadline(wait)) as self._wait:
                 await self._transport.wait_readable()
-            if self._wait.cancelled_caught and not self._is_draining:
-                raise self._clock_error(wait)
+            if self._wait.cancelled_caught:
+                self._check_why_woken(wait)
         elif wait is Wait.WRITABLE:
-            with trio.CancelScope(deadline=self._write_deadline) as clock:
+            with trio.CancelScope(deadline=self._deadline(wait)) as clock:
                 await self._transport.wait_writable()
             if clock.cancelled_caught:
                 raise self._clock_error(wait)
@@ -340,9 +378,18 @@ class FrameChannel(trio.abc.Channel[bytes]):
         else:
             await trio.lowlevel.checkpoint()
 
-    @property
-    def _write_deadline(self) -> float:
-        return self._blocked_since + or_infinite(self._write_timeout_s)
+    def _check_why_woken(self, wait: Wait) -> None:
+        """After a wait that was cut short: raise, if going on is not possible."""
+        if self._is_closed:
+            raise trio.ClosedResourceError("this channel was closed")
+        # Who waits in the hub may have moved its deadline on meanwhile.
+        if not self._is_draining and trio.current_time() >= self._deadline(wait):
+            raise self._clock_error(wait)
+
+    def _deadline(self, wait: Wait) -> float:
+        if wait is Wait.WRITABLE:
+            return self._blocked_since + or_infinite(self._write_timeout_s)
+        return self._receive_deadline
 
     def _clock_error(self, wait: Wait) -> ClockError:
         if wait is Wait.WRITABLE:
@@ -405,6 +452,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
             await trio.lowlevel.checkpoint()
             return
         self._is_closed = True
+        if self._wait is not None:
+            self._wait.cancel()  # who waits shall see that it is closed
         if self._is_torn or self._is_sending:
             await self._transport.abort()
         else:

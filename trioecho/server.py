@@ -23,6 +23,7 @@ from .errors import (
 )
 from .exception_groups import BaseExceptionGroup, leaves
 from .framing import FrameFormat
+from .hub import open_hub
 from .limits import Limits, or_infinite
 from .metrics import Metrics, Report, Tally
 from .throttled_log import ThrottledLog
@@ -63,12 +64,7 @@ class ServeResult:
 
 async def echo(channel: FrameChannel) -> None:
     """A handler that sends back every frame it receives, as it is."""
-    while True:
-        try:
-            run = await channel.receive_run()
-        except trio.EndOfChannel:
-            return
-        await channel.send_run(run)
+    await channel.echo()
 
 
 def reply_with(reply: Callable[[bytes], Awaitable[bytes]]) -> Handler:
@@ -155,6 +151,7 @@ class FrameServer:
         self._channels: set[FrameChannel] = set()
         self._place_is_free = trio.lowlevel.ParkingLot()
         self._drain_began = trio.Event()
+        self._hub = open_hub()
         self._aborted = 0
 
     @property
@@ -173,10 +170,12 @@ class FrameServer:
         self._drain_began.set()
 
     async def _run(self, task_status: trio.TaskStatus[FrameServer]) -> ServeResult:
-        async with contextlib.AsyncExitStack() as open_acceptors:
+        async with contextlib.AsyncExitStack() as resources:
             acceptors = [open_acceptor(listener) for listener in self.listeners]
             for acceptor in acceptors:
-                await open_acceptors.enter_async_context(acceptor)
+                await resources.enter_async_context(acceptor)
+            if self._hub is not None:
+                resources.enter_context(self._hub)
             try:
                 await self._serve_until_drained(acceptors, task_status)
             finally:
@@ -191,6 +190,8 @@ class FrameServer:
         async with trio.open_nursery() as helpers:
             helpers.start_soon(self._metrics.run)
             helpers.start_soon(self._log.run)
+            if self._hub is not None:
+                helpers.start_soon(self._hub.run)
             # From the inside out: who accepts stops first; connections end when
             # they have finished; and the grace is over all of that.
             with trio.CancelScope() as grace:
@@ -258,6 +259,7 @@ class FrameServer:
             frame_timeout_s=self._limits.frame_timeout_s,
             write_timeout_s=self._limits.write_timeout_s,
             peer=peer,
+            hub=self._hub,
             on_sent=tally.add_sent,
         )
         # From here on the place is taken, although the task has not run yet.

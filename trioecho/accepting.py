@@ -59,8 +59,9 @@ class Acceptor(trio.abc.AsyncResource):
 class SocketAcceptor(Acceptor):
     """For plain sockets. Trio's listener can only wait, hence a duplicate of its socket."""
 
-    def __init__(self, listener: trio.SocketListener) -> None:
+    def __init__(self, listener: trio.SocketListener, shared_buffer: memoryview) -> None:
         self._listener = listener
+        self._shared_buffer = shared_buffer
         trio_socket = listener.socket
         self._socket = socket.fromfd(trio_socket.fileno(), trio_socket.family, trio_socket.type)
         self._socket.setblocking(False)
@@ -78,7 +79,7 @@ class SocketAcceptor(Acceptor):
                 if error.errno not in _CONNECTION_FAILED:
                     raise
             else:
-                return SocketTransport(connection), format_address(address)
+                return SocketTransport(connection, self._shared_buffer), format_address(address)
 
     async def aclose(self) -> None:
         self._socket.close()
@@ -115,10 +116,13 @@ class ListenerAcceptor(Acceptor):
             await self._listener.aclose()
 
 
-def open_acceptor(listener: trio.abc.Listener[trio.abc.Stream]) -> Acceptor:
-    """The acceptor for a listener, which belongs to the acceptor from now on."""
+def open_acceptor(listener: trio.abc.Listener[trio.abc.Stream], shared_buffer: memoryview) -> Acceptor:
+    """The acceptor for a listener, which belongs to the acceptor from now on.
+
+    The connections of plain sockets receive into ``shared_buffer``.
+    """
     if isinstance(listener, trio.SocketListener):
-        return SocketAcceptor(listener)
+        return SocketAcceptor(listener, shared_buffer)
     return ListenerAcceptor(listener)
 
 

@@ -81,10 +81,10 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._max_frame_length = max_frame_length or self._format.max_payload_length
         self._decoder = FrameDecoder(format=self._format, max_frame_length=self._max_frame_length)
         self._transport = stream if isinstance(stream, Transport) else open_transport(stream)
-        self._idle_timeout_s = idle_timeout_s
-        self._frame_timeout_s = frame_timeout_s
-        self._write_timeout_s = write_timeout_s
-        self._shortest_clock_s = min(map(or_infinite, (idle_timeout_s, frame_timeout_s, write_timeout_s)))
+        self._idle_timeout_s = or_infinite(idle_timeout_s)
+        self._frame_timeout_s = or_infinite(frame_timeout_s)
+        self._write_timeout_s = or_infinite(write_timeout_s)
+        self._shortest_clock_s = min(self._idle_timeout_s, self._frame_timeout_s, self._write_timeout_s)
         self._hub = hub
         self._on_sent = on_sent
         self.peer: str = peer
@@ -158,26 +158,35 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._is_receiving = True
 
     def _receive_more(self) -> Steps:
-        """Feed the decoder with what comes next, or raise `trio.EndOfChannel`."""
-        if self._has_received_eof:
-            raise trio.EndOfChannel
-        data = None
-        if not self._is_draining:
-            self._start_receive_clock()
-        while data is None and not self._is_draining:
-            yield Wait.READABLE
-            data = self._transport.receive_nowait()
-        if data is None:
-            data = yield from self._receive_arrived()
-        self._note_received(data)
+        """Feed the decoder with what comes next."""
+        data = yield from self._receive_data()
         if data:
             self._decoder.receive_data(data)
-        else:
+
+    def _receive_data(self) -> Generator[Wait, None, bytes | memoryview]:
+        """What comes next; nothing when the peer has ended inside a frame.
+
+        Raises:
+          trio.EndOfChannel: it has ended between frames; or a drain did.
+        """
+        data = None
+        while data is None:
+            if self._has_received_eof:
+                raise trio.EndOfChannel
+            if self._is_draining:
+                data = yield from self._receive_arrived()
+            else:
+                self._start_receive_clock()
+                yield Wait.READABLE
+                data = self._transport.receive_nowait()
+        self._note_received(data)
+        if not data:
             self._decoder.end_of_data()
             if not self._decoder.buffered_bytes:
                 raise trio.EndOfChannel
+        return data
 
-    def _receive_arrived(self) -> Generator[Wait, None, bytes]:
+    def _receive_arrived(self) -> Generator[Wait, None, bytes | memoryview]:
         """In a drain: the next of the bytes that had arrived when it began.
 
         They cannot be more than the kernel's buffer holds, so a peer that never
@@ -193,17 +202,18 @@ class FrameChannel(trio.abc.Channel[bytes]):
                 return data
         raise trio.EndOfChannel
 
-    def _note_received(self, data: bytes) -> None:
+    def _note_received(self, data: bytes | memoryview) -> None:
         self._received_at = trio.current_time()
         self._blocked_s_at_receive = self._blocked_s
-        self._has_received_eof = not data
+        if not data:
+            self._has_received_eof = True
 
     def _start_receive_clock(self) -> None:
         if not self._decoder.buffered_bytes:
-            self._receive_deadline = trio.current_time() + or_infinite(self._idle_timeout_s)
+            self._receive_deadline = trio.current_time() + self._idle_timeout_s
         elif self._timed_frame != self._decoder.frames_decoded:
             self._timed_frame = self._decoder.frames_decoded
-            self._receive_deadline = trio.current_time() + or_infinite(self._frame_timeout_s)
+            self._receive_deadline = trio.current_time() + self._frame_timeout_s
 
     # ---- sending ----
 
@@ -257,6 +267,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         try:
             yield from first
             sent = self._transport.send_nowait(data)
+            if sent < len(data) and isinstance(data, memoryview) and not data.readonly:
+                data = bytes(data)  # it lies in a buffer that others will receive into meanwhile
             while sent < len(data):
                 self._blocked_since = trio.current_time()
                 try:
@@ -328,8 +340,10 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
     def _echo(self) -> Steps:
         while True:
-            while (run := self._decoder.next_run()) is None:
-                yield from self._receive_more()
+            run = self._decoder.next_run()
+            while run is None:
+                data = yield from self._receive_data()
+                run = self._decoder.receive_run(data) if data else self._decoder.next_run()
             self._begin_sending()
             yield from self._send_frames(run.data, run.frame_count)
 
@@ -388,7 +402,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
     def _deadline(self, wait: Wait) -> float:
         if wait is Wait.WRITABLE:
-            return self._blocked_since + or_infinite(self._write_timeout_s)
+            return self._blocked_since + self._write_timeout_s
         return self._receive_deadline
 
     def _clock_error(self, wait: Wait) -> ClockError:

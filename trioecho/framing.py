@@ -215,7 +215,7 @@ class FrameRun(NamedTuple):
       frame_count: how many frames these are, at least 1.
     """
 
-    data: memoryview
+    data: bytes | memoryview
     frame_count: int
 
 
@@ -314,12 +314,31 @@ class FrameDecoder:
             return None
         return FrameRun(self._buffer.take_view(size), count)
 
+    def receive_run(self, data: bytes | memoryview) -> FrameRun | None:
+        """`receive_data` and `next_run` in one, and without a copy where none is needed.
+
+        The run may lie in ``data`` itself: be done with it before that changes.
+        Call `next_run` before you wait for more; it tells of a refused frame.
+        """
+        if self._ended or self._refusal is not None or len(self._buffer):
+            self.receive_data(data)
+            return self.next_run()
+        size, count, _ = self._scan(data, 0, None)
+        if not count:
+            self._buffer.append(data)
+            return self.next_run()
+        self._frames_decoded += count
+        if size == len(data):
+            return FrameRun(data, count)
+        self._buffer.append(data[size:])
+        return FrameRun(data[:size], count)
+
     def _complete_frames(self, most: int | None) -> tuple[int, int]:
         """Bytes and number of the complete frames at the front, ``most`` at most."""
         if self._refusal is not None:
             raise self._refusal.with_traceback(None)
         if len(self._buffer) >= self._needed:
-            size, count, refused_length = self._scan(most)
+            size, count, refused_length = self._scan(*self._buffer.window(), most)
             if count:
                 self._frames_decoded += count
                 return size, count
@@ -330,13 +349,14 @@ class FrameDecoder:
             raise IncompleteFrameError(len(self._buffer), self._needed)
         return 0, 0
 
-    def _scan(self, most: int | None) -> tuple[int, int, int | None]:
-        """As above, and the length of the frame after them, if that is to be refused."""
+    def _scan(
+        self, data: bytes | bytearray | memoryview, start: int, most: int | None
+    ) -> tuple[int, int, int | None]:
+        """Bytes and number of complete frames, and the length of the next, if that is to be refused."""
         header_bytes: int = self._format.header_bytes
         counted_header_bytes = self._format._counted_header_bytes
         unpack_from = self._format._header.unpack_from
         limit = self._max_frame_length
-        data, start = self._buffer.window()
         end = len(data)
         position = start
         count = 0

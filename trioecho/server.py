@@ -27,7 +27,7 @@ from .hub import open_hub
 from .limits import Limits, or_infinite
 from .metrics import Metrics, Report, Tally
 from .throttled_log import ThrottledLog
-from .transport import Transport
+from .transport import SHARED_RECEIVE_BYTES, Transport
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -171,7 +171,8 @@ class FrameServer:
 
     async def _run(self, task_status: trio.TaskStatus[FrameServer]) -> ServeResult:
         async with contextlib.AsyncExitStack() as resources:
-            acceptors = [open_acceptor(listener) for listener in self.listeners]
+            shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
+            acceptors = [open_acceptor(listener, shared_buffer) for listener in self.listeners]
             for acceptor in acceptors:
                 await resources.enter_async_context(acceptor)
             if self._hub is not None:

@@ -21,8 +21,11 @@ import trio
 from .errors import LocalProtocolError
 
 # What one receive takes at most. It bounds how long one connection keeps the
-# others waiting; a larger one gains only for frames that are larger.
-RECEIVE_BYTES = 1 << 18
+# others waiting.
+RECEIVE_BYTES = 1 << 16
+# Where receives share a buffer (allocating so much for each would cost more than
+# the receive). Fewer and larger ones are cheaper for frames of many KiB.
+SHARED_RECEIVE_BYTES = 1 << 18
 # How much a stream is given at a time, so that the write clock sees progress.
 STREAM_SEND_BYTES = 1 << 16
 # A stream cannot be asked what has already arrived; it gets this long to say.
@@ -42,8 +45,11 @@ class Transport(abc.ABC):
     """
 
     @abc.abstractmethod
-    def receive_nowait(self) -> bytes | None:
-        """Bytes that are here, b"" at the peer's end, None when there is nothing."""
+    def receive_nowait(self) -> bytes | memoryview | None:
+        """Bytes that are here, none at the peer's end, None when there is nothing.
+
+        Where receives share a buffer, what is returned lasts until the next one.
+        """
 
     @abc.abstractmethod
     def send_nowait(self, data: bytes | memoryview) -> int:
@@ -92,18 +98,25 @@ class SocketTransport(Transport):
 
     Attributes:
       socket: the non-blocking socket, for who drives it with an epoll of its own.
+
+    Args:
+      connection: the socket.
+      shared_buffer: where to receive; all connections of a thread can share one.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, shared_buffer: memoryview | None = None) -> None:
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # not TCP, but a Unix socket, or already reset
             # An echo must not wait for the acknowledgement of the one before (RFC 896).
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket: socket.socket = connection
+        self._shared_buffer = shared_buffer
 
-    def receive_nowait(self) -> bytes | None:
+    def receive_nowait(self) -> bytes | memoryview | None:
         try:
-            return self.socket.recv(RECEIVE_BYTES)
+            if self._shared_buffer is None:
+                return self.socket.recv(RECEIVE_BYTES)
+            return self._shared_buffer[: self.socket.recv_into(self._shared_buffer)]
         except BlockingIOError:
             return None
         except OSError as error:

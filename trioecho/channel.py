@@ -235,8 +235,9 @@ class FrameChannel(trio.abc.Channel[bytes]):
           trio.ClosedResourceError: after `send_eof` or `aclose`.
           trio.BusyResourceError: another task is sending.
         """
-        if len(value) > self._max_frame_length:
-            raise PayloadTooLargeError(len(value), self._max_frame_length)
+        length = memoryview(value).nbytes
+        if length > self._max_frame_length:
+            raise PayloadTooLargeError(length, self._max_frame_length)
         frame = encode_frame(value, format=self._format)
         self._begin_sending()
         await self._drive(self._send_frames(frame, 1, Wait.TURN))

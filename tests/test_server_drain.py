@@ -1,0 +1,350 @@
+"""How a server stops: what a drain still serves, how long it takes, and how it is counted."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock, lockstep_stream_pair
+
+from tests.support import (
+    MemoryListener,
+    Stream,
+    frame,
+    frames,
+    is_echoed,
+    log_lines,
+    receive_all,
+    receive_exactly,
+    serving,
+    tcp_pair,
+    whole_frames,
+)
+from trioecho import FrameChannel, Limits, ServeResult, echo, reply_with
+from trioecho.channel import QUIET_S
+from trioecho.transport import STREAM_ARRIVED_S
+
+# ---- how long ----
+
+
+async def test_with_no_connections_it_ends_at_once(autojump_clock: MockClock) -> None:
+    async with serving() as running:
+        await trio.sleep(100)
+        assert await running.drain() == ServeResult(connections_aborted=0)
+        assert running.ended_at == 100
+    assert running.listener.is_closed
+
+
+async def test_idle_connections_end_as_soon_as_it_is_known_that_nothing_has_arrived(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving() as running:
+        clients = [running.listener.connect() for _ in range(10)]
+        for client in clients[:5]:
+            assert await is_echoed(client, b"one")
+        await trio.sleep(QUIET_S)
+        assert (await running.drain()).connections_aborted == 0
+        assert running.ended_at == pytest.approx(QUIET_S + STREAM_ARRIVED_S)
+        for client in clients:
+            assert await receive_all(client) == b""
+    assert running.errors == {}
+    assert log_lines(caplog) == []
+
+
+async def test_idle_connections_of_sockets_end_at_once(mock_clock: MockClock) -> None:
+    async with serving() as running:
+        clients = []
+        for _ in range(3):
+            client, server = await tcp_pair()
+            running.listener.connect_with(server)
+            assert await is_echoed(client, b"one")
+            clients.append(client)
+        mock_clock.jump(QUIET_S)
+        await running.drain()  # with a clock that stands still, only at once will do
+        for client in clients:
+            assert await receive_all(client) == b""
+            await client.aclose()
+
+
+@pytest.mark.parametrize("silent_s", [0.0, 0.2])
+async def test_a_peer_that_was_sending_just_now_is_given_half_a_second(
+    silent_s: float, autojump_clock: MockClock
+) -> None:
+    async with serving() as running:
+        client = running.listener.connect()
+        await trio.sleep(10)
+        assert await is_echoed(client, b"just now")
+        await trio.sleep(silent_s)
+        await running.drain()
+        assert running.ended_at == 10 + QUIET_S
+        assert await receive_all(client) == b""
+
+
+async def test_a_peer_that_ends_ends_the_linger(autojump_clock: MockClock) -> None:
+    async with serving() as running:
+        client = running.listener.connect()
+        await trio.sleep(10)
+        assert await is_echoed(client, b"just now")
+        running.server.drain()
+        assert await receive_all(client) == b""
+        await trio.sleep(0.1)
+        await client.send_eof()
+        await running.ended.wait()
+        assert running.ended_at == pytest.approx(10 + STREAM_ARRIVED_S + 0.1)
+
+
+async def send_for_ever(client: Stream, data: bytes, every_s: float) -> None:
+    while True:
+        try:
+            await client.send_all(data)
+        except trio.BrokenResourceError:
+            return
+        await trio.sleep(every_s)
+
+
+async def test_a_peer_that_never_stops_sending_is_read_until_the_linger_ends(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving(linger_s=5) as running, trio.open_nursery() as nursery:
+        client = running.listener.connect()
+        nursery.start_soon(send_for_ever, client, frame(b"more"), 0.2)
+        await trio.sleep(10.1)
+        assert (await running.drain()).connections_aborted == 0
+        assert running.ended_at == pytest.approx(10.1 + STREAM_ARRIVED_S + 5)
+        echoes = whole_frames(await receive_all(client))
+        assert echoes == [b"more"] * 51
+    assert running.messages == 51
+    assert running.errors == {}
+
+
+async def test_a_connection_that_lingered_before_the_drain_ends_with_it(autojump_clock: MockClock) -> None:
+    async def handler(channel: FrameChannel) -> None:
+        await channel.send(b"goodbye")
+
+    async with serving(handler, linger_s=1000) as running:
+        client = running.listener.connect()
+        assert await receive_all(client) == frame(b"goodbye")
+        await trio.sleep(100)
+        assert running.server.connections == 1
+        await running.drain()
+        assert running.ended_at == 100
+
+
+# ---- what is still served ----
+
+
+async def test_frames_that_have_arrived_are_echoed_and_a_partial_one_is_dropped(
+    autojump_clock: MockClock,
+) -> None:
+    async def reply(message: bytes) -> bytes:
+        await trio.sleep(3)
+        return message
+
+    async with serving(reply_with(reply), grace_s=100) as running:
+        client = running.listener.connect()
+        await client.send_all(frames(b"one", b"", b"three", b"four") + frame(b"partial")[:-1])
+        await trio.sleep(4)
+        running.server.drain()
+        assert await receive_all(client) == frames(b"one", b"", b"three", b"four")
+        assert trio.current_time() == pytest.approx(12 + STREAM_ARRIVED_S)
+        await running.ended.wait()
+        assert running.ended_at == trio.current_time()
+    assert running.errors == {}
+    assert running.messages == 4
+
+
+async def test_frames_that_arrive_with_the_drain_are_echoed(autojump_clock: MockClock) -> None:
+    async with serving() as running:
+        client = running.listener.connect()
+        assert await is_echoed(client, b"one")
+        await client.send_all(frames(b"two", b"three"))
+        running.server.drain()
+        assert await receive_all(client) == frames(b"two", b"three")
+
+
+async def test_an_echo_that_is_blocked_when_the_drain_begins_is_finished(autojump_clock: MockClock) -> None:
+    async with serving(grace_s=100) as running:
+        client = running.listener.connect(lockstep_stream_pair)
+        await client.send_all(frames(b"one", b"two"))
+        running.server.drain()
+        await trio.sleep(50)
+        assert await receive_all(client) == frames(b"one", b"two")
+        await running.ended.wait()
+    assert running.result == ServeResult(connections_aborted=0)
+    assert running.messages == 2
+
+
+async def test_no_connection_is_accepted_after_the_drain_has_begun(autojump_clock: MockClock) -> None:
+    async with serving(echo) as running:
+        client = running.listener.connect()
+        assert await is_echoed(client, b"one")
+        running.server.drain()
+        await trio.testing.wait_all_tasks_blocked()
+        assert running.server.connections == 1
+        with pytest.raises(trio.BrokenResourceError):
+            running.listener.connect()
+
+
+async def test_draining_twice_is_as_once(autojump_clock: MockClock) -> None:
+    async with serving() as running:
+        client = running.listener.connect()
+        assert await is_echoed(client, b"one")
+        running.server.drain()
+        await trio.sleep(0.1)
+        running.server.drain()
+        await running.ended.wait()
+        assert running.ended_at == QUIET_S
+        running.server.drain()
+
+
+# ---- the grace ----
+
+
+async def never_done(channel: FrameChannel) -> None:
+    await channel.receive()
+    await trio.sleep_forever()
+
+
+async def test_what_is_not_done_after_the_grace_is_aborted_and_counted(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(never_done, grace_s=10) as running:
+        stuck = [running.listener.connect() for _ in range(3)]
+        idle = running.listener.connect()
+        for client in stuck:
+            await client.send_all(frame(b"one"))
+        await trio.sleep(100)
+        result = await running.drain()
+        assert running.ended_at == 110
+        assert await receive_all(idle) == b""
+    assert result == ServeResult(connections_aborted=3)
+    assert running.errors == {"aborted": 3}
+    assert log_lines(caplog) == ["a StapledStream: aborted before it was done"] * 3
+    assert running.reports[-1].connections == 0
+
+
+async def test_a_connection_that_only_lingers_is_not_counted_as_aborted(autojump_clock: MockClock) -> None:
+    async with serving(grace_s=2, linger_s=100) as running, trio.open_nursery() as nursery:
+        client = running.listener.connect()
+        nursery.start_soon(send_for_ever, client, b"\0\0\0\0", 0.2)
+        await trio.sleep(10.1)
+        assert (await running.drain()).connections_aborted == 0
+        assert running.ended_at == pytest.approx(12.1)
+    assert running.errors == {}
+
+
+async def test_a_blocked_echo_is_aborted_after_the_grace(autojump_clock: MockClock) -> None:
+    async with serving(grace_s=10, write_timeout_s=0) as running:
+        client = running.listener.connect(lockstep_stream_pair)
+        await client.send_all(frame(b"never read"))
+        assert (await running.drain()).connections_aborted == 1
+        assert running.ended_at == 10
+    assert running.errors == {"aborted": 1}
+    assert running.messages == 0
+
+
+async def test_no_grace_is_no_bound(autojump_clock: MockClock) -> None:
+    async def reply(message: bytes) -> bytes:
+        await trio.sleep(80_000)
+        return message
+
+    async with serving(reply_with(reply), grace_s=0) as running:
+        client = running.listener.connect()
+        await client.send_all(frame(b"one"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await running.drain()).connections_aborted == 0
+        assert await receive_all(client) == frame(b"one")
+        assert trio.current_time() == pytest.approx(80_000 + STREAM_ARRIVED_S)
+
+
+# ---- cancellation ----
+
+
+async def test_cancellation_aborts_closes_and_reports(autojump_clock: MockClock) -> None:
+    async with serving(never_done) as running:
+        client = running.listener.connect()
+        running.listener.connect()
+        assert not await is_answered(client)
+        running.cancel_scope.cancel()
+        await running.ended.wait()
+        assert await receive_all(client) == b""
+    assert running.result is None
+    assert running.listener.is_closed
+    assert [report.final for report in running.reports] == [True]
+    assert running.errors == {"aborted": 2}
+    assert running.reports[-1].connections == 0
+
+
+async def is_answered(client: Stream) -> bool:
+    await client.send_all(frame(b"one"))
+    with trio.move_on_after(1):
+        await receive_exactly(client, 7)
+        return True
+    return False
+
+
+async def test_a_drain_can_be_cancelled(autojump_clock: MockClock) -> None:
+    async with serving(never_done, grace_s=0) as running:
+        assert not await is_answered(running.listener.connect())
+        running.server.drain()
+        await trio.sleep(1000)
+        running.cancel_scope.cancel()
+        await running.ended.wait()
+    assert running.errors == {"aborted": 1}
+    assert [report.final for report in running.reports] == [True]
+
+
+# ---- counts ----
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_what_is_reported_is_what_was_echoed_whenever_the_drain_begins(
+    seed: int, autojump_clock: MockClock
+) -> None:
+    chance = random.Random(seed)
+    received: dict[int, list[bytes]] = {}
+    sent: dict[int, list[bytes]] = {}
+
+    async def peer(number: int, listener: MemoryListener) -> None:
+        client = listener.connect()
+        pace = random.Random(f"{seed} {number}")
+        sent[number] = []
+
+        async def send() -> None:
+            while True:
+                payloads = [pace.randbytes(pace.randrange(50)) for _ in range(pace.randrange(1, 20))]
+                wire = frames(*payloads)
+                sent[number] += payloads
+                cut = pace.randrange(len(wire))
+                try:
+                    await client.send_all(wire[:cut])
+                    await trio.sleep(pace.choice([0, 0.001, 0.03, 0.2]))
+                    await client.send_all(wire[cut:])
+                except trio.BrokenResourceError:
+                    return
+                await trio.sleep(pace.choice([0, 0.01, 0.1]))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            received[number] = whole_frames(await receive_all(client))
+            nursery.cancel_scope.cancel()
+
+    async with serving(report_interval_s=0.7) as running:
+        async with trio.open_nursery() as peers:
+            for number in range(8):
+                peers.start_soon(peer, number, running.listener)
+            await trio.sleep(chance.uniform(0.1, 3))
+            assert (await running.drain()).connections_aborted == 0
+    for number, payloads in received.items():
+        assert payloads == sent[number][: len(payloads)]
+    echoed = sum(map(len, received.values()))
+    assert echoed > 0
+    assert running.messages == echoed
+    assert sum(report.messages for report in running.reports) == echoed
+    assert running.errors == {}
+
+
+def test_the_documented_grace_and_linger_are_the_defaults() -> None:
+    assert (Limits().grace_s, Limits().linger_s) == (10, 5)

@@ -35,6 +35,16 @@ def run_command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[
     )
 
 
+SERVE = ("-m", "trioecho", "serve")
+# As on a platform without epoll: every connection's task drives it.
+SERVE_WITHOUT_HUB = (
+    "-c",
+    "import sys, trioecho.cli, trioecho.server\n"
+    "trioecho.server.open_hub = lambda: None\n"
+    "sys.exit(trioecho.cli.main(['serve', *sys.argv[1:]]))",
+)
+
+
 class ServerProcess:
     """``trioecho serve`` in a subprocess, listening."""
 
@@ -83,7 +93,7 @@ class ServerProcess:
 def server_process(
     *arguments: str,
     port: int = 0,
-    command: Sequence[str] = ("-m", "trioecho", "serve"),
+    command: Sequence[str] = SERVE,
     stdout: int = subprocess.PIPE,
     before: Callable[[], None] | None = None,
 ) -> Iterator[ServerProcess]:

@@ -18,6 +18,8 @@ import pytest
 
 from tests.processes import (
     GUARD_S,
+    SERVE,
+    SERVE_WITHOUT_HUB,
     ServerProcess,
     echoes,
     frame,
@@ -293,7 +295,8 @@ def test_over_the_connection_limit_peers_wait_in_the_kernel() -> None:
 # ---- stopping ----
 
 
-def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end() -> None:
+@pytest.mark.parametrize("command", [SERVE, SERVE_WITHOUT_HUB], ids=["hub", "tasks"])
+def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(command: tuple[str]) -> None:
     polite, pipelined = 50, 50
     received: list[bytes] = [b""] * (polite + pipelined)
     failures: list[BaseException] = []
@@ -346,7 +349,7 @@ def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(
             failures.append(error)
             is_under_load.release()
 
-    with server_process("--grace", "60s") as server:
+    with server_process("--grace", "60s", command=command) as server:
         peers = [server.connect() for _ in received]
         threads = [
             threading.Thread(

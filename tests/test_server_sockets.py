@@ -26,6 +26,8 @@ from trioecho import FrameChannel
 
 LOOPBACK = "127.0.0.1"
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 
 async def listen(*, port: int = 0, host: str = LOOPBACK, buffer: int | None = None) -> trio.SocketListener:
     [listener] = await trio.open_tcp_listeners(port, host=host)

@@ -9,12 +9,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import ServerProcess, echoes, frame, receive_all, receive_exactly, server_process
+from tests.processes import (
+    SERVE,
+    SERVE_WITHOUT_HUB,
+    ServerProcess,
+    echoes,
+    frame,
+    receive_all,
+    receive_exactly,
+    server_process,
+)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    with server_process("--max-frame-length", "16MiB") as process:
+@pytest.fixture(scope="module", params=[SERVE, SERVE_WITHOUT_HUB], ids=["hub", "tasks"])
+def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    with server_process("--max-frame-length", "16MiB", command=request.param) as process:
         yield process
 
 

@@ -218,6 +218,52 @@ async def test_the_echoes_before_an_error_of_the_peer_arrive(autojump_clock: Moc
             assert await receive_all(await harm(running.listener)) == frame(b"one")
 
 
+async def test_a_channel_that_another_handler_closes_while_it_lingers_harms_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    channels: list[FrameChannel] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        channels.append(channel)
+        if len(channels) > 1:
+            await channel.receive()
+            await channels[0].aclose()
+            await echo(channel)
+
+    async with serving(handler) as running:
+        running.listener.connect()  # its handler returns at once, and the channel lingers
+        await trio.testing.wait_all_tasks_blocked()
+        bystander = running.listener.connect()
+        await bystander.send_all(frame(b"close it"))
+        assert await is_echoed(bystander, b"after")
+        assert running.server.connections == 1
+    assert running.errors == {}
+
+
+async def test_a_channel_that_another_task_sends_on_when_its_handler_returns_harms_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    async def send(channel: FrameChannel) -> None:
+        with pytest.raises((trio.BrokenResourceError, trio.ClosedResourceError)):
+            await channel.send(b"never read")
+
+    async def handler(channel: FrameChannel) -> None:
+        if await channel.receive() == b"return":
+            broadcasts.start_soon(send, channel)
+            await trio.testing.wait_all_tasks_blocked()
+        else:
+            await echo(channel)
+
+    async with trio.open_nursery() as broadcasts, serving(handler) as running:
+        client = running.listener.connect(lockstep_stream_pair)
+        await client.send_all(frame(b"return"))
+        bystander = running.listener.connect()
+        await bystander.send_all(frame(b"echo from here on"))
+        await trio.sleep(100)
+        assert await is_echoed(bystander, b"after")
+        assert running.server.connections == 1
+
+
 async def test_what_is_not_an_error_but_a_stop_passes_through(autojump_clock: MockClock) -> None:
     class Stop(BaseException):
         pass

@@ -11,6 +11,7 @@ import trustme
 from trio.testing import MockClock
 
 from tests.support import MemoryListener, frames, log_lines, port_of, receive_all, receive_exactly, serving
+from trioecho import FrameChannel
 from trioecho.transport import STREAM_ARRIVED_S
 
 
@@ -142,3 +143,30 @@ async def test_a_peer_that_does_not_speak_tls_is_one_line(
         await running.drain()
     assert running.errors == {"connection_lost": 1}
     assert len(log_lines(caplog)) == 1
+
+
+async def refuse(channel: FrameChannel) -> None:
+    """A handler that ends its connection without a word, before the handshake."""
+
+
+async def test_a_silent_peer_that_is_refused_before_the_handshake_is_closed(
+    contexts: Contexts, autojump_clock: MockClock
+) -> None:
+    below, listener = memory_tls(contexts)
+    async with serving(refuse, [listener], idle_timeout_s=1, frame_timeout_s=1, write_timeout_s=1) as running:
+        client = below.connect()
+        await trio.sleep(3600)
+        assert running.server.connections == 0
+        assert await receive_all(client) == b""
+
+
+async def test_a_peer_without_tls_that_is_refused_before_the_handshake_harms_nobody(
+    contexts: Contexts, autojump_clock: MockClock
+) -> None:
+    below, listener = memory_tls(contexts)
+    async with serving(refuse, [listener]) as running:
+        client = below.connect()
+        await client.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        assert running.server.connections == 0
+        assert (await running.drain()).connections_aborted == 0

@@ -99,7 +99,9 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._drain_bytes_left: int | None = None  # None until the first receive of the drain
         self._wait: trio.CancelScope | None = None  # around a wait that a drain ends
         self._received_at: float | None = None
-        self._opened_at = trio.current_time()
+        # The same as trio.current_time(), which looks for the clock at every call.
+        self._current_time = trio.lowlevel.current_clock().current_time
+        self._opened_at = self._current_time()
         self._blocked_s = 0.0  # in sends, so far
         self._blocked_s_at_receive = 0.0
         self._blocked_since = math.inf  # now, in a send
@@ -203,17 +205,17 @@ class FrameChannel(trio.abc.Channel[bytes]):
         raise trio.EndOfChannel
 
     def _note_received(self, data: bytes | memoryview) -> None:
-        self._received_at = trio.current_time()
+        self._received_at = self._current_time()
         self._blocked_s_at_receive = self._blocked_s
         if not data:
             self._has_received_eof = True
 
     def _start_receive_clock(self) -> None:
         if not self._decoder.buffered_bytes:
-            self._receive_deadline = trio.current_time() + self._idle_timeout_s
+            self._receive_deadline = self._current_time() + self._idle_timeout_s
         elif self._timed_frame != self._decoder.frames_decoded:
             self._timed_frame = self._decoder.frames_decoded
-            self._receive_deadline = trio.current_time() + self._frame_timeout_s
+            self._receive_deadline = self._current_time() + self._frame_timeout_s
 
     # ---- sending ----
 
@@ -271,11 +273,11 @@ class FrameChannel(trio.abc.Channel[bytes]):
             if sent < len(data) and isinstance(data, memoryview) and not data.readonly:
                 data = bytes(data)  # it lies in a buffer that others will receive into meanwhile
             while sent < len(data):
-                self._blocked_since = trio.current_time()
+                self._blocked_since = self._current_time()
                 try:
                     yield Wait.WRITABLE
                 finally:
-                    self._blocked_s += trio.current_time() - self._blocked_since
+                    self._blocked_s += self._current_time() - self._blocked_since
                     self._blocked_since = math.inf
                 sent += self._transport.send_nowait(memoryview(data)[sent:])
         except BaseException:
@@ -288,7 +290,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
                 service_s = None
                 if self._received_at is not None:
                     blocked_since_receive_s = self._blocked_s - self._blocked_s_at_receive
-                    service_s = max(0.0, trio.current_time() - self._received_at - blocked_since_receive_s)
+                    service_s = max(0.0, self._current_time() - self._received_at - blocked_since_receive_s)
                 self._on_sent(frames, sent, service_s, self._blocked_s - blocked_s_before)
 
     def _whole_frames(self, data: bytes | memoryview, accepted: int) -> tuple[int, int]:
@@ -341,7 +343,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
     def _echo(self) -> Steps:
         while True:
-            run = self._decoder.next_run()
+            # Something may be left of what was received before, or a refusal to tell of.
+            run = self._decoder.next_run() if self._decoder.buffered_bytes else None
             while run is None:
                 data = yield from self._receive_data()
                 run = self._decoder.receive_run(data) if data else self._decoder.next_run()
@@ -362,7 +365,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             while not ride.has_ended.is_set() and not self._is_draining:
                 # Meanwhile the steps may come to wait for something else, whose
                 # clock ends earlier; but not before the shortest clock has run.
-                look_again_at = trio.current_time() + self._shortest_clock_s
+                look_again_at = self._current_time() + self._shortest_clock_s
                 deadline = min(look_again_at, self._deadline(ride.wait))
                 with trio.CancelScope(deadline=deadline) as self._wait:
                     await ride.has_ended.wait()
@@ -398,7 +401,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if self._is_closed:
             raise trio.ClosedResourceError("this channel was closed")
         # Who waits in the hub may have moved its deadline on meanwhile.
-        if not self._is_draining and trio.current_time() >= self._deadline(wait):
+        if not self._is_draining and self._current_time() >= self._deadline(wait):
             raise self._clock_error(wait)
 
     def _deadline(self, wait: Wait) -> float:
@@ -433,16 +436,21 @@ class FrameChannel(trio.abc.Channel[bytes]):
         may destroy what the peer has not read yet. So this first reads on, and
         discards, until the peer has ended as well, for ``linger_s`` seconds at
         most; in a drain, also no longer than until the peer has been silent for
-        half a second. A channel with a torn frame is reset at once; one over TLS,
-        which has no half-close, is closed at once.
+        half a second. A channel with a torn frame is reset at once. TLS has no
+        half-close, but a farewell of its own, which gets ``linger_s`` seconds.
 
         When cancelled, the connection is closed all the same.
         """
         try:
-            if self._transport.can_half_close and not self._is_torn and not self._is_closed:
-                with contextlib.suppress(trio.BrokenResourceError):
-                    await self.send_eof()
-                    await self._linger(trio.current_time() + linger_s)
+            if not (self._is_torn or self._is_sending or self._is_closed):
+                # Lost, or closed by another task meanwhile: there is no more to be done.
+                with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    if self._transport.can_half_close:
+                        await self.send_eof()
+                        await self._linger(self._current_time() + linger_s)
+                    else:
+                        with trio.move_on_after(linger_s):
+                            await self._transport.aclose()
         finally:
             await self.aclose()
 
@@ -450,7 +458,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         while not self._has_received_eof:
             heard_at = self._received_at or self._opened_at
             self._receive_deadline = min(until, heard_at + QUIET_S) if self._is_draining else until
-            if trio.current_time() >= self._receive_deadline:
+            if self._current_time() >= self._receive_deadline:
                 break
             with trio.CancelScope(deadline=self._receive_deadline) as self._wait:
                 await self._transport.wait_readable()

@@ -233,6 +233,10 @@ class FrameDecoder:
       format: how headers are written.
       max_frame_length: payload bytes that a frame may have at most.
 
+    Attributes:
+      buffered_bytes (int): bytes received that were not handed out yet.
+      frames_decoded (int): frames handed out so far.
+
     Raises:
       ValueError: ``max_frame_length`` is negative.
     """
@@ -254,17 +258,9 @@ class FrameDecoder:
         self._needed: int = format.header_bytes
         self._ended = False
         self._refusal: RemoteProtocolError | None = None
-        self._frames_decoded = 0
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes received that were not handed out yet."""
-        return len(self._buffer)
-
-    @property
-    def frames_decoded(self) -> int:
-        """Frames handed out so far."""
-        return self._frames_decoded
+        # Plain attributes, because they are looked at for every message.
+        self.buffered_bytes: int = 0
+        self.frames_decoded: int = 0
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes that came from the peer; any number, 0 included.
@@ -278,6 +274,7 @@ class FrameDecoder:
             raise LocalProtocolError("receive_data() after end_of_data(): use a new decoder")
         if self._refusal is None:
             self._buffer.append(data)
+            self.buffered_bytes = len(self._buffer)
 
     def end_of_data(self) -> None:
         """Note that the peer has ended its stream: no more bytes will come."""
@@ -320,33 +317,34 @@ class FrameDecoder:
         The run may lie in ``data`` itself: be done with it before that changes.
         Call `next_run` before you wait for more; it tells of a refused frame.
         """
-        if self._ended or self._refusal is not None or len(self._buffer):
+        if self.buffered_bytes or self._ended or self._refusal is not None:
             self.receive_data(data)
             return self.next_run()
         size, count, _ = self._scan(data, 0, None)
         if not count:
-            self._buffer.append(data)
+            self.receive_data(data)
             return self.next_run()
-        self._frames_decoded += count
+        self.frames_decoded += count
         if size == len(data):
             return FrameRun(data, count)
-        self._buffer.append(data[size:])
+        self.receive_data(data[size:])
         return FrameRun(data[:size], count)
 
     def _complete_frames(self, most: int | None) -> tuple[int, int]:
         """Bytes and number of the complete frames at the front, ``most`` at most."""
         if self._refusal is not None:
             raise self._refusal.with_traceback(None)
-        if len(self._buffer) >= self._needed:
+        if self.buffered_bytes >= self._needed:
             size, count, refused_length = self._scan(*self._buffer.window(), most)
             if count:
-                self._frames_decoded += count
+                self.frames_decoded += count
+                self.buffered_bytes -= size
                 return size, count
             if refused_length is not None:
                 self._refusal = self._refuse(refused_length)
                 raise self._refusal
-        if self._ended and len(self._buffer):
-            raise IncompleteFrameError(len(self._buffer), self._needed)
+        if self._ended and self.buffered_bytes:
+            raise IncompleteFrameError(self.buffered_bytes, self._needed)
         return 0, 0
 
     def _scan(
@@ -378,6 +376,7 @@ class FrameDecoder:
     def _refuse(self, length: int) -> RemoteProtocolError:
         header = self._buffer.take(self._format.header_bytes)
         self._buffer = ReceiveBuffer()  # what came with it has no meaning
+        self.buffered_bytes = 0
         if length < 0:
             minimum: int = self._format.header_bytes
             return FrameTooSmallError(length + minimum, minimum)

@@ -153,7 +153,7 @@ async def test_input_that_never_ends_starves_neither_others_nor_tasks(
                 while len(received) <= number:
                     await trio.lowlevel.checkpoint()  # a task that has its turns
                 # A round for each, and a few in a row: not one for all the others.
-                assert resumed - before <= 4 * hub_module._HOT_ROUNDS
+                assert resumed - before <= 4 * hub_module._ROUNDS_IN_A_ROW
     other.close()
     other_peer.close()
 

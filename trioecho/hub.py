@@ -28,14 +28,15 @@ import trio
 
 from .steps import Steps, Wait
 
-# How long the hub may keep Trio's other tasks from their turn, in one go.
+# How long a round over who is ready may keep Trio's other tasks from their turn.
 _TURN_S = 0.002
+# How many rounds may.
+_ROUNDS_IN_A_ROW = 4
 # Where few connections are ready at a time, the next message is likely to come
-# before Trio's own, longer way of waiting has begun. So the hub waits for it
-# itself first, for so long (the shortest that epoll can) and so often in a row.
+# before Trio's own, longer way of waiting has even begun. So the hub first waits
+# for it itself, for so long: the shortest time that epoll can wait.
 _HOT_WAIT_S = 0.001
 _HOT_EVENTS = 4
-_HOT_ROUNDS = 4
 
 
 class Ride:
@@ -113,13 +114,14 @@ class Hub:
         """Resume who is ready, until cancelled."""
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
+            rounds = 0
             wait_s = 0.0
-            for _ in range(_HOT_ROUNDS):
-                ready = self._epoll.poll(wait_s)
-                if not ready:
-                    break
+            while ready := self._epoll.poll(wait_s):
                 has_woken_a_task = await self._resume_all(ready)
-                wait_s = 0.0 if has_woken_a_task or len(ready) > _HOT_EVENTS else _HOT_WAIT_S
+                rounds += 1
+                if has_woken_a_task or rounds % _ROUNDS_IN_A_ROW == 0:
+                    await trio.lowlevel.checkpoint()
+                wait_s = _HOT_WAIT_S if len(ready) <= _HOT_EVENTS else 0.0
 
     async def _resume_all(self, ready: list[tuple[int, int]]) -> bool:
         """Resume each once; whether one has ended. A checkpoint if it takes long."""

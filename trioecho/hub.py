@@ -28,9 +28,9 @@ import trio
 
 from .steps import Steps, Wait
 
-# How long a round over who is ready may keep Trio's other tasks from their turn.
+# How long the hub may keep Trio's other tasks from their turn, by working ...
 _TURN_S = 0.002
-# How many rounds may.
+# ... and how many times it may wait for its own epoll meanwhile (see below).
 _ROUNDS_IN_A_ROW = 4
 # Where few connections are ready at a time, the next message is likely to come
 # before Trio's own, longer way of waiting has even begun. So the hub first waits
@@ -72,6 +72,7 @@ class Hub:
         self._epoll = select.epoll()
         self._events = {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT}
         self._rides: dict[int, Ride] = {}
+        self._turn_ends = 0.0
 
     def __enter__(self) -> Hub:
         return self
@@ -114,19 +115,18 @@ class Hub:
         """Resume who is ready, until cancelled."""
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
+            self._turn_ends = time.perf_counter() + _TURN_S
             rounds = 0
             wait_s = 0.0
             while ready := self._epoll.poll(wait_s):
-                has_woken_a_task = await self._resume_all(ready)
+                await self._resume_all(ready)
                 rounds += 1
-                if has_woken_a_task or rounds % _ROUNDS_IN_A_ROW == 0:
-                    await trio.lowlevel.checkpoint()
+                if rounds % _ROUNDS_IN_A_ROW == 0:
+                    await self._give_way()
                 wait_s = _HOT_WAIT_S if len(ready) <= _HOT_EVENTS else 0.0
 
-    async def _resume_all(self, ready: list[tuple[int, int]]) -> bool:
-        """Resume each once; whether one has ended. A checkpoint if it takes long."""
-        has_woken_a_task = False
-        turn_ends = time.perf_counter() + _TURN_S
+    async def _resume_all(self, ready: list[tuple[int, int]]) -> None:
+        """Resume each once, giving way to other tasks when this hub's turn is over."""
         for descriptor, _ in ready:
             ride = self._rides.get(descriptor)
             if ride is None:
@@ -139,11 +139,13 @@ class Hub:
                 else:
                     self._leave(descriptor, ride)
                     ride.has_ended.set()
-                    has_woken_a_task = True
-            if time.perf_counter() > turn_ends:
-                await trio.lowlevel.checkpoint()
-                turn_ends = time.perf_counter() + _TURN_S
-        return has_woken_a_task
+                    self._turn_ends = 0.0  # a task has something to do now
+            if time.perf_counter() > self._turn_ends:
+                await self._give_way()
+
+    async def _give_way(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._turn_ends = time.perf_counter() + _TURN_S
 
 
 def open_hub() -> Hub | None:

@@ -77,7 +77,7 @@ def test_a_message_is_one_line_without_a_gap(error: Exception, numbers: dict[str
 def test_messages_tell_the_clocks_apart() -> None:
     assert str(IdleTimeoutError(300.0)) == "no frame began for 300 s (idle timeout)"
     assert str(FrameTimeoutError(0.25)) == "a frame was not complete 0.25 s after it began (frame timeout)"
-    assert str(WriteTimeoutError(60.0)) == "the peer read nothing for 60 s (write timeout)"
+    assert str(WriteTimeoutError(60.0)) == "the peer read too little, or nothing, for 60 s (write timeout)"
 
 
 @pytest.mark.parametrize("copied", COPYING)

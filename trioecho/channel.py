@@ -105,6 +105,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._blocked_s = 0.0  # in sends, so far
         self._blocked_s_at_receive = 0.0
         self._blocked_since = math.inf  # now, in a send
+        self._listened_until = self._opened_at
         self._receive_deadline = math.inf
         self._timed_frame = -1  # the number of the frame whose deadline that is
 
@@ -172,13 +173,13 @@ class FrameChannel(trio.abc.Channel[bytes]):
           trio.EndOfChannel: it has ended between frames; or a drain did.
         """
         data = None
+        self._start_receive_clock()
         while data is None:
             if self._has_received_eof:
                 raise trio.EndOfChannel
             if self._is_draining:
                 data = yield from self._receive_arrived()
             else:
-                self._start_receive_clock()
                 yield Wait.READABLE
                 data = self._transport.receive_nowait()
         self._note_received(data)
@@ -205,17 +206,21 @@ class FrameChannel(trio.abc.Channel[bytes]):
         raise trio.EndOfChannel
 
     def _note_received(self, data: bytes | memoryview) -> None:
-        self._received_at = self._current_time()
+        self._received_at = self._listened_until = self._current_time()
         self._blocked_s_at_receive = self._blocked_s
         if not data:
             self._has_received_eof = True
 
     def _start_receive_clock(self) -> None:
+        now = self._current_time()
         if not self._decoder.buffered_bytes:
-            self._receive_deadline = self._current_time() + self._idle_timeout_s
+            self._receive_deadline = now + self._idle_timeout_s
         elif self._timed_frame != self._decoder.frames_decoded:
             self._timed_frame = self._decoder.frames_decoded
-            self._receive_deadline = self._current_time() + self._frame_timeout_s
+            self._receive_deadline = now + self._frame_timeout_s
+        else:
+            # Time in which this side did not listen is not held against the peer.
+            self._receive_deadline += now - self._listened_until
 
     # ---- sending ----
 
@@ -232,7 +237,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         Raises:
           PayloadTooLargeError: over ``max_frame_length`` or what the header can
             express. Nothing was sent, and the channel can be used as before.
-          WriteTimeoutError: the peer read nothing for ``write_timeout_s``.
+          WriteTimeoutError: nothing more could be sent for ``write_timeout_s``.
           trio.BrokenResourceError: the connection is lost, or was torn before.
           trio.ClosedResourceError: after `send_eof` or `aclose`.
           trio.BusyResourceError: another task is sending.
@@ -247,8 +252,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
     async def send_run(self, run: FrameRun) -> None:
         """Send frames that were received with `receive_run`, as they are.
 
-        A checkpoint only if the kernel does not accept all at once; `receive_run`
-        always is one. Otherwise as `send`.
+        A checkpoint only if the kernel does not accept all at once. Otherwise as `send`.
         """
         self._begin_sending()
         await self._drive(self._send_frames(run.data, run.frame_count))
@@ -371,8 +375,12 @@ class FrameChannel(trio.abc.Channel[bytes]):
                     await ride.has_ended.wait()
                 if self._wait.cancelled_caught:
                     self._check_why_woken(ride.wait)
-        if ride.failure is not None:
-            raise ride.failure
+        failure, ride.failure = ride.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # or its traceback would keep all of this alive, in a circle
         return ride.wait
 
     async def _wait_for(self, wait: Wait) -> None:
@@ -382,8 +390,11 @@ class FrameChannel(trio.abc.Channel[bytes]):
           ClockError: it took longer than the clock allows.
         """
         if wait is Wait.READABLE and not self._is_draining:
-            with trio.CancelScope(deadline=self._deadline(wait)) as self._wait:
-                await self._transport.wait_readable()
+            try:
+                with trio.CancelScope(deadline=self._deadline(wait)) as self._wait:
+                    await self._transport.wait_readable()
+            finally:
+                self._listened_until = self._current_time()
             if self._wait.cancelled_caught:
                 self._check_why_woken(wait)
         elif wait is Wait.WRITABLE:
@@ -429,7 +440,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if self._wait is not None:
             self._wait.cancel()
 
-    async def finish(self, *, linger_s: float) -> None:
+    async def finish(self, *, linger_s: float) -> bool:
         """Close so that what was sent arrives: half-close, linger, close.
 
         A socket that is closed while its peer still sends is reset, and a reset
@@ -439,32 +450,47 @@ class FrameChannel(trio.abc.Channel[bytes]):
         half a second. A channel with a torn frame is reset at once. TLS has no
         half-close, but a farewell of its own, which gets ``linger_s`` seconds.
 
+        Returns:
+          False if the linger was cut while the peer was still sending, so that
+          the close was a reset; else True.
+
         When cancelled, the connection is closed all the same.
         """
+        has_ended_or_is_silent = True
         try:
             if not (self._is_torn or self._is_sending or self._is_closed):
                 # Lost, or closed by another task meanwhile: there is no more to be done.
                 with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                     if self._transport.can_half_close:
                         await self.send_eof()
-                        await self._linger(self._current_time() + linger_s)
+                        has_ended_or_is_silent = await self._linger(self._current_time() + linger_s)
                     else:
                         with trio.move_on_after(linger_s):
                             await self._transport.aclose()
         finally:
             await self.aclose()
+        return has_ended_or_is_silent
 
-    async def _linger(self, until: float) -> None:
-        while not self._has_received_eof:
+    async def _linger(self, until: float) -> bool:
+        """Read and discard; whether the peer has ended, or has fallen silent, before the end."""
+        # If another task still receives, it will see the peer's end.
+        while not self._has_received_eof and not self._is_receiving:
+            # What is here already comes first: while this side was blocked it did
+            # not listen, so that it has heard nothing does not mean silence.
+            data = self._transport.receive_nowait()
+            if data is not None:
+                if self._current_time() >= until:
+                    return False
+                self._note_received(data)
+                await trio.lowlevel.checkpoint()
+                continue
             heard_at = self._received_at or self._opened_at
             self._receive_deadline = min(until, heard_at + QUIET_S) if self._is_draining else until
             if self._current_time() >= self._receive_deadline:
                 break
             with trio.CancelScope(deadline=self._receive_deadline) as self._wait:
                 await self._transport.wait_readable()
-            data = self._transport.receive_nowait()
-            if data is not None:
-                self._note_received(data)
+        return True
 
     async def aclose(self) -> None:
         """Close the connection at once; one with a torn frame is reset, so the peer knows.

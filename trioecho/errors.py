@@ -145,7 +145,11 @@ class FrameTimeoutError(ClockError):
 
 
 class WriteTimeoutError(ClockError):
-    """The peer took no byte of what was sent to it for the given time."""
+    """Nothing more could be sent for the given time, because the peer did not read enough.
+
+    Counts from the last byte that the kernel accepted. A kernel may accept none
+    while a peer reads very slowly: Linux waits until a third of its buffer is free.
+    """
 
     def __str__(self) -> str:
-        return f"the peer read nothing for {self.seconds:g} s (write timeout)"
+        return f"the peer read too little, or nothing, for {self.seconds:g} s (write timeout)"

@@ -211,7 +211,8 @@ class FrameRun(NamedTuple):
     """Complete frames that lie one behind the other, exactly as they came.
 
     Attributes:
-      data: the frames on the wire, headers included; read-only, and valid for good.
+      data: the frames on the wire, headers included. What `FrameDecoder.next_run`
+        gives is read-only and valid for good.
       frame_count: how many frames these are, at least 1.
     """
 

@@ -26,8 +26,8 @@ class Limits:
         request header (client_header_timeout). Runs only while the server
         reads: time in which a handler works, or an echo is blocked, is not
         held against the peer.
-      write_timeout_s: how long a peer may go without taking a byte of what is
-        sent to it. 60 s, as nginx (send_timeout).
+      write_timeout_s: how long a send may wait until the kernel accepts a byte,
+        because the peer reads too little. 60 s, as nginx (send_timeout).
       grace_s: how long a drain may take; past it, what is left is aborted.
         10 s, as ``docker stop`` waits before it kills.
       linger_s: how long a connection that was ended from this side goes on

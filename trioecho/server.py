@@ -23,7 +23,7 @@ from .errors import (
 )
 from .exception_groups import BaseExceptionGroup, leaves
 from .framing import FrameFormat
-from .hub import open_hub
+from .hub import Hub, open_hub
 from .limits import Limits, or_infinite
 from .metrics import Metrics, Report, Tally
 from .throttled_log import ThrottledLog
@@ -56,7 +56,8 @@ class ServeResult:
     """How a drain ended.
 
     Attributes:
-      connections_aborted: connections that had to be aborted after the grace.
+      connections_aborted: connections that had to be aborted: at the end of the
+        grace, or because their peer never stopped sending.
     """
 
     connections_aborted: int
@@ -151,7 +152,7 @@ class FrameServer:
         self._channels: set[FrameChannel] = set()
         self._place_is_free = trio.lowlevel.ParkingLot()
         self._drain_began = trio.Event()
-        self._hub = open_hub()
+        self._hub: Hub | None = None
         self._aborted = 0
 
     @property
@@ -171,10 +172,14 @@ class FrameServer:
 
     async def _run(self, task_status: trio.TaskStatus[FrameServer]) -> ServeResult:
         async with contextlib.AsyncExitStack() as resources:
+            for listener in self.listeners:
+                await resources.enter_async_context(listener)
             shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
-            acceptors = [open_acceptor(listener, shared_buffer) for listener in self.listeners]
-            for acceptor in acceptors:
-                await resources.enter_async_context(acceptor)
+            acceptors = [
+                await resources.enter_async_context(open_acceptor(listener, shared_buffer))
+                for listener in self.listeners
+            ]
+            self._hub = open_hub()
             if self._hub is not None:
                 resources.enter_context(self._hub)
             try:
@@ -237,6 +242,9 @@ class FrameServer:
                 if accepted is None:
                     return
                 self._start(*accepted, connections)
+                # Others must have their turn, or the grace could not end this
+                # while a crowd goes on connecting.
+                await trio.lowlevel.checkpoint()
 
     async def _back_off(self, error: OSError) -> None:
         if error.errno not in _OUT_OF_RESOURCES:
@@ -272,27 +280,32 @@ class FrameServer:
     async def _serve(self, channel: FrameChannel, tally: Tally) -> None:
         is_done = False
         try:
-            await self._handle(channel, tally)
+            await self._isolated(channel, tally, lambda: self._handler(channel))
+            await self._isolated(channel, tally, lambda: self._finish(channel, tally))
             is_done = True
-            await channel.finish(linger_s=self._limits.linger_s)
         finally:
             if not is_done:
-                self._aborted += 1
-                tally.add_error("aborted")
-                self._log.warning(f"{channel.peer}: aborted before it was done")
+                self._note_aborted(channel, tally)
                 with contextlib.suppress(trio.Cancelled):  # the one on its way goes on
                     await channel.abort()
             tally.close()
             self._channels.remove(channel)
             self._place_is_free.unpark_all()
 
-    async def _handle(self, channel: FrameChannel, tally: Tally) -> None:
-        """Run the handler; what it raises ends here, but for cancellation and the like."""
+    async def _finish(self, channel: FrameChannel, tally: Tally) -> None:
+        has_ended_or_is_silent = await channel.finish(linger_s=self._limits.linger_s)
+        if self._drain_began.is_set() and not has_ended_or_is_silent:
+            self._note_aborted(channel, tally)
+
+    async def _isolated(
+        self, channel: FrameChannel, tally: Tally, function: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Run it; what it raises ends here, but for cancellation and the like."""
         try:
-            await self._handler(channel)
+            await function()
         except trio.EndOfChannel:
             pass
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises must end only its own connection
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must end only its own connection
             self._note_failure(channel, tally, error)
         except BaseExceptionGroup as group:
             stop, failures = group.split(lambda error: not isinstance(error, Exception | BaseExceptionGroup))
@@ -301,8 +314,15 @@ class FrameServer:
             if stop is not None:
                 raise stop from None
 
+    def _note_aborted(self, channel: FrameChannel, tally: Tally) -> None:
+        self._aborted += 1
+        tally.add_error("aborted")
+        self._log.warning(f"{channel.peer}: aborted before it was done")
+
     def _note_failure(self, channel: FrameChannel, tally: Tally, error: BaseException) -> None:
-        causes = list(leaves(error))
+        causes = [cause for cause in leaves(error) if not isinstance(cause, trio.EndOfChannel)]
+        if not causes:
+            return  # a clean end, in a nursery of the handler's own
         kinds = [_PEER_ERRORS.get(type(cause)) for cause in causes]
         if kinds[0] is not None and all(kinds):
             tally.add_error(kinds[0])

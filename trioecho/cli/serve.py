@@ -98,7 +98,11 @@ def add_command(commands: Commands[Parser]) -> None:
             "silence between frames (5m, as Envoy's stream_idle_timeout)",
         ),
         ("--frame-timeout", limits.frame_timeout_s, "a frame's first byte to its last (1m, as nginx)"),
-        ("--write-timeout", limits.write_timeout_s, "since the peer last took a byte (1m, as nginx)"),
+        (
+            "--write-timeout",
+            limits.write_timeout_s,
+            "since the kernel last took a byte to send (1m, as nginx)",
+        ),
         ("--grace", limits.grace_s, "the longest that a drain may take (10s, as docker stop)"),
     ):
         add(option, type=values.duration, metavar="TIME", default=default, help=text)
@@ -133,6 +137,10 @@ async def _serve(arguments: argparse.Namespace) -> int:
     )
     _allow_open_files(limits.max_connections)
     listeners = await _open_listeners(arguments.host, arguments.port)
+    # What the receiver puts back at the end: a signal that comes after the drain,
+    # while the interpreter shuts down, must not change the exit code.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         reports, log = Outlet(sys.stdout), Outlet(sys.stderr)
         logger = logging.getLogger("trioecho")

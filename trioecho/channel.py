@@ -484,10 +484,11 @@ class FrameChannel(trio.abc.Channel[bytes]):
                 self._note_received(data)
                 await trio.lowlevel.checkpoint()
                 continue
-            heard_at = self._received_at or self._opened_at
-            self._receive_deadline = min(until, heard_at + QUIET_S) if self._is_draining else until
-            if self._current_time() >= self._receive_deadline:
-                break
+            silent_at = (self._received_at or self._opened_at) + QUIET_S
+            self._receive_deadline = min(until, silent_at) if self._is_draining else until
+            now = self._current_time()
+            if now >= self._receive_deadline:
+                return now >= silent_at
             with trio.CancelScope(deadline=self._receive_deadline) as self._wait:
                 await self._transport.wait_readable()
         return True

@@ -28,15 +28,8 @@ import trio
 
 from .steps import Steps, Wait
 
-# How long the hub may keep Trio's other tasks from their turn, by working ...
+# How long the hub may keep Trio's other tasks from their turn.
 _TURN_S = 0.002
-# ... and how many times it may wait for its own epoll meanwhile (see below).
-_ROUNDS_IN_A_ROW = 4
-# Where few connections are ready at a time, the next message is likely to come
-# before Trio's own, longer way of waiting has even begun. So the hub first waits
-# for it itself, for so long: the shortest time that epoll can wait.
-_HOT_WAIT_S = 0.001
-_HOT_EVENTS = 4
 
 
 class Ride:
@@ -116,14 +109,8 @@ class Hub:
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             self._turn_ends = time.perf_counter() + _TURN_S
-            rounds = 0
-            wait_s = 0.0
-            while ready := self._epoll.poll(wait_s):
+            while ready := self._epoll.poll(0):
                 await self._resume_all(ready)
-                rounds += 1
-                if rounds % _ROUNDS_IN_A_ROW == 0:
-                    await self._give_way()
-                wait_s = _HOT_WAIT_S if len(ready) <= _HOT_EVENTS else 0.0
 
     async def _resume_all(self, ready: list[tuple[int, int]]) -> None:
         """Resume each once, giving way to other tasks when this hub's turn is over."""

@@ -23,6 +23,7 @@ from trioecho import FrameChannel, FrameServer, Handler, Limits, Report, ServeRe
 
 # Only so that a test that hangs fails: nothing waits this long when all is well.
 GUARD_S = 30.0
+LOOPBACK = "127.0.0.1"
 
 Stream = trio.abc.HalfCloseableStream
 Pair = tuple[Stream, Stream]
@@ -101,11 +102,11 @@ def guarded(seconds: float = GUARD_S) -> Iterator[None]:
 
 async def tcp_pair(*, send_buffer: int | None = None) -> tuple[trio.SocketStream, trio.SocketStream]:
     """Both ends of a connection over loopback; ``send_buffer`` is for the first, and keeps it small."""
-    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    [listener] = await trio.open_tcp_listeners(0, host=LOOPBACK)
     async with listener:
         if send_buffer is not None:
             listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, send_buffer)
-        one = await trio.open_tcp_stream("127.0.0.1", port_of(listener))
+        one = await trio.open_tcp_stream(LOOPBACK, port_of(listener))
         other = await listener.accept()
     if send_buffer is not None:
         one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
@@ -138,6 +139,18 @@ def port_of(listener: trio.SocketListener) -> int:
     port = listener.socket.getsockname()[1]
     assert isinstance(port, int)
     return port
+
+
+async def listen(*, port: int = 0, host: str = LOOPBACK, buffer: int | None = None) -> trio.SocketListener:
+    [listener] = await trio.open_tcp_listeners(port, host=host)
+    if buffer is not None:  # what is accepted inherits them
+        listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+    return listener
+
+
+async def connect(listener: trio.SocketListener) -> trio.SocketStream:
+    return await trio.open_tcp_stream(LOOPBACK, port_of(listener))
 
 
 class MemoryListener(trio.abc.Listener[trio.abc.Stream]):

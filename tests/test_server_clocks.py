@@ -100,7 +100,9 @@ async def test_the_write_clock(autojump_clock: MockClock, caplog: pytest.LogCapt
         await running.drain()
     assert running.errors == {"write_timeout": 1}
     assert running.messages == 0
-    assert log_lines(caplog) == ["a StapledStream: the peer read too little, or nothing, for 60 s (write timeout)"]
+    assert log_lines(caplog) == [
+        "a StapledStream: the peer read too little, or nothing, for 60 s (write timeout)"
+    ]
 
 
 async def test_the_write_clock_runs_from_the_last_byte_that_was_accepted(autojump_clock: MockClock) -> None:

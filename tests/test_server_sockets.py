@@ -13,10 +13,13 @@ from trio.testing import MockClock
 
 from tests.support import (
     GUARD_S,
+    LOOPBACK,
+    connect,
     frame,
     frames,
     header,
     is_echoed,
+    listen,
     log_lines,
     port_of,
     receive_all,
@@ -24,21 +27,7 @@ from tests.support import (
 )
 from trioecho import FrameChannel
 
-LOOPBACK = "127.0.0.1"
-
 pytestmark = pytest.mark.usefixtures("driver")
-
-
-async def listen(*, port: int = 0, host: str = LOOPBACK, buffer: int | None = None) -> trio.SocketListener:
-    [listener] = await trio.open_tcp_listeners(port, host=host)
-    if buffer is not None:  # what is accepted inherits them
-        listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-    return listener
-
-
-async def connect(listener: trio.SocketListener) -> trio.SocketStream:
-    return await trio.open_tcp_stream(LOOPBACK, port_of(listener))
 
 
 def connect_and_send(listener: trio.SocketListener, data: bytes) -> socket.socket:
@@ -221,7 +210,7 @@ async def test_a_reset_ends_only_its_own_connection(caplog: pytest.LogCaptureFix
     assert log_lines(caplog) == [f"{host}:{port}: connection lost: Connection reset by peer"]
 
 
-# ---- places, turns, and peers that do not read ----
+# ---- places and turns ----
 
 
 async def test_two_listeners_never_exceed_the_limit() -> None:
@@ -278,35 +267,6 @@ async def test_input_without_end_on_one_connection_leaves_turns_to_the_others() 
         await modest.aclose()
         await running.drain()
     assert turns >= 50
-
-
-async def test_a_peer_that_never_reads_is_not_read_from_and_dropped(mock_clock: MockClock) -> None:
-    listener = await listen(buffer=16_384)
-    async with serving(listeners=[listener], write_timeout_s=60) as running, trio.open_nursery() as nursery:
-        client = await connect(listener)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-        sent = 0
-
-        async def send_for_ever() -> None:
-            nonlocal sent
-            while sent < 1 << 30:
-                await client.send_all(frame(bytes(996)))
-                sent += 1000
-
-        async def send_until_dropped() -> None:
-            with pytest.raises(trio.BrokenResourceError):
-                await send_for_ever()
-
-        nursery.start_soon(send_until_dropped)
-        while not running.handler_ends:
-            await trio.testing.wait_all_tasks_blocked(0.001)
-            mock_clock.jump(1)
-        [(at, _)] = running.handler_ends
-        assert at >= 60
-        assert sent < 4_000_000
-        await client.aclose()
-    assert running.errors == {"write_timeout": 1}
 
 
 # ---- other kinds of sockets ----

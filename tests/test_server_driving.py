@@ -1,0 +1,154 @@
+"""What whoever drives a connection on a real socket must get right: its clocks, its bytes and its end.
+
+The clock of these tests stands still unless they move it, so that no time
+passes unseen while the kernel works.
+"""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from tests.support import (
+    Serving,
+    connect,
+    frame,
+    frames,
+    is_echoed,
+    listen,
+    receive_all,
+    receive_exactly,
+    serving,
+)
+from trioecho import FrameChannel, echo
+
+pytestmark = pytest.mark.usefixtures("driver")
+
+
+async def end_of_the_handler(running: Serving, clock: MockClock) -> float:
+    """When the only handler has ended, in steps of a second."""
+    while not running.handler_ends:
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        clock.jump(1)
+    [(at, _)] = running.handler_ends
+    return at
+
+
+# ---- clocks ----
+
+
+async def test_the_idle_clock(mock_clock: MockClock) -> None:
+    listener = await listen()
+    async with serving(listeners=[listener], idle_timeout_s=300) as running:
+        client = await connect(listener)
+        for _ in range(3):
+            mock_clock.jump(299)
+            assert await is_echoed(client, b"still here")
+        assert await end_of_the_handler(running, mock_clock) >= 3 * 299 + 300
+        assert await receive_all(client) == b""
+        await client.aclose()
+    assert running.errors == {"idle_timeout": 1}
+
+
+async def test_the_frame_clock_runs_although_the_idle_clock_is_longer(mock_clock: MockClock) -> None:
+    listener = await listen()
+    async with serving(listeners=[listener], idle_timeout_s=9999, frame_timeout_s=60) as running:
+        client = await connect(listener)
+        assert await is_echoed(client, b"one")
+        await client.send_all(frame(b"never whole")[:-1])
+        assert 60 <= await end_of_the_handler(running, mock_clock) < 9999
+        assert await receive_all(client) == b""
+        await client.aclose()
+    assert running.errors == {"frame_timeout": 1}
+
+
+async def test_a_peer_that_never_reads_is_not_read_from_and_dropped(mock_clock: MockClock) -> None:
+    listener = await listen(buffer=16_384)
+    async with (
+        serving(listeners=[listener], write_timeout_s=60, idle_timeout_s=9999) as running,
+        trio.open_nursery() as nursery,
+    ):
+        client = await connect(listener)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        sent = 0
+
+        async def send_for_ever() -> None:
+            nonlocal sent
+            while sent < 1 << 30:
+                await client.send_all(frame(bytes(996)))
+                sent += 1000
+
+        async def send_until_dropped() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                await send_for_ever()
+
+        nursery.start_soon(send_until_dropped)
+        assert 60 <= await end_of_the_handler(running, mock_clock) < 9999
+        assert sent < 4_000_000
+        await client.aclose()
+    assert running.errors == {"write_timeout": 1}
+
+
+# ---- bytes ----
+
+
+async def test_an_echo_that_waits_stays_as_it_is_while_others_are_received() -> None:
+    may_begin = trio.Event()
+
+    async def handler(channel: FrameChannel) -> None:
+        if running.server.connections == 1:
+            await may_begin.wait()  # so that all frames are received at once, and end where that ends
+        await echo(channel)
+
+    listener = await listen()
+    listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    wire = frames(*(bytes([number]) * 996 for number in range(50)))
+    async with serving(handler, [listener]) as running:
+        late = trio.socket.socket()
+        late.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        await late.connect(listener.socket.getsockname())
+        client = trio.SocketStream(late)
+        await client.send_all(wire)
+        await trio.testing.wait_all_tasks_blocked()
+        may_begin.set()
+        others = [await connect(listener) for _ in range(3)]
+        for number in range(5):
+            for other in others:
+                assert await is_echoed(other, bytes([200 + number]) * 40_000)
+        assert await receive_exactly(client, len(wire)) == wire
+        for stream in (client, *others):
+            await stream.aclose()
+    assert running.messages == 50 + 15
+
+
+# ---- ends ----
+
+
+async def test_a_connection_that_another_handler_closes_ends_at_once(mock_clock: MockClock) -> None:
+    channels: list[FrameChannel] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        channels.append(channel)
+        if len(channels) > 1:
+            assert await channel.receive() == b"close it"
+            await channels[0].aclose()
+        await echo(channel)
+
+    listener = await listen()
+    async with serving(handler, [listener]) as running:
+        first = await connect(listener)
+        assert await is_echoed(first, b"one")
+        second = await connect(listener)
+        await second.send_all(frame(b"close it"))
+        assert await receive_all(first) == b""
+        assert await is_echoed(second, b"after")
+        while running.server.connections > 1:
+            await trio.lowlevel.checkpoint()
+        mock_clock.jump(1)
+        for client in (first, second):
+            await client.aclose()

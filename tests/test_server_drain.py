@@ -23,8 +23,9 @@ from tests.support import (
     whole_frames,
 )
 from trioecho import FrameChannel, Limits, ServeResult, echo, reply_with
+from trioecho.accepting import Acceptor
 from trioecho.channel import QUIET_S
-from trioecho.transport import STREAM_ARRIVED_S
+from trioecho.transport import STREAM_ARRIVED_S, Transport, open_transport
 
 # ---- how long ----
 
@@ -351,3 +352,42 @@ async def test_what_is_reported_is_what_was_echoed_whenever_the_drain_begins(
 
 def test_the_documented_grace_and_linger_are_the_defaults() -> None:
     assert (Limits().grace_s, Limits().linger_s) == (10, 5)
+
+
+async def test_a_crowd_that_goes_on_connecting_does_not_hold_up_the_grace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class CrowdedAcceptor(Acceptor):
+        taken = 0
+
+        async def wait(self) -> None:
+            await trio.sleep_forever()
+
+        async def take(self) -> tuple[Transport, str]:
+            self.taken += 1
+            assert self.taken < 100_000, "nobody else had a turn"
+            return open_transport(trio.testing.memory_stream_pair()[0]), "one of a crowd"
+
+        async def aclose(self) -> None:
+            await trio.lowlevel.checkpoint()
+
+    crowd = CrowdedAcceptor()
+    monkeypatch.setattr("trioecho.server.open_acceptor", lambda *_: crowd)
+    async with serving(grace_s=0.01) as running:
+        await running.drain()
+    assert crowd.taken > 0
+
+
+async def test_the_end_of_a_channel_in_a_nursery_of_the_handler_is_a_clean_end(
+    autojump_clock: MockClock,
+) -> None:
+    async def handler(channel: FrameChannel) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(channel.receive)
+
+    async with serving(handler) as running:
+        client = running.listener.connect()
+        await client.send_eof()
+        assert await receive_all(client) == b""
+        await running.drain()
+    assert running.errors == {}

@@ -6,7 +6,9 @@ passes unseen while the kernel works.
 
 from __future__ import annotations
 
+import gc
 import socket
+import weakref
 
 import pytest
 import trio
@@ -23,6 +25,7 @@ from tests.support import (
     receive_all,
     receive_exactly,
     serving,
+    tcp_pair,
 )
 from trioecho import FrameChannel, echo
 
@@ -152,3 +155,45 @@ async def test_a_connection_that_another_handler_closes_ends_at_once(mock_clock:
         mock_clock.jump(1)
         for client in (first, second):
             await client.aclose()
+
+
+async def test_what_a_peer_sent_while_nobody_listened_is_not_silence(mock_clock: MockClock) -> None:
+    stream, peer = await tcp_pair()
+    channel = FrameChannel(stream)
+    await peer.send_all(frame(b"first"))
+    assert await channel.receive() == b"first"
+    mock_clock.jump(3600)  # as in a send that was blocked
+    await peer.send_all(b"unread")
+    await peer.send_eof()
+    channel.drain()
+    await channel.send(b"last")
+    # Closing with something unread would be a reset, and destroy the last echo.
+    assert await channel.finish(linger_s=5)
+    assert await receive_all(peer) == frame(b"last")
+    await peer.aclose()
+
+
+async def test_nothing_keeps_a_connection_that_has_ended() -> None:
+    channels: list[weakref.ref[FrameChannel]] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        channels.append(weakref.ref(channel))
+        await channel.echo()
+
+    listener = await listen()
+    async with serving(handler, listeners=[listener]) as running:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                client = await connect(listener)
+                assert await is_echoed(client, b"hello")
+                await client.send_eof()
+                assert await receive_all(client) == b""
+                await client.aclose()
+            while running.server.connections:
+                await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
+            assert [channel() for channel in channels] == [None] * 3
+        finally:
+            gc.enable()

@@ -158,7 +158,7 @@ async def test_a_connection_that_another_handler_closes_ends_at_once(mock_clock:
 
 
 async def test_what_a_peer_sent_while_nobody_listened_is_not_silence(mock_clock: MockClock) -> None:
-    stream, peer = await tcp_pair()
+    stream, peer = await tcp_pair(send_buffer=4096)
     channel = FrameChannel(stream)
     await peer.send_all(frame(b"first"))
     assert await channel.receive() == b"first"
@@ -166,10 +166,13 @@ async def test_what_a_peer_sent_while_nobody_listened_is_not_silence(mock_clock:
     await peer.send_all(b"unread")
     await peer.send_eof()
     channel.drain()
-    await channel.send(b"last")
-    # Closing with something unread would be a reset, and destroy the last echo.
+    # More than the peer's buffer takes, so a part waits in this side's kernel.
+    last = [bytes(2000)] * 3
+    for message in last:
+        await channel.send(message)
+    # Closing with something unread would be a reset, and destroy that part.
     assert await channel.finish(linger_s=5)
-    assert await receive_all(peer) == frame(b"last")
+    assert await receive_all(peer) == frames(*last)
     await peer.aclose()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import queue
 import re
@@ -536,3 +537,10 @@ def test_the_example_in_scripts_serves_and_drains() -> None:
         assert receive_exactly(peer, 16) == frame(b"desserts") + frame(b"")
     assert server.stop() == 0
     assert server.output.splitlines()[-1] == "2 messages, 0 connections"
+
+
+def test_the_installed_command_is_the_same_program() -> None:
+    command = Path(sys.executable).with_name("trioecho")
+    version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+    assert version == f"trioecho {importlib.metadata.version('trioecho')}\n"
+    assert version == run_command("--version").stdout

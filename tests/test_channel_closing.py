@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 import trio.testing
-from trio.testing import MockClock, assert_checkpoints
+from trio.testing import MockClock, assert_checkpoints, memory_stream_pair
 
 from tests.support import (
     Pair,
@@ -21,7 +21,7 @@ from tests.support import (
     receive_exactly,
     tcp_pair,
 )
-from trioecho import FrameChannel, LocalProtocolError
+from trioecho import FrameChannel, FrameTimeoutError, LocalProtocolError
 from trioecho.channel import QUIET_S
 from trioecho.transport import STREAM_ARRIVED_S, STREAM_RECEIVE_CAPACITY
 
@@ -349,3 +349,31 @@ async def test_finishing_a_closed_channel_is_nothing_but_a_checkpoint(memory: Pa
     await channel.aclose()
     with assert_checkpoints():
         await channel.finish(linger_s=LINGER_S)
+
+
+async def test_time_in_which_nobody_listens_is_not_on_the_frame_clock(autojump_clock: MockClock) -> None:
+    stream, peer = memory_stream_pair()
+    channel = FrameChannel(stream, frame_timeout_s=10)
+    await peer.send_all(frame(b"slow")[:5])
+    with trio.move_on_after(6):
+        await channel.receive()
+    await trio.sleep(3600)
+    with pytest.raises(FrameTimeoutError):
+        await channel.receive()
+    assert trio.current_time() == 6 + 3600 + 4
+
+
+async def test_finishing_while_another_task_receives_closes_and_raises_nothing() -> None:
+    stream, peer = await tcp_pair()
+    channel = FrameChannel(stream)
+
+    async def receive() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await channel.receive()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await channel.finish(linger_s=5)
+    assert await receive_all(peer) == b""
+    await peer.aclose()

@@ -36,6 +36,28 @@ def test_sizes(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("u32be", "00 00 00 05"),
+        ("u32le", "05 00 00 00"),
+        ("U16BE", "00 05"),
+        ("u8", "05"),
+        ("u64le", "05 00 00 00 00 00 00 00"),
+        ("u16be+header", "00 07"),
+        ("u8+header", "06"),
+    ],
+)
+def test_formats(text: str, header: str) -> None:
+    assert values.frame_format(text).encode_header(5).hex(" ") == header
+
+
+@pytest.mark.parametrize("text", ["", "u32", "u24be", "32be", "u8be", "u32be+", "u32be +header", "u32bele"])
+def test_what_is_not_a_format_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="write u32be"):
+        values.frame_format(text)
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"),
     [
         ("10", 10),

@@ -158,6 +158,21 @@ def test_a_wrong_or_missing_echo_is_exit_1_and_says_which(answer: Answer, number
     assert f"{number - 1} of 10 messages" in done.stdout
 
 
+def test_other_headers_are_written_and_read() -> None:
+    sent = b""
+
+    def answer(connection: socket.socket) -> None:
+        nonlocal sent
+        sent = receive_exactly(connection, 13)
+        connection.sendall(sent)
+        receive_all(connection)
+
+    with foreign_server(answer) as address:
+        run = run_command("client", address, "-n", "1", "--size", "5", "--format", "u64le+header")
+    assert run.returncode == 0, run.stderr
+    assert sent[:8] == (13).to_bytes(8, "little")
+
+
 def test_an_unreachable_server_is_exit_3_and_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -183,6 +198,8 @@ def test_an_unreachable_server_is_exit_3_and_one_line() -> None:
         (["127.0.0.1:1", "--size", "9-3"], "3-9"),
         (["127.0.0.1:1", "--size", "4GiB"], "4294967295"),
         (["127.0.0.1:1", "--timeout", "-1"], "--timeout"),
+        (["127.0.0.1:1", "--format", "u24be"], "u32be"),
+        (["127.0.0.1:1", "--format", "u8", "--size", "256"], "255"),
     ],
 )
 def test_bad_arguments_are_exit_2_and_one_line(arguments: list[str], words: str) -> None:

@@ -81,6 +81,12 @@ def test_says_where_it_listens_and_echoes() -> None:
     assert server.host == "127.0.0.1"
 
 
+def test_other_headers_are_read_and_written() -> None:
+    with server_process("--format", "u16le+header") as server, server.connect() as peer:
+        assert echoes(peer, b"\x07\x00hello\x02\x00\x03\x00!")
+        server.stop()
+
+
 def test_ipv6() -> None:
     with server_process("--host", "::1") as server:
         assert f"listening on [::1]:{server.port}" in server.first_line

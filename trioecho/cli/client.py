@@ -12,12 +12,12 @@ import trio
 from ..channel import FrameChannel
 from ..client import EchoError, EchoSummary, message_payload, open_frame_channel, verify_echoes
 from ..exception_groups import leaves
-from ..framing import DEFAULT_MAX_FRAME_LENGTH
+from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from . import values
 from .parser import Commands, Parser, add_command_parser
 from .result import CommandError, print_result
 
-_VERIFIED, _WRONG_ECHO, _UNREACHABLE = 0, 1, 3
+_VERIFIED, _WRONG_ECHO, _WRONG_USAGE, _UNREACHABLE = 0, 1, 2, 3
 _CONNECT_TIMEOUT_S = 10.0
 
 _EPILOG = """\
@@ -63,6 +63,13 @@ def add_command(commands: Commands[Parser]) -> None:
         help="payload of a message: 64, 4KiB, or a range as 0-64KiB (default: 64)",
     )
     add(
+        "--format",
+        type=values.frame_format,
+        metavar="FORMAT",
+        default=FrameFormat(),
+        help=values.FORMAT_HELP,
+    )
+    add(
         "--timeout",
         type=values.duration,
         metavar="TIME",
@@ -79,9 +86,15 @@ def run(arguments: argparse.Namespace) -> int:
 async def _client(arguments: argparse.Namespace) -> int:
     address: values.Address = arguments.address
     sizes: values.SizeRange = arguments.size
+    frame_format: FrameFormat = arguments.format
+    if sizes.most > frame_format.max_payload_length:
+        raise CommandError(
+            _WRONG_USAGE,
+            f"--size {sizes.most} is more than the header can express, {frame_format.max_payload_length}",
+        )
     summary = EchoSummary()
     failure = None
-    async with await _connect(address, sizes.most) as channel:
+    async with await _connect(address, frame_format, sizes.most) as channel:
         try:
             await verify_echoes(
                 channel, _payloads(arguments.messages, sizes), summary=summary, timeout_s=arguments.timeout
@@ -95,11 +108,13 @@ async def _client(arguments: argparse.Namespace) -> int:
     return _VERIFIED
 
 
-async def _connect(address: values.Address, largest_payload: int) -> FrameChannel:
+async def _connect(address: values.Address, frame_format: FrameFormat, largest_payload: int) -> FrameChannel:
     try:
         with trio.fail_after(_CONNECT_TIMEOUT_S):
             return await open_frame_channel(
-                *address, max_frame_length=max(largest_payload, DEFAULT_MAX_FRAME_LENGTH)
+                *address,
+                format=frame_format,
+                max_frame_length=max(largest_payload, DEFAULT_MAX_FRAME_LENGTH),
             )
     except trio.TooSlowError:
         reason = f"no answer within {_CONNECT_TIMEOUT_S:g} s"

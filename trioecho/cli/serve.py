@@ -15,7 +15,7 @@ from functools import partial
 import trio
 
 from ..accepting import format_address
-from ..framing import DEFAULT_MAX_FRAME_LENGTH
+from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from ..limits import Limits
 from ..report import report_as_json, report_as_text
 from ..server import FrameServer, ServeResult, echo, serve_frames
@@ -76,6 +76,13 @@ def add_command(commands: Commands[Parser]) -> None:
         type=values.port,
         default=50666,
         help="TCP port; 0 for any that is free (default: %(default)s)",
+    )
+    add(
+        "--format",
+        type=values.frame_format,
+        metavar="FORMAT",
+        default=FrameFormat(),
+        help=values.FORMAT_HELP,
     )
     add(
         "--max-frame-length",
@@ -152,6 +159,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
             serve_frames,
             echo,
             listeners,
+            format=arguments.format,
             limits=limits,
             on_report=lambda report: reports.write_line(as_line(report)),
             report_interval_s=arguments.metrics_interval,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from ..framing import FrameFormat
 
 _SIZE_UNITS = {
     "": 1,
@@ -18,6 +20,8 @@ _SIZE_UNITS = {
     "gib": 1 << 30,
 }
 _DURATION_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+_HEADER_BYTES: dict[str, Literal[1, 2, 4, 8]] = {"8": 1, "16": 2, "32": 4, "64": 8}
 
 # What a frame's 4-byte header can express.
 _MAX_SIZE = (1 << 32) - 1
@@ -54,6 +58,24 @@ def size_range(text: str) -> SizeRange:
     if sizes.least > sizes.most:
         raise argparse.ArgumentTypeError(f"{text!r} has its larger size first; write {most}-{least}")
     return sizes
+
+
+FORMAT_HELP = "headers: u8, u16, u32 or u64, then be or le, and +header if lengths count it (default: u32be)"
+
+
+def frame_format(text: str) -> FrameFormat:
+    """How headers are written: ``u32be``, ``u16le``, ``u8``, ``u32be+header``."""
+    match = re.fullmatch(r"u(8|(16|32|64)(be|le))(\+header)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a frame format; write u32be for 4 bytes, most significant first, or u8, u16le, "
+            "u64be ..., with +header behind it if the length counts the header"
+        )
+    return FrameFormat(
+        header_bytes=_HEADER_BYTES[match[2] or match[1]],
+        byte_order="little" if (match[3] or "").lower() == "le" else "big",
+        length_includes_header=bool(match[4]),
+    )
 
 
 def duration(text: str) -> float:

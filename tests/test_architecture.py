@@ -17,6 +17,7 @@ PACKAGE = Path(trioecho.__file__).parent
 ROOMS = [
     "errors",
     "exception_groups",
+    "large_frame",
     "framing",
     "histogram",
     "limits",
@@ -24,6 +25,7 @@ ROOMS = [
     "hub",
     "transport",
     "accepting",
+    "exchange",
     "channel",
     "metrics",
     "throttled_log",

@@ -38,6 +38,7 @@ from .errors import (
     PayloadTooLargeError,
     RemoteProtocolError,
 )
+from .large_frame import LARGE_BYTES, BlockPool, LargeFrame
 
 __all__ = [
     "DEFAULT_MAX_FRAME_LENGTH",
@@ -233,6 +234,7 @@ class FrameDecoder:
     Args:
       format: how headers are written.
       max_frame_length: payload bytes that a frame may have at most.
+      pool: memory for large frames, which several decoders can share.
 
     Attributes:
       buffered_bytes (int): bytes received that were not handed out yet.
@@ -247,21 +249,43 @@ class FrameDecoder:
         *,
         format: FrameFormat = _DEFAULT_FORMAT,
         max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
+        pool: BlockPool | None = None,
     ) -> None:
         if max_frame_length < 0:
             raise ValueError(f"max_frame_length must not be negative, as {max_frame_length} is")
-        self._format = format
         self._max_frame_length = max_frame_length
+        self._format = format
+        self._header_bytes: int = format.header_bytes
+        self._unpack_from = format._header.unpack_from
+        # Of the number in a header: what it may be, and how much less than its frame.
+        self._least = format._counted_header_bytes
+        self._most = max_frame_length + format._counted_header_bytes
+        self._uncounted = format.header_bytes - format._counted_header_bytes
+
         self._buffer = ReceiveBuffer()
-        # What must be in the buffer before a look at it can find anything new:
-        # a header, or the whole of a frame whose header was read. This is what
-        # keeps a frame that comes byte by byte from costing quadratic time.
+        self._large: LargeFrame | None = None  # what the buffer holds comes after it
+        self._pool = pool or BlockPool()
+        self._lent_blocks: list[memoryview] = []
+        # What must be there before a look at it can find anything new: a header,
+        # or the whole of a frame whose header was read. This is what keeps a
+        # frame that comes byte by byte from costing quadratic time.
         self._needed: int = format.header_bytes
         self._ended = False
         self._refusal: RemoteProtocolError | None = None
         # Plain attributes, because they are looked at for every message.
         self.buffered_bytes: int = 0
         self.frames_decoded: int = 0
+
+    def room(self) -> memoryview | None:
+        """Where to receive the rest of a large frame straight into place; None when there is none.
+
+        Whoever has received into it calls `receive_data` with the part that was filled.
+        """
+        if self._large is None:
+            if not LARGE_BYTES <= self.buffered_bytes < self._needed:
+                return None
+            self._large = LargeFrame(self._buffer.take_view(self.buffered_bytes), self._needed, self._pool)
+        return self._large.room() or None
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes that came from the peer; any number, 0 included.
@@ -273,9 +297,14 @@ class FrameDecoder:
         """
         if self._ended:
             raise LocalProtocolError("receive_data() after end_of_data(): use a new decoder")
-        if self._refusal is None:
+        if self._refusal is not None:
+            return
+        if self._large is None:
             self._buffer.append(data)
             self.buffered_bytes = len(self._buffer)
+        else:
+            self._buffer.append(memoryview(data).cast("B")[self._large.add(data) :])
+            self.buffered_bytes = self._large.received + len(self._buffer)
 
     def end_of_data(self) -> None:
         """Note that the peer has ended its stream: no more bytes will come."""
@@ -295,10 +324,12 @@ class FrameDecoder:
           FrameTooSmallError: its length does not cover its own header.
           IncompleteFrameError: the stream has ended inside the next frame.
         """
-        size, count = self._complete_frames(most=1)
+        size, count = self._complete_frames(only_one=True)
         if not count:
             return None
-        return self._buffer.take(size, skip=self._format.header_bytes)
+        if self._large is not None:
+            return self._take_large(self._large, self._header_bytes)
+        return self._buffer.take(size, skip=self._header_bytes)
 
     def next_run(self) -> FrameRun | None:
         """All frames that are complete by now, as one piece of the wire.
@@ -307,82 +338,133 @@ class FrameDecoder:
         and exceptions are those of `next_frame`; a frame that is refused is
         reported by the call after the one that returned the frames before it.
         """
-        size, count = self._complete_frames(most=None)
+        size, count = self._complete_frames()
         if not count:
             return None
+        if self._large is not None:
+            return FrameRun(self._take_large(self._large, 0), count)
         return FrameRun(self._buffer.take_view(size), count)
 
-    def receive_run(self, data: bytes | memoryview) -> FrameRun | None:
-        """`receive_data` and `next_run` in one, and without a copy where none is needed.
+    def count_if_whole(self, data: bytes | memoryview) -> int:
+        """Take ``data`` if it consists of whole frames, and nothing is left from before.
 
-        The run may lie in ``data`` itself: be done with it before that changes.
-        Call `next_run` before you wait for more; it tells of a refused frame.
+        The shortest way for frames that are passed on as they came, and usual.
+
+        Returns:
+          How many frames these are; 0 if it is not so, and nothing was taken.
         """
         if self.buffered_bytes or self._ended or self._refusal is not None:
-            self.receive_data(data)
-            return self.next_run()
-        size, count, _ = self._scan(data, 0, None)
-        if not count:
-            self.receive_data(data)
-            return self.next_run()
+            return 0
+        size, count = self._scan(data)
+        if size != len(data):
+            return 0
         self.frames_decoded += count
-        if size == len(data):
-            return FrameRun(data, count)
-        self.receive_data(data[size:])
-        return FrameRun(data[:size], count)
+        return count
 
-    def _complete_frames(self, most: int | None) -> tuple[int, int]:
-        """Bytes and number of the complete frames at the front, ``most`` at most."""
+    def receive_pieces(self, data: bytes | memoryview) -> tuple[list[bytes | memoryview], int]:
+        """`receive_data` and `next_run` in one, and without a copy where none is needed.
+
+        Returns:
+          The run in pieces, which may lie in ``data`` itself, and the number of
+          its frames; none and 0 when no frame is complete. Be done with the
+          pieces, and call `recycle`, before ``data`` changes or more is received.
+          Call `next_run` before you wait for more; it tells of a refused frame.
+        """
+        pieces: list[bytes | memoryview] = []
+        count = position = 0
+        if self.buffered_bytes or self._ended or self._refusal is not None:
+            position = self._needed - self.buffered_bytes
+            if position > len(data) or self._needed == self._header_bytes:
+                self.receive_data(data)
+                run = self.next_run() if self.buffered_bytes >= self._needed else None
+                return ([run.data], run.frame_count) if run else ([], 0)
+            self.receive_data(data[:position])
+            size, count = self._complete_frames()
+            if self._large is not None:
+                pieces = [memoryview(piece).toreadonly() for piece in self._large.pieces]
+                self._lent_blocks, self._large = self._large.blocks, None
+            else:
+                pieces = [self._buffer.take_view(size)]
+        size, more = self._scan(data, position)
+        if more:
+            self.frames_decoded += more
+            pieces.append(data[position : position + size])
+        if position + size < len(data):
+            self.receive_data(data[position + size :])
+        return pieces, count + more
+
+    def recycle(self) -> None:
+        """Note that nobody looks any more at the pieces of the run that was given last."""
+        self._pool.give_back(self._lent_blocks)
+        self._lent_blocks = []
+
+    def _take_large(self, frame: LargeFrame, skip: int) -> bytes:
+        beginning, *pieces = frame.pieces
+        taken = b"".join((beginning[skip:], *pieces))
+        self._pool.give_back(frame.blocks)
+        self._large = None
+        return taken
+
+    def _complete_frames(self, *, only_one: bool = False) -> tuple[int, int]:
+        """Bytes and number of the complete frames at the front; a large one comes for itself."""
         if self._refusal is not None:
             raise self._refusal.with_traceback(None)
         if self.buffered_bytes >= self._needed:
-            size, count, refused_length = self._scan(*self._buffer.window(), most)
+            if self._large is not None:
+                size, count, self._needed = self._needed, 1, self._header_bytes
+            else:
+                size, count = self._scan(*self._buffer.window(), only_one=only_one)
             if count:
                 self.frames_decoded += count
                 self.buffered_bytes -= size
                 return size, count
-            if refused_length is not None:
-                self._refusal = self._refuse(refused_length)
+            if self.buffered_bytes >= self._needed:
+                self._refusal = self._refuse()
                 raise self._refusal
         if self._ended and self.buffered_bytes:
             raise IncompleteFrameError(self.buffered_bytes, self._needed)
         return 0, 0
 
     def _scan(
-        self, data: bytes | bytearray | memoryview, start: int, most: int | None
-    ) -> tuple[int, int, int | None]:
-        """Bytes and number of complete frames, and the length of the next, if that is to be refused."""
-        header_bytes: int = self._format.header_bytes
-        counted_header_bytes = self._format._counted_header_bytes
-        unpack_from = self._format._header.unpack_from
-        limit = self._max_frame_length
+        self, data: bytes | bytearray | memoryview, start: int = 0, *, only_one: bool = False
+    ) -> tuple[int, int]:
+        """Bytes and number of the frames that are complete from there on; notes what the next one needs.
+
+        That is a header, which may be here, if the next frame is to be refused.
+        """
+        unpack_from = self._unpack_from
+        least, most, uncounted = self._least, self._most, self._uncounted
         end = len(data)
+        last_header = end - self._header_bytes
+        if only_one:
+            last_header = min(start, last_header)
         position = start
         count = 0
-        refused_length = None
-        self._needed = header_bytes
-        while count != most and end - position >= header_bytes:
-            length: int = unpack_from(data, position)[0] - counted_header_bytes
-            if not 0 <= length <= limit:
-                refused_length = length
+        size = self._header_bytes
+        # This loop is what a small frame costs. That the last frame may not be
+        # all there is looked at once, and behind it.
+        while position <= last_header:
+            (length,) = unpack_from(data, position)
+            if length > most or length < least:
                 break
-            frame_end = position + header_bytes + length
-            if frame_end > end:
-                self._needed = frame_end - position
-                break
-            position = frame_end
+            size = length + uncounted
+            position += size
             count += 1
-        return position - start, count, refused_length
+        if position > end:
+            self._needed = size
+            return position - size - start, count - 1
+        self._needed = self._header_bytes
+        return position - start, count
 
-    def _refuse(self, length: int) -> RemoteProtocolError:
-        header = self._buffer.take(self._format.header_bytes)
+    def _refuse(self) -> RemoteProtocolError:
+        header = self._buffer.take(self._header_bytes)
         self._buffer = ReceiveBuffer()  # what came with it has no meaning
         self.buffered_bytes = 0
-        if length < 0:
-            minimum: int = self._format.header_bytes
-            return FrameTooSmallError(length + minimum, minimum)
+        (length,) = self._unpack_from(header)
+        if length < self._least:
+            return FrameTooSmallError(length, self._least)
         hint = _diagnose(header, self._format, self._max_frame_length)
-        return FrameTooLargeError(length, self._max_frame_length, hint)
+        return FrameTooLargeError(length - self._least, self._max_frame_length, hint)
 
 
 _TELLTALE_BYTES = (

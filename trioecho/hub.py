@@ -21,7 +21,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 import trio
@@ -30,32 +30,28 @@ from .steps import Steps, Wait
 
 # How long the hub may keep Trio's other tasks from their turn.
 _TURN_S = 0.002
+# How many it resumes between two looks at the clock.
+_BATCH = 32
 
 
 class Ride:
     """Steps that the hub resumes.
 
     Attributes:
-      wait: what the steps wait for, or waited for at last.
+      resume: goes on with the steps; what they wait for then.
+      wait: what they wait for, or waited for at last.
       failure: what they raised, or StopIteration at their end; None until then.
       has_ended: set when they have, and also when they wait for something that
         the hub does not know.
     """
 
+    __slots__ = ("failure", "has_ended", "resume", "wait")
+
     def __init__(self, steps: Steps, wait: Wait) -> None:
-        self._steps = steps
+        self.resume: Callable[[], Wait] = steps.__next__
         self.wait: Wait = wait
         self.failure: BaseException | None = None
         self.has_ended: trio.Event = trio.Event()
-
-    def resume(self) -> Wait | None:
-        """Resume the steps; what they wait for then, None if they have ended."""
-        try:
-            self.wait = next(self._steps)
-        except BaseException as error:  # noqa: BLE001 - it belongs to the connection's task, which raises it
-            self.failure = error
-            return None
-        return self.wait
 
 
 class Hub:
@@ -65,7 +61,6 @@ class Hub:
         self._epoll = select.epoll()
         self._events = {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT}
         self._rides: dict[int, Ride] = {}
-        self._turn_ends = 0.0
 
     def __enter__(self) -> Hub:
         return self
@@ -106,33 +101,37 @@ class Hub:
 
     async def run(self) -> None:
         """Resume who is ready, until cancelled."""
+        rides, poll, now = self._rides, self._epoll.poll, time.perf_counter
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
-            self._turn_ends = time.perf_counter() + _TURN_S
-            while ready := self._epoll.poll(0):
-                await self._resume_all(ready)
+            turn_ends = now() + _TURN_S
+            while ready := poll(0, _BATCH):
+                for descriptor, _ in ready:
+                    ride = rides.get(descriptor)
+                    if ride is None:
+                        continue
+                    try:
+                        wait = ride.resume()
+                    except BaseException as error:  # noqa: BLE001 - it belongs to the connection's task, which raises it
+                        ride.failure = error
+                        self._end(descriptor, ride)
+                    else:
+                        if wait is not ride.wait:
+                            self._change(descriptor, ride, wait)
+                if now() > turn_ends:
+                    await trio.lowlevel.checkpoint()
+                    turn_ends = now() + _TURN_S
 
-    async def _resume_all(self, ready: list[tuple[int, int]]) -> None:
-        """Resume each once, giving way to other tasks when this hub's turn is over."""
-        for descriptor, _ in ready:
-            ride = self._rides.get(descriptor)
-            if ride is None:
-                continue
-            before = ride.wait
-            wait = ride.resume()
-            if wait is not before:
-                if wait in self._events:
-                    self._epoll.modify(descriptor, self._events[wait])
-                else:
-                    self._leave(descriptor, ride)
-                    ride.has_ended.set()
-                    self._turn_ends = 0.0  # a task has something to do now
-            if time.perf_counter() > self._turn_ends:
-                await self._give_way()
+    def _change(self, descriptor: int, ride: Ride, wait: Wait) -> None:
+        ride.wait = wait
+        if wait in self._events:
+            self._epoll.modify(descriptor, self._events[wait])
+        else:
+            self._end(descriptor, ride)
 
-    async def _give_way(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self._turn_ends = time.perf_counter() + _TURN_S
+    def _end(self, descriptor: int, ride: Ride) -> None:
+        self._leave(descriptor, ride)
+        ride.has_ended.set()
 
 
 def open_hub() -> Hub | None:

@@ -101,7 +101,7 @@ class Tally:
         self._bytes += wire_bytes
         self._blocked_s += blocked_s
         if service_s is not None and messages:
-            self._service.record(round(service_s * _NS), messages)
+            self._service.record(int(service_s * _NS), messages)
         if not self.is_waiting:
             self._metrics.hand_over(self)
 

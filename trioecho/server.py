@@ -24,6 +24,7 @@ from .errors import (
 from .exception_groups import BaseExceptionGroup, leaves
 from .framing import FrameFormat
 from .hub import Hub, open_hub
+from .large_frame import BlockPool
 from .limits import Limits, or_infinite
 from .metrics import Metrics, Report, Tally
 from .throttled_log import ThrottledLog
@@ -153,6 +154,7 @@ class FrameServer:
         self._place_is_free = trio.lowlevel.ParkingLot()
         self._drain_began = trio.Event()
         self._hub: Hub | None = None
+        self._pool = BlockPool()
         self._aborted = 0
 
     @property
@@ -269,6 +271,7 @@ class FrameServer:
             write_timeout_s=self._limits.write_timeout_s,
             peer=peer,
             hub=self._hub,
+            pool=self._pool,
             on_sent=tally.add_sent,
         )
         # From here on the place is taken, although the task has not run yet.

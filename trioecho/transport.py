@@ -45,10 +45,11 @@ class Transport(abc.ABC):
     """
 
     @abc.abstractmethod
-    def receive_nowait(self) -> bytes | memoryview | None:
+    def receive_nowait(self, room: memoryview | None = None) -> bytes | memoryview | None:
         """Bytes that are here, none at the peer's end, None when there is nothing.
 
         Where receives share a buffer, what is returned lasts until the next one.
+        Given room, it may be received straight into that, and is a view of it then.
         """
 
     @abc.abstractmethod
@@ -112,11 +113,12 @@ class SocketTransport(Transport):
         self.socket: socket.socket = connection
         self._shared_buffer = shared_buffer
 
-    def receive_nowait(self) -> bytes | memoryview | None:
+    def receive_nowait(self, room: memoryview | None = None) -> bytes | memoryview | None:
+        buffer = room or self._shared_buffer
         try:
-            if self._shared_buffer is None:
+            if buffer is None:
                 return self.socket.recv(RECEIVE_BYTES)
-            return self._shared_buffer[: self.socket.recv_into(self._shared_buffer)]
+            return buffer[: self.socket.recv_into(buffer)]
         except BlockingIOError:
             return None
         except OSError as error:
@@ -195,7 +197,7 @@ class StreamTransport(Transport):
         self._to_send: bytes | memoryview = b""
         self._sent = 0
 
-    def receive_nowait(self) -> bytes | None:
+    def receive_nowait(self, room: memoryview | None = None) -> bytes | None:
         received, self._received = self._received, None
         return received
 

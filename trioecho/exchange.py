@@ -309,14 +309,14 @@ class Exchange:
         self._start_receive_clock()
         receive, send = self.transport.receive_nowait, self.transport.send_nowait
         count_if_whole, now, on_sent = self.decoder.count_if_whole, self._now, self._on_sent
-        idle_timeout_s = self._idle_timeout_s
+        idle_timeout_s, readable, free = self._idle_timeout_s, Wait.READABLE, Sending.FREE
         while not self.is_draining:
-            yield Wait.READABLE
+            yield readable
             data = receive()
             if data is None:
                 continue
             received_at = now()
-            frames = count_if_whole(data) if self.sending is Sending.FREE else 0
+            frames = count_if_whole(data) if self.sending is free else 0
             if not frames:
                 return self._taken(data)
             self.heard_at = received_at

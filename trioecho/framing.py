@@ -346,15 +346,13 @@ class FrameDecoder:
         return FrameRun(self._buffer.take_view(size), count)
 
     def count_if_whole(self, data: bytes | memoryview) -> int:
-        """Take ``data`` if it consists of whole frames, and nothing is left from before.
+        """Take ``data`` if it consists of whole frames; only while nothing is buffered.
 
         The shortest way for frames that are passed on as they came, and usual.
 
         Returns:
           How many frames these are; 0 if it is not so, and nothing was taken.
         """
-        if self.buffered_bytes or self._ended or self._refusal is not None:
-            return 0
         size, count = self._scan(data)
         if size != len(data):
             return 0

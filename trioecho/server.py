@@ -176,14 +176,14 @@ class FrameServer:
         async with contextlib.AsyncExitStack() as resources:
             for listener in self.listeners:
                 await resources.enter_async_context(listener)
-            shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
-            acceptors = [
-                await resources.enter_async_context(open_acceptor(listener, shared_buffer))
-                for listener in self.listeners
-            ]
             self._hub = open_hub()
             if self._hub is not None:
                 resources.enter_context(self._hub)
+            shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
+            acceptors = [
+                await resources.enter_async_context(open_acceptor(listener, shared_buffer, self._hub))
+                for listener in self.listeners
+            ]
             try:
                 await self._serve_until_drained(acceptors, task_status)
             finally:

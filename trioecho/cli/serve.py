@@ -244,16 +244,26 @@ async def _serve_until_signal(
             result = await serve(task_status=task_status)
             nursery.cancel_scope.cancel()
 
+        is_told = trio.Event()
+        first = ""
+
+        async def await_signals() -> None:
+            nonlocal first
+            first = signal.Signals(await anext(signals)).name
+            is_told.set()
+            second = signal.Signals(await anext(signals)).name
+            logger.info("%s: stopping at once", second)
+            nursery.cancel_scope.cancel()
+
+        # From here on: workers take a while to start, and may not.
+        nursery.start_soon(await_signals)
         server: FrameServer | WorkerPool = await nursery.start(serve_and_end)
         addresses = [format_address(listener.socket.getsockname()) for listener in listeners]
         logger.info("listening on %s", " and ".join(addresses))
-        first = signal.Signals(await anext(signals)).name
+        await is_told.wait()
         bound = f"for {grace_s:g} s at most" if grace_s else "however long it takes"
         logger.info(
             "%s: draining %d connections, %s; a second signal stops at once", first, server.connections, bound
         )
         server.drain()
-        second = signal.Signals(await anext(signals)).name
-        logger.info("%s: stopping at once", second)
-        nursery.cancel_scope.cancel()
     return result

@@ -30,6 +30,7 @@ ROOMS = [
     "metrics",
     "throttled_log",
     "server",
+    "workers",
     "client",
     "report",
     "__init__",

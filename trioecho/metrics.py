@@ -1,12 +1,13 @@
 """What connections count, and the task that reports it on a schedule.
 
-A connection adds to a `Tally` of its own: plain additions, once per send, no
-waiting and no lock. When a tally has something new, it goes (itself, not a
-copy) into a memory channel, without waiting; until the metrics task takes it
-out, the connection simply goes on adding to it. The task wakes on its schedule,
-empties the channel and every tally in it, and reports. So each message is
-counted exactly once, a busy connection costs one entry per interval, and a
-channel that is full loses nothing: the tally offers itself again next time.
+Who counts adds to a `Tally`: plain additions, once per send, no waiting and no
+lock. When a tally has something new, it goes (itself, not a copy) into a memory
+channel, without waiting; until the metrics task takes it out, it is simply added
+to. The task wakes on its schedule, empties the channel and every tally in it, and
+reports. So each message is counted exactly once, a tally costs one entry per
+interval, and a channel that is full loses nothing: the tally offers itself again
+next time. The connections of a server share one: their tasks never run at the
+same time, and one for each would cost memory, and time to fetch it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ from .histogram import Histogram
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-# Tallies that can wait for the metrics task: as many as there are connections
-# by default, and some that were closed since. More would lose nothing.
-_WAITING_TALLIES = 16_384
+# Tallies that can wait for the metrics task. More would lose nothing.
+_WAITING_TALLIES = 100
 
 _NS = 1_000_000_000
 
@@ -128,7 +128,7 @@ class Report:
 
 
 class Tally(Counts):
-    """One connection's counts since the metrics task last looked."""
+    """What was counted since the metrics task last looked."""
 
     __slots__ = ("_metrics", "is_waiting")
 
@@ -194,7 +194,7 @@ class Metrics:
         self._interval_began = trio.current_time()
 
     def open_tally(self) -> Tally:
-        """A tally for one connection (or for whatever else counts)."""
+        """A tally for who counts together."""
         return Tally(self)
 
     def hand_over(self, tally: Tally) -> None:

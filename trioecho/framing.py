@@ -26,9 +26,10 @@ bytes alone (https://sans-io.readthedocs.io).
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from .errors import (
     FrameTooLargeError,
@@ -256,11 +257,7 @@ class FrameDecoder:
         self._max_frame_length = max_frame_length
         self._format = format
         self._header_bytes: int = format.header_bytes
-        self._unpack_from = format._header.unpack_from
-        # Of the number in a header: what it may be, and how much less than its frame.
-        self._least = format._counted_header_bytes
-        self._most = max_frame_length + format._counted_header_bytes
-        self._uncounted = format.header_bytes - format._counted_header_bytes
+        self._scan = _scanner(format, max_frame_length)
 
         self._buffer = ReceiveBuffer()
         self._large: LargeFrame | None = None  # what the buffer holds comes after it
@@ -353,7 +350,7 @@ class FrameDecoder:
         Returns:
           How many frames these are; 0 if it is not so, and nothing was taken.
         """
-        size, count = self._scan(data)
+        size, count, _ = self._scan(data)
         if size != len(data):
             return 0
         self.frames_decoded += count
@@ -383,7 +380,7 @@ class FrameDecoder:
                 self._lent_blocks, self._large = self._large.blocks, None
             else:
                 pieces = [self._buffer.take_view(size)]
-        size, more = self._scan(data, position)
+        size, more, self._needed = self._scan(data, position)
         if more:
             self.frames_decoded += more
             pieces.append(data[position : position + size])
@@ -411,7 +408,7 @@ class FrameDecoder:
             if self._large is not None:
                 size, count, self._needed = self._needed, 1, self._header_bytes
             else:
-                size, count = self._scan(*self._buffer.window(), only_one=only_one)
+                size, count, self._needed = self._scan(*self._buffer.window(), only_one)
             if count:
                 self.frames_decoded += count
                 self.buffered_bytes -= size
@@ -423,24 +420,51 @@ class FrameDecoder:
             raise IncompleteFrameError(self.buffered_bytes, self._needed)
         return 0, 0
 
-    def _scan(
-        self, data: bytes | bytearray | memoryview, start: int = 0, *, only_one: bool = False
-    ) -> tuple[int, int]:
-        """Bytes and number of the frames that are complete from there on; notes what the next one needs.
+    def _refuse(self) -> RemoteProtocolError:
+        header = self._buffer.take(self._header_bytes)
+        self._buffer = ReceiveBuffer()  # what came with it has no meaning
+        self.buffered_bytes = 0
+        (length,) = self._format._header.unpack(header)
+        least = self._format._counted_header_bytes
+        if length < least:
+            return FrameTooSmallError(length, least)
+        hint = _diagnose(header, self._format, self._max_frame_length)
+        return FrameTooLargeError(length - least, self._max_frame_length, hint)
 
-        That is a header, which may be here, if the next frame is to be refused.
+
+class _Scan(Protocol):
+    def __call__(
+        self, data: bytes | bytearray | memoryview, start: int = 0, only_one: bool = False, /
+    ) -> tuple[int, int, int]:
+        """Bytes and number of the frames that are complete from ``start`` on; what the next one needs.
+
+        The last is its size, or that of a header: if as much is there, it is to be refused.
         """
-        unpack_from = self._unpack_from
-        least, most, uncounted = self._least, self._most, self._uncounted
+        raise NotImplementedError
+
+
+@functools.lru_cache
+def _scanner(frame_format: FrameFormat, max_frame_length: int) -> _Scan:
+    """What finds frames of that kind; all decoders of a server share it, and what it has at hand."""
+    unpack_from = frame_format._header.unpack_from
+    header_bytes: int = frame_format.header_bytes
+    # Of the number in a header: what it may be, and how much less than its frame.
+    least = frame_format._counted_header_bytes
+    most = max_frame_length + least
+    uncounted = header_bytes - least
+
+    def scan(
+        data: bytes | bytearray | memoryview, start: int = 0, only_one: bool = False, /
+    ) -> tuple[int, int, int]:
         end = len(data)
-        last_header = end - self._header_bytes
-        if only_one:
-            last_header = min(start, last_header)
+        last_header = end - header_bytes
+        if only_one and start < last_header:
+            last_header = start
         position = start
         count = 0
-        size = self._header_bytes
-        # This loop is what a small frame costs. That the last frame may not be
-        # all there is looked at once, and behind it.
+        size = header_bytes
+        # This loop is what a small frame costs. Whether the last frame is all
+        # there is looked at once, and behind it.
         while position <= last_header:
             (length,) = unpack_from(data, position)
             if length > most or length < least:
@@ -449,20 +473,10 @@ class FrameDecoder:
             position += size
             count += 1
         if position > end:
-            self._needed = size
-            return position - size - start, count - 1
-        self._needed = self._header_bytes
-        return position - start, count
+            return position - size - start, count - 1, size
+        return position - start, count, header_bytes
 
-    def _refuse(self) -> RemoteProtocolError:
-        header = self._buffer.take(self._header_bytes)
-        self._buffer = ReceiveBuffer()  # what came with it has no meaning
-        self.buffered_bytes = 0
-        (length,) = self._unpack_from(header)
-        if length < self._least:
-            return FrameTooSmallError(length, self._least)
-        hint = _diagnose(header, self._format, self._max_frame_length)
-        return FrameTooLargeError(length - self._least, self._max_frame_length, hint)
+    return scan
 
 
 _TELLTALE_BYTES = (

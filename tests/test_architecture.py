@@ -26,6 +26,7 @@ ROOMS = [
     "transport",
     "accepting",
     "exchange",
+    "replies",
     "channel",
     "metrics",
     "throttled_log",

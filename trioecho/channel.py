@@ -9,6 +9,7 @@ sockets at a time (`FrameChannel._ride`, `trioecho.hub`); and how a connection e
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -17,6 +18,7 @@ from .exchange import Exchange, OnSent, Sending
 from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat, FrameRun, encode_frame
 from .hub import Hub
 from .large_frame import BlockPool
+from .replies import Replies
 from .steps import Steps, Wait
 from .transport import SocketTransport, Transport, open_transport
 
@@ -26,6 +28,13 @@ QUIET_S = 0.5
 
 # A connection that is closed in one of these was in the middle of a frame.
 _UNFINISHED = (Sending.BUSY, Sending.TORN)
+
+
+Take = Callable[[list[bytes]], Awaitable[None]]
+
+
+def _nobody_waits() -> None:
+    pass
 
 
 class FrameChannel(trio.abc.Channel[bytes]):
@@ -45,7 +54,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
       idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, in seconds, as
         in `Limits`; 0, the default here, is off.
       peer: what to call the other side in messages to people.
-      hub: who resumes `echo` on a plain socket; None for the task that calls it.
+      hub: who resumes `echo` and `answer` on a plain socket; None for the task that calls it.
       pool: memory for large frames, which the channels of a thread can share.
       on_sent: called after every send, also one that failed halfway, with the
         number of whole frames that were accepted by the kernel, the bytes of
@@ -87,7 +96,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         self._hub = hub
         self.peer: str = peer
         self._is_receiving = False
-        self._wait: trio.CancelScope | None = None  # around a wait that a drain ends
+        self._wake: Callable[[], None] = _nobody_waits  # ends a wait that a drain ends
 
     def __repr__(self) -> str:
         return f"<FrameChannel with {self.peer}>"
@@ -204,18 +213,23 @@ class FrameChannel(trio.abc.Channel[bytes]):
         Raises:
           Whatever these two raise, except `trio.EndOfChannel`.
         """
-        self._begin_receiving()
-        try:
-            with contextlib.closing(self._exchange.echo()) as steps:
-                wait = next(steps)
-                if self._hub is not None and isinstance(self._exchange.transport, SocketTransport):
-                    wait = await self._ride(self._hub, self._exchange.transport, steps, wait)
-                await self._wait_for(wait)
-                await self._drive(steps)
-        except trio.EndOfChannel:
-            pass
-        finally:
-            self._is_receiving = False
+        await self._run(self._exchange.echo())
+
+    # ---- answering ----
+
+    async def answer(self, reply: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Send ``await reply(message)`` for every message, in order, until the peer ends or a drain does.
+
+        As `receive` and `send` in a loop, but faster: replies to messages that
+        came together are sent together. No reply waits for a later one to be
+        made: when ``reply`` is suspended, those before are sent.
+
+        Raises:
+          Whatever ``reply`` raises, after the replies before that were sent.
+          Whatever `receive` and `send` raise, except `trio.EndOfChannel`.
+        """
+        replies = Replies(reply, self._exchange, self._drive, self._format, self._max_frame_length)
+        await self._run(self._exchange.collect(), replies.send_all)
 
     # ---- driving ----
 
@@ -225,18 +239,39 @@ class FrameChannel(trio.abc.Channel[bytes]):
             for wait in steps:
                 await self._wait_for(wait)
 
-    async def _ride(self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait) -> Wait:
+    async def _run(self, steps: Steps, take: Take | None = None) -> None:
+        """Run steps that receive, to their end, in the hub as long as possible."""
+        self._begin_receiving()
+        try:
+            with contextlib.closing(steps):
+                wait = next(steps)
+                transport = self._exchange.transport
+                if self._hub is not None and isinstance(transport, SocketTransport):
+                    wait = await self._ride(self._hub, transport, steps, wait, take)
+                while True:
+                    if take is not None and wait is Wait.TAKEN:
+                        await take(self._exchange.messages)
+                    else:
+                        await self._wait_for(wait)
+                    wait = next(steps)
+        except (trio.EndOfChannel, StopIteration):
+            pass
+        finally:
+            self._is_receiving = False
+
+    async def _ride(
+        self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait, take: Take | None
+    ) -> Wait:
         """Let the hub run steps, within the clocks, until a drain begins; what they wait for then."""
-        with hub.riding(transport.socket, steps, wait) as ride:
-            while not ride.has_ended.is_set() and not self._exchange.is_draining:
-                # Meanwhile the steps may come to wait for something else, whose
-                # clock ends earlier; but not before the shortest clock has run.
-                look_again_at = trio.current_time() + self._exchange.shortest_clock_s
-                deadline = min(look_again_at, self._exchange.deadline(ride.wait))
-                with trio.CancelScope(deadline=deadline) as self._wait:
-                    await ride.has_ended.wait()
-                if self._wait.cancelled_caught:
-                    self._check_why_woken(ride.wait)
+        exchange = self._exchange
+        with hub.riding(transport.socket, steps, wait, exchange.deadline) as ride:
+            self._wake = ride.wake
+            while not (ride.is_over or exchange.is_draining):
+                await ride.parked()
+                while take is not None and ride.wait is Wait.TAKEN:
+                    await take(exchange.messages)
+                    ride.go_on()
+                self._check_why_woken(ride.wait)
         failure, ride.failure = ride.failure, None
         if failure is not None:
             try:
@@ -253,11 +288,12 @@ class FrameChannel(trio.abc.Channel[bytes]):
         """
         if wait is Wait.READABLE and not self._exchange.is_draining:
             try:
-                with trio.CancelScope(deadline=self._exchange.deadline(wait)) as self._wait:
+                with trio.CancelScope(deadline=self._exchange.deadline(wait)) as clock:
+                    self._wake = clock.cancel
                     await self._exchange.transport.wait_readable()
             finally:
                 self._exchange.listened_until = trio.current_time()
-            if self._wait.cancelled_caught:
+            if clock.cancelled_caught:
                 self._check_why_woken(wait)
         elif wait is Wait.WRITABLE:
             with trio.CancelScope(deadline=self._exchange.deadline(wait)) as clock:
@@ -287,8 +323,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         ended. Sending goes on as before. This is how a server stops.
         """
         self._exchange.is_draining = True
-        if self._wait is not None:
-            self._wait.cancel()
+        self._wake()
 
     async def finish(self, *, linger_s: float) -> bool:
         """Close so that what was sent arrives: half-close, linger, close.
@@ -339,7 +374,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
             now = trio.current_time()
             if now >= self._exchange.receive_deadline:
                 return now >= silent_at
-            with trio.CancelScope(deadline=self._exchange.receive_deadline) as self._wait:
+            with trio.CancelScope(deadline=self._exchange.receive_deadline) as silence:
+                self._wake = silence.cancel
                 await self._exchange.transport.wait_readable()
         return True
 
@@ -352,8 +388,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             await trio.lowlevel.checkpoint()
             return
         self._exchange.is_closed = True
-        if self._wait is not None:
-            self._wait.cancel()  # who waits shall see that it is closed
+        self._wake()  # who waits shall see that it is closed
         if self._exchange.sending in _UNFINISHED:
             await self._exchange.transport.abort()
         else:

@@ -52,7 +52,7 @@ class Exchange:
       heard_at: when something was received last, or the peer's end; None until then.
       listened_until: when this side last waited for something to receive.
       receive_deadline: when the wait for something to receive has lasted too long.
-      shortest_clock_s: the shortest of the clocks that are on.
+      messages: what `collect` has received and nobody has taken yet.
 
     Args:
       transport: the connection.
@@ -82,10 +82,10 @@ class Exchange:
         "is_closed",
         "is_draining",
         "listened_until",
+        "messages",
         "opened_at",
         "receive_deadline",
         "sending",
-        "shortest_clock_s",
         "transport",
     )
 
@@ -108,7 +108,6 @@ class Exchange:
         self._idle_timeout_s = or_infinite(idle_timeout_s)
         self._frame_timeout_s = or_infinite(frame_timeout_s)
         self._write_timeout_s = or_infinite(write_timeout_s)
-        self.shortest_clock_s: float = min(self._idle_timeout_s, self._frame_timeout_s, self._write_timeout_s)
         self._on_sent = on_sent
 
         self.sending: Sending = Sending.FREE
@@ -125,6 +124,7 @@ class Exchange:
         self._blocked_since = math.inf  # now, in a send
         self.listened_until: float = self.opened_at
         self.receive_deadline: float = math.inf
+        self.messages: list[bytes] = []
         self._timed_frame = -1  # the number of the frame whose deadline that is
 
     # ---- receiving ----
@@ -275,6 +275,27 @@ class Exchange:
         run = decoder.next_run()
         return (run.frame_count, len(run.data)) if run else (0, 0)
 
+    def send_at_once(self, data: bytes | memoryview, frames: int) -> int:
+        """Send whole frames as far as the kernel accepts them at once.
+
+        Returns:
+          How many bytes that were. If not all, finish with `send_frames`; until
+          then the sending half is taken.
+        """
+        try:
+            accepted = self.transport.send_nowait(data)
+        except BaseException:
+            self.sending = Sending.TORN
+            raise
+        if accepted < len(data):
+            self.sending = Sending.BUSY
+        elif self._on_sent is not None:
+            service_s = None
+            if self.heard_at is not None:
+                service_s = max(0.0, self._now() - self.heard_at - self._blocked_since_receive_s)
+            self._on_sent(frames, accepted, service_s, 0.0)
+        return accepted
+
     # ---- echoing ----
 
     def echo(self) -> Steps:
@@ -337,13 +358,52 @@ class Exchange:
                 self._start_receive_clock()
         return (yield from self.receive_data())
 
+    # ---- for handlers ----
+
+    def collect(self) -> Steps:
+        """Receive messages into `messages`, until the peer has ended, or a drain has.
+
+        When there are some it waits until they were taken.
+
+        Raises:
+          trio.EndOfChannel: at that end.
+        """
+        decoder = self.decoder
+        while True:
+            if decoder.buffered_bytes:
+                # Something is left of what was received before, or a refusal to tell of.
+                messages = decoder.next_frames()
+                data = None if messages else (yield from self.receive_data())
+            else:
+                messages, data = yield from self._collect_simple()
+            if data:
+                decoder.receive_data(data)
+            elif messages:
+                self.messages = messages
+                yield Wait.TAKEN
+
+    def _collect_simple(self) -> Generator[Wait, None, tuple[list[bytes], bytes | memoryview | None]]:
+        """The messages that come next, if they come whole; otherwise what came."""
+        receive, split_if_whole = self.transport.receive_nowait, self.decoder.split_if_whole
+        self._start_receive_clock()
+        while not self.is_draining:
+            yield Wait.READABLE
+            data = receive()
+            if data is not None:
+                messages = split_if_whole(data)
+                self._taken(data)
+                return messages, None if messages else data
+        return [], (yield from self.receive_data())
+
     # ---- clocks ----
 
     def deadline(self, wait: Wait) -> float:
         """When a wait has lasted too long."""
+        if wait is Wait.READABLE:
+            return self.receive_deadline
         if wait is Wait.WRITABLE:
             return self._blocked_since + self._write_timeout_s
-        return self.receive_deadline
+        return math.inf
 
     def clock_error(self, wait: Wait) -> ClockError:
         """What to raise when it has."""

@@ -74,6 +74,7 @@ class FrameFormat:
     byte_order: Literal["big", "little"] = "big"
     length_includes_header: bool = False
     _header: struct.Struct = field(init=False, repr=False, compare=False)
+    _counted_header_bytes: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.header_bytes not in _STRUCT_CODES:
@@ -82,6 +83,8 @@ class FrameFormat:
             raise ValueError(f"byte_order must be 'big' or 'little', not {self.byte_order!r}")
         header = struct.Struct(_BYTE_ORDERS[self.byte_order] + _STRUCT_CODES[self.header_bytes])
         object.__setattr__(self, "_header", header)
+        counted = self.header_bytes if self.length_includes_header else 0
+        object.__setattr__(self, "_counted_header_bytes", counted)
 
     def __reduce__(self) -> tuple[object, ...]:
         # A Struct cannot be copied or pickled; it is made again.
@@ -92,10 +95,6 @@ class FrameFormat:
         """The longest payload, in bytes, whose length the header can express."""
         return (1 << 8 * self.header_bytes) - 1 - self._counted_header_bytes
 
-    @property
-    def _counted_header_bytes(self) -> int:
-        return self.header_bytes if self.length_includes_header else 0
-
     def encode_header(self, payload_length: int) -> bytes:
         """The header of a frame with that many payload bytes.
 
@@ -105,9 +104,10 @@ class FrameFormat:
         """
         if payload_length < 0:
             raise ValueError(f"a payload cannot have {payload_length} bytes")
-        if payload_length > self.max_payload_length:
-            raise PayloadTooLargeError(payload_length, self.max_payload_length)
-        return self._header.pack(payload_length + self._counted_header_bytes)
+        try:
+            return self._header.pack(payload_length + self._counted_header_bytes)
+        except struct.error:
+            raise PayloadTooLargeError(payload_length, self.max_payload_length) from None
 
 
 _DEFAULT_FORMAT = FrameFormat()
@@ -328,6 +328,19 @@ class FrameDecoder:
             return self._take_large(self._large, self._header_bytes)
         return self._buffer.take(size, skip=self._header_bytes)
 
+    def next_frames(self) -> list[bytes]:
+        """The payloads of all frames that are complete by now, in order; else as `next_frame`.
+
+        A large frame comes for itself. A frame that is refused is reported by the
+        call after the one that returned the frames before it.
+        """
+        size, count = self._complete_frames()
+        if not count:
+            return []
+        if self._large is not None:
+            return [self._take_large(self._large, self._header_bytes)]
+        return self._split(self._buffer.take(size))
+
     def next_run(self) -> FrameRun | None:
         """All frames that are complete by now, as one piece of the wire.
 
@@ -355,6 +368,22 @@ class FrameDecoder:
             return 0
         self.frames_decoded += count
         return count
+
+    def split_if_whole(self, data: bytes | memoryview) -> list[bytes]:
+        """As `count_if_whole`, for who wants the payloads; none if it is not so."""
+        return self._split(bytes(data)) if self.count_if_whole(data) else []
+
+    def _split(self, wire: bytes) -> list[bytes]:
+        """The payloads of whole frames."""
+        unpack_from, header_bytes, end = self._format._header.unpack_from, self._header_bytes, len(wire)
+        uncounted = header_bytes - self._format._counted_header_bytes
+        payloads = []
+        frame = 0
+        while frame < end:
+            payload = frame + header_bytes
+            frame += unpack_from(wire, frame)[0] + uncounted
+            payloads.append(wire[payload:frame])
+        return payloads
 
     def receive_pieces(self, data: bytes | memoryview) -> tuple[list[bytes | memoryview], int]:
         """`receive_data` and `next_run` in one, and without a copy where none is needed.

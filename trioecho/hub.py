@@ -4,8 +4,8 @@ A task that waits for its socket costs Trio two system calls and a turn of its
 scheduler for every message. The hub is one task with an epoll of its own, in
 which sockets stay registered. It waits for that epoll through Trio, and resumes
 the steps of every connection that is ready, one after the other, in its own
-turn. The connection's task sleeps meanwhile; it wakes up when the steps have
-ended, when a clock may have run out, and when a drain begins, and takes over.
+turn. The connection's task sleeps meanwhile; it wakes up when there is something
+that only it can do, when a clock has run out, and when a drain begins.
 
 Steps never wait: a resumption is at most one receive, its decoding and one send.
 The epoll is level-triggered, so what one resumption leaves is there for the
@@ -37,26 +37,100 @@ _BATCH = 32
 _MOMENT_S = 0.005
 # How often somebody must have been ready before it does so, at first and after failures.
 _LEAST_ROUNDS, _MOST_ROUNDS = 16, 16384
+# Clocks may run out so much later than they should, as a part of the shortest.
+_CLOCK_PRECISION = 0.01
 
 
 class Ride:
-    """Steps that the hub resumes.
+    """Steps that the hub resumes for a connection's task, which is parked meanwhile.
 
     Attributes:
-      resume: goes on with the steps; what they wait for then.
-      wait: what they wait for, or waited for at last.
+      wait: what the steps wait for, or waited for at last.
       failure: what they raised, or StopIteration at their end; None until then.
-      has_ended: set when they have, and also when they wait for something that
-        the hub does not know.
+      is_over: whether the hub has left them, because they ended, or wait for
+        something that the hub does not know.
+      resume: goes on with the steps; what they wait for then.
+      deadline: when the wait for something has lasted too long.
     """
 
-    __slots__ = ("failure", "has_ended", "resume", "wait")
+    __slots__ = (
+        "_epoll",
+        "_is_muted",
+        "_is_woken",
+        "_next",
+        "_socket",
+        "_task",
+        "deadline",
+        "failure",
+        "is_over",
+        "resume",
+        "wait",
+    )
 
-    def __init__(self, steps: Steps, wait: Wait) -> None:
-        self.resume: Callable[[], Wait] = steps.__next__
+    def __init__(
+        self,
+        epoll: select.epoll,
+        connection: socket.socket,
+        steps: Steps,
+        wait: Wait,
+        deadline: Callable[[Wait], float],
+    ) -> None:
+        self._epoll = epoll
+        self._socket = connection
+        self._next: Callable[[], Wait] = steps.__next__
+        self.resume: Callable[[], Wait] = self._next
         self.wait: Wait = wait
+        self.deadline: Callable[[Wait], float] = deadline
         self.failure: BaseException | None = None
-        self.has_ended: trio.Event = trio.Event()
+        self.is_over: bool = False
+        self._is_muted = False  # the epoll does not look at the socket
+        self._is_woken = False
+        self._task: trio.lowlevel.Task | None = None
+
+    async def parked(self) -> None:
+        """Sleep until woken, or return at once if that has happened already. A checkpoint."""
+        if not self._is_woken:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._unpark)
+        else:
+            await trio.lowlevel.checkpoint()
+        self._is_woken = False
+
+    def _unpark(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def wake(self) -> None:
+        """Wake up the connection's task."""
+        self._is_woken = True
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+            self._task = None
+
+    def give(self) -> None:
+        """Let the connection's task take what was received; the steps are not resumed until `go_on`."""
+        self.resume = self._mute
+        self.wake()
+
+    def _mute(self) -> Wait:
+        """More has come meanwhile, so that the socket would always be ready: look away."""
+        self._epoll.unregister(self._socket)
+        self._is_muted = True
+        return self.wait
+
+    def go_on(self) -> Wait:
+        """Resume the steps, in the connection's task, after what was received has been taken.
+
+        Raises:
+          Whatever the steps raise.
+        """
+        self.wait = self._next()
+        if self.wait is Wait.READABLE:
+            self.resume = self._next
+            if self._is_muted:
+                self._epoll.register(self._socket, select.EPOLLIN)
+                self._is_muted = False
+        return self.wait
 
 
 class _Patience:
@@ -102,6 +176,7 @@ class Hub:
         self._epoll = select.epoll()
         self._events = {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT}
         self._rides: dict[int, Ride] = {}
+        self._somebody_rides = trio.Event()
 
     def __enter__(self) -> Hub:
         return self
@@ -115,17 +190,20 @@ class Hub:
         self._epoll.close()
 
     @contextlib.contextmanager
-    def riding(self, connection: socket.socket, steps: Steps, wait: Wait) -> Iterator[Ride]:
+    def riding(
+        self, connection: socket.socket, steps: Steps, wait: Wait, deadline: Callable[[Wait], float]
+    ) -> Iterator[Ride]:
         """Within this, the hub resumes steps that wait for this socket.
 
         Afterwards they are where the hub has left them, for another driver.
         """
-        ride = Ride(steps, wait)
+        ride = Ride(self._epoll, connection, steps, wait, deadline)
         descriptor = connection.fileno()
         if wait not in self._events:
-            ride.has_ended.set()
+            ride.is_over = True
         else:
             self._rides[descriptor] = ride
+            self._somebody_rides.set()
             self._epoll.register(descriptor, self._events[wait])
         try:
             yield ride
@@ -172,8 +250,8 @@ class Hub:
                         self._end(descriptor, ride)
                         turn_ends = 0.0
                     else:
-                        if wait is not ride.wait:
-                            self._change(descriptor, ride, wait)
+                        if wait is not ride.wait and self._change(descriptor, ride, wait):
+                            turn_ends = 0.0
                 patience.note_round()
                 if now() > turn_ends:
                     # Twice, because Trio runs tasks in no order: only then has
@@ -183,16 +261,45 @@ class Hub:
                     turn_ends = now() + _TURN_S
             patience.note_silence()
 
-    def _change(self, descriptor: int, ride: Ride, wait: Wait) -> None:
+    def _change(self, descriptor: int, ride: Ride, wait: Wait) -> bool:
+        """Note what the steps wait for now; whether that is their task."""
         ride.wait = wait
-        if wait in self._events:
+        if wait is Wait.TAKEN:
+            ride.give()
+        elif wait in self._events:
             self._epoll.modify(descriptor, self._events[wait])
+            return False
         else:
             self._end(descriptor, ride)
+        return True
 
     def _end(self, descriptor: int, ride: Ride) -> None:
         self._leave(descriptor, ride)
-        ride.has_ended.set()
+        ride.is_over = True
+        ride.wake()
+
+    async def run_clocks(self, shortest_clock_s: float) -> None:
+        """Wake up tasks whose clock has run out, until cancelled.
+
+        Nothing is done for a clock that moves on; they are all looked at when
+        the first of them may have run out.
+
+        Args:
+          shortest_clock_s: no clock that starts later runs out sooner.
+        """
+        while True:
+            if not self._rides:
+                self._somebody_rides = trio.Event()
+                await self._somebody_rides.wait()
+            now = trio.current_time()
+            first = now + shortest_clock_s
+            for ride in self._rides.values():
+                deadline = ride.deadline(ride.wait)
+                if deadline <= now:
+                    ride.wake()
+                elif deadline < first:
+                    first = deadline
+            await trio.sleep_until(max(first, now + _CLOCK_PRECISION * shortest_clock_s))
 
 
 def open_hub() -> Hub | None:

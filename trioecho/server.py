@@ -73,8 +73,7 @@ def reply_with(reply: Callable[[bytes], Awaitable[bytes]]) -> Handler:
     """A handler that sends back ``await reply(message)`` for every message, in order."""
 
     async def handle(channel: FrameChannel) -> None:
-        async for message in channel:
-            await channel.send(await reply(message))
+        await channel.answer(reply)
 
     return handle
 
@@ -200,6 +199,7 @@ class FrameServer:
             helpers.start_soon(self._log.run)
             if self._hub is not None:
                 helpers.start_soon(self._hub.run)
+                helpers.start_soon(self._hub.run_clocks, self._limits.shortest_clock_s)
             # From the inside out: who accepts stops first; connections end when
             # they have finished; and the grace is over all of that.
             with trio.CancelScope() as grace:

@@ -78,6 +78,11 @@ class Transport(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def can_send_at_once(self) -> bool:
+        """Whether `send_nowait` sends, if there is room, without a wait after it."""
+
+    @property
+    @abc.abstractmethod
     def can_half_close(self) -> bool:
         """Whether `send_eof` works: TLS has no half-close."""
 
@@ -157,6 +162,10 @@ class SocketTransport(Transport):
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
     @property
+    def can_send_at_once(self) -> bool:
+        return True
+
+    @property
     def can_half_close(self) -> bool:
         return True
 
@@ -223,6 +232,10 @@ class StreamTransport(Transport):
     @property
     def receive_capacity(self) -> int:
         return STREAM_RECEIVE_CAPACITY
+
+    @property
+    def can_send_at_once(self) -> bool:
+        return False
 
     @property
     def can_half_close(self) -> bool:

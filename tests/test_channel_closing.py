@@ -179,7 +179,9 @@ async def test_a_drain_takes_what_lies_in_the_kernel(mock_clock: MockClock) -> N
             assert [message async for message in channel] == [b"one", b"two"]
 
 
-async def test_a_drain_of_a_stream_that_never_stops_ends_after_what_can_have_arrived() -> None:
+async def test_a_drain_of_a_stream_that_never_stops_ends_after_what_can_have_arrived(
+    autojump_clock: MockClock,
+) -> None:
     class Endless(trio.abc.Stream):
         async def receive_some(self, max_bytes: int | None = None) -> bytes:
             await trio.lowlevel.checkpoint()

@@ -9,7 +9,7 @@ sockets at a time (`FrameChannel._ride`, `trioecho.hub`); and how a connection e
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -30,7 +30,7 @@ QUIET_S = 0.5
 _UNFINISHED = (Sending.BUSY, Sending.TORN)
 
 
-Take = Callable[[list[bytes]], Awaitable[None]]
+Take = Callable[[Sequence[bytes]], Awaitable[None]]
 
 
 def _nobody_waits() -> None:
@@ -66,6 +66,17 @@ class FrameChannel(trio.abc.Channel[bytes]):
     Raises:
       ValueError: a size or a format that cannot be.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_exchange",
+        "_format",
+        "_hub",
+        "_is_receiving",
+        "_max_frame_length",
+        "_wake",
+        "peer",
+    )
 
     def __init__(
         self,

@@ -124,7 +124,7 @@ class Exchange:
         self._blocked_since = math.inf  # now, in a send
         self.listened_until: float = self.opened_at
         self.receive_deadline: float = math.inf
-        self.messages: list[bytes] = []
+        self.messages: Sequence[bytes] = ()
         self._timed_frame = -1  # the number of the frame whose deadline that is
 
     # ---- receiving ----

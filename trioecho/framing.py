@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -137,6 +138,8 @@ class ReceiveBuffer:
     and it grows only by what was appended.
     """
 
+    __slots__ = ("_start", "_storage")
+
     def __init__(self) -> None:
         # Either bytes adopted from the caller, which cost no copy, or a
         # bytearray of our own, which can grow in place.
@@ -245,6 +248,22 @@ class FrameDecoder:
       ValueError: ``max_frame_length`` is negative.
     """
 
+    __slots__ = (
+        "_buffer",
+        "_ended",
+        "_format",
+        "_header_bytes",
+        "_large",
+        "_lent_blocks",
+        "_max_frame_length",
+        "_needed",
+        "_pool",
+        "_refusal",
+        "_scan",
+        "buffered_bytes",
+        "frames_decoded",
+    )
+
     def __init__(
         self,
         *,
@@ -261,8 +280,8 @@ class FrameDecoder:
 
         self._buffer = ReceiveBuffer()
         self._large: LargeFrame | None = None  # what the buffer holds comes after it
-        self._pool = pool or BlockPool()
-        self._lent_blocks: list[memoryview] = []
+        self._pool = pool
+        self._lent_blocks: Sequence[memoryview] = ()
         # What must be there before a look at it can find anything new: a header,
         # or the whole of a frame whose header was read. This is what keeps a
         # frame that comes byte by byte from costing quadratic time.
@@ -281,6 +300,8 @@ class FrameDecoder:
         if self._large is None:
             if not LARGE_BYTES <= self.buffered_bytes < self._needed:
                 return None
+            if self._pool is None:
+                self._pool = BlockPool()
             self._large = LargeFrame(self._buffer.take_view(self.buffered_bytes), self._needed, self._pool)
         return self._large.room() or None
 
@@ -419,13 +440,15 @@ class FrameDecoder:
 
     def recycle(self) -> None:
         """Note that nobody looks any more at the pieces of the run that was given last."""
-        self._pool.give_back(self._lent_blocks)
-        self._lent_blocks = []
+        if self._pool is not None and self._lent_blocks:
+            self._pool.give_back(self._lent_blocks)
+            self._lent_blocks = ()
 
     def _take_large(self, frame: LargeFrame, skip: int) -> bytes:
         beginning, *pieces = frame.pieces
         taken = b"".join((beginning[skip:], *pieces))
-        self._pool.give_back(frame.blocks)
+        self._lent_blocks = frame.blocks
+        self.recycle()
         self._large = None
         return taken
 

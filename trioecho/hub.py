@@ -21,7 +21,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 import trio
@@ -49,18 +49,19 @@ class Ride:
       failure: what they raised, or StopIteration at their end; None until then.
       is_over: whether the hub has left them, because they ended, or wait for
         something that the hub does not know.
+      descriptor: the socket's.
       resume: goes on with the steps; what they wait for then.
       deadline: when the wait for something has lasted too long.
     """
 
     __slots__ = (
-        "_epoll",
+        "_hub",
         "_is_muted",
         "_is_woken",
         "_next",
-        "_socket",
         "_task",
         "deadline",
+        "descriptor",
         "failure",
         "is_over",
         "resume",
@@ -69,14 +70,14 @@ class Ride:
 
     def __init__(
         self,
-        epoll: select.epoll,
+        hub: Hub,
         connection: socket.socket,
         steps: Steps,
         wait: Wait,
         deadline: Callable[[Wait], float],
     ) -> None:
-        self._epoll = epoll
-        self._socket = connection
+        self._hub = hub
+        self.descriptor: int = connection.fileno()
         self._next: Callable[[], Wait] = steps.__next__
         self.resume: Callable[[], Wait] = self._next
         self.wait: Wait = wait
@@ -87,14 +88,25 @@ class Ride:
         self._is_woken = False
         self._task: trio.lowlevel.Task | None = None
 
-    async def parked(self) -> None:
-        """Sleep until woken, or return at once if that has happened already. A checkpoint."""
-        if not self._is_woken:
-            self._task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._unpark)
-        else:
-            await trio.lowlevel.checkpoint()
-        self._is_woken = False
+    def __enter__(self) -> Ride:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._hub.leave(self)
+
+    def parked(self) -> Awaitable[object]:
+        """To be awaited at once: sleep until woken, also if that has happened before. A checkpoint."""
+        # Not an async function, whose frame an idle connection would hold.
+        if self._is_woken:
+            self._is_woken = False
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - it is awaited by who calls this
+        self._task = trio.lowlevel.current_task()
+        return trio.lowlevel.wait_task_rescheduled(self._unpark)  # noqa: ASYNC105 - likewise
 
     def _unpark(self, _: object) -> trio.lowlevel.Abort:
         self._task = None
@@ -102,8 +114,9 @@ class Ride:
 
     def wake(self) -> None:
         """Wake up the connection's task."""
-        self._is_woken = True
-        if self._task is not None:
+        if self._task is None:
+            self._is_woken = True
+        else:
             trio.lowlevel.reschedule(self._task)
             self._task = None
 
@@ -114,7 +127,7 @@ class Ride:
 
     def _mute(self) -> Wait:
         """More has come meanwhile, so that the socket would always be ready: look away."""
-        self._epoll.unregister(self._socket)
+        self._hub.epoll.unregister(self.descriptor)
         self._is_muted = True
         return self.wait
 
@@ -128,7 +141,7 @@ class Ride:
         if self.wait is Wait.READABLE:
             self.resume = self._next
             if self._is_muted:
-                self._epoll.register(self._socket, select.EPOLLIN)
+                self._hub.epoll.register(self.descriptor, select.EPOLLIN)
                 self._is_muted = False
         return self.wait
 
@@ -170,10 +183,14 @@ class _Patience:
 
 
 class Hub:
-    """Resumes the steps of many sockets. A context manager; use it around its `run`."""
+    """Resumes the steps of many sockets. A context manager; use it around its `run`.
+
+    Attributes:
+      epoll: in which their sockets are.
+    """
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        self.epoll: select.epoll = select.epoll()
         self._events = {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT}
         self._rides: dict[int, Ride] = {}
         self._somebody_rides = trio.Event()
@@ -187,54 +204,50 @@ class Hub:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._epoll.close()
+        self.epoll.close()
 
-    @contextlib.contextmanager
     def riding(
         self, connection: socket.socket, steps: Steps, wait: Wait, deadline: Callable[[Wait], float]
-    ) -> Iterator[Ride]:
-        """Within this, the hub resumes steps that wait for this socket.
+    ) -> Ride:
+        """Within the ride, as a context manager, the hub resumes steps that wait for this socket.
 
         Afterwards they are where the hub has left them, for another driver.
         """
-        ride = Ride(self._epoll, connection, steps, wait, deadline)
-        descriptor = connection.fileno()
-        if wait not in self._events:
-            ride.is_over = True
-        else:
-            self._rides[descriptor] = ride
+        ride = Ride(self, connection, steps, wait, deadline)
+        if wait in self._events:
+            self._rides[ride.descriptor] = ride
             self._somebody_rides.set()
-            self._epoll.register(descriptor, self._events[wait])
-        try:
-            yield ride
-        finally:
-            self._leave(descriptor, ride)
+            self.epoll.register(ride.descriptor, self._events[wait])
+        else:
+            ride.is_over = True
+        return ride
 
     def watch(self, listener: socket.socket) -> None:
         """Give way when something comes for this socket, for which a task waits.
 
         Without that, the task would learn of it only when this hub's turn is over.
         """
-        self._epoll.register(listener.fileno(), select.EPOLLIN | select.EPOLLET)
+        self.epoll.register(listener.fileno(), select.EPOLLIN | select.EPOLLET)
 
     def unwatch(self, listener: socket.socket) -> None:
         """No more; call it before the socket is closed."""
-        self._epoll.unregister(listener.fileno())
+        self.epoll.unregister(listener.fileno())
 
-    def _leave(self, descriptor: int, ride: Ride) -> None:
+    def leave(self, ride: Ride) -> None:
+        """No longer resume these steps."""
         # When the socket was closed meanwhile, the epoll has forgotten it, and
         # its number may be another's by now.
-        if self._rides.get(descriptor) is ride:
-            del self._rides[descriptor]
+        if self._rides.get(ride.descriptor) is ride:
+            del self._rides[ride.descriptor]
             with contextlib.suppress(OSError):
-                self._epoll.unregister(descriptor)
+                self.epoll.unregister(ride.descriptor)
 
     async def run(self) -> None:
         """Resume who is ready, until cancelled."""
-        rides, poll, now = self._rides, self._epoll.poll, time.perf_counter
+        rides, poll, now = self._rides, self.epoll.poll, time.perf_counter
         patience = _Patience()
         while True:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            await trio.lowlevel.wait_readable(self.epoll.fileno())
             wait_s = patience.wait_s
             turn_ends = 0.0 if wait_s else now() + _TURN_S
             while ready := poll(wait_s, _BATCH):
@@ -247,10 +260,10 @@ class Hub:
                         wait = ride.resume()
                     except BaseException as error:  # noqa: BLE001 - it belongs to the connection's task, which raises it
                         ride.failure = error
-                        self._end(descriptor, ride)
+                        self._end(ride)
                         turn_ends = 0.0
                     else:
-                        if wait is not ride.wait and self._change(descriptor, ride, wait):
+                        if wait is not ride.wait and self._change(ride, wait):
                             turn_ends = 0.0
                 patience.note_round()
                 if now() > turn_ends:
@@ -261,20 +274,20 @@ class Hub:
                     turn_ends = now() + _TURN_S
             patience.note_silence()
 
-    def _change(self, descriptor: int, ride: Ride, wait: Wait) -> bool:
+    def _change(self, ride: Ride, wait: Wait) -> bool:
         """Note what the steps wait for now; whether that is their task."""
         ride.wait = wait
         if wait is Wait.TAKEN:
             ride.give()
         elif wait in self._events:
-            self._epoll.modify(descriptor, self._events[wait])
+            self.epoll.modify(ride.descriptor, self._events[wait])
             return False
         else:
-            self._end(descriptor, ride)
+            self._end(ride)
         return True
 
-    def _end(self, descriptor: int, ride: Ride) -> None:
-        self._leave(descriptor, ride)
+    def _end(self, ride: Ride) -> None:
+        self.leave(ride)
         ride.is_over = True
         ride.wake()
 

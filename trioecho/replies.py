@@ -8,7 +8,7 @@ function that makes one of them is suspended, those before it are sent at once.
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any
 
 import trio
@@ -50,7 +50,7 @@ class Replies:
         self._collected: list[bytes] = []  # headers and payloads, in turn
         self._rest: tuple[bytes, int, int] | None = None  # as for `Exchange.send_frames`
 
-    async def send_all(self, messages: list[bytes]) -> None:
+    async def send_all(self, messages: Sequence[bytes]) -> None:
         """Send the reply to each message, in order.
 
         Raises:
@@ -64,7 +64,7 @@ class Replies:
         if self._rest is not None:
             await self._drive(self._send())
 
-    async def _make(self, messages: list[bytes]) -> None:
+    async def _make(self, messages: Sequence[bytes]) -> None:
         reply, encode_header, collect = self._reply, self._encode_header, self._collected.append
         most, enough = self._max_frame_length, self._enough_bytes
         collected_bytes = 0

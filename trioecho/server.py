@@ -148,6 +148,7 @@ class FrameServer:
             on_report=on_report or (lambda report: None),
         )
         self._tally = self._metrics.open_tally()
+        self._on_sent = self._tally.add_sent  # one for all
         self._log = ThrottledLog(logger)
         self._channels: set[FrameChannel] = set()
         self._place_is_free = trio.lowlevel.ParkingLot()
@@ -271,7 +272,7 @@ class FrameServer:
             peer=peer,
             hub=self._hub,
             pool=self._pool,
-            on_sent=self._tally.add_sent,
+            on_sent=self._on_sent,
         )
         # From here on the place is taken, although the task has not run yet.
         self._channels.add(channel)
@@ -282,8 +283,15 @@ class FrameServer:
     async def _serve(self, channel: FrameChannel) -> None:
         is_done = False
         try:
-            await self._isolated(channel, lambda: self._handler(channel))
-            await self._isolated(channel, lambda: self._finish(channel))
+            # No function between: an idle connection holds the memory of every one that waits.
+            try:
+                await self._handler(channel)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it must end only its own connection
+                self._note_end(channel, error)
+            try:
+                await self._finish(channel)
+            except BaseException as error:  # noqa: BLE001 - likewise
+                self._note_end(channel, error)
             is_done = True
         finally:
             if not is_done:
@@ -298,20 +306,18 @@ class FrameServer:
         if self._drain_began.is_set() and not has_ended_or_is_silent:
             self._note_aborted(channel)
 
-    async def _isolated(self, channel: FrameChannel, function: Callable[[], Awaitable[object]]) -> None:
-        """Run it; what it raises ends here, but for cancellation and the like."""
-        try:
-            await function()
-        except trio.EndOfChannel:
-            pass
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must end only its own connection
-            self._note_failure(channel, error)
-        except BaseExceptionGroup as group:
-            stop, failures = group.split(lambda error: not isinstance(error, Exception | BaseExceptionGroup))
+    def _note_end(self, channel: FrameChannel, error: BaseException) -> None:
+        """Note what ended a connection; raise what must not end there: cancellation and the like."""
+        if isinstance(error, BaseExceptionGroup):
+            stop, failures = error.split(lambda each: not isinstance(each, Exception | BaseExceptionGroup))
             if failures is not None:
                 self._note_failure(channel, failures)
             if stop is not None:
                 raise stop from None
+        elif isinstance(error, Exception):
+            self._note_failure(channel, error)
+        else:
+            raise error
 
     def _note_aborted(self, channel: FrameChannel) -> None:
         self._aborted += 1

@@ -44,6 +44,8 @@ class Transport(abc.ABC):
     `trio.ClosedResourceError` after it was closed here.
     """
 
+    __slots__ = ()
+
     @abc.abstractmethod
     def receive_nowait(self, room: memoryview | None = None) -> bytes | memoryview | None:
         """Bytes that are here, none at the peer's end, None when there is nothing.
@@ -109,6 +111,8 @@ class SocketTransport(Transport):
       connection: the socket.
       shared_buffer: where to receive; all connections of a thread can share one.
     """
+
+    __slots__ = ("_shared_buffer", "socket")
 
     def __init__(self, connection: socket.socket, shared_buffer: memoryview | None = None) -> None:
         connection.setblocking(False)
@@ -199,6 +203,8 @@ class StreamTransport(Transport):
     what `receive_nowait` then gives, and `wait_writable` sends what `send_nowait`
     was called with before, up to 64 KiB, which the next call then reports.
     """
+
+    __slots__ = ("_received", "_sent", "_stream", "_to_send")
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream

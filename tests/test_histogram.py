@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -126,6 +127,58 @@ def test_merging_is_recording_both(first: list[int], second: list[int]) -> None:
     merged.merge(other)
     assert summary(merged) == summary(histogram_of(*first, *second))
     assert summary(other) == summary(histogram_of(*second))
+
+
+@THOROUGH
+@given(recorded=COUNTED_VALUES, later=VALUES)
+def test_what_is_made_of_the_buckets_is_the_same_histogram(
+    recorded: list[tuple[int, int]], later: int
+) -> None:
+    original = Histogram()
+    for value, count in recorded:
+        original.record(value, count)
+    made = Histogram.from_buckets(original.buckets, original.total, original.max)
+    assert summary(made) == summary(original)
+    before = summary(original)
+    made.record(later)
+    assert summary(original) == before
+    original.record(later)
+    assert summary(made) == summary(original)
+
+
+def test_the_buckets_are_a_copy() -> None:
+    histogram = histogram_of(5, 5, 1000)
+    buckets = histogram.buckets
+    histogram.record(5)
+    assert sorted(buckets.values()) == [1, 2]
+    assert sorted(histogram.buckets.values()) == [1, 3]
+
+
+def test_a_bucket_that_holds_nothing_makes_no_difference() -> None:
+    assert summary(Histogram.from_buckets({7: 0}, 0, 0)) == summary(Histogram())
+
+
+@pytest.mark.parametrize(
+    ("buckets", "total", "largest", "words"),
+    [
+        ({-1: 1}, -1, -1, "no bucket has"),
+        ({128: 1}, 0, 0, "no bucket has"),
+        ({5: -1}, -5, 5, "negative"),
+        ({}, 1, 0, "add up to 0 to 0, not to 1"),
+        ({}, 0, 1, "the largest value"),
+        ({5: 2}, 11, 5, "add up to 10 to 10, not to 11"),
+        ({5: 2}, 10, 6, "the largest value"),
+        ({5: 1, 7: 1}, 12, 5, "the largest value"),
+        (histogram_of(1000).buckets, 1008, 1000, "add up to 1000 to 1007, not to 1008"),
+        (histogram_of(1000).buckets, 999, 1000, "add up to 1000 to 1007, not to 999"),
+        (histogram_of(1000).buckets, 1000, 1008, "the largest value"),
+    ],
+)
+def test_what_no_histogram_can_have_held_is_an_error(
+    buckets: Mapping[int, int], total: int, largest: int, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        Histogram.from_buckets(buckets, total, largest)
 
 
 def test_what_is_recorded_after_a_merge_goes_to_one_histogram_only() -> None:

@@ -9,6 +9,7 @@ seven binary digits. Only buckets that were used take memory.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 _PRECISION_BITS = 7
 
@@ -59,6 +60,42 @@ class Histogram:
         self.max = max(self.max, other.max)
 
     @property
+    def buckets(self) -> Mapping[int, int]:
+        """How many values are in each bucket that was used, by its number; a copy.
+
+        With `total` and `max` this is all that a histogram knows: `from_buckets`
+        makes another of it, in this process or elsewhere.
+        """
+        return dict(self._buckets)
+
+    @classmethod
+    def from_buckets(cls, buckets: Mapping[int, int], total: int, max: int) -> Histogram:
+        """The histogram that had these `buckets`, this `total` and this `max`.
+
+        Raises:
+          ValueError: no histogram can have had them.
+        """
+        histogram = cls()
+        histogram._buckets = {bucket: count for bucket, count in buckets.items() if count}
+        histogram.count = sum(buckets.values())
+        histogram.total = total
+        histogram.max = max
+        histogram._check()
+        return histogram
+
+    def _check(self) -> None:
+        buckets = self._buckets
+        if any(not _is_bucket(bucket) or count < 0 for bucket, count in buckets.items()):
+            raise ValueError("there is a number that no bucket has, or a count that is negative")
+        least = sum(_lowest_value(bucket) * count for bucket, count in buckets.items())
+        most = sum(_highest_value(bucket) * count for bucket, count in buckets.items())
+        if not least <= self.total <= most:
+            raise ValueError(f"the values in these buckets add up to {least} to {most}, not to {self.total}")
+        last = max(buckets, default=0)
+        if not _lowest_value(last) <= self.max <= (_highest_value(last) if buckets else 0):
+            raise ValueError(f"the largest value in these buckets is not {self.max}")
+
+    @property
     def mean(self) -> float | None:
         """The exact mean; None when nothing was recorded."""
         return self.total / self.count if self.count else None
@@ -82,6 +119,18 @@ class Histogram:
             if rank <= 0:
                 return min(_highest_value(bucket), self.max)
         raise AssertionError("the buckets hold fewer values than were counted")
+
+
+def _is_bucket(number: int) -> bool:
+    # Leading digits begin with a 1, but for values that have fewer than all.
+    return number >= 0 and (number < 1 << _PRECISION_BITS or number >> (_PRECISION_BITS - 1) & 1 == 1)
+
+
+def _lowest_value(bucket: int) -> int:
+    if bucket < 1 << _PRECISION_BITS:
+        return bucket
+    shift, digits = divmod(bucket, 1 << _PRECISION_BITS)
+    return digits << shift
 
 
 def _highest_value(bucket: int) -> int:

@@ -29,6 +29,7 @@ ROOMS = [
     "throttled_log",
     "server",
     "client",
+    "load",
     "report",
     "__init__",
     "demo",

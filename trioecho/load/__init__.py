@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from .errors import CannotConnectError, TooManyConnectionsError
 from .plan import LoadPlan, Ramp, SizeRange, Sizes
 from .result import Discrepancy, Interval, LoadResult, Progress, SelfWatch, UnreadableResultError, merge
-from .run import CannotConnectError, LoadRun, TooManyConnectionsError, run_load
+from .run import LoadRun, run_load
 
 __all__ = [
     "CannotConnectError",

@@ -25,12 +25,14 @@ ERROR_KINDS: dict[str, str] = {
     "missing": "no reply came",
     "duplicated": "a message had been answered, and its reply came once more",
     "swapped": "a reply came after one to a later message",
-    "torn": "the stream ended, or lost its framing, inside a reply",
+    "torn": "the stream ended, or lost its framing, inside this reply",
     "late": "a reply came after the timeout",
     "unexpected": "a frame came that no message asked for",
     "unsent": "a message was due and could not be sent: its connection was lost, or too many waited",
     "connection_closed": "the server ended a connection on which something was still to be sent or replied",
     "connection_lost": "a connection was reset",
+    "connection_stalled": "nothing came for three timeouts; the connection was given up",
+    "framing_lost": "where a header should be came something else; the connection was given up",
     "connect_failed": "a connection could not be opened, while others could",
 }
 

@@ -9,7 +9,7 @@ on, frames are looked at one by one, until what comes is as it should be again.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -44,10 +44,11 @@ class LoadConnection:
     Attributes:
       number: which connection of the load, from 0.
       socket: its socket; closed when `is_over`.
-      under_way: the messages that were offered to the kernel and not answered.
+      under_way: the messages that were sent and not answered. Closed loop: that were
+        offered to the kernel; open loop: that it has taken, the first byte at least.
       allowed: how many messages may be sent by now, closed loop.
       limit: how many will be in all, as far as is known.
-      due: when messages are due that were not offered yet, open loop.
+      due: when messages were due that were not sent yet, open loop.
       is_blocked: whether the kernel had no room; to be called again when it has.
       is_over: whether the connection has ended, or was given up.
     """
@@ -121,11 +122,12 @@ class LoadConnection:
 
     # ---- sending ----
 
-    def send(self) -> None:
-        """Offer the kernel what may be sent, until it has all or no more room."""
+    def send(self) -> bool:
+        """Offer the kernel what may be sent; whether it has taken all."""
         reel = self._reel
         under_way = self.under_way
         frames = reel.frames
+        is_open = self.due is not None
         self.is_blocked = False
         while not self.is_over:
             first = self._send_round * frames
@@ -139,18 +141,24 @@ class LoadConnection:
                 end = reel.starts[stop]
             if at == end:
                 if stop < frames:
-                    return
+                    return True
                 self._send_next_round()
                 continue
-            if first + stop > under_way.stop:
-                self._note_offered(first + stop - under_way.stop)
+            now = self._clock()
+            if not is_open and first + stop > under_way.stop:
+                self._note_sent(first + stop - under_way.stop, now)
             try:
-                self._send_at = at + self.socket.send(self._send_view[at:end])
+                self._send_at = at = at + self.socket.send(self._send_view[at:end])
             except BlockingIOError:
                 self.is_blocked = True
-                return
+                return False
             except OSError as error:
                 self._end("connection_lost", error.strerror or str(error))
+                return False
+            if is_open:
+                # Those of which it took the first byte at least.
+                self._note_sent(first + bisect_left(reel.starts, at) - under_way.stop, now)
+        return False
 
     def _send_next_round(self) -> None:
         self._send_round += 1
@@ -159,8 +167,7 @@ class LoadConnection:
         self._wires.append(wire)
         self._send_view = memoryview(wire)
 
-    def _note_offered(self, count: int) -> None:
-        now = self._clock()
+    def _note_sent(self, count: int, now: int) -> None:
         tally, under_way, due = self._tally, self.under_way, self.due
         if due is None:
             under_way.add(count, now, now)

@@ -19,7 +19,7 @@ from .plan import LoadPlan
 from .poller import ONLY_WRITABLE
 from .result import FIRST_INTERVAL_S, NS_PER_S, Interval, LoadResult, Progress, SelfWatch
 from .tally import Series, Tally
-from .watch import judged
+from .watch import cpu_and_waiting_ns, judged
 
 # From one step of the time series to the next.
 _STEP_NS = round(FIRST_INTERVAL_S * NS_PER_S)
@@ -67,7 +67,7 @@ class Engine:
       due: the schedule of these connections; None in a closed loop.
       planned: how many messages the measured part has, if that is known.
       clock: ns, of any beginning.
-      cpu_clock: ns of CPU time of this process.
+      cpu_clock: ns of CPU time of this process, and ns in which it waited for a CPU.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Engine:
         due: Iterator[tuple[int, int]] | None = None,
         planned: int | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
-        cpu_clock: Callable[[], int] = time.process_time_ns,
+        cpu_clock: Callable[[], tuple[int, int]] = cpu_and_waiting_ns,
     ) -> None:
         self.is_over: bool = False
         self.tally: Tally = tally
@@ -117,8 +117,8 @@ class Engine:
         self._timeout_grain_ns = round(plan.timeout_s * _TIMEOUT_GRAIN * NS_PER_S) + 1
         self._next_timeouts: float = _NEVER
         # What was when the measured part began, and when the last message was sent.
-        self._usage: tuple[int, int, int] = (0, 0, 0)
-        self._cpu_share = 0.0
+        self._usage: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self._cpu_share = self._cpu_wait_share = 0.0
 
     # ---- the run ----
 
@@ -160,7 +160,8 @@ class Engine:
             moment = min(moment, self._measures_from)
         if now >= moment:
             self._keep_time(now)
-        ready = self._waiter.wait(min(moment, self.next_due) if not self.is_over else 0)
+        # Only what is due is worth meeting to the microsecond.
+        ready = self._waiter.wait(self.next_due if not self.is_over else 0)
         if ready:
             began = self._clock()
             for number, events in ready:
@@ -194,10 +195,8 @@ class Engine:
                 self._finish(connection)
         if allowed > connection.allowed:
             connection.allowed = allowed
-            if not connection.is_blocked:
-                connection.send()
-                if connection.is_blocked or connection.is_over:
-                    self._note_blocked(connection, number)
+            if not connection.is_blocked and not connection.send():
+                self._note_blocked(connection, number)
 
     def _note_blocked(self, connection: LoadConnection, number: int) -> None:
         if connection.is_over:
@@ -268,8 +267,7 @@ class Engine:
             for due in list(connection.due or ())[-count:]:
                 if due >= measures_from:
                     lateness.record(now - due)
-            connection.send()
-            if connection.is_blocked or connection.is_over:
+            if not connection.send():
                 self._note_blocked(connection, self._descriptors[connection])
 
     def _another(self) -> LoadConnection:
@@ -301,7 +299,7 @@ class Engine:
 
     def _begin_to_measure(self, now: int) -> None:
         self._phase = "measuring"
-        self._usage = (now, self._cpu_clock(), self._waiter.spun_ns)
+        self._usage = (now, *self._cpu_clock(), self._waiter.spun_ns)
         if not self._plan.is_open:
             self._measures_from = now
             self.tally.measured_from = now
@@ -314,9 +312,7 @@ class Engine:
 
     def _begin_to_drain(self, now: int) -> None:
         if self._phase == "measuring":
-            wall, cpu, spun = self._usage
-            busy_ns = (self._cpu_clock() - cpu) - (self._waiter.spun_ns - spun)
-            self._cpu_share = min(1.0, max(0, busy_ns) / max(1, now - wall))
+            self._note_usage(now)
         self._phase = "draining"
         self._sent_until = now
         self.next_due = self._sends_until = _NEVER
@@ -329,6 +325,14 @@ class Engine:
             if connection.under_way.next >= connection.limit:
                 self._unfinished.discard(connection)
         self._check_unfinished()
+
+    def _note_usage(self, now: int) -> None:
+        began, cpu, waiting, spun = self._usage
+        wall_ns = max(1, now - began)
+        cpu_now, waiting_now = self._cpu_clock()
+        busy_ns = cpu_now - cpu - (self._waiter.spun_ns - spun)
+        self._cpu_share = min(1.0, max(0, busy_ns) / wall_ns)
+        self._cpu_wait_share = min(1.0, max(0, waiting_now - waiting) / wall_ns)
 
     def _end(self) -> None:
         self.is_over = True
@@ -399,6 +403,8 @@ class Engine:
                 f"the server took messages so slowly that more than {self._most_waiting:,} waited for a "
                 "connection; further ones were not sent (unsent)"
             )
-        result.watch = SelfWatch((self._cpu_share,), tally.send_lateness_ns, self._loop_delay_ns)
+        result.watch = SelfWatch(
+            (self._cpu_share,), (self._cpu_wait_share,), tally.send_lateness_ns, self._loop_delay_ns
+        )
         result.watch = judged(result)
         return result

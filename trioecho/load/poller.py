@@ -21,7 +21,7 @@ class Poller:
     a message is due are spent asking the epoll again and again.
 
     Attributes:
-      spun_ns: time spent so; the CPU was used, but not needed.
+      spun_ns: CPU time spent so; it was used, but not needed.
     """
 
     def __init__(self) -> None:
@@ -58,12 +58,12 @@ class Poller:
         from now: what comes first.
         """
         poll = self._epoll.poll
-        began = now = time.perf_counter_ns()
-        if until - began >= 2 * _GRAIN_NS:
+        if until - time.perf_counter_ns() >= 2 * _GRAIN_NS:
             return poll(_GRAIN_NS / 1e9)
-        ready = poll(0)
-        while not ready and now < until:
+        if ready := poll(0):
+            return ready
+        cpu_ns = time.thread_time_ns()
+        while not ready and time.perf_counter_ns() < until:
             ready = poll(0)
-            now = time.perf_counter_ns()
-        self.spun_ns += now - began
+        self.spun_ns += time.thread_time_ns() - cpu_ns
         return ready

@@ -122,6 +122,7 @@ class SelfWatch:
     """
 
     cpu_shares: tuple[float, ...] = ()
+    cpu_wait_shares: tuple[float, ...] = ()
     send_lateness_ns: Histogram = field(default_factory=Histogram)
     loop_delay_ns: Histogram = field(default_factory=Histogram)
     judged: bool = False
@@ -136,6 +137,12 @@ class SelfWatch:
     def cpu_share(self) -> float:
         """That of the busiest process."""
         return max(self.cpu_shares, default=0.0)
+
+    @property
+    def demand_shares(self) -> tuple[float, ...]:
+        """Of each process: the share of the time in which it used a CPU or waited for one."""
+        pairs = zip(self.cpu_shares, self.cpu_wait_shares, strict=True)
+        return tuple(min(1.0, used + waited) for used, waited in pairs)
 
 
 @dataclass(frozen=True)
@@ -204,8 +211,9 @@ class LoadResult:
       latency_ns: open loop: from when a message was due to its reply, which is free of
         coordinated omission. Closed loop: as ``from_send_ns``. Of all replies with the
         right content, also of late and swapped ones; a message without one has none.
-      from_send_ns: from when a message was first offered to the kernel to when its reply
-        was taken up.
+      from_send_ns: from the actual send to when the reply was taken up. Closed loop: from
+        when the message was first offered to the kernel, so the wait for room counts.
+        Open loop: from when the kernel took its first byte.
       connect_ns: from the start of a connection attempt to its success.
       intervals: the time series, without gaps; see `FIRST_INTERVAL_S`.
       watch: what the generator saw of itself.
@@ -310,7 +318,10 @@ def merge(results: Sequence[LoadResult]) -> LoadResult:
     merged.command = list(results[0].command)
     merged.discrepancies = _first_of_each_kind([found for r in results for found in r.discrepancies])
     merged.intervals = merge_intervals([result.intervals for result in results])
-    watch = SelfWatch(tuple(share for result in results for share in result.watch.cpu_shares))
+    watch = SelfWatch(
+        tuple(share for result in results for share in result.watch.cpu_shares),
+        tuple(share for result in results for share in result.watch.cpu_wait_shares),
+    )
     for result in results:
         watch.send_lateness_ns.merge(result.watch.send_lateness_ns)
         watch.loop_delay_ns.merge(result.watch.loop_delay_ns)

@@ -19,7 +19,7 @@ discrepancies       the first few of each kind, as `Discrepancy`; bytes in hexad
 connections         how many were opened
 stopped             whether it was stopped before its end
 notes               what else a reader must know, sentences
-generator           what it saw of itself: saturated, judged, reasons, cpu_shares,
+generator           what it saw of itself: saturated, judged, reasons, cpu_shares, cpu_wait_shares,
                     send_lateness_ms and loop_delay_ms as latency_ms
 intervals           the time series: t_s, width_s, messages_sent, messages, bytes,
                     errors (their number), and latency_ns, a histogram
@@ -78,6 +78,7 @@ def encode(result: LoadResult, *, indent: int | None) -> str:
                 "judged": watch.judged,
                 "reasons": watch.reasons,
                 "cpu_shares": watch.cpu_shares,
+                "cpu_wait_shares": watch.cpu_wait_shares,
                 "send_lateness_ms": summary_ms(watch.send_lateness_ns),
                 "loop_delay_ms": summary_ms(watch.loop_delay_ns),
             },
@@ -211,6 +212,7 @@ def _decoded(data: Mapping[str, Any]) -> LoadResult:
         intervals=[_interval_from_json(step) for step in data["intervals"]],
         watch=SelfWatch(
             cpu_shares=tuple(_number(share) for share in generator["cpu_shares"]),
+            cpu_wait_shares=tuple(_number(share) for share in generator["cpu_wait_shares"]),
             send_lateness_ns=histograms["send_lateness_ns"],
             loop_delay_ns=histograms["loop_delay_ns"],
             judged=bool(generator["judged"]),

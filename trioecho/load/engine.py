@@ -305,9 +305,12 @@ class Engine:
             self.tally.measured_from = now
             if self._plan.duration_s is not None:
                 self._sends_until = now + round(self._plan.duration_s * NS_PER_S)
-            if self._plan.messages is not None:
-                for connection in self._connections.values():
-                    connection.limit = connection.under_way.stop + self._plan.messages
+            for connection in self._connections.values():
+                # What was sent in this very moment is of the measured part.
+                first = connection.under_way.first_sent_from(now)
+                self.tally.sent += connection.under_way.stop - first
+                if self._plan.messages is not None:
+                    connection.limit = first + self._plan.messages
         self._next_step = self._measures_from + _STEP_NS
 
     def _begin_to_drain(self, now: int) -> None:

@@ -49,6 +49,15 @@ class UnderWay:
         self.stop += count
         self.runs.append((self.stop, due, sent))
 
+    def first_sent_from(self, time: int) -> int:
+        """The first message that was sent then or later; the next to be sent, if none was."""
+        first = self.next
+        for stop, _, sent in self.runs:
+            if sent >= time:
+                return first
+            first = stop
+        return self.stop
+
     def pop(self) -> Sent:
         """Wait no longer for the first one."""
         stop, due, sent = self.runs[0]

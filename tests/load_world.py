@@ -92,12 +92,15 @@ class WorldSocket:
         del self.arrived[:count]
         return count
 
+    def shutdown(self, how: int, /) -> None:
+        self.end(self.world.now + 10 * MS)
+
     def close(self) -> None:
         self.is_closed = True
 
     def read_frames(self, most: float = math.inf) -> list[bytes]:
         """What the server takes out of its buffer."""
-        frames, rest = split_frames(self.sent)
+        frames, _ = split_frames(self.sent)
         taken = frames[: int(min(most, len(frames)))]
         self.sent = self.sent[sum(map(len, taken)) :]
         return taken

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.load_world import MS, S, Server, World, WorldSocket, errors_of, run_in_world
@@ -17,7 +17,7 @@ from trioecho.load.payloads import message_payload
 from trioecho.load.plan import LoadPlan, SizeRange, Sizes
 
 THOROUGH = settings(
-    deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
 )
 
 CLOSED: dict[str, Any] = {"pipeline": 1}
@@ -47,7 +47,7 @@ class FaultyServer(Server):
         message = self.seen[connection.number]
         fault = self.faults.get(message, "") if connection.number == 1 else ""
         reply = self.reply(fault, message, frame)
-        if self.held and not fault:  # behind the one that has overtaken it
+        if self.held and connection.number == 1 and not fault:  # behind the one that has overtaken it
             reply += b"".join(self.held.values())
             self.held.clear()
         if fault == "stall":
@@ -129,13 +129,20 @@ def test_a_swapped_pair_is_one_error(mode: dict[str, Any], number: int) -> None:
 
 @MODES
 def test_a_reply_after_the_timeout_is_late(mode: dict[str, Any]) -> None:
-    plan = plan_of(mode, connections=2, messages=10)
-    result = run_in_world(plan, FaultyServer({4: "stall"}))
-    # What is behind it on the connection is late as well, where something is.
-    expected = [("late", 1, 4)]
-    assert errors_of(result)[:1] == expected
-    assert result.errors["late"] + result.messages == result.sent == 20
-    assert result.latency_ns.max == pytest.approx(3 * S, rel=0.001)
+    plan = plan_of(mode | ({"rate": 100} if "rate" in mode else {}), messages=None, duration_s=5.0)
+    result = run_in_world(plan, FaultyServer({4: "stall"}, delay_ns=20 * MS))
+    assert errors_of(result) == [("late", 1, 4)]
+    assert result.messages == result.sent - 1
+    assert result.latency_ns.count == result.sent
+    assert result.latency_ns.max == 3 * S
+    assert result.discrepancies[0].detail == "after 3,000.0 ms"
+
+
+def test_a_reply_whose_time_is_over_before_it_comes_at_all_is_missing_if_it_never_does() -> None:
+    result = run_in_world(plan_of(CLOSED), FaultyServer({4: "stall"}))
+    assert errors_of(result) == [("missing", 1, 4)]
+    assert result.messages == 119
+    assert 1.0 < result.elapsed_s < 1.2  # it was waited for once
 
 
 @MODES
@@ -186,7 +193,7 @@ def test_a_server_that_is_gone_ends_the_load() -> None:
             if self.count <= 50:
                 super().answer(connection, frame, number)
             else:
-                connection.end()
+                connection.end(connection.world.now + 1000)
 
     for mode in (CLOSED, PIPELINED, OPEN):
         result = run_in_world(plan_of(mode, messages=None, duration_s=3600.0), DyingServer())
@@ -256,14 +263,15 @@ def test_a_reply_to_another_connection_is_named() -> None:
 
     result = run_in_world(plan_of(CLOSED, connections=2, messages=1), Mixing())
     assert errors_of(result) == [("wrong", 0, 1), ("wrong", 1, 1)]
-    assert [found.detail for found in result.discrepancies] == [
+    details = {found.connection: found.detail for found in result.discrepancies}
+    assert [details[0], details[1]] == [
         "it has the stamp of connection 1",
         "it has the stamp of connection 0",
     ]
 
 
 def test_many_errors_keep_a_few_examples_and_exact_counts() -> None:
-    faults = {number: "corrupt" for number in range(1, 31)}
+    faults = dict.fromkeys(range(1, 31), "corrupt")
     result = run_in_world(plan_of(PIPELINED), FaultyServer(faults))
     assert result.errors == {"wrong": 30}
     assert errors_of(result) == [("wrong", 1, number) for number in range(1, 6)]
@@ -324,6 +332,8 @@ def test_any_faults_under_any_cuts_are_reported_exactly(
 @THOROUGH
 @given(faults=fault_lists(8, swaps=False), cuts=st.randoms(use_true_random=False))
 def test_the_same_with_one_message_in_flight(faults: Faults, cuts: random.Random) -> None:
+    # Three in a row without a byte, and a connection is given up.
+    assume(not any(all(faults.get(number + i) == "drop" for i in range(3)) for number in range(1, 7)))
     plan = plan_of(CLOSED, connections=2, messages=8, timeout_s=0.5)
     result = run_in_world(plan, FaultyServer(faults, cuts=cuts), grain_ns=20 * MS)
     assert result.errors == {kind: len(found) for kind, found in expected_of(faults, 8).items()}
@@ -348,13 +358,10 @@ def test_a_right_server_is_right_whatever_the_sizes_and_cuts(
                 count = cuts.randint(1, len(data))
                 connection.deliver(data[:count], at)
                 data = data[count:]
-                at += 1000
 
     ranges = tuple(SizeRange(min(size, 250), min(size, 250)) for size in sizes)
     frame_format = FrameFormat(header_bytes=header)  # type: ignore[arg-type]
-    plan = LoadPlan(
-        "h", 1, connections=2, messages=30, pipeline=5, sizes=Sizes(ranges), format=frame_format
-    )
+    plan = LoadPlan("h", 1, connections=2, messages=30, pipeline=5, sizes=Sizes(ranges), format=frame_format)
     result = run_in_world(plan, Echo())
     assert (result.sent, result.messages, result.errors) == (60, 60, {})
     assert result.bytes == sum(

@@ -8,7 +8,9 @@ on, frames are looked at one by one, until what comes is as it should be again.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import socket
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
@@ -35,6 +37,8 @@ class Socket(Protocol):
 
     def recv_into(self, buffer: memoryview, /) -> int: ...
 
+    def shutdown(self, how: int, /) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -54,6 +58,7 @@ class LoadConnection:
     """
 
     __slots__ = (
+        "_asked_to_end",
         "_buffer",
         "_clock",
         "_decoder",
@@ -84,7 +89,7 @@ class LoadConnection:
     def __init__(
         self,
         number: int,
-        socket: Socket,
+        plain_socket: Socket,
         reel: Reel,
         tally: Tally,
         *,
@@ -94,7 +99,7 @@ class LoadConnection:
         clock: Callable[[], int],
     ) -> None:
         self.number: int = number
-        self.socket: Socket = socket
+        self.socket: Socket = plain_socket
         self.under_way: UnderWay = UnderWay()
         self.allowed: int = 0
         self.limit: float = math.inf
@@ -115,6 +120,7 @@ class LoadConnection:
         self._receive_round = 0
         self._receive_wire = self._wires[0]
         self._receive_at = 0
+        self._asked_to_end = False
         self._matcher = Matcher(number, reel, self.under_way)
         self._decoder: FrameDecoder | None = None  # while frames are looked at one by one
         self._tail = bytearray()  # what the decoder holds
@@ -304,7 +310,7 @@ class LoadConnection:
     def _count(self, match: Match, payload: bytes, now: int) -> None:
         kind, message, times, detail = match
         tally = self._tally
-        if kind == "right" and times is not None and now - times.sent > tally.timeout_ns:
+        if kind in ("right", "swapped") and times is not None and now - times.sent > tally.timeout_ns:
             kind = "late"
         if times is not None and kind != "wrong" and tally.add_reply(*times, now) and kind == "right":
             tally.messages += 1
@@ -322,6 +328,19 @@ class LoadConnection:
 
     # ---- time and end ----
 
+    def is_done(self, now: int) -> bool:
+        """Whether nothing is to be sent any more, and no reply can come that was asked for."""
+        if self.under_way.next < self.limit or self._tail:
+            return False
+        overdue = self._matcher.overdue
+        return not overdue or now - overdue[next(reversed(overdue))].sent > self._tally.timeout_ns
+
+    def half_close(self) -> None:
+        """Tell the server that nothing follows; a good one then ends the connection as well."""
+        self._asked_to_end = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
     def check_timeouts(self) -> None:
         """Wait no longer for messages whose time is over; give up when nothing comes at all."""
         now = self._clock()
@@ -332,18 +351,19 @@ class LoadConnection:
             if now - sent <= timeout_ns:
                 break
             timed_out = stop - under_way.next
-        if not timed_out or self.is_over:
+        if self.is_over or not (timed_out or self.is_blocked):
             return
-        if self._decoder is None:
-            self._begin_to_look()
-        self._matcher.pass_over(timed_out, timed_out=True)
-        self._count_forgotten()
-        if self._silent_since is None:
-            self._silent_since = now
-        elif now - self._silent_since >= (MOST_TIMEOUTS - 1) * timeout_ns:
+        if timed_out:
+            if self._decoder is None:
+                self._begin_to_look()
+            self._matcher.pass_over(timed_out)
+            self._count_forgotten()
+            if self._silent_since is None:
+                self._silent_since = now
+        if self._silent_since is not None and now - self._silent_since >= (MOST_TIMEOUTS - 1) * timeout_ns:
             self._end("connection_stalled", f"nothing came for {MOST_TIMEOUTS} timeouts")
-            return
-        self._look_no_longer_if_right()
+        elif timed_out:
+            self._look_no_longer_if_right()
 
     def finish(self) -> None:
         """End: what was passed over, or is still waited for, is missing; what is still due is unsent."""
@@ -356,7 +376,8 @@ class LoadConnection:
         under_way = self.under_way
         if self._decoder is None:
             self._begin_to_look()
-        if kind and (len(under_way) or self._matcher.overdue or self._tail or under_way.stop < self.limit):
+        owed = len(under_way) or self._matcher.overdue or self._tail or under_way.stop < self.limit
+        if kind and owed and not self._asked_to_end:
             self._tally.add_error(kind, self.number, under_way.next, detail=reason)
         if self._tail and len(under_way):
             received = bytes(self._tail[self._format.header_bytes :])
@@ -390,4 +411,4 @@ class LoadConnection:
 
 
 def _after(ns: int) -> str:
-    return f"after {ns / 1e6:.3g} ms"
+    return f"after {ns / 1e6:,.1f} ms"

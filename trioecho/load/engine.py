@@ -25,6 +25,9 @@ from .watch import cpu_and_waiting_ns, judged
 _STEP_NS = round(FIRST_INTERVAL_S * NS_PER_S)
 # Timeouts are noticed late by this part of them, at most.
 _TIMEOUT_GRAIN = 0.1
+# How long to wait at the end, after the half-close, for the server to end a connection:
+# a reply too many would come until then.
+_LINGER_NS = NS_PER_S // 10
 # Messages that are sent at most before replies are received again: it matters where the
 # schedule has been missed.
 _MOST_AT_ONCE = 256
@@ -99,6 +102,7 @@ class Engine:
         self._blocked: set[int] = set()
         self._unfinished = set(connections.values())
         self._is_stopped = False
+        self._is_lingering = False
         self._phase: Phase = "warming up"
         # The schedule, in ns of the clock.
         self._due = due
@@ -178,7 +182,7 @@ class Engine:
             connection.receive()
             if connection.due is None:
                 self._refill(connection, number)
-            elif connection.under_way.next >= connection.limit:
+            elif connection.under_way.next >= connection.limit and connection.is_done(self._clock()):
                 self._finish(connection)
             if connection.is_over:
                 self._drop(connection, number)
@@ -191,7 +195,7 @@ class Engine:
         allowed = connection.under_way.next + self._plan.pipeline
         if allowed > connection.limit:
             allowed = int(connection.limit)
-            if connection.under_way.next >= allowed:
+            if connection.under_way.next >= allowed and connection.is_done(self._clock()):
                 self._finish(connection)
         if allowed > connection.allowed:
             connection.allowed = allowed
@@ -210,10 +214,18 @@ class Engine:
         self._check_unfinished()
 
     def _check_unfinished(self) -> None:
-        if not self._unfinished and not self.is_over:
-            if self._phase != "draining":
-                self._begin_to_drain(self._clock())
+        """When all is sent and answered, see whether more comes than was asked for."""
+        if self._unfinished or self.is_over:
+            return
+        if self._phase != "draining":
+            self._begin_to_drain(self._clock())
+        elif not self._connections:
             self._end()
+        elif not self._is_lingering:
+            self._is_lingering = True
+            self._gives_up_at = self._clock() + _LINGER_NS
+            for connection in self._connections.values():
+                connection.half_close()
 
     def _drop(self, connection: LoadConnection, number: int) -> None:
         """A connection has ended."""
@@ -292,7 +304,7 @@ class Engine:
                     self._drop(connection, number)
                 elif connection.due is None:
                     self._refill(connection, number)
-                elif connection.under_way.next >= connection.limit:
+                elif connection.is_done(now):
                     self._finish(connection)
         if now >= self._gives_up_at:
             self._end()
@@ -325,7 +337,7 @@ class Engine:
                 connection.due.clear()
             connection.allowed = min(connection.allowed, connection.under_way.stop)
             connection.limit = connection.under_way.stop + len(connection.due or ())
-            if connection.under_way.next >= connection.limit:
+            if connection.is_done(now):
                 self._unfinished.discard(connection)
         self._check_unfinished()
 

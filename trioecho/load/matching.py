@@ -67,19 +67,11 @@ class UnderWay:
         return Sent(due, sent)
 
 
-@dataclass
-class Overdue:
-    """A message that was passed over: a later one was answered first, or its time is over."""
-
-    times: Sent
-    timed_out: bool
-
-
 class Match(NamedTuple):
     """What a reply is.
 
     Attributes:
-      kind: "right", or a kind of error: "wrong", "swapped", "late", "duplicated", "unexpected".
+      kind: "right", or a kind of error: "wrong", "swapped", "duplicated", "unexpected".
       message: whose reply it is, from 0; for "unexpected" the next that is waited for.
       times: of that message, unless it had been answered before.
       detail: one more thing to know, in words.
@@ -99,7 +91,7 @@ class Matcher:
 
     1. the next message that is waited for: is right;
     2. a later message that was sent: is right, and those in between are passed over;
-    3. a message that was passed over: is late if its time was over, else swapped;
+    3. a message that was passed over: is swapped;
     4. a message that was answered before: is duplicated.
 
     A reply with another content, when a message is waited for, is a wrong reply: to the
@@ -110,14 +102,15 @@ class Matcher:
     Attributes:
       under_way: the messages that are waited for; those that are answered or passed
         over are taken out.
-      overdue: those that were passed over, oldest first.
+      overdue: those that were passed over, because a later one was answered or because
+        their time is over, oldest first.
       missing: those of them that were too many to remember.
     """
 
     connection: int
     reel: Reel
     under_way: UnderWay
-    overdue: dict[int, Overdue] = field(default_factory=dict)
+    overdue: dict[int, Sent] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
 
     def match(self, payload: bytes) -> Match:
@@ -128,23 +121,21 @@ class Matcher:
             return self._another(payload, waiting)
         if message in waiting:
             return Match("right", message, self._answered(message))
-        passed_over = self.overdue.pop(message, None)
-        if passed_over is None:
-            return Match("duplicated", message)
-        return Match("late" if passed_over.timed_out else "swapped", message, passed_over.times)
+        times = self.overdue.pop(message, None)
+        return Match("duplicated" if times is None else "swapped", message, times)
 
-    def pass_over(self, count: int, *, timed_out: bool) -> None:
+    def pass_over(self, count: int) -> None:
         """Wait no longer for the next so many messages."""
         for _ in range(count):
             message = self.under_way.next
-            self.overdue[message] = Overdue(self.under_way.pop(), timed_out)
+            self.overdue[message] = self.under_way.pop()
         while len(self.overdue) > MOST_OVERDUE:
             oldest = next(iter(self.overdue))
             del self.overdue[oldest]
             self.missing.append(oldest)
 
     def _answered(self, message: int) -> Sent:
-        self.pass_over(message - self.under_way.next, timed_out=False)
+        self.pass_over(message - self.under_way.next)
         return self.under_way.pop()
 
     def _exactly(self, payload: bytes, waiting: range) -> int | None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .errors import CannotConnectError, TooManyConnectionsError
+from .errors import CannotConnectError, TooManyConnectionsError, WorkerFailedError
 from .plan import LoadPlan, Ramp, SizeRange, Sizes
 from .result import Discrepancy, Interval, LoadResult, Progress, SelfWatch, UnreadableResultError, merge
 from .run import LoadRun, run_load
@@ -24,6 +24,7 @@ __all__ = [
     "Sizes",
     "TooManyConnectionsError",
     "UnreadableResultError",
+    "WorkerFailedError",
     "merge",
     "run_load",
 ]

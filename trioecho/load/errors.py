@@ -41,3 +41,24 @@ class TooManyConnectionsError(Exception):
             f"{self.connections} connections need more open files than the limit of {self.open_files}: "
             "raise it (ulimit -Hn, as root), use more processes, or take fewer connections"
         )
+
+
+class WorkerFailedError(Exception):
+    """A worker process ended before its part of the load was done; the rest is no whole load.
+
+    Attributes:
+      exit_code (int): the process's; a signal's number with a minus.
+      last_words (str): the last line it wrote to its standard error.
+    """
+
+    def __init__(self, exit_code: int, last_words: str) -> None:
+        super().__init__(exit_code, last_words)
+        self.exit_code = exit_code
+        self.last_words = last_words
+
+    def __str__(self) -> str:
+        how = f"exited with {self.exit_code}"
+        if self.exit_code < 0:
+            how = f"was killed by signal {-self.exit_code}"
+        said = self.last_words or "it said nothing"
+        return f"a worker process {how} before its part of the load was done: {said}"

@@ -295,11 +295,16 @@ def merge(results: Sequence[LoadResult]) -> LoadResult:
     Raises:
       ValueError: there is none, or one is of an open and another of a closed loop.
     """
-    from .watch import judged
-
     if not results:
         raise ValueError("there is no result to merge")
-    merged = LoadResult(_merged_plan([result.plan for result in results]))
+    return merge_parts(_merged_plan([result.plan for result in results]), results)
+
+
+def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
+    """As `merge`, for the parts of one load."""
+    from .watch import judged
+
+    merged = LoadResult(plan)
     merged.started_at = min(result.started_at for result in results)
     merged.elapsed_s = max(result.elapsed_s for result in results)
     merged.stopped = any(result.stopped for result in results)

@@ -37,7 +37,7 @@ What can be computed from the rest (``..._per_s``, ``..._ms``) is not read back.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
@@ -82,7 +82,7 @@ def encode(result: LoadResult, *, indent: int | None) -> str:
                 "send_lateness_ms": summary_ms(watch.send_lateness_ns),
                 "loop_delay_ms": summary_ms(watch.loop_delay_ns),
             },
-            "intervals": [_interval_as_json(step) for step in result.intervals],
+            "intervals": [interval_as_json(step) for step in result.intervals],
             "histograms": {
                 "latency_ns": histogram_as_json(result.latency_ns),
                 "from_send_ns": histogram_as_json(result.from_send_ns),
@@ -155,7 +155,8 @@ def _text(value: object) -> str:
     return value
 
 
-def _interval_as_json(step: Interval) -> dict[str, Any]:
+def interval_as_json(step: Interval) -> dict[str, Any]:
+    """A step of the time series."""
     return {
         "t_s": step.t_s,
         "width_s": step.width_s,
@@ -167,13 +168,11 @@ def _interval_as_json(step: Interval) -> dict[str, Any]:
     }
 
 
-def _interval_from_json(data: Mapping[str, Any]) -> Interval:
-    width_s = _number(data["width_s"])
-    if not width_s:
-        raise ValueError("an interval has no length")
+def interval_from_json(data: Mapping[str, Any]) -> Interval:
+    """What `interval_as_json` gave."""
     return Interval(
         _number(data["t_s"]),
-        width_s,
+        _number(data["width_s"]),
         sent=_count(data["messages_sent"]),
         messages=_count(data["messages"]),
         bytes=_count(data["bytes"]),
@@ -194,6 +193,13 @@ def _discrepancy_from_json(data: Mapping[str, Any]) -> Discrepancy:
     return Discrepancy(**whole)
 
 
+def _series(data: Iterable[Mapping[str, Any]]) -> list[Interval]:
+    steps = [interval_from_json(step) for step in data]
+    if any(not step.width_s for step in steps):
+        raise ValueError("an interval has no length")
+    return steps
+
+
 def _decoded(data: Mapping[str, Any]) -> LoadResult:
     histograms = {name: histogram_from_json(value) for name, value in data["histograms"].items()}
     generator = data["generator"]
@@ -209,7 +215,7 @@ def _decoded(data: Mapping[str, Any]) -> LoadResult:
         latency_ns=histograms["latency_ns"],
         from_send_ns=histograms["from_send_ns"],
         connect_ns=histograms["connect_ns"],
-        intervals=[_interval_from_json(step) for step in data["intervals"]],
+        intervals=_series(data["intervals"]),
         watch=SelfWatch(
             cpu_shares=tuple(_number(share) for share in generator["cpu_shares"]),
             cpu_wait_shares=tuple(_number(share) for share in generator["cpu_wait_shares"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import trio
@@ -21,16 +21,26 @@ async def send(stream: trio.abc.SendStream, message: Mapping[str, Any]) -> None:
     await stream.send_all(json.dumps(message).encode() + b"\n")
 
 
-async def receive_all(stream: trio.abc.ReceiveStream) -> AsyncIterator[dict[str, Any]]:
-    """The messages that come, until the end of the stream."""
-    rest = bytearray()
-    while data := await stream.receive_some(_RECEIVE_BYTES):
-        begin = len(rest)
-        rest += data
-        while (end := rest.find(b"\n", begin)) >= 0:
-            yield json.loads(rest[:end])
-            del rest[: end + 1]
-            begin = 0
+class Receiver:
+    """The messages that come over a stream."""
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self._stream = stream
+        self._buffer = bytearray()
+        self._searched = 0
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message; None at the end of the stream. A cancelled call loses nothing."""
+        while (end := self._buffer.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._buffer)
+            data = await self._stream.receive_some(_RECEIVE_BYTES)
+            if not data:
+                return None
+            self._buffer += data
+        message: dict[str, Any] = json.loads(self._buffer[:end])
+        del self._buffer[: end + 1]
+        self._searched = 0
+        return message
 
 
 def progress_as_message(progress: Progress) -> dict[str, Any]:

@@ -119,10 +119,12 @@ class WorkersRun:
             raise TypeError("a worker's output must be a pipe")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_hear_last_words, worker, stderr)
-            async for message in messages.receive_all(stdout):
-                self._take(worker, message)
-                if worker.result is not None or worker.failure is not None:
+            receiver = messages.Receiver(stdout)
+            while worker.result is None and worker.failure is None:
+                message = await receiver.receive()
+                if message is None:
                     break
+                self._take(worker, message)
             if worker.result is None and worker.failure is None:
                 exit_code = await process.wait()
                 nursery.cancel_scope.deadline = trio.current_time() + 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator
 from typing import Any
 
 import trio
@@ -22,8 +21,10 @@ from .result import Progress
 
 async def work(orders: trio.abc.ReceiveStream, answers: trio.abc.SendStream) -> None:
     """Carry out the part of a load that is ordered."""
-    incoming = messages.receive_all(orders)
-    order = await anext(incoming)
+    receiver = messages.Receiver(orders)
+    order = await receiver.receive()
+    if order is None:
+        return
     start_at: list[int] = []
     may_start = trio.Event()
     to_writer, to_write = trio.open_memory_channel[dict[str, Any]](math.inf)
@@ -46,8 +47,8 @@ async def work(orders: trio.abc.ReceiveStream, answers: trio.abc.SendStream) -> 
         when_to_start=when_to_start,
     )
 
-    async def obey(incoming: AsyncIterator[dict[str, Any]]) -> None:
-        async for order in incoming:
+    async def obey() -> None:
+        while (order := await receiver.receive()) is not None:
             if order["order"] == "start":
                 start_at.append(order["at"])
                 may_start.set()
@@ -60,7 +61,7 @@ async def work(orders: trio.abc.ReceiveStream, answers: trio.abc.SendStream) -> 
             await messages.send(answers, message)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(obey, incoming)
+        nursery.start_soon(obey)
         async with trio.open_nursery() as writing:
             writing.start_soon(write)
             with to_writer:

@@ -119,6 +119,13 @@ def test_one_fault_is_one_error(mode: dict[str, Any], fault: str, kind: str, num
     assert result.latency_ns.count == result.messages
 
 
+def test_an_empty_frame_too_many_is_not_taken_for_the_next_one() -> None:
+    plan = plan_of(CLOSED, sizes=Sizes.of(0), messages=10)
+    result = run_in_world(plan, FaultyServer({4: "duplicate"}))
+    assert errors_of(result) == [("duplicated", 1, 4)]
+    assert result.messages == result.sent == 30
+
+
 @pytest.mark.parametrize("mode", [PIPELINED, OPEN], ids=["pipelined", "open"])
 @pytest.mark.parametrize("number", [1, 7, 39])
 def test_a_swapped_pair_is_one_error(mode: dict[str, Any], number: int) -> None:

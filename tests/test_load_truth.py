@@ -19,6 +19,7 @@ from tests.load_world import (
     split_frames,
 )
 from trioecho.histogram import Histogram
+from trioecho.load.engine import Engine
 from trioecho.load.plan import LoadPlan, Ramp
 from trioecho.load.schedule import Schedule
 
@@ -201,3 +202,24 @@ def test_a_ramp_sends_what_its_integral_says() -> None:
     assert result.sent == result.messages == 400
     first_half = sum(step.sent for step in result.intervals if step.t_s < 1.0)
     assert first_half == pytest.approx(150, abs=1)
+
+
+@pytest.mark.parametrize("room", [math.inf, 68])
+def test_lateness_of_the_generator_itself_is_measured(room: float) -> None:
+    """It stands still for 50 ms; whether or not the server reads, that is its own fault."""
+    world = World()
+    plan = LoadPlan("h", 1, connections=3, duration_s=2.0, rate=1000)
+    stood_still: list[tuple[int, int]] = []
+
+    def stand_still(engine: Engine, world: World) -> None:
+        if not stood_still and engine.tally.sent == 500:
+            stood_still.append((world.now, world.now + 50 * MS))
+            world.now += 50 * MS
+
+    result = run_in_world(plan, Server(), world=world, room=room, on_turn=stand_still)
+    [(begin, end)] = stood_still
+    late = [end - due for due in due_times(plan) if begin < due <= end]
+    assert_agree(result.watch.send_lateness_ns, [*late, *[0] * (2000 - len(late))])
+    assert result.watch.send_lateness_ns.max == late[0] > 49 * MS
+    assert len(result.watch.reasons) == 1
+    assert "behind schedule" in result.watch.reasons[0]

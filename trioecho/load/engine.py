@@ -409,7 +409,9 @@ class Engine:
         result.bytes = tally.bytes
         result.errors = {kind: count for kind, count in tally.errors.items() if count}
         result.discrepancies = list(tally.discrepancies)
-        result.intervals = self._series.steps
+        result.intervals = steps = self._series.steps
+        while steps and steps[-1].t_s >= result.elapsed_s and not steps[-1].messages + steps[-1].errors:
+            steps.pop()  # in which it only waited for the server to end the connections
         for step in self._series.steps:
             result.latency_ns.merge(step.latency_ns)
         result.from_send_ns.merge(tally.from_send_ns if plan.is_open else result.latency_ns)

@@ -119,15 +119,11 @@ def test_what_a_search_can_use(text: str, can_break: bool) -> None:
 
 
 @given(st.text(alphabet="p9.<=>erorsatmenxu%1 ", max_size=14))
-def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         objective = parse_objective(text)
-    except ObjectiveError as error:
-        assert "\n" not in str(error)
-    else:
-        # What was accepted can be met, and can be broken.
-        verdicts = {
-            objective.judge(measured).holds
-            for measured in (0.0, objective.limit, objective.limit + 1, objective.limit / 2, math.inf)
-        }
-        assert verdicts == {True, False}
+    except ObjectiveError:
+        return
+    # What was accepted can be met, and can be broken.
+    measured = (0.0, objective.limit, objective.limit + 1, objective.limit / 2, math.inf)
+    assert {objective.judge(value).holds for value in measured} == {True, False}

@@ -50,9 +50,7 @@ class Task:
 
 def add_options(parser: Parser) -> None:
     """Add the address, and every option, in groups."""
-    parser.add_argument(
-        "address", type=values.address, metavar="HOST:PORT", help="where the server listens"
-    )
+    parser.add_argument("address", type=values.address, metavar="HOST:PORT", help="where the server listens")
     _add_amount(parser.add_argument_group("how much"))
     _add_pace(parser.add_argument_group("how fast"))
     _add_objectives(parser.add_argument_group("what has to hold"))
@@ -76,7 +74,9 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="messages on each connection (default: 200)",
     )
-    add("--duration", type=values.duration, metavar="TIME", help="instead, run for so long (with --rate: 10s)")
+    add(
+        "--duration", type=values.duration, metavar="TIME", help="instead, run for so long (with --rate: 10s)"
+    )
     add(
         "--size",
         type=values.sizes,
@@ -133,7 +133,9 @@ def _add_pace(group: argparse._ArgumentGroup) -> None:
         choices=("uniform", "poisson"),
         help="open loop: at equal distances, or as independent users come (default: uniform)",
     )
-    add("--ramp", type=values.ramp, metavar="FROM:TO/TIME", help="open loop: a rate that grows, as 0:5000/30s")
+    add(
+        "--ramp", type=values.ramp, metavar="FROM:TO/TIME", help="open loop: a rate that grows, as 0:5000/30s"
+    )
     add(
         "--warmup",
         type=values.duration,
@@ -165,7 +167,12 @@ def _add_reports(group: argparse._ArgumentGroup) -> None:
     add("--csv", metavar="FILE", help="a line for each interval of the run")
     add("--hgrm", metavar="FILE", help="latency as HdrHistogram percentile text, for its plotter")
     add("--html", metavar="FILE", help="one page with plots (needs matplotlib: trioecho[plot])")
-    add("-q", "--quiet", action="store_true", help="nothing while it runs, and no summary: only files and errors")
+    add(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="nothing while it runs, and no summary: only files and errors",
+    )
 
 
 def task_of(arguments: argparse.Namespace) -> Task:
@@ -186,7 +193,8 @@ def task_of(arguments: argparse.Namespace) -> Task:
         duration_s = _OPEN_LOOP_S
     try:
         plan = LoadPlan(
-            *arguments.address,
+            arguments.address.host,
+            arguments.address.port,
             format=arguments.format,
             connections=arguments.connections,
             messages=arguments.messages,

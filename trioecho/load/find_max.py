@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Phase = Literal["double", "halve", "bisect", "confirm"]
+Limit = Literal["objective", "generator", "nothing"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+LIMITS: tuple[Limit, ...] = get_args(Limit)
 
 PRECISION = 0.05
 CONFIRMATIONS = 3
@@ -71,7 +74,7 @@ class Search:
     trials: list[Trial] = field(default_factory=list)
     rate: float | None = None
     confirmed: bool = False
-    limited_by: Literal["objective", "generator", "nothing"] = "nothing"
+    limited_by: Limit = "nothing"
 
 
 async def find_max_rate(

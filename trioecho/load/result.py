@@ -14,6 +14,8 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from ..histogram import Histogram
+from .find_max import Search
+from .objectives import Verdict
 from .plan import LoadPlan
 
 NS_PER_S = 1_000_000_000
@@ -222,6 +224,8 @@ class LoadResult:
       notes: what else a reader of the numbers must know, a sentence each.
       machines: where it ran.
       command: the command line, as the command line gave it; perhaps empty.
+      verdicts: of the objectives, in the order in which these were given.
+      search: for the highest rate; this result is that of its last trial that held.
     """
 
     plan: LoadPlan
@@ -242,6 +246,8 @@ class LoadResult:
     notes: list[str] = field(default_factory=list)
     machines: list[Machine] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    search: Search | None = None
 
     @property
     def error_count(self) -> int:
@@ -290,7 +296,8 @@ def merge(results: Sequence[LoadResult]) -> LoadResult:
 
     Counts, histograms and intervals add up exactly; intervals are those since each
     one's own start. The length is that of the longest. The plan is the first's, with
-    connections and rates added up; the generator's verdict on itself is made anew.
+    connections and rates added up; the generator's verdict on itself is made anew, and
+    so are those on the objectives of all.
 
     Raises:
       ValueError: there is none, or one is of an open and another of a closed loop.
@@ -302,6 +309,7 @@ def merge(results: Sequence[LoadResult]) -> LoadResult:
 
 def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
     """As `merge`, for the parts of one load."""
+    from .verdicts import judge
     from .watch import judged
 
     merged = LoadResult(plan)
@@ -332,6 +340,8 @@ def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
         watch.loop_delay_ns.merge(result.watch.loop_delay_ns)
     merged.watch = watch
     merged.watch = judged(merged)
+    objectives = {verdict.objective: None for result in results for verdict in result.verdicts}
+    merged.verdicts = judge(merged, objectives)
     return merged
 
 

@@ -24,6 +24,10 @@ generator           what it saw of itself: saturated, judged, reasons, cpu_share
 intervals           the time series: t_s, width_s, messages_sent, messages, bytes,
                     errors (their number), and latency_ns, a histogram
 histograms          latency_ns, from_send_ns, connect_ns, send_lateness_ns, loop_delay_ns
+objectives          objective (as it was written), measured (in its unit: ms, messages/s, a number
+                    or percent), and whether it holds
+search              null, or the search for the highest rate: rate, confirmed, limited_by, and
+                    trials: phase, rate, holds, saturated, reason
 machines            where it ran: name, system, cpus, python, trioecho
 ==================  ==========================================================================
 
@@ -37,17 +41,21 @@ What can be computed from the rest (``..._per_s``, ``..._ms``) is not read back.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from ..histogram import Histogram
+from .find_max import LIMITS, PHASES, Outcome, Search, Trial
+from .objectives import Verdict, parse_objective
 from .plan import LoadPlan
 from .result import Discrepancy, Interval, LoadResult, Machine, SelfWatch, UnreadableResultError
 
 SCHEMA = "trioecho-load/1"
 PERCENTILES = (50, 90, 99, 99.9, 99.99)
+
+_Word = TypeVar("_Word", bound=str)
 
 
 def encode(result: LoadResult, *, indent: int | None) -> str:
@@ -90,6 +98,11 @@ def encode(result: LoadResult, *, indent: int | None) -> str:
                 "send_lateness_ns": histogram_as_json(watch.send_lateness_ns),
                 "loop_delay_ns": histogram_as_json(watch.loop_delay_ns),
             },
+            "objectives": [
+                {"objective": found.objective.text, "measured": found.measured, "holds": found.holds}
+                for found in result.verdicts
+            ],
+            "search": None if result.search is None else _search_as_json(result.search),
             "machines": [asdict(machine) for machine in result.machines],
         },
         indent=indent,
@@ -149,6 +162,17 @@ def _number(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def _one_of(known: Sequence[_Word], value: object) -> _Word:
+    for word in known:
+        if word == value:
+            return word
+    raise ValueError(f"{value!r} is none of {', '.join(known)}")
+
+
+def _number_or_none(value: object) -> float | None:
+    return None if value is None else _number(value)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a text")
@@ -200,6 +224,30 @@ def _series(data: Iterable[Mapping[str, Any]]) -> list[Interval]:
     return steps
 
 
+def _search_as_json(search: Search) -> dict[str, Any]:
+    return {
+        "rate": search.rate,
+        "confirmed": search.confirmed,
+        "limited_by": search.limited_by,
+        "trials": [
+            {"phase": trial.phase, "rate": trial.rate, **asdict(trial.outcome)} for trial in search.trials
+        ],
+    }
+
+
+def _search_from_json(data: Mapping[str, Any]) -> Search:
+    trials = [
+        Trial(
+            _one_of(PHASES, trial["phase"]),
+            _number(trial["rate"]),
+            Outcome(bool(trial["holds"]), bool(trial["saturated"]), _text(trial["reason"])),
+        )
+        for trial in data["trials"]
+    ]
+    limited_by = _one_of(LIMITS, data["limited_by"])
+    return Search(trials, _number_or_none(data["rate"]), bool(data["confirmed"]), limited_by)
+
+
 def _decoded(data: Mapping[str, Any]) -> LoadResult:
     histograms = {name: histogram_from_json(value) for name, value in data["histograms"].items()}
     generator = data["generator"]
@@ -229,4 +277,11 @@ def _decoded(data: Mapping[str, Any]) -> LoadResult:
         notes=[_text(note) for note in data["notes"]],
         machines=[Machine(**machine) for machine in data["machines"]],
         command=[_text(word) for word in data["command"]],
+        verdicts=[
+            Verdict(
+                parse_objective(found["objective"]), _number_or_none(found["measured"]), bool(found["holds"])
+            )
+            for found in data["objectives"]
+        ],
+        search=None if data["search"] is None else _search_from_json(data["search"]),
     )

@@ -114,7 +114,9 @@ def load_matplotlib() -> Any:
         # Not an import statement: the type checkers must be content without it.
         return importlib.import_module("matplotlib.figure").Figure
     except ImportError as error:
-        raise PlotsUnavailableError("plots need matplotlib; install it with: pip install 'trioecho[plot]'") from error
+        raise PlotsUnavailableError(
+            "plots need matplotlib; install it with: pip install 'trioecho[plot]'"
+        ) from error
 
 
 def draw(plot: Plot) -> str:

@@ -107,6 +107,18 @@ class Histogram:
         """The exact mean; None when nothing was recorded."""
         return self.total / self.count if self.count else None
 
+    @property
+    def standard_deviation(self) -> float | None:
+        """Around the exact mean, with every value in the middle of its bucket; None when there is none."""
+        if not self.count:
+            return None
+        mean = self.total / self.count
+        squares = sum(
+            count * ((_lowest_value(bucket) + _highest_value(bucket)) / 2 - mean) ** 2
+            for bucket, count in self._buckets.items()
+        )
+        return math.sqrt(squares / self.count)
+
     def percentile(self, percent: float) -> int | None:
         """The value that ``percent`` % of the recorded values do not exceed.
 

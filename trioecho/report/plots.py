@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 # Stand-in colours and the CSS variables that take their place.
 _INK, _GRID = "#a00001", "#a00002"
@@ -62,8 +62,6 @@ _SETTINGS: dict[str, Any] = {
     "path.simplify": True,
 }
 
-Style = Literal["linear", "log"]
-
 
 @dataclass(frozen=True)
 class Line:
@@ -88,6 +86,7 @@ class Plot:
       x_label, y_label: of the axes, with units.
       lines: at most three.
       nines: whether x is a percentile, on the scale of nines; else it is linear.
+      log: whether y is logarithmic.
       marks: points to mark, as objectives: x, y and a label.
     """
 
@@ -97,6 +96,7 @@ class Plot:
     y_label: str
     lines: Sequence[Line]
     nines: bool = False
+    log: bool = False
     marks: Sequence[tuple[float, float, str]] = field(default_factory=tuple)
 
 
@@ -167,16 +167,15 @@ def _mark(axes: Any, plot: Plot) -> None:
 
 
 def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
-    values = [y for line in plot.lines for _, y in line.points if y is not None]
-    positive = sorted(y for y in values if y > 0)
-    if positive and positive[-1] > 100 * positive[len(positive) // 2]:
-        axes.set_yscale("log")  # a linear scale would show one peak and a flat line
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if plot.log:
+        axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(lambda value, _: "")
     else:
-        axes.set_ylim(bottom=0, top=None if any(values) else 1)
+        heights = [y for line in plot.lines for _, y in line.points if y is not None]
+        heights += [y for _, y, _ in plot.marks]
+        axes.set_ylim(0, 1.06 * max(heights, default=0.0) or 1.0)
         axes.locator_params(axis="y", nbins=5)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.tick_params(length=0)
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
@@ -189,6 +188,7 @@ def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
     else:
         axes.set_xlim(0, end or 1)
         axes.locator_params(axis="x", nbins=4 if is_narrow else 8)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _for_page(svg: str, description: str) -> str:

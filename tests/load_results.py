@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from trioecho.histogram import Histogram
 from trioecho.load import Discrepancy, Interval, LoadPlan, LoadResult, SelfWatch
 from trioecho.load.find_max import Outcome, Search, Trial
 from trioecho.load.objectives import parse_objective

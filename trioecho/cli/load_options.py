@@ -10,6 +10,7 @@ from ..framing import FrameFormat
 from ..load import LoadPlan, Sizes
 from ..load.objectives import Objective
 from . import values
+from .load_files import add_file_options
 from .parser import Parser
 from .result import CommandError
 
@@ -18,19 +19,8 @@ _OPEN_LOOP_S = 10.0
 _TRIAL_S = 5.0
 _TRIAL_WARMUP_S = 1.0
 _FIRST_RATE = 1000.0
-# So that nothing but one server is loaded by mistake.
+# A shorter trial is over before the server's queues show whether it keeps up.
 _MIN_TRIAL_S = 1.0
-
-
-@dataclass(frozen=True)
-class Search:
-    """What ``--find-max`` asks for.
-
-    Attributes:
-      start_rate: messages/s of the first trial.
-    """
-
-    start_rate: float
 
 
 @dataclass(frozen=True)
@@ -40,12 +30,12 @@ class Task:
     Attributes:
       plan: of the run, or of the first trial of a search.
       objectives: to be judged, in the order in which they were given.
-      search: None for one run.
+      start_rate: messages/s of a search's first trial; None for one run.
     """
 
     plan: LoadPlan
     objectives: Sequence[Objective]
-    search: Search | None
+    start_rate: float | None
 
 
 def add_options(parser: Parser) -> None:
@@ -54,7 +44,10 @@ def add_options(parser: Parser) -> None:
     _add_amount(parser.add_argument_group("how much"))
     _add_pace(parser.add_argument_group("how fast"))
     _add_objectives(parser.add_argument_group("what has to hold"))
-    _add_reports(parser.add_argument_group("what is kept"))
+    add_file_options(parser)
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no progress and no summary: only files, and errors"
+    )
 
 
 def _add_amount(group: argparse._ArgumentGroup) -> None:
@@ -161,20 +154,6 @@ def _add_objectives(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_reports(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--json", metavar="FILE", help="everything, for programs and for trioecho report; - is stdout")
-    add("--csv", metavar="FILE", help="a line for each interval of the run")
-    add("--hgrm", metavar="FILE", help="latency as HdrHistogram percentile text, for its plotter")
-    add("--html", metavar="FILE", help="one page with plots (needs matplotlib: trioecho[plot])")
-    add(
-        "-q",
-        "--quiet",
-        action="store_true",
-        help="nothing while it runs, and no summary: only files and errors",
-    )
-
-
 def task_of(arguments: argparse.Namespace) -> Task:
     """What the options ask for together.
 
@@ -182,11 +161,9 @@ def task_of(arguments: argparse.Namespace) -> Task:
       CommandError: they contradict each other, or ask for something impossible.
     """
     _refuse_contradictions(arguments)
-    search = None
     rate, duration_s, warmup_s = arguments.rate, arguments.duration, arguments.warmup
     if arguments.find_max:
-        search = Search(rate or _FIRST_RATE)
-        rate = search.start_rate
+        rate = rate or _FIRST_RATE
         duration_s = _TRIAL_S if duration_s is None else duration_s
         warmup_s = _TRIAL_WARMUP_S if warmup_s is None else warmup_s
     elif rate is not None and duration_s is None and arguments.messages is None:
@@ -211,7 +188,7 @@ def task_of(arguments: argparse.Namespace) -> Task:
         )
     except ValueError as error:
         raise CommandError(_WRONG_USAGE, str(error)) from None
-    return Task(plan, arguments.slo, search)
+    return Task(plan, arguments.slo, rate if arguments.find_max else None)
 
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:
@@ -234,12 +211,8 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
             "--arrival is for an open loop; give a --rate, too",
         ),
         (
-            arguments.find_max and not arguments.slo,
-            "--find-max needs an objective that a higher rate can break, as --slo 'p99<5ms'",
-        ),
-        (
             arguments.find_max and not any(objective.can_break_under_load for objective in arguments.slo),
-            "--find-max needs an objective that a higher rate can break, as --slo 'p99<5ms'; this one cannot",
+            "--find-max needs an objective that a higher rate can break, as --slo 'p99<5ms'",
         ),
         (
             arguments.find_max and arguments.messages is not None,

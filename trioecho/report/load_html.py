@@ -113,7 +113,7 @@ def _latency(result: LoadResult) -> Iterator[str]:
         )
     )
     yield from _table(
-        ("ms", *timings, "slower or as slow"),
+        ("ms", *timings, "replies at or above"),
         [
             ("mean", *(_ms(timing.mean) for timing in timings.values()), ""),
             *(

@@ -68,11 +68,11 @@ def _latency(result: LoadResult) -> Iterator[str]:
     columns = {"from due": latency, "from send": result.from_send_ns}
     if not result.plan.is_open:
         columns = {"": latency}
-    yield (f"{'latency, ms':<11}" + "".join(f"{name:>11}" for name in columns) + "   slower or as slow")
+    yield (f"{'latency, ms':<11}" + "".join(f"{name:>11}" for name in columns) + "   replies at or above")
     for name, percent in _ROWS:
         values = "".join(f"{_value_in_ms(histogram, name, percent):>11}" for histogram in columns.values())
         above = f"{words.samples_above(latency.count, percent):,}" if percent else ""
-        yield f"  {name:<9}{values}{above:>20}".rstrip()
+        yield f"  {name:<9}{values}{above:>22}".rstrip()
     if result.plan.is_open:
         yield from _wrapped(words.TWO_TIMINGS)
     if (few := words.few_samples(result)) is not None:

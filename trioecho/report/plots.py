@@ -182,7 +182,7 @@ def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
     end = max((x for line in plot.lines for x, _ in line.points), default=0.0)
     if plot.nines:
         percents = [0.0, 50.0, *(100 * (1 - 10.0**-n) for n in range(1, max(3, math.ceil(end)) + 1))]
-        shown = percents[:1] + percents[2:] if is_narrow and end > 4 else percents
+        shown = percents[:1] + percents[2:] if is_narrow else percents
         axes.set_xticks([nines(percent) for percent in shown], [f"{percent:.10g}%" for percent in shown])
         axes.set_xlim(0, max(end, 2.0))
     else:

@@ -62,7 +62,10 @@ class Lines(NoDisplay):
         self._outlet = Outlet(sys.stderr)
 
     def show(self, progress: Progress) -> None:
-        self._outlet.write_line(progress_as_text(progress))
+        if (
+            progress.phase != "connecting" or progress.connections
+        ):  # at the very start there is nothing to say
+            self._outlet.write_line(progress_as_text(progress))
 
     def line(self, text: str) -> None:
         self._outlet.write_line(text)

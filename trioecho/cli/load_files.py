@@ -12,7 +12,7 @@ from ..load import LoadResult
 from ..report.hgrm import histogram_as_hgrm
 from ..report.load_csv import result_as_csv
 from ..report.load_html import result_as_html
-from ..report.plots import PlotsUnavailableError, load_matplotlib
+from ..report.plots import PlotsUnavailableError, check_matplotlib
 from ..report.words import SATURATED
 from .parser import Parser
 from .result import CommandError, print_error
@@ -66,7 +66,7 @@ class Files:
                 )
         if "html" in self._wanted:
             try:
-                load_matplotlib()
+                check_matplotlib()
             except PlotsUnavailableError as error:
                 raise CommandError(_WRONG_USAGE, f"--html: {error}") from None
         self._made: list[Path] = []

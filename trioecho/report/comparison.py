@@ -30,7 +30,7 @@ from ..histogram import Histogram
 from ..load import Interval, LoadResult
 from . import words
 from .load_csv import measured_width_s
-from .units import in_ms
+from .units import in_ms, wrapped
 
 Verdict = Literal["outside noise", "within noise", "cannot tell"]
 
@@ -98,7 +98,7 @@ def comparison_as_text(before: LoadResult, after: LoadResult, changes: Sequence[
     """The comparison as lines of at most 80 columns."""
     lines = [f"{'':<17}{'A':>11}{'B':>11}{'change':>9}{'noise':>9}"]
     for change in changes:
-        verdict = change.verdict + (f": {change.reason}" if change.reason else "")
+        verdict = change.reason or change.verdict
         lines.append(
             f"{change.name:<17}{_value(change, change.before):>11}{_value(change, change.after):>11}"
             f"{_percent(change.relative, '+'):>9}{_percent(change.noise, '±'):>9}  {verdict}".rstrip()
@@ -118,7 +118,8 @@ def _remarks(before: LoadResult, after: LoadResult) -> list[str]:
     differing = [name for name in plans[0] if name not in ignored and plans[0][name] != plans[1][name]]
     if differing:
         remarks.append(f"the plans differ in {', '.join(differing)}:")
-        remarks += [f"  A: {words.plan_in_words(before.plan)}", f"  B: {words.plan_in_words(after.plan)}"]
+        for name, plan in (("A", before.plan), ("B", after.plan)):
+            remarks += wrapped(f"{name}: {words.plan_in_words(plan)}", "  ")
     return remarks
 
 
@@ -144,9 +145,9 @@ def _noise(
     percent: float | None,
 ) -> tuple[float | None, str]:
     if any(result.plan.ramp is not None for result in results):
-        return None, "a ramp changes as it goes"
+        return None, "cannot tell of a ramp"
     if min(map(len, sections)) < _LEAST_SECTIONS:
-        return None, "a run is too short"
+        return None, "too short a run"
     variance = 0.0
     for whole, parts in zip(wholes, sections, strict=True):
         if percent is not None and any(

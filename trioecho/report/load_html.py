@@ -27,7 +27,7 @@ def result_as_html(result: LoadResult) -> str:
     """The whole page.
 
     Raises:
-      PlotsUnavailableError: matplotlib, which draws the plots, cannot be imported.
+      PlotsUnavailableError: matplotlib, which draws the plots, is not installed.
     """
     page = string.Template(resources.files(__package__).joinpath("load_page.html").read_text("utf-8"))
     sections = [

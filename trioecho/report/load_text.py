@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from ..histogram import Histogram
 from ..load import LoadResult, Progress
 from . import words
-from .units import in_bytes, in_ms
-
-_WIDTH = 79
+from .units import in_bytes, in_ms, wrapped
 
 
 def result_as_text(result: LoadResult) -> str:
     """The summary, several lines."""
     plan = result.plan
     sections: list[list[str]] = [
-        _wrapped(f"{words.address_of(plan)}: {words.plan_in_words(plan)}; seed {plan.seed}"),
+        wrapped(f"{words.address_of(plan)}: {words.plan_in_words(plan)}; seed {plan.seed}"),
         list(_counts(result)),
         list(_latency(result)),
         list(_errors(result)),
@@ -58,7 +55,7 @@ def _counts(result: LoadResult) -> Iterator[str]:
     )
     yield f"connect    {result.connections_opened:,} of {result.plan.connections:,} connections, ms: {times}"
     yield f"errors     {result.error_count:,}"
-    yield from _wrapped(f"generator  {words.generator_in_words(result)}", subsequent_indent=" " * 11)
+    yield from wrapped(f"generator  {words.generator_in_words(result)}", subsequent_indent=" " * 11)
 
 
 def _latency(result: LoadResult) -> Iterator[str]:
@@ -74,9 +71,9 @@ def _latency(result: LoadResult) -> Iterator[str]:
         above = f"{words.samples_above(latency.count, percent):,}" if percent else ""
         yield f"  {name:<9}{values}{above:>22}".rstrip()
     if result.plan.is_open:
-        yield from _wrapped(words.TWO_TIMINGS)
+        yield from wrapped(words.TWO_TIMINGS)
     if (few := words.few_samples(result)) is not None:
-        yield from _wrapped(few)
+        yield from wrapped(few)
 
 
 _ROWS = [("mean", None), *((f"p{percent:g}", percent) for percent in words.PERCENTS), ("max", None)]
@@ -95,9 +92,9 @@ def _errors(result: LoadResult) -> Iterator[str]:
         return
     yield "errors"
     for kind, count, meaning, examples in words.errors_by_kind(result):
-        yield from _wrapped(f"{kind} {count:,}: {meaning}", "  ")
+        yield from wrapped(f"{kind} {count:,}: {meaning}", "  ")
         for found in examples:
-            yield from _wrapped(words.discrepancy_in_words(found), "    ")
+            yield from wrapped(words.discrepancy_in_words(found), "    ")
 
 
 def _objectives(result: LoadResult) -> Iterator[str]:
@@ -111,30 +108,18 @@ def _search(result: LoadResult) -> Iterator[str]:
     if result.search is not None:
         yield "search for the highest rate"
         for trial in result.search.trials:
-            yield from _wrapped(words.trial_in_words(trial), "", subsequent_indent=" " * 33)
-        yield from _wrapped(words.search_in_words(result.search), "  ")
+            yield from wrapped(words.trial_in_words(trial), "", subsequent_indent=" " * 33)
+        yield from wrapped(words.search_in_words(result.search), "  ")
 
 
 def _warnings(result: LoadResult) -> Iterator[str]:
     for note in result.notes:
-        yield from _wrapped(f"note: {note}")
+        yield from wrapped(f"note: {note}")
     if result.saturated:
         yield words.SATURATED
         for reason in result.watch.reasons:
-            yield from _wrapped(reason, "  ")
+            yield from wrapped(reason, "  ")
 
 
 def _ns_in_ms(value_ns: float | None) -> str:
     return in_ms(None if value_ns is None else value_ns / 1e6)
-
-
-def _wrapped(text: str, indent: str = "", *, subsequent_indent: str = "  ") -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + subsequent_indent,
-        break_on_hyphens=False,
-        replace_whitespace=False,
-        drop_whitespace=True,
-    )

@@ -9,6 +9,7 @@ a drawing that is only shrunk has letters that nobody can read.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import io
 import math
 import re
@@ -104,27 +105,23 @@ class PlotsUnavailableError(Exception):
     """Matplotlib is not installed; the message says how to install it."""
 
 
-def load_matplotlib() -> Any:
-    """Matplotlib's `Figure`, before a long run finds out at its end that there is none.
+def check_matplotlib() -> None:
+    """Find out whether there is matplotlib, without the second that importing it takes.
 
     Raises:
-      PlotsUnavailableError: it cannot be imported.
+      PlotsUnavailableError: it is not installed.
     """
-    try:
-        # Not an import statement: the type checkers must be content without it.
-        return importlib.import_module("matplotlib.figure").Figure
-    except ImportError as error:
-        raise PlotsUnavailableError(
-            "plots need matplotlib; install it with: pip install 'trioecho[plot]'"
-        ) from error
+    if importlib.util.find_spec("matplotlib") is None:
+        raise PlotsUnavailableError("plots need matplotlib; install it with: pip install 'trioecho[plot]'")
 
 
 def draw(plot: Plot) -> str:
     """The plot as HTML: both drawings, of which the page shows the one that fits.
 
     Raises:
-      PlotsUnavailableError: matplotlib cannot be imported.
+      PlotsUnavailableError: matplotlib is not installed.
     """
+    check_matplotlib()
     return "\n".join(
         f'<div class="{size}">{_draw_svg(plot, size, inches)}</div>' for size, inches in _SIZES.items()
     )
@@ -136,10 +133,13 @@ def nines(percent: float) -> float:
 
 
 def _draw_svg(plot: Plot, size: str, inches: tuple[float, float]) -> str:
-    figure_class = load_matplotlib()
-    rc_context = importlib.import_module("matplotlib").rc_context
-    # The salt keeps the ids of clips and markers apart, and the same from run to run.
-    with rc_context({**_SETTINGS, "svg.hashsalt": f"{plot.name}-{size}"}):
+    # Not import statements: the type checkers must be content without matplotlib.
+    matplotlib = importlib.import_module("matplotlib")
+    figure_class = importlib.import_module("matplotlib.figure").Figure
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not a person's own style: reports look the same everywhere
+        # The salt keeps the ids of clips and markers apart, and the same from run to run.
+        matplotlib.rcParams.update({**_SETTINGS, "svg.hashsalt": f"{plot.name}-{size}"})
         figure = figure_class(figsize=inches, layout="constrained")
         axes = figure.add_subplot()
         for line, colour, dashes in zip(plot.lines, _LINES, _DASHES, strict=False):

@@ -1,6 +1,10 @@
-"""Numbers as people read them."""
+"""Numbers and lines as people read them."""
 
 from __future__ import annotations
+
+import textwrap
+
+_WIDTH = 79
 
 
 def in_ms(value_ms: float | None) -> str:
@@ -17,3 +21,14 @@ def in_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.2f} GB"
+
+
+def wrapped(text: str, indent: str = "", *, subsequent_indent: str = "  ") -> list[str]:
+    """The text in lines of less than 80 columns."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + subsequent_indent,
+        break_on_hyphens=False,
+    )

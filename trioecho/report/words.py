@@ -109,11 +109,11 @@ def machine_in_words(machine: Machine) -> str:
 def generator_in_words(result: LoadResult) -> str:
     """What the generator saw of itself."""
     watch = result.watch
-    parts = [f"CPU share {watch.cpu_share:.0%}"]
-    for name, histogram in (("sends late by", watch.send_lateness_ns), ("turns of", watch.loop_delay_ns)):
+    parts = [f"CPU {watch.cpu_share:.0%}"]
+    for name, histogram in (("late sends", watch.send_lateness_ns), ("own delay", watch.loop_delay_ns)):
         if histogram.count:
             p99 = histogram.percentile(99) or 0
-            parts.append(f"{name} p99 {p99 / 1e6:.3f} ms, max {histogram.max / 1e6:.3f} ms")
+            parts.append(f"{name}, ms: p99 {p99 / 1e6:.3f}, max {histogram.max / 1e6:.3f}")
     verdict = "saturated" if watch.saturated else "not saturated" if watch.judged else "too short to judge"
     return f"{verdict}: {'; '.join(parts)}"
 

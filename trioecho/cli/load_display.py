@@ -60,6 +60,10 @@ class Lines(NoDisplay):
 
     def __init__(self) -> None:
         self._outlet = Outlet(sys.stderr)
+        self._is_one_of_many = False
+
+    def begin(self, plan: LoadPlan, what: str) -> None:
+        self._is_one_of_many = bool(what)  # each of which leaves a line of its own
 
     def show(self, progress: Progress) -> None:
         if (

@@ -57,7 +57,7 @@ def trial_outcome(result: LoadResult) -> Outcome:
         for verdict in result.verdicts
     )
     if result.saturated:
-        return Outcome(False, saturated=True, reason=f"{measured}; generator saturated")
+        return Outcome(False, saturated=True, reason=measured)
     if has_failed(result):
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.errors.items()))
         return Outcome(False, reason=f"{measured}; errors: {kinds}")

@@ -35,7 +35,7 @@ def made_result(
         connections_opened=settings.get("connections", 5),
         machines=[MACHINE],
         command=["trioecho", "load", "127.0.0.1:50666"],
-        watch=SelfWatch((0.31,), judged=True),
+        watch=SelfWatch((0.31,), (0.02,), judged=True),
     )
     for _ in range(result.connections_opened):
         result.connect_ns.record(chance.randint(100_000, 300_000))
@@ -70,7 +70,7 @@ def troubled_result() -> LoadResult:
     ]
     result.notes = ["3 connections could not be opened: <Connection refused>."]
     result.stopped = True
-    result.watch = SelfWatch((0.99,), judged=True, reasons=("the generator had no CPU time left",))
+    result.watch = SelfWatch((0.99,), (0.0,), judged=True, reasons=("the generator had no CPU time left",))
     result.search = Search(
         [
             Trial("double", 1000.0, Outcome(True, reason="p99<5ms: held, 1.234 ms")),

@@ -141,7 +141,7 @@ def test_a_last_interval_that_was_cut_short_is_left_out() -> None:
 def test_the_text() -> None:
     before, after = run(1), run(2, 2.0, connections=7)
     after.errors = {"wrong": 3}
-    after.watch = SelfWatch((1.0,), judged=True, reasons=("it had no time",))
+    after.watch = SelfWatch((1.0,), (0.0,), judged=True, reasons=("it had no time",))
     text = comparison_as_text(before, after, compare(before, after))
     lines = text.splitlines()
     assert all(len(line) <= 79 for line in lines)

@@ -109,7 +109,7 @@ def machine_in_words(machine: Machine) -> str:
 def generator_in_words(result: LoadResult) -> str:
     """What the generator saw of itself."""
     watch = result.watch
-    parts = [f"CPU {watch.cpu_share:.0%}"]
+    parts = [f"CPU {watch.cpu_share:.0%}, waiting for one {max(watch.cpu_wait_shares, default=0.0):.0%}"]
     for name, histogram in (("late sends", watch.send_lateness_ns), ("own delay", watch.loop_delay_ns)):
         if histogram.count:
             p99 = histogram.percentile(99) or 0

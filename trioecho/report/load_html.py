@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import string
 from collections.abc import Iterable, Iterator
 from html import escape
 from importlib import resources
 
-from ..histogram import Histogram
 from ..load import LoadResult
 from ..load.objectives import Verdict
 from . import words
-from .load_csv import measured_width_s
-from .plots import Line, Plot, draw, nines
+from .load_plots import latency_plot, percentile_plot, throughput_plot, timings_of
+from .plots import Plot, draw
 from .units import in_bytes, in_ms
 
-# A point for so many percentiles on the scale of nines: more would not be seen.
-_POINTS_PER_NINE = 40
 _MS = 1e6
-_PEAK = 40
 
 
 def result_as_html(result: LoadResult) -> str:
@@ -91,27 +86,9 @@ def _latency(result: LoadResult) -> Iterator[str]:
     latency = result.latency_ns
     if not latency.count:
         return
-    timings = {"from due": latency, "from send": result.from_send_ns}
-    if not result.plan.is_open:
-        timings = {"latency": latency}
-    marks = [
-        (nines(percent), verdict.objective.limit, verdict.objective.text)
-        for verdict in result.verdicts
-        if (percent := verdict.objective.percent) is not None
-    ]
+    timings = timings_of(result)
     yield "<h2>Latency</h2>"
-    yield _figure(
-        Plot(
-            "percentiles",
-            "Latency by percentile; the table below has the numbers",
-            "share of the replies that were faster, on a scale of nines",
-            "latency, ms",
-            [Line(name if len(timings) > 1 else "", _curve(timing)) for name, timing in timings.items()],
-            nines=True,
-            log=_needs_log(result),
-            marks=marks,
-        )
-    )
+    yield _figure(percentile_plot(result))
     yield from _table(
         ("ms", *timings, "replies at or above"),
         [
@@ -133,57 +110,14 @@ def _latency(result: LoadResult) -> Iterator[str]:
     yield from (f'<p class="muted">{escape(remark)}</p>' for remark in remarks)
 
 
-def _curve(histogram: Histogram) -> list[tuple[float, float]]:
-    """Percentiles on the scale of nines, up to where one reply is above: further there is nothing to see."""
-    end = math.log10(max(histogram.count, 10))
-    count = math.ceil(end * _POINTS_PER_NINE)
-    places = [end * step / count for step in range(count + 1)]
-    return [(x, (histogram.percentile(100 * (1 - 10**-x)) or 0) / _MS) for x in places]
-
-
 def _over_time(result: LoadResult) -> Iterator[str]:
-    # A last interval of which little was measured would say nothing and spoil the scale.
-    steps = [step for step in result.intervals if measured_width_s(result, step) > step.width_s / 2]
-    if len(steps) < 2:
-        return
-    at = [step.t_s + step.width_s / 2 for step in steps]
-    widths = [measured_width_s(result, step) for step in steps]
-    lines = [
-        Line(
-            "right replies",
-            [(t, step.messages / width) for t, step, width in zip(at, steps, widths, strict=True)],
-        ),
-        Line("sent", [(t, step.sent / width) for t, step, width in zip(at, steps, widths, strict=True)]),
-    ]
-    yield "<h2>Throughput over time</h2>"
-    yield _figure(Plot("throughput", "Messages per second over time", "time, s", "messages/s", lines))
-    yield "<h2>Latency over time</h2>"
-    yield _figure(
-        Plot(
-            "latency",
-            "Latency over time: median, 99th percentile and maximum of each interval",
-            "time, s",
-            "latency, ms",
-            [
-                Line(
-                    name, [(t, _or_gap(step.latency_ns, percent)) for t, step in zip(at, steps, strict=True)]
-                )
-                for name, percent in (("p50", 50), ("p99", 99), ("max", 100))
-            ],
-            log=_needs_log(result),
-        )
-    )
-
-
-def _needs_log(result: LoadResult) -> bool:
-    """Whether a linear scale would show one peak, and all else as a line at its foot."""
-    latency = result.latency_ns
-    return latency.max > _PEAK * (latency.percentile(50) or 0)
-
-
-def _or_gap(histogram: Histogram, percent: float) -> float | None:
-    value = histogram.percentile(percent)
-    return None if value is None else value / _MS
+    for title, plot in (
+        ("Throughput over time", throughput_plot(result)),
+        ("Latency over time", latency_plot(result)),
+    ):
+        if plot is not None:
+            yield f"<h2>{title}</h2>"
+            yield _figure(plot)
 
 
 def _errors(result: LoadResult) -> Iterator[str]:

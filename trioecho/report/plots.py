@@ -127,6 +127,23 @@ def draw(plot: Plot) -> str:
     )
 
 
+def draw_file(plot: Plot, style: str) -> str:
+    """The wide drawing as an SVG file of its own.
+
+    Args:
+      plot: what to draw.
+      style: CSS that sets the variables of the colours, as the page's does.
+
+    Raises:
+      PlotsUnavailableError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    svg = _draw_svg(plot, "wide", _SIZES["wide"])
+    opening, rest = svg.split(">", 1)
+    style = f"svg {{ font-family: system-ui, sans-serif; }} {style}"
+    return f'{opening} xmlns="http://www.w3.org/2000/svg"><style>{style}</style>{rest}\n'
+
+
 def nines(percent: float) -> float:
     """A percentile's place on the scale of nines: 90 % at 1, 99 % at 2, 99.9 % at 3."""
     return -math.log10(1 - percent / 100)

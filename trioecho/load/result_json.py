@@ -248,9 +248,22 @@ def _search_from_json(data: Mapping[str, Any]) -> Search:
     return Search(trials, _number_or_none(data["rate"]), bool(data["confirmed"]), limited_by)
 
 
+def _watch_from_json(data: Mapping[str, Any], histograms: Mapping[str, Histogram]) -> SelfWatch:
+    watch = SelfWatch(
+        cpu_shares=tuple(_number(share) for share in data["cpu_shares"]),
+        cpu_wait_shares=tuple(_number(share) for share in data["cpu_wait_shares"]),
+        send_lateness_ns=histograms["send_lateness_ns"],
+        loop_delay_ns=histograms["loop_delay_ns"],
+        judged=bool(data["judged"]),
+        reasons=tuple(_text(reason) for reason in data["reasons"]),
+    )
+    if len(watch.cpu_shares) != len(watch.cpu_wait_shares):
+        raise ValueError("cpu_shares and cpu_wait_shares are not of the same processes")
+    return watch
+
+
 def _decoded(data: Mapping[str, Any]) -> LoadResult:
     histograms = {name: histogram_from_json(value) for name, value in data["histograms"].items()}
-    generator = data["generator"]
     return LoadResult(
         plan=LoadPlan.from_dict(data["plan"]),
         started_at=datetime.fromisoformat(data["time"].replace("Z", "+00:00")).astimezone(timezone.utc),
@@ -264,14 +277,7 @@ def _decoded(data: Mapping[str, Any]) -> LoadResult:
         from_send_ns=histograms["from_send_ns"],
         connect_ns=histograms["connect_ns"],
         intervals=_series(data["intervals"]),
-        watch=SelfWatch(
-            cpu_shares=tuple(_number(share) for share in generator["cpu_shares"]),
-            cpu_wait_shares=tuple(_number(share) for share in generator["cpu_wait_shares"]),
-            send_lateness_ns=histograms["send_lateness_ns"],
-            loop_delay_ns=histograms["loop_delay_ns"],
-            judged=bool(generator["judged"]),
-            reasons=tuple(_text(reason) for reason in generator["reasons"]),
-        ),
+        watch=_watch_from_json(data["generator"], histograms),
         connections_opened=_count(data["connections"]),
         stopped=bool(data["stopped"]),
         notes=[_text(note) for note in data["notes"]],

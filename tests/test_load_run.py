@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 
 from tests.load_world import errors_of, split_frames
-from tests.support import guarded
+from tests.support import GUARD_S, guarded
 from trioecho.load import (
     CannotConnectError,
     LoadPlan,
@@ -27,6 +29,7 @@ from trioecho.load import (
     WorkerFailedError,
     run_load,
 )
+from trioecho.load.local import LocalRun
 
 Handler = Callable[[socket.socket], object]
 
@@ -187,21 +190,15 @@ async def test_a_cancelled_load_leaves_nothing() -> None:
                 await run_load(plan, on_progress=cancel, progress_interval_s=0.05)
             assert scope.cancelled_caught
             for _ in range(4):
-                await trio.to_thread.run_sync(ended.acquire)
+                assert await trio.to_thread.run_sync(partial(ended.acquire, timeout=GUARD_S))
 
 
 async def test_a_server_that_dies_in_the_middle() -> None:
-    count = 0
-    dead = threading.Event()
+    numbers = itertools.count(1)  # next() of it is atomic
 
     def dying(peer: socket.socket) -> None:
-        nonlocal count
-        while not dead.is_set() and (data := peer.recv(1 << 16)):
-            count += 1
-            if count > 100:
-                dead.set()
-            else:
-                peer.sendall(data)
+        while (data := peer.recv(1 << 16)) and next(numbers) <= 100:
+            peer.sendall(data)
 
     with serving(dying) as port, guarded():
         result = await run_load(plan_for(port, connections=4, duration_s=3600.0, timeout_s=1.0))
@@ -268,3 +265,17 @@ async def test_a_stall_shows_in_an_open_loop_and_hides_from_a_closed_one() -> No
     p99 = closed.latency_ns.percentile(99)
     assert p99 is not None
     assert p99 < p90
+
+
+async def test_a_worker_that_hears_late_when_to_start_starts_at_once() -> None:
+    async def long_ago() -> int:
+        return time.perf_counter_ns() - 10**9
+
+    with serving() as port, guarded():
+        plan = plan_for(port, messages=20, rate=1000)
+        run = LocalRun(
+            plan, 0, 5, on_progress=lambda progress: None, progress_interval_s=1.0, when_to_start=long_ago
+        )
+        result = await run.run()
+    assert (result.sent, result.messages) == (100, 100)
+    assert result.watch.send_lateness_ns.max > 10**9 - 10**8  # and says so

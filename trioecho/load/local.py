@@ -127,7 +127,8 @@ class LocalRun:
         if self._when_to_start is None:
             return time.perf_counter_ns()
         start_at = await self._when_to_start()
-        await trio.sleep((start_at - time.perf_counter_ns()) / NS_PER_S)
+        # On a busy machine the moment may have passed.
+        await trio.sleep(max(0.0, (start_at - time.perf_counter_ns()) / NS_PER_S))
         return start_at
 
     async def _drive(self, engine: Engine, poller: Poller) -> None:

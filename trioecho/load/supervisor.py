@@ -21,7 +21,7 @@ from .result import NS_PER_S, LoadResult, Progress, merge_parts
 from .schedule import Schedule
 
 # From when all are ready to when they start: longer than it takes to tell them.
-_START_IN_NS = NS_PER_S // 20
+_START_IN_NS = NS_PER_S // 5
 _KEPT_WORDS_BYTES = 1 << 14
 
 

@@ -15,7 +15,7 @@ from trioecho.load.objectives import parse_objective
 from trioecho.load.result import Machine
 from trioecho.load.verdicts import judge
 
-MACHINE = Machine("here", "Linux 6.1 x86_64", 2, "3.11.7 CPython", "0.1.0")
+MACHINE = Machine("here", "Linux 6.1 x86_64", 2, "CPython 3.11.7", "0.1.0")
 
 
 def made_result(

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+import trio
+
 from trioecho.load import Discrepancy, Interval, LoadPlan, LoadResult, SelfWatch
 from trioecho.load.find_max import Outcome, Search, Trial
 from trioecho.load.objectives import parse_objective
 from trioecho.load.result import Machine
 from trioecho.load.verdicts import judge
 
-MACHINE = Machine("here", "Linux 6.1 x86_64", 2, "3.11.7 CPython", "0.1.0")
+MACHINE = Machine("here", "Linux 6.1 x86_64", 2, "CPython 3.11.7", "0.1.0")
 
 
 def made_result(
@@ -82,3 +84,18 @@ def troubled_result() -> LoadResult:
     )
     result.verdicts = judge(result, [verdict.objective for verdict in result.verdicts])
     return result
+
+
+class RunOnAServerWithACapacity:
+    """In the place of `LoadRun`: what comes of a run is a formula."""
+
+    def __init__(self, plan: LoadPlan, **ignored: object) -> None:
+        self.plan = plan
+
+    async def run(self) -> LoadResult:
+        await trio.lowlevel.checkpoint()
+        latency_ms = 1.0 if (self.plan.rate or 0) <= 260 else 9.0
+        result = made_result(seconds=2, rate=20, latency_ms=lambda chance: latency_ms)
+        result.plan = self.plan
+        result.elapsed_s = self.plan.duration_s or 0.0
+        return result

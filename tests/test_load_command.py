@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
-from tests.load_results import made_result
+from tests.load_results import RunOnAServerWithACapacity, made_result
 from tests.processes import GUARD_S, ServerProcess, run_command, server_process
 from trioecho.cli import main
-from trioecho.load import LoadPlan, LoadResult
+from trioecho.load import LoadResult
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 
@@ -179,21 +178,6 @@ def test_objectives_decide_over_the_exit_code(
     if code == 99:
         assert "  max<1ns: BROKEN, " in done.stdout
         assert "  errors==0: held, 0\n" in done.stdout
-
-
-class RunOnAServerWithACapacity:
-    """In the place of `LoadRun`: what comes of a run is a formula."""
-
-    def __init__(self, plan: LoadPlan, **ignored: object) -> None:
-        self.plan = plan
-
-    async def run(self) -> LoadResult:
-        await trio.lowlevel.checkpoint()
-        latency_ms = 1.0 if (self.plan.rate or 0) <= 260 else 9.0
-        result = made_result(seconds=2, rate=20, latency_ms=lambda chance: latency_ms)
-        result.plan = self.plan
-        result.elapsed_s = self.plan.duration_s or 0.0
-        return result
 
 
 def test_the_search_for_the_highest_rate(

@@ -84,7 +84,7 @@ def test_the_page_says_all_of_it(troubled_html: str) -> None:
         "wrong 2 a reply came whose content is not that of its message",
         "connection 3, message 17: from byte 5 expected 0101",
         "trioecho load 127.0.0.1:50666",
-        "here: Linux 6.1 x86_64, 2 CPUs, Python 3.11.7 CPython, trioecho 0.1.0",
+        "here: Linux 6.1 x86_64, 2 CPUs, CPython 3.11.7, trioecho 0.1.0",
         "2024-05-06 17:08:09 UTC",
     ):
         assert said in page.text

@@ -163,7 +163,7 @@ def how_far(progress: Progress, plan: LoadPlan | None) -> str:
     if progress.phase == "connecting" and plan is not None:
         return f"{progress.connections:,} of {plan.connections:,} connections"
     if plan is not None and plan.duration_s is not None:
-        return f"{max(0.0, progress.t_s):.0f} of {plan.duration_s:g} s"
+        return f"{min(max(0.0, progress.t_s), plan.duration_s):.0f} of {plan.duration_s:g} s"
     return f"{progress.messages:,} of {progress.planned:,}" if progress.planned else ""
 
 

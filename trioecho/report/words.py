@@ -100,10 +100,8 @@ def errors_by_kind(result: LoadResult) -> Iterator[tuple[str, int, str, list[Dis
 
 def machine_in_words(machine: Machine) -> str:
     """Where a load came from."""
-    return (
-        f"{machine.name}: {machine.system}, {machine.cpus} CPUs, Python {machine.python}, "
-        f"trioecho {machine.trioecho}"
-    )
+    runs_on = f"{machine.system}, {machine.cpus} CPUs, {machine.python}"
+    return f"{machine.name}: {runs_on}, trioecho {machine.trioecho}"
 
 
 def generator_in_words(result: LoadResult) -> str:

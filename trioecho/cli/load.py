@@ -9,7 +9,14 @@ from dataclasses import replace
 
 import trio
 
-from ..load import CannotConnectError, LoadPlan, LoadResult, LoadRun, TooManyConnectionsError
+from ..load import (
+    CannotConnectError,
+    LoadPlan,
+    LoadResult,
+    LoadRun,
+    TooManyConnectionsError,
+    WorkerFailedError,
+)
 from ..load.find_max import Outcome, Phase, Search, Trial, find_max_rate
 from ..load.verdicts import has_failed, judge, trial_outcome
 from ..report.load_text import result_as_text
@@ -126,6 +133,8 @@ class _Load:
                     failure = CommandError(_UNREACHABLE, str(error))
                 except TooManyConnectionsError as error:
                     failure = CommandError(_WRONG_USAGE, str(error))
+                except WorkerFailedError as error:
+                    failure = CommandError(_ERRORS, str(error))
                 nursery.cancel_scope.cancel()
         if failure is not None and self.interrupted_by is None:
             raise failure

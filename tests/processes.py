@@ -43,6 +43,7 @@ SERVE_WITHOUT_HUB = (
     "trioecho.server.open_hub = lambda: None\n"
     "sys.exit(trioecho.cli.main(['serve', *sys.argv[1:]]))",
 )
+SERVE_WITH_WORKERS = (*SERVE, "--workers", "2")
 
 
 class ServerProcess:

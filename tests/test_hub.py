@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -11,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from trioecho.hub import Hub, open_hub
+from trioecho.hub import Hub, Ride, open_hub
 from trioecho.steps import Steps, Wait
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs epoll")
@@ -34,6 +35,16 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield one, other
 
 
+def never(_: Wait) -> float:
+    """The deadline of those who have no clock."""
+    return math.inf
+
+
+async def ended(ride: Ride) -> None:
+    while not ride.is_over:
+        await ride.parked()
+
+
 def record_bytes(connection: socket.socket, received: list[bytes]) -> Steps:
     """Steps that receive a byte at a time, until the end."""
     while True:
@@ -52,10 +63,10 @@ async def test_steps_are_resumed_as_long_as_there_is_something(
     received: list[bytes] = []
     async with running_hub() as hub:
         steps = record_bytes(one, received)
-        with hub.riding(one, steps, next(steps)) as ride:
+        with hub.riding(one, steps, next(steps), never) as ride:
             other.send(b"abc")
             other.shutdown(socket.SHUT_WR)
-            await ride.has_ended.wait()
+            await ended(ride)
     assert received == [b"a", b"b", b"c"]
     assert isinstance(ride.failure, EOFError)
     assert ride.wait is Wait.READABLE
@@ -76,7 +87,7 @@ async def test_what_steps_wait_for_may_change(pair: tuple[socket.socket, socket.
 
     async with running_hub() as hub:
         steps = fill_then_read()
-        with hub.riding(one, steps, next(steps)) as ride:
+        with hub.riding(one, steps, next(steps), never) as ride:
             await trio.testing.wait_all_tasks_blocked()
             assert ride.wait is Wait.WRITABLE
             while ride.wait is Wait.WRITABLE:
@@ -84,7 +95,7 @@ async def test_what_steps_wait_for_may_change(pair: tuple[socket.socket, socket.
                 await trio.testing.wait_all_tasks_blocked()
             assert ride.wait is Wait.READABLE
             other.send(b"go on")
-            await ride.has_ended.wait()
+            await ended(ride)
     # What a hub cannot wait for it leaves to the task, with nothing lost.
     assert ride.wait is Wait.ARRIVED
     assert ride.failure is None
@@ -95,7 +106,7 @@ async def test_after_a_ride_nothing_is_resumed(pair: tuple[socket.socket, socket
     received: list[bytes] = []
     async with running_hub() as hub:
         steps = record_bytes(one, received)
-        with hub.riding(one, steps, next(steps)):
+        with hub.riding(one, steps, next(steps), never):
             pass
         other.send(b"a")
         await trio.testing.wait_all_tasks_blocked()
@@ -110,18 +121,18 @@ async def test_a_socket_that_was_closed_leaves_its_number_to_the_next() -> None:
         number = first.fileno()
         steps = record_bytes(first, [])
         with contextlib.ExitStack() as first_ride:
-            first_ride.enter_context(hub.riding(first, steps, next(steps)))
+            first_ride.enter_context(hub.riding(first, steps, next(steps), never))
             first.close()
             second, second_peer = socket.socketpair()
             second.setblocking(False)
             assert second.fileno() == number
             received: list[bytes] = []
             steps = record_bytes(second, received)
-            with hub.riding(second, steps, next(steps)) as ride:
+            with hub.riding(second, steps, next(steps), never) as ride:
                 first_ride.close()
                 second_peer.send(b"a")
                 second_peer.shutdown(socket.SHUT_WR)
-                await ride.has_ended.wait()
+                await ended(ride)
         assert received == [b"a"]
         for connection in (first_peer, second, second_peer):
             connection.close()
@@ -152,7 +163,7 @@ async def test_input_that_never_ends_starves_neither_others_nor_tasks(
 
     async with running_hub() as hub:
         busy, polite = never_receive(), receive_now_and_then()
-        with hub.riding(endless, busy, next(busy)), hub.riding(other, polite, next(polite)):
+        with hub.riding(endless, busy, next(busy), never), hub.riding(other, polite, next(polite), never):
             for number in range(50):
                 other_peer.send(b"a")
                 before = resumed

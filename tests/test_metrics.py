@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from tests.support import frame, frames, is_echoed, receive_all, receive_exactly, serving
 from trioecho import FrameChannel, Report, ServiceTime, reply_with
-from trioecho.metrics import Metrics, Tally
+from trioecho.metrics import Counts, Metrics, Tally
 
 NOTHING = ServiceTime(mean=None, p50=None, p99=None, max=None)
 
@@ -109,6 +110,51 @@ async def test_a_report_that_raises_is_logged_and_reports_go_on(
     assert [record.exc_info is not None for record in caplog.records] == [True] * 4
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
     assert "ValueError: cannot write" in caplog.text
+
+
+# ---- sums over several servers ----
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(
+    batches=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 5), st.floats(0, 1000), st.booleans()), max_size=30
+    )
+)
+def test_a_report_of_the_counts_of_many_is_the_report_of_one_that_counted_all(
+    batches: list[tuple[int, int, float, bool]],
+) -> None:
+    async def main() -> None:
+        one, together = Reports(), Reports()
+        of_one, of_all = metrics_to(one), metrics_to(together)
+        sum_of_all = of_all.open_tally()
+        parts = [metrics_to(Reports(lambda report: sum_of_all.add(report.counts))) for _ in range(3)]
+        for part, messages, service_s, has_failed in batches:
+            for tally in (of_one.open_tally(), parts[part].open_tally()):
+                tally.add_sent(messages, messages * 10, service_s, 0.25)
+                if has_failed:
+                    tally.add_error("idle_timeout")
+        for metrics in (*parts, of_one, of_all):
+            metrics.report_final()
+        [expected], [report] = one, together
+        assert replace(report, time=expected.time, interval_s=0, bytes_per_s=0, messages_per_s=0) == replace(
+            expected, interval_s=0, bytes_per_s=0, messages_per_s=0
+        )
+        assert report.counts.wire_bytes == expected.counts.wire_bytes
+
+    trio.run(main, clock=MockClock())
+
+
+async def test_what_was_added_from_elsewhere_is_reported_once() -> None:
+    reports = Reports()
+    metrics = metrics_to(reports)
+    elsewhere = Counts()
+    elsewhere.messages = 3
+    metrics.open_tally().add(elsewhere)
+    metrics.report_final()
+    metrics.report_final()
+    assert [report.messages for report in reports] == [3, 0]
+    assert elsewhere.messages == 3
 
 
 # ---- what is in a report ----

@@ -20,6 +20,7 @@ import pytest
 from tests.processes import (
     GUARD_S,
     SERVE,
+    SERVE_WITH_WORKERS,
     SERVE_WITHOUT_HUB,
     ServerProcess,
     echoes,
@@ -30,6 +31,10 @@ from tests.processes import (
     resident_bytes,
     run_command,
     server_process,
+)
+
+in_one_process_or_two = pytest.mark.parametrize(
+    "command", [SERVE, SERVE_WITH_WORKERS], ids=["one process", "workers"]
 )
 
 REPORT_KEYS = {
@@ -95,8 +100,9 @@ def test_ipv6() -> None:
         assert server.stop() == 0
 
 
-def test_a_name_with_several_addresses_gets_one_port_on_all() -> None:
-    with server_process("--host", "localhost") as server:
+@in_one_process_or_two
+def test_a_name_with_several_addresses_gets_one_port_on_all(command: tuple[str]) -> None:
+    with server_process("--host", "localhost", command=command) as server:
         assert re.search(rf"listening on (\S+:{server.port})( and \S+:{server.port})*$", server.first_line)
         with server.connect() as peer:
             assert echoes(peer, frame(b"hello"))
@@ -205,8 +211,9 @@ def test_a_reset_inside_a_frame_ends_one_connection_in_one_line() -> None:
     assert "Traceback" not in server.log
 
 
-def test_a_truncated_frame_is_not_echoed_and_the_earlier_ones_are() -> None:
-    with server_process() as server:
+@in_one_process_or_two
+def test_a_truncated_frame_is_not_echoed_and_the_earlier_ones_are(command: tuple[str]) -> None:
+    with server_process(command=command) as server:
         whole = frame(b"first") + frame(b"")
         for cut in range(1, 9):
             with server.connect() as peer:
@@ -302,7 +309,9 @@ def test_over_the_connection_limit_peers_wait_in_the_kernel() -> None:
 # ---- stopping ----
 
 
-@pytest.mark.parametrize("command", [SERVE, SERVE_WITHOUT_HUB], ids=["hub", "tasks"])
+@pytest.mark.parametrize(
+    "command", [SERVE, SERVE_WITHOUT_HUB, SERVE_WITH_WORKERS], ids=["hub", "tasks", "workers"]
+)
 def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(command: tuple[str]) -> None:
     polite, pipelined = 50, 50
     received: list[bytes] = [b""] * (polite + pipelined)
@@ -391,8 +400,9 @@ def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(
     assert server.reports[-1]["errors"] == {}
 
 
-def test_an_idle_server_stops_although_its_clients_stay() -> None:
-    with server_process("--grace", "0") as server:
+@in_one_process_or_two
+def test_an_idle_server_stops_although_its_clients_stay(command: tuple[str]) -> None:
+    with server_process("--grace", "0", command=command) as server:
         peers = [server.connect() for _ in range(3)]
         assert all(echoes(peer, frame(b"hello")) for peer in peers)
         assert server.stop(signal.SIGINT) == 0
@@ -401,8 +411,9 @@ def test_an_idle_server_stops_although_its_clients_stay() -> None:
             peer.close()
 
 
-def test_what_cannot_be_drained_is_aborted_after_the_grace_and_exit_4_says_so() -> None:
-    with server_process("--max-frame-length", "16MiB", "--grace", "200ms") as server:
+@in_one_process_or_two
+def test_what_cannot_be_drained_is_aborted_after_the_grace_and_exit_4_says_so(command: tuple[str]) -> None:
+    with server_process("--max-frame-length", "16MiB", "--grace", "200ms", command=command) as server:
         with fill_until_blocked(server) as peer:
             assert server.stop() == 4
             with pytest.raises(ConnectionResetError):
@@ -412,9 +423,12 @@ def test_what_cannot_be_drained_is_aborted_after_the_grace_and_exit_4_says_so() 
     assert server.reports[-1]["messages_total"] == 0
 
 
+@in_one_process_or_two
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_stops_at_once_with_130_and_the_last_report(second: signal.Signals) -> None:
-    with server_process("--max-frame-length", "16MiB", "--grace", "0") as server:
+def test_a_second_signal_stops_at_once_with_130_and_the_last_report(
+    second: signal.Signals, command: tuple[str]
+) -> None:
+    with server_process("--max-frame-length", "16MiB", "--grace", "0", command=command) as server:
         with server.connect() as finished:
             assert echoes(finished, frame(b"hello"))
         with fill_until_blocked(server):
@@ -425,12 +439,13 @@ def test_a_second_signal_stops_at_once_with_130_and_the_last_report(second: sign
     assert server.reports[-1]["messages_total"] == 1
 
 
-def test_the_port_is_free_at_once_after_a_stop() -> None:
-    with server_process() as server, server.connect() as peer:
+@in_one_process_or_two
+def test_the_port_is_free_at_once_after_a_stop(command: tuple[str]) -> None:
+    with server_process(command=command) as server, server.connect() as peer:
         assert echoes(peer, frame(b"first"))
         assert server.stop() == 0
         for _ in range(3):
-            with server_process(port=server.port) as again, again.connect() as another:
+            with server_process(port=server.port, command=command) as again, again.connect() as another:
                 assert again.port == server.port
                 assert echoes(another, frame(b"again"))
                 assert again.stop() == 0
@@ -439,8 +454,9 @@ def test_the_port_is_free_at_once_after_a_stop() -> None:
 # ---- reporting ----
 
 
-def test_reports_are_json_lines_with_the_promised_fields_and_exact_counts() -> None:
-    with server_process("--metrics-interval", "50ms") as server:
+@in_one_process_or_two
+def test_reports_are_json_lines_with_the_promised_fields_and_exact_counts(command: tuple[str]) -> None:
+    with server_process("--metrics-interval", "50ms", command=command) as server:
         with server.connect() as peer:
             for _ in range(10):
                 assert echoes(peer, frame(b"hello") * 7)
@@ -464,7 +480,8 @@ def test_text_reports_are_one_line_each() -> None:
     assert server.output.count("\n") == 1
 
 
-def test_stdout_that_nobody_reads_does_not_stop_the_service() -> None:
+@in_one_process_or_two
+def test_stdout_that_nobody_reads_does_not_stop_the_service(command: tuple[str]) -> None:
     unread, full = os.pipe()
     with os.fdopen(full, "wb") as filling, os.fdopen(unread, "rb"):
         os.set_blocking(full, False)
@@ -473,7 +490,7 @@ def test_stdout_that_nobody_reads_does_not_stop_the_service() -> None:
                 os.write(full, bytes(4096))
         except BlockingIOError:
             os.set_blocking(full, True)
-        with server_process("--metrics-interval", "1ms", stdout=filling.fileno()) as server:
+        with server_process("--metrics-interval", "1ms", stdout=filling.fileno(), command=command) as server:
             with server.connect() as peer:
                 for _ in range(200):
                     assert echoes(peer, frame(b"hello"))
@@ -492,8 +509,9 @@ def test_stdout_that_is_closed_does_not_stop_the_service() -> None:
     assert "Traceback" not in server.log
 
 
-def test_without_any_stdout_reports_go_nowhere_and_not_into_a_connection() -> None:
-    with server_process("--metrics-interval", "1ms", before=lambda: os.close(1)) as server:
+@in_one_process_or_two
+def test_without_any_stdout_reports_go_nowhere_and_not_into_a_connection(command: tuple[str]) -> None:
+    with server_process("--metrics-interval", "1ms", before=lambda: os.close(1), command=command) as server:
         with server.connect() as peer:
             for _ in range(200):
                 assert echoes(peer, frame(b"hello"))

@@ -9,6 +9,7 @@ import socket
 
 import trio
 
+from .hub import Hub
 from .transport import SocketTransport, Transport, open_transport
 
 # accept(2) failed because that one connection did: "Linux accept() passes
@@ -59,12 +60,17 @@ class Acceptor(trio.abc.AsyncResource):
 class SocketAcceptor(Acceptor):
     """For plain sockets. Trio's listener can only wait, hence a duplicate of its socket."""
 
-    def __init__(self, listener: trio.SocketListener, shared_buffer: memoryview) -> None:
+    def __init__(
+        self, listener: trio.SocketListener, shared_buffer: memoryview, hub: Hub | None = None
+    ) -> None:
         self._listener = listener
         self._shared_buffer = shared_buffer
+        self._hub = hub
         trio_socket = listener.socket
         self._socket = socket.fromfd(trio_socket.fileno(), trio_socket.family, trio_socket.type)
         self._socket.setblocking(False)
+        if hub is not None:
+            hub.watch(self._socket)
 
     async def wait(self) -> None:
         await trio.lowlevel.wait_readable(self._socket)
@@ -82,7 +88,10 @@ class SocketAcceptor(Acceptor):
                 return SocketTransport(connection, self._shared_buffer), format_address(address)
 
     async def aclose(self) -> None:
-        self._socket.close()
+        if self._socket.fileno() >= 0:
+            if self._hub is not None:
+                self._hub.unwatch(self._socket)
+            self._socket.close()
         await self._listener.aclose()
 
 
@@ -116,13 +125,16 @@ class ListenerAcceptor(Acceptor):
             await self._listener.aclose()
 
 
-def open_acceptor(listener: trio.abc.Listener[trio.abc.Stream], shared_buffer: memoryview) -> Acceptor:
+def open_acceptor(
+    listener: trio.abc.Listener[trio.abc.Stream], shared_buffer: memoryview, hub: Hub | None = None
+) -> Acceptor:
     """The acceptor for a listener, which belongs to the acceptor from now on.
 
-    The connections of plain sockets receive into ``shared_buffer``.
+    The connections of plain sockets receive into ``shared_buffer``; the hub that
+    resumes them gives way when there is another to accept.
     """
     if isinstance(listener, trio.SocketListener):
-        return SocketAcceptor(listener, shared_buffer)
+        return SocketAcceptor(listener, shared_buffer, hub)
     return ListenerAcceptor(listener)
 
 

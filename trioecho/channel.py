@@ -1,30 +1,24 @@
 """Frames over a connection: `FrameChannel`, a Trio channel of payloads.
 
-What a byte does on its way through an echo server::
-
-    kernel -> Transport.receive_nowait -> FrameDecoder -+
-                                                        | a run of whole frames
-    kernel <- Transport.send_nowait    <----------------+
-
-What is to be done stands in generators, the steps (`trioecho.steps`). Who waits,
-and resumes them, is a driver: the connection's task, which awaits the transport,
+What is done with a connection's bytes stands in `trioecho.exchange`, as steps.
+Here is who waits for them: the connection's task, which awaits the transport,
 for every kind of connection (`FrameChannel._drive`), or the hub, for many plain
-sockets at a time (`trioecho.hub`). The steps note until when they may wait, so a
-clock costs nothing until it may have run out.
+sockets at a time (`FrameChannel._ride`, `trioecho.hub`); and how a connection ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable
 
 import trio
 
-from .errors import ClockError, FrameTimeoutError, IdleTimeoutError, PayloadTooLargeError, WriteTimeoutError
-from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameDecoder, FrameFormat, FrameRun, encode_frame
+from .errors import PayloadTooLargeError
+from .exchange import Exchange, OnSent, Sending
+from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat, FrameRun, encode_frame
 from .hub import Hub
-from .limits import or_infinite
+from .large_frame import BlockPool
+from .replies import Replies
 from .steps import Steps, Wait
 from .transport import SocketTransport, Transport, open_transport
 
@@ -32,7 +26,15 @@ from .transport import SocketTransport, Transport, open_transport
 # not as one that was still sending.
 QUIET_S = 0.5
 
-OnSent = Callable[[int, int, "float | None", float], object]
+# A connection that is closed in one of these was in the middle of a frame.
+_UNFINISHED = (Sending.BUSY, Sending.TORN)
+
+
+Take = Callable[[list[bytes]], Awaitable[None]]
+
+
+def _nobody_waits() -> None:
+    pass
 
 
 class FrameChannel(trio.abc.Channel[bytes]):
@@ -52,7 +54,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
       idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, in seconds, as
         in `Limits`; 0, the default here, is off.
       peer: what to call the other side in messages to people.
-      hub: who resumes `echo` on a plain socket; None for the task that calls it.
+      hub: who resumes `echo` and `answer` on a plain socket; None for the task that calls it.
+      pool: memory for large frames, which the channels of a thread can share.
       on_sent: called after every send, also one that failed halfway, with the
         number of whole frames that were accepted by the kernel, the bytes of
         them on the wire, their service time in seconds (from when the bytes
@@ -75,39 +78,25 @@ class FrameChannel(trio.abc.Channel[bytes]):
         write_timeout_s: float = 0,
         peer: str = "the peer",
         hub: Hub | None = None,
+        pool: BlockPool | None = None,
         on_sent: OnSent | None = None,
     ) -> None:
         self._format = format or FrameFormat()
         self._max_frame_length = max_frame_length or self._format.max_payload_length
-        self._decoder = FrameDecoder(format=self._format, max_frame_length=self._max_frame_length)
-        self._transport = stream if isinstance(stream, Transport) else open_transport(stream)
-        self._idle_timeout_s = or_infinite(idle_timeout_s)
-        self._frame_timeout_s = or_infinite(frame_timeout_s)
-        self._write_timeout_s = or_infinite(write_timeout_s)
-        self._shortest_clock_s = min(self._idle_timeout_s, self._frame_timeout_s, self._write_timeout_s)
+        self._exchange = Exchange(
+            stream if isinstance(stream, Transport) else open_transport(stream),
+            format=self._format,
+            max_frame_length=self._max_frame_length,
+            idle_timeout_s=idle_timeout_s,
+            frame_timeout_s=frame_timeout_s,
+            write_timeout_s=write_timeout_s,
+            pool=pool,
+            on_sent=on_sent,
+        )
         self._hub = hub
-        self._on_sent = on_sent
         self.peer: str = peer
-
         self._is_receiving = False
-        self._is_sending = False
-        self._is_torn = False  # a frame was sent in part, or may have been
-        self._has_sent_eof = False
-        self._is_closed = False
-        self._has_received_eof = False
-        self._is_draining = False
-        self._drain_bytes_left: int | None = None  # None until the first receive of the drain
-        self._wait: trio.CancelScope | None = None  # around a wait that a drain ends
-        self._received_at: float | None = None
-        # The same as trio.current_time(), which looks for the clock at every call.
-        self._current_time = trio.lowlevel.current_clock().current_time
-        self._opened_at = self._current_time()
-        self._blocked_s = 0.0  # in sends, so far
-        self._blocked_s_at_receive = 0.0
-        self._blocked_since = math.inf  # now, in a send
-        self._listened_until = self._opened_at
-        self._receive_deadline = math.inf
-        self._timed_frame = -1  # the number of the frame whose deadline that is
+        self._wake: Callable[[], None] = _nobody_waits  # ends a wait that a drain ends
 
     def __repr__(self) -> str:
         return f"<FrameChannel with {self.peer}>"
@@ -133,8 +122,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         try:
             # Messages that lie ready must not let a task run for ever.
             await trio.lowlevel.checkpoint()
-            while (message := self._decoder.next_frame()) is None:
-                await self._drive(self._receive_more())
+            while (message := self._exchange.decoder.next_frame()) is None:
+                await self._drive(self._exchange.receive_more())
             return message
         finally:
             self._is_receiving = False
@@ -147,80 +136,18 @@ class FrameChannel(trio.abc.Channel[bytes]):
         """
         self._begin_receiving()
         try:
-            while (run := self._decoder.next_run()) is None:
-                await self._drive(self._receive_more())
+            while (run := self._exchange.decoder.next_run()) is None:
+                await self._drive(self._exchange.receive_more())
             return run
         finally:
             self._is_receiving = False
 
     def _begin_receiving(self) -> None:
-        if self._is_closed:
+        if self._exchange.is_closed:
             raise trio.ClosedResourceError("this channel was already closed")
         if self._is_receiving:
             raise trio.BusyResourceError("another task is receiving from this channel")
         self._is_receiving = True
-
-    def _receive_more(self) -> Steps:
-        """Feed the decoder with what comes next."""
-        data = yield from self._receive_data()
-        if data:
-            self._decoder.receive_data(data)
-
-    def _receive_data(self) -> Generator[Wait, None, bytes | memoryview]:
-        """What comes next; nothing when the peer has ended inside a frame.
-
-        Raises:
-          trio.EndOfChannel: it has ended between frames; or a drain did.
-        """
-        data = None
-        self._start_receive_clock()
-        while data is None:
-            if self._has_received_eof:
-                raise trio.EndOfChannel
-            if self._is_draining:
-                data = yield from self._receive_arrived()
-            else:
-                yield Wait.READABLE
-                data = self._transport.receive_nowait()
-        self._note_received(data)
-        if not data:
-            self._decoder.end_of_data()
-            if not self._decoder.buffered_bytes:
-                raise trio.EndOfChannel
-        return data
-
-    def _receive_arrived(self) -> Generator[Wait, None, bytes | memoryview]:
-        """In a drain: the next of the bytes that had arrived when it began.
-
-        They cannot be more than the kernel's buffer holds, so a peer that never
-        stops sending cannot keep a drain from ending.
-        """
-        if self._drain_bytes_left is None:
-            self._drain_bytes_left = self._transport.receive_capacity
-        if self._drain_bytes_left > 0:
-            yield Wait.ARRIVED
-            data = self._transport.receive_nowait()
-            if data is not None:
-                self._drain_bytes_left -= len(data)
-                return data
-        raise trio.EndOfChannel
-
-    def _note_received(self, data: bytes | memoryview) -> None:
-        self._received_at = self._listened_until = self._current_time()
-        self._blocked_s_at_receive = self._blocked_s
-        if not data:
-            self._has_received_eof = True
-
-    def _start_receive_clock(self) -> None:
-        now = self._current_time()
-        if not self._decoder.buffered_bytes:
-            self._receive_deadline = now + self._idle_timeout_s
-        elif self._timed_frame != self._decoder.frames_decoded:
-            self._timed_frame = self._decoder.frames_decoded
-            self._receive_deadline = now + self._frame_timeout_s
-        else:
-            # Time in which this side did not listen is not held against the peer.
-            self._receive_deadline += now - self._listened_until
 
     # ---- sending ----
 
@@ -246,63 +173,16 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if length > self._max_frame_length:
             raise PayloadTooLargeError(length, self._max_frame_length)
         frame = encode_frame(value, format=self._format)
-        self._begin_sending()
-        await self._drive(self._send_frames(frame, 1, Wait.TURN))
+        self._exchange.begin_sending()
+        await self._drive(self._exchange.send_frames([frame], 1, give_way=True))
 
     async def send_run(self, run: FrameRun) -> None:
         """Send frames that were received with `receive_run`, as they are.
 
         A checkpoint only if the kernel does not accept all at once. Otherwise as `send`.
         """
-        self._begin_sending()
-        await self._drive(self._send_frames(run.data, run.frame_count))
-
-    def _begin_sending(self) -> None:
-        if self._is_closed or self._has_sent_eof:
-            raise trio.ClosedResourceError("this channel was already closed, or its sending half was")
-        if self._is_torn:
-            raise trio.BrokenResourceError(
-                "an earlier send was cancelled or failed, perhaps inside a frame: nothing may follow it"
-            )
-        if self._is_sending:
-            raise trio.BusyResourceError("another task is sending on this channel")
-        self._is_sending = True
-
-    def _send_frames(self, data: bytes | memoryview, frames: int, *first: Wait) -> Steps:
-        sent = 0
-        blocked_s_before = self._blocked_s
-        try:
-            yield from first
-            sent = self._transport.send_nowait(data)
-            if sent < len(data) and isinstance(data, memoryview) and not data.readonly:
-                data = bytes(data)  # it lies in a buffer that others will receive into meanwhile
-            while sent < len(data):
-                self._blocked_since = self._current_time()
-                try:
-                    yield Wait.WRITABLE
-                finally:
-                    self._blocked_s += self._current_time() - self._blocked_since
-                    self._blocked_since = math.inf
-                sent += self._transport.send_nowait(memoryview(data)[sent:])
-        except BaseException:
-            self._is_torn = True
-            frames, sent = self._whole_frames(data, sent)
-            raise
-        finally:
-            self._is_sending = False
-            if self._on_sent is not None:
-                service_s = None
-                if self._received_at is not None:
-                    blocked_since_receive_s = self._blocked_s - self._blocked_s_at_receive
-                    service_s = max(0.0, self._current_time() - self._received_at - blocked_since_receive_s)
-                self._on_sent(frames, sent, service_s, self._blocked_s - blocked_s_before)
-
-    def _whole_frames(self, data: bytes | memoryview, accepted: int) -> tuple[int, int]:
-        """How many frames, and bytes of them, are whole in the first ``accepted`` bytes."""
-        decoder = FrameDecoder(format=self._format, max_frame_length=self._max_frame_length)
-        decoder.receive_data(data[:accepted])
-        run = decoder.next_run()
-        return (run.frame_count, len(run.data)) if run else (0, 0)
+        self._exchange.begin_sending()
+        await self._drive(self._exchange.send_frames([run.data], run.frame_count))
 
     async def send_eof(self) -> None:
         """Half-close: tell the peer that no more messages will come; still receive.
@@ -312,15 +192,16 @@ class FrameChannel(trio.abc.Channel[bytes]):
           trio.BrokenResourceError: the connection is lost, or a send was torn.
           trio.ClosedResourceError: the channel was closed.
         """
-        if self._has_sent_eof and not self._is_closed:
+        if self._exchange.sending is Sending.ENDED and not self._exchange.is_closed:
             await trio.lowlevel.checkpoint()
             return
-        self._begin_sending()
+        self._exchange.begin_sending()
         try:
-            await self._transport.send_eof()
-            self._has_sent_eof = True
-        finally:
-            self._is_sending = False
+            await self._exchange.transport.send_eof()
+        except BaseException:
+            self._exchange.sending = Sending.FREE  # nothing was torn; it can be tried again
+            raise
+        self._exchange.sending = Sending.ENDED
 
     # ---- echoing ----
 
@@ -332,28 +213,23 @@ class FrameChannel(trio.abc.Channel[bytes]):
         Raises:
           Whatever these two raise, except `trio.EndOfChannel`.
         """
-        self._begin_receiving()
-        try:
-            with contextlib.closing(self._echo()) as steps:
-                wait = next(steps)
-                if self._hub is not None and isinstance(self._transport, SocketTransport):
-                    wait = await self._ride(self._hub, self._transport, steps, wait)
-                await self._wait_for(wait)
-                await self._drive(steps)
-        except trio.EndOfChannel:
-            pass
-        finally:
-            self._is_receiving = False
+        await self._run(self._exchange.echo())
 
-    def _echo(self) -> Steps:
-        while True:
-            # Something may be left of what was received before, or a refusal to tell of.
-            run = self._decoder.next_run() if self._decoder.buffered_bytes else None
-            while run is None:
-                data = yield from self._receive_data()
-                run = self._decoder.receive_run(data) if data else self._decoder.next_run()
-            self._begin_sending()
-            yield from self._send_frames(run.data, run.frame_count)
+    # ---- answering ----
+
+    async def answer(self, reply: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Send ``await reply(message)`` for every message, in order, until the peer ends or a drain does.
+
+        As `receive` and `send` in a loop, but faster: replies to messages that
+        came together are sent together. No reply waits for a later one to be
+        made: when ``reply`` is suspended, those before are sent.
+
+        Raises:
+          Whatever ``reply`` raises, after the replies before that were sent.
+          Whatever `receive` and `send` raise, except `trio.EndOfChannel`.
+        """
+        replies = Replies(reply, self._exchange, self._drive, self._format, self._max_frame_length)
+        await self._run(self._exchange.collect(), replies.send_all)
 
     # ---- driving ----
 
@@ -363,18 +239,39 @@ class FrameChannel(trio.abc.Channel[bytes]):
             for wait in steps:
                 await self._wait_for(wait)
 
-    async def _ride(self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait) -> Wait:
+    async def _run(self, steps: Steps, take: Take | None = None) -> None:
+        """Run steps that receive, to their end, in the hub as long as possible."""
+        self._begin_receiving()
+        try:
+            with contextlib.closing(steps):
+                wait = next(steps)
+                transport = self._exchange.transport
+                if self._hub is not None and isinstance(transport, SocketTransport):
+                    wait = await self._ride(self._hub, transport, steps, wait, take)
+                while True:
+                    if take is not None and wait is Wait.TAKEN:
+                        await take(self._exchange.messages)
+                    else:
+                        await self._wait_for(wait)
+                    wait = next(steps)
+        except (trio.EndOfChannel, StopIteration):
+            pass
+        finally:
+            self._is_receiving = False
+
+    async def _ride(
+        self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait, take: Take | None
+    ) -> Wait:
         """Let the hub run steps, within the clocks, until a drain begins; what they wait for then."""
-        with hub.riding(transport.socket, steps, wait) as ride:
-            while not ride.has_ended.is_set() and not self._is_draining:
-                # Meanwhile the steps may come to wait for something else, whose
-                # clock ends earlier; but not before the shortest clock has run.
-                look_again_at = self._current_time() + self._shortest_clock_s
-                deadline = min(look_again_at, self._deadline(ride.wait))
-                with trio.CancelScope(deadline=deadline) as self._wait:
-                    await ride.has_ended.wait()
-                if self._wait.cancelled_caught:
-                    self._check_why_woken(ride.wait)
+        exchange = self._exchange
+        with hub.riding(transport.socket, steps, wait, exchange.deadline) as ride:
+            self._wake = ride.wake
+            while not (ride.is_over or exchange.is_draining):
+                await ride.parked()
+                while take is not None and ride.wait is Wait.TAKEN:
+                    await take(exchange.messages)
+                    ride.go_on()
+                self._check_why_woken(ride.wait)
         failure, ride.failure = ride.failure, None
         if failure is not None:
             try:
@@ -389,43 +286,32 @@ class FrameChannel(trio.abc.Channel[bytes]):
         Raises:
           ClockError: it took longer than the clock allows.
         """
-        if wait is Wait.READABLE and not self._is_draining:
+        if wait is Wait.READABLE and not self._exchange.is_draining:
             try:
-                with trio.CancelScope(deadline=self._deadline(wait)) as self._wait:
-                    await self._transport.wait_readable()
+                with trio.CancelScope(deadline=self._exchange.deadline(wait)) as clock:
+                    self._wake = clock.cancel
+                    await self._exchange.transport.wait_readable()
             finally:
-                self._listened_until = self._current_time()
-            if self._wait.cancelled_caught:
+                self._exchange.listened_until = trio.current_time()
+            if clock.cancelled_caught:
                 self._check_why_woken(wait)
         elif wait is Wait.WRITABLE:
-            with trio.CancelScope(deadline=self._deadline(wait)) as clock:
-                await self._transport.wait_writable()
+            with trio.CancelScope(deadline=self._exchange.deadline(wait)) as clock:
+                await self._exchange.transport.wait_writable()
             if clock.cancelled_caught:
-                raise self._clock_error(wait)
+                raise self._exchange.clock_error(wait)
         elif wait is Wait.ARRIVED:
-            await self._transport.wait_arrived()
+            await self._exchange.transport.wait_arrived()
         else:
             await trio.lowlevel.checkpoint()
 
     def _check_why_woken(self, wait: Wait) -> None:
         """After a wait that was cut short: raise, if going on is not possible."""
-        if self._is_closed:
+        if self._exchange.is_closed:
             raise trio.ClosedResourceError("this channel was closed")
         # Who waits in the hub may have moved its deadline on meanwhile.
-        if not self._is_draining and self._current_time() >= self._deadline(wait):
-            raise self._clock_error(wait)
-
-    def _deadline(self, wait: Wait) -> float:
-        if wait is Wait.WRITABLE:
-            return self._blocked_since + self._write_timeout_s
-        return self._receive_deadline
-
-    def _clock_error(self, wait: Wait) -> ClockError:
-        if wait is Wait.WRITABLE:
-            return WriteTimeoutError(self._write_timeout_s)
-        if self._decoder.buffered_bytes:
-            return FrameTimeoutError(self._frame_timeout_s)
-        return IdleTimeoutError(self._idle_timeout_s)
+        if not self._exchange.is_draining and trio.current_time() >= self._exchange.deadline(wait):
+            raise self._exchange.clock_error(wait)
 
     # ---- ending ----
 
@@ -436,9 +322,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         are still received; after them, `trio.EndOfChannel`. A wait for more is
         ended. Sending goes on as before. This is how a server stops.
         """
-        self._is_draining = True
-        if self._wait is not None:
-            self._wait.cancel()
+        self._exchange.is_draining = True
+        self._wake()
 
     async def finish(self, *, linger_s: float) -> bool:
         """Close so that what was sent arrives: half-close, linger, close.
@@ -458,15 +343,15 @@ class FrameChannel(trio.abc.Channel[bytes]):
         """
         has_ended_or_is_silent = True
         try:
-            if not (self._is_torn or self._is_sending or self._is_closed):
+            if not (self._exchange.is_closed or self._exchange.sending in _UNFINISHED):
                 # Lost, or closed by another task meanwhile: there is no more to be done.
                 with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                    if self._transport.can_half_close:
+                    if self._exchange.transport.can_half_close:
                         await self.send_eof()
-                        has_ended_or_is_silent = await self._linger(self._current_time() + linger_s)
+                        has_ended_or_is_silent = await self._linger(trio.current_time() + linger_s)
                     else:
                         with trio.move_on_after(linger_s):
-                            await self._transport.aclose()
+                            await self._exchange.transport.aclose()
         finally:
             await self.aclose()
         return has_ended_or_is_silent
@@ -474,23 +359,24 @@ class FrameChannel(trio.abc.Channel[bytes]):
     async def _linger(self, until: float) -> bool:
         """Read and discard; whether the peer has ended, or has fallen silent, before the end."""
         # If another task still receives, it will see the peer's end.
-        while not self._has_received_eof and not self._is_receiving:
+        while not self._exchange.has_received_eof and not self._is_receiving:
             # What is here already comes first: while this side was blocked it did
             # not listen, so that it has heard nothing does not mean silence.
-            data = self._transport.receive_nowait()
+            data = self._exchange.transport.receive_nowait()
             if data is not None:
-                if self._current_time() >= until:
+                if trio.current_time() >= until:
                     return False
-                self._note_received(data)
+                self._exchange.note_received(data)
                 await trio.lowlevel.checkpoint()
                 continue
-            silent_at = (self._received_at or self._opened_at) + QUIET_S
-            self._receive_deadline = min(until, silent_at) if self._is_draining else until
-            now = self._current_time()
-            if now >= self._receive_deadline:
+            silent_at = (self._exchange.heard_at or self._exchange.opened_at) + QUIET_S
+            self._exchange.receive_deadline = min(until, silent_at) if self._exchange.is_draining else until
+            now = trio.current_time()
+            if now >= self._exchange.receive_deadline:
                 return now >= silent_at
-            with trio.CancelScope(deadline=self._receive_deadline) as self._wait:
-                await self._transport.wait_readable()
+            with trio.CancelScope(deadline=self._exchange.receive_deadline) as silence:
+                self._wake = silence.cancel
+                await self._exchange.transport.wait_readable()
         return True
 
     async def aclose(self) -> None:
@@ -498,18 +384,17 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
         When cancelled, the connection is closed all the same. May be called twice.
         """
-        if self._is_closed:
+        if self._exchange.is_closed:
             await trio.lowlevel.checkpoint()
             return
-        self._is_closed = True
-        if self._wait is not None:
-            self._wait.cancel()  # who waits shall see that it is closed
-        if self._is_torn or self._is_sending:
-            await self._transport.abort()
+        self._exchange.is_closed = True
+        self._wake()  # who waits shall see that it is closed
+        if self._exchange.sending in _UNFINISHED:
+            await self._exchange.transport.abort()
         else:
-            await self._transport.aclose()
+            await self._exchange.transport.aclose()
 
     async def abort(self) -> None:
         """Close the connection at once, with a reset."""
-        self._is_torn = True
+        self._exchange.sending = Sending.TORN
         await self.aclose()

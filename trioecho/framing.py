@@ -26,9 +26,10 @@ bytes alone (https://sans-io.readthedocs.io).
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from .errors import (
     FrameTooLargeError,
@@ -38,6 +39,7 @@ from .errors import (
     PayloadTooLargeError,
     RemoteProtocolError,
 )
+from .large_frame import LARGE_BYTES, BlockPool, LargeFrame
 
 __all__ = [
     "DEFAULT_MAX_FRAME_LENGTH",
@@ -72,6 +74,7 @@ class FrameFormat:
     byte_order: Literal["big", "little"] = "big"
     length_includes_header: bool = False
     _header: struct.Struct = field(init=False, repr=False, compare=False)
+    _counted_header_bytes: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.header_bytes not in _STRUCT_CODES:
@@ -80,6 +83,8 @@ class FrameFormat:
             raise ValueError(f"byte_order must be 'big' or 'little', not {self.byte_order!r}")
         header = struct.Struct(_BYTE_ORDERS[self.byte_order] + _STRUCT_CODES[self.header_bytes])
         object.__setattr__(self, "_header", header)
+        counted = self.header_bytes if self.length_includes_header else 0
+        object.__setattr__(self, "_counted_header_bytes", counted)
 
     def __reduce__(self) -> tuple[object, ...]:
         # A Struct cannot be copied or pickled; it is made again.
@@ -90,10 +95,6 @@ class FrameFormat:
         """The longest payload, in bytes, whose length the header can express."""
         return (1 << 8 * self.header_bytes) - 1 - self._counted_header_bytes
 
-    @property
-    def _counted_header_bytes(self) -> int:
-        return self.header_bytes if self.length_includes_header else 0
-
     def encode_header(self, payload_length: int) -> bytes:
         """The header of a frame with that many payload bytes.
 
@@ -103,9 +104,10 @@ class FrameFormat:
         """
         if payload_length < 0:
             raise ValueError(f"a payload cannot have {payload_length} bytes")
-        if payload_length > self.max_payload_length:
-            raise PayloadTooLargeError(payload_length, self.max_payload_length)
-        return self._header.pack(payload_length + self._counted_header_bytes)
+        try:
+            return self._header.pack(payload_length + self._counted_header_bytes)
+        except struct.error:
+            raise PayloadTooLargeError(payload_length, self.max_payload_length) from None
 
 
 _DEFAULT_FORMAT = FrameFormat()
@@ -233,6 +235,7 @@ class FrameDecoder:
     Args:
       format: how headers are written.
       max_frame_length: payload bytes that a frame may have at most.
+      pool: memory for large frames, which several decoders can share.
 
     Attributes:
       buffered_bytes (int): bytes received that were not handed out yet.
@@ -247,21 +250,39 @@ class FrameDecoder:
         *,
         format: FrameFormat = _DEFAULT_FORMAT,
         max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
+        pool: BlockPool | None = None,
     ) -> None:
         if max_frame_length < 0:
             raise ValueError(f"max_frame_length must not be negative, as {max_frame_length} is")
-        self._format = format
         self._max_frame_length = max_frame_length
+        self._format = format
+        self._header_bytes: int = format.header_bytes
+        self._scan = _scanner(format, max_frame_length)
+
         self._buffer = ReceiveBuffer()
-        # What must be in the buffer before a look at it can find anything new:
-        # a header, or the whole of a frame whose header was read. This is what
-        # keeps a frame that comes byte by byte from costing quadratic time.
+        self._large: LargeFrame | None = None  # what the buffer holds comes after it
+        self._pool = pool or BlockPool()
+        self._lent_blocks: list[memoryview] = []
+        # What must be there before a look at it can find anything new: a header,
+        # or the whole of a frame whose header was read. This is what keeps a
+        # frame that comes byte by byte from costing quadratic time.
         self._needed: int = format.header_bytes
         self._ended = False
         self._refusal: RemoteProtocolError | None = None
         # Plain attributes, because they are looked at for every message.
         self.buffered_bytes: int = 0
         self.frames_decoded: int = 0
+
+    def room(self) -> memoryview | None:
+        """Where to receive the rest of a large frame straight into place; None when there is none.
+
+        Whoever has received into it calls `receive_data` with the part that was filled.
+        """
+        if self._large is None:
+            if not LARGE_BYTES <= self.buffered_bytes < self._needed:
+                return None
+            self._large = LargeFrame(self._buffer.take_view(self.buffered_bytes), self._needed, self._pool)
+        return self._large.room() or None
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes that came from the peer; any number, 0 included.
@@ -273,9 +294,14 @@ class FrameDecoder:
         """
         if self._ended:
             raise LocalProtocolError("receive_data() after end_of_data(): use a new decoder")
-        if self._refusal is None:
+        if self._refusal is not None:
+            return
+        if self._large is None:
             self._buffer.append(data)
             self.buffered_bytes = len(self._buffer)
+        else:
+            self._buffer.append(memoryview(data).cast("B")[self._large.add(data) :])
+            self.buffered_bytes = self._large.received + len(self._buffer)
 
     def end_of_data(self) -> None:
         """Note that the peer has ended its stream: no more bytes will come."""
@@ -295,10 +321,25 @@ class FrameDecoder:
           FrameTooSmallError: its length does not cover its own header.
           IncompleteFrameError: the stream has ended inside the next frame.
         """
-        size, count = self._complete_frames(most=1)
+        size, count = self._complete_frames(only_one=True)
         if not count:
             return None
-        return self._buffer.take(size, skip=self._format.header_bytes)
+        if self._large is not None:
+            return self._take_large(self._large, self._header_bytes)
+        return self._buffer.take(size, skip=self._header_bytes)
+
+    def next_frames(self) -> list[bytes]:
+        """The payloads of all frames that are complete by now, in order; else as `next_frame`.
+
+        A large frame comes for itself. A frame that is refused is reported by the
+        call after the one that returned the frames before it.
+        """
+        size, count = self._complete_frames()
+        if not count:
+            return []
+        if self._large is not None:
+            return [self._take_large(self._large, self._header_bytes)]
+        return self._split(self._buffer.take(size))
 
     def next_run(self) -> FrameRun | None:
         """All frames that are complete by now, as one piece of the wire.
@@ -307,82 +348,164 @@ class FrameDecoder:
         and exceptions are those of `next_frame`; a frame that is refused is
         reported by the call after the one that returned the frames before it.
         """
-        size, count = self._complete_frames(most=None)
+        size, count = self._complete_frames()
         if not count:
             return None
+        if self._large is not None:
+            return FrameRun(self._take_large(self._large, 0), count)
         return FrameRun(self._buffer.take_view(size), count)
 
-    def receive_run(self, data: bytes | memoryview) -> FrameRun | None:
+    def count_if_whole(self, data: bytes | memoryview) -> int:
+        """Take ``data`` if it consists of whole frames; only while nothing is buffered.
+
+        The shortest way for frames that are passed on as they came, and usual.
+
+        Returns:
+          How many frames these are; 0 if it is not so, and nothing was taken.
+        """
+        size, count, _ = self._scan(data)
+        if size != len(data):
+            return 0
+        self.frames_decoded += count
+        return count
+
+    def split_if_whole(self, data: bytes | memoryview) -> list[bytes]:
+        """As `count_if_whole`, for who wants the payloads; none if it is not so."""
+        return self._split(bytes(data)) if self.count_if_whole(data) else []
+
+    def _split(self, wire: bytes) -> list[bytes]:
+        """The payloads of whole frames."""
+        unpack_from, header_bytes, end = self._format._header.unpack_from, self._header_bytes, len(wire)
+        uncounted = header_bytes - self._format._counted_header_bytes
+        payloads = []
+        frame = 0
+        while frame < end:
+            payload = frame + header_bytes
+            frame += unpack_from(wire, frame)[0] + uncounted
+            payloads.append(wire[payload:frame])
+        return payloads
+
+    def receive_pieces(self, data: bytes | memoryview) -> tuple[list[bytes | memoryview], int]:
         """`receive_data` and `next_run` in one, and without a copy where none is needed.
 
-        The run may lie in ``data`` itself: be done with it before that changes.
-        Call `next_run` before you wait for more; it tells of a refused frame.
+        Returns:
+          The run in pieces, which may lie in ``data`` itself, and the number of
+          its frames; none and 0 when no frame is complete. Be done with the
+          pieces, and call `recycle`, before ``data`` changes or more is received.
+          Call `next_run` before you wait for more; it tells of a refused frame.
         """
+        pieces: list[bytes | memoryview] = []
+        count = position = 0
         if self.buffered_bytes or self._ended or self._refusal is not None:
-            self.receive_data(data)
-            return self.next_run()
-        size, count, _ = self._scan(data, 0, None)
-        if not count:
-            self.receive_data(data)
-            return self.next_run()
-        self.frames_decoded += count
-        if size == len(data):
-            return FrameRun(data, count)
-        self.receive_data(data[size:])
-        return FrameRun(data[:size], count)
+            position = self._needed - self.buffered_bytes
+            if position > len(data) or self._needed == self._header_bytes:
+                self.receive_data(data)
+                run = self.next_run() if self.buffered_bytes >= self._needed else None
+                return ([run.data], run.frame_count) if run else ([], 0)
+            self.receive_data(data[:position])
+            size, count = self._complete_frames()
+            if self._large is not None:
+                pieces = [memoryview(piece).toreadonly() for piece in self._large.pieces]
+                self._lent_blocks, self._large = self._large.blocks, None
+            else:
+                pieces = [self._buffer.take_view(size)]
+        size, more, self._needed = self._scan(data, position)
+        if more:
+            self.frames_decoded += more
+            pieces.append(data[position : position + size])
+        if position + size < len(data):
+            self.receive_data(data[position + size :])
+        return pieces, count + more
 
-    def _complete_frames(self, most: int | None) -> tuple[int, int]:
-        """Bytes and number of the complete frames at the front, ``most`` at most."""
+    def recycle(self) -> None:
+        """Note that nobody looks any more at the pieces of the run that was given last."""
+        self._pool.give_back(self._lent_blocks)
+        self._lent_blocks = []
+
+    def _take_large(self, frame: LargeFrame, skip: int) -> bytes:
+        beginning, *pieces = frame.pieces
+        taken = b"".join((beginning[skip:], *pieces))
+        self._pool.give_back(frame.blocks)
+        self._large = None
+        return taken
+
+    def _complete_frames(self, *, only_one: bool = False) -> tuple[int, int]:
+        """Bytes and number of the complete frames at the front; a large one comes for itself."""
         if self._refusal is not None:
             raise self._refusal.with_traceback(None)
         if self.buffered_bytes >= self._needed:
-            size, count, refused_length = self._scan(*self._buffer.window(), most)
+            if self._large is not None:
+                size, count, self._needed = self._needed, 1, self._header_bytes
+            else:
+                size, count, self._needed = self._scan(*self._buffer.window(), only_one)
             if count:
                 self.frames_decoded += count
                 self.buffered_bytes -= size
                 return size, count
-            if refused_length is not None:
-                self._refusal = self._refuse(refused_length)
+            if self.buffered_bytes >= self._needed:
+                self._refusal = self._refuse()
                 raise self._refusal
         if self._ended and self.buffered_bytes:
             raise IncompleteFrameError(self.buffered_bytes, self._needed)
         return 0, 0
 
-    def _scan(
-        self, data: bytes | bytearray | memoryview, start: int, most: int | None
-    ) -> tuple[int, int, int | None]:
-        """Bytes and number of complete frames, and the length of the next, if that is to be refused."""
-        header_bytes: int = self._format.header_bytes
-        counted_header_bytes = self._format._counted_header_bytes
-        unpack_from = self._format._header.unpack_from
-        limit = self._max_frame_length
-        end = len(data)
-        position = start
-        count = 0
-        refused_length = None
-        self._needed = header_bytes
-        while count != most and end - position >= header_bytes:
-            length: int = unpack_from(data, position)[0] - counted_header_bytes
-            if not 0 <= length <= limit:
-                refused_length = length
-                break
-            frame_end = position + header_bytes + length
-            if frame_end > end:
-                self._needed = frame_end - position
-                break
-            position = frame_end
-            count += 1
-        return position - start, count, refused_length
-
-    def _refuse(self, length: int) -> RemoteProtocolError:
-        header = self._buffer.take(self._format.header_bytes)
+    def _refuse(self) -> RemoteProtocolError:
+        header = self._buffer.take(self._header_bytes)
         self._buffer = ReceiveBuffer()  # what came with it has no meaning
         self.buffered_bytes = 0
-        if length < 0:
-            minimum: int = self._format.header_bytes
-            return FrameTooSmallError(length + minimum, minimum)
+        (length,) = self._format._header.unpack(header)
+        least = self._format._counted_header_bytes
+        if length < least:
+            return FrameTooSmallError(length, least)
         hint = _diagnose(header, self._format, self._max_frame_length)
-        return FrameTooLargeError(length, self._max_frame_length, hint)
+        return FrameTooLargeError(length - least, self._max_frame_length, hint)
+
+
+class _Scan(Protocol):
+    def __call__(
+        self, data: bytes | bytearray | memoryview, start: int = 0, only_one: bool = False, /
+    ) -> tuple[int, int, int]:
+        """Bytes and number of the frames that are complete from ``start`` on; what the next one needs.
+
+        The last is its size, or that of a header: if as much is there, it is to be refused.
+        """
+        raise NotImplementedError
+
+
+@functools.lru_cache
+def _scanner(frame_format: FrameFormat, max_frame_length: int) -> _Scan:
+    """What finds frames of that kind; all decoders of a server share it, and what it has at hand."""
+    unpack_from = frame_format._header.unpack_from
+    header_bytes: int = frame_format.header_bytes
+    # Of the number in a header: what it may be, and how much less than its frame.
+    least = frame_format._counted_header_bytes
+    most = max_frame_length + least
+    uncounted = header_bytes - least
+
+    def scan(
+        data: bytes | bytearray | memoryview, start: int = 0, only_one: bool = False, /
+    ) -> tuple[int, int, int]:
+        end = len(data)
+        last_header = end - header_bytes
+        if only_one and start < last_header:
+            last_header = start
+        position = start
+        count = 0
+        size = header_bytes
+        # This loop is what a small frame costs. Whether the last frame is all
+        # there is looked at once, and behind it.
+        while position <= last_header:
+            (length,) = unpack_from(data, position)
+            if length > most or length < least:
+                break
+            size = length + uncounted
+            position += size
+            count += 1
+        if position > end:
+            return position - size - start, count - 1, size
+        return position - start, count, header_bytes
+
+    return scan
 
 
 _TELLTALE_BYTES = (

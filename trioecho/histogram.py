@@ -44,7 +44,10 @@ class Histogram:
         shift = value.bit_length() - _PRECISION_BITS
         # (magnitude, leading digits) as one number that grows with the value
         bucket = (shift << _PRECISION_BITS) + (value >> shift) if shift > 0 else value
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        try:
+            self._buckets[bucket] += count
+        except KeyError:
+            self._buckets[bucket] = count
         self.count += count
         self.total += value * count
         if value > self.max:

@@ -52,6 +52,11 @@ class Limits:
             if math.isnan(value) or value < 0:
                 raise ValueError(f"{limit.name} must be 0 or more, not {value!r}")
 
+    @property
+    def shortest_clock_s(self) -> float:
+        """The shortest of the three clocks of a connection; infinite when all are off."""
+        return min(map(or_infinite, (self.idle_timeout_s, self.frame_timeout_s, self.write_timeout_s)))
+
 
 def or_infinite(setting: float) -> float:
     """What a clock or limit is set to, with 0, which is off, as infinity."""

@@ -1,12 +1,13 @@
 """What connections count, and the task that reports it on a schedule.
 
-A connection adds to a `Tally` of its own: plain additions, once per send, no
-waiting and no lock. When a tally has something new, it goes (itself, not a
-copy) into a memory channel, without waiting; until the metrics task takes it
-out, the connection simply goes on adding to it. The task wakes on its schedule,
-empties the channel and every tally in it, and reports. So each message is
-counted exactly once, a busy connection costs one entry per interval, and a
-channel that is full loses nothing: the tally offers itself again next time.
+Who counts adds to a `Tally`: plain additions, once per send, no waiting and no
+lock. When a tally has something new, it goes (itself, not a copy) into a memory
+channel, without waiting; until the metrics task takes it out, it is simply added
+to. The task wakes on its schedule, empties the channel and every tally in it, and
+reports. So each message is counted exactly once, a tally costs one entry per
+interval, and a channel that is full loses nothing: the tally offers itself again
+next time. The connections of a server share one: their tasks never run at the
+same time, and one for each would cost memory, and time to fetch it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 import trio
@@ -23,11 +24,59 @@ from .histogram import Histogram
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-# Tallies that can wait for the metrics task: as many as there are connections
-# by default, and some that were closed since. More would lose nothing.
-_WAITING_TALLIES = 16_384
+# Tallies that can wait for the metrics task. More would lose nothing.
+_WAITING_TALLIES = 100
+
+# How many sends are noted before they are counted.
+_NOTES = 64
 
 _NS = 1_000_000_000
+
+
+class Counts:
+    """What was counted in some stretch of time; sums of it are exact.
+
+    Attributes:
+      messages: frames echoed (accepted whole by the kernel).
+      wire_bytes: bytes of these frames, headers included.
+      service_ns: their service times, in nanoseconds.
+      blocked_s: seconds spent in sends that waited for their peers to read.
+      errors: how often each kind of error occurred.
+    """
+
+    __slots__ = ("blocked_s", "errors", "messages", "service_ns", "wire_bytes")
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self.messages: int = 0
+        self.wire_bytes: int = 0
+        self.service_ns: Histogram = Histogram()
+        self.blocked_s: float = 0.0
+        self.errors: Counter[str] = Counter()
+
+    def add(self, counts: Counts) -> None:
+        """Add what another has counted."""
+        self.messages += counts.messages
+        self.wire_bytes += counts.wire_bytes
+        self.service_ns.merge(counts.service_ns)
+        self.blocked_s += counts.blocked_s
+        self.errors.update(counts.errors)
+
+    def take(self) -> Counts:
+        """All of it, in other hands; nothing is left here."""
+        taken = Counts()
+        taken.messages = self.messages
+        taken.wire_bytes = self.wire_bytes
+        taken.service_ns = self.service_ns
+        taken.blocked_s = self.blocked_s
+        taken.errors = self.errors
+        self._clear()
+        return taken
+
+    def __bool__(self) -> bool:
+        return bool(self.messages or self.wire_bytes or self.blocked_s or self.errors)
 
 
 @dataclass(frozen=True)
@@ -63,6 +112,8 @@ class Report:
       connections: open when the interval ended.
       errors: how often each kind of error occurred since the start.
       final: whether this is the last report, which covers the rest of the count.
+      counts: what the interval's figures are made of. Those of several servers
+        can be added, and a report of them all made of the sum.
     """
 
     time: datetime
@@ -76,38 +127,57 @@ class Report:
     connections: int
     errors: Mapping[str, int]
     final: bool
+    counts: Counts = field(default_factory=Counts, repr=False, compare=False)
 
 
-class Tally:
-    """One connection's counts since the metrics task last looked."""
+class Tally(Counts):
+    """What was counted since the metrics task last looked."""
 
-    __slots__ = ("_blocked_s", "_bytes", "_errors", "_messages", "_metrics", "_service", "is_waiting")
+    __slots__ = ("_metrics", "_notes", "is_waiting")
 
     def __init__(self, metrics: Metrics) -> None:
+        super().__init__()
         self._metrics = metrics
+        self._notes: list[tuple[int, int, float | None, float]] = []
         self.is_waiting: bool = False  # in the memory channel, for the metrics task
-        self._clear()
-
-    def _clear(self) -> None:
-        self._messages = 0
-        self._bytes = 0
-        self._service = Histogram()
-        self._blocked_s = 0.0
-        self._errors: Counter[str] = Counter()
 
     def add_sent(self, messages: int, wire_bytes: int, service_s: float | None, blocked_s: float) -> None:
         """Count messages that were sent together; takes what `FrameChannel` gives to ``on_sent``."""
-        self._messages += messages
-        self._bytes += wire_bytes
-        self._blocked_s += blocked_s
-        if service_s is not None and messages:
-            self._service.record(round(service_s * _NS), messages)
+        notes = self._notes
+        notes.append((messages, wire_bytes, service_s, blocked_s))
+        if len(notes) >= _NOTES:
+            self._count_notes()
         if not self.is_waiting:
             self._metrics.hand_over(self)
 
+    def _count_notes(self) -> None:
+        """Count what was noted.
+
+        Many at a time: that takes a third of the time that it takes one by one,
+        with system calls in between.
+        """
+        record = self.service_ns.record
+        for messages, wire_bytes, service_s, blocked_s in self._notes:
+            self.messages += messages
+            self.wire_bytes += wire_bytes
+            self.blocked_s += blocked_s
+            if messages and service_s is not None:
+                record(int(service_s * _NS), messages)
+        self._notes.clear()
+
+    def take(self) -> Counts:
+        self._count_notes()
+        return super().take()
+
     def add_error(self, kind: str) -> None:
         """Count an error of the given kind."""
-        self._errors[kind] += 1
+        self.errors[kind] += 1
+        if not self.is_waiting:
+            self._metrics.hand_over(self)
+
+    def add(self, counts: Counts) -> None:
+        """Count all that was counted elsewhere."""
+        super().add(counts)
         if not self.is_waiting:
             self._metrics.hand_over(self)
 
@@ -115,15 +185,6 @@ class Tally:
         """Give up the tally: what is in it will be counted, whether or not the channel is full."""
         if not self.is_waiting:
             self._metrics.absorb_closed(self)
-
-    def absorb(self, other: Tally) -> None:
-        """Take over all that another tally holds, and leave it empty."""
-        self._messages += other._messages
-        self._bytes += other._bytes
-        self._service.merge(other._service)
-        self._blocked_s += other._blocked_s
-        self._errors.update(other._errors)
-        other._clear()
 
 
 class Metrics:
@@ -149,14 +210,13 @@ class Metrics:
         self._connections = connections
         self._on_report = on_report
         self._to_task, self._from_connections = trio.open_memory_channel[Tally](waiting_tallies)
-        self._interval = Tally(self)
-        self._closed = Tally(self)
+        self._closed = Counts()
         self._messages_total = 0
         self._errors_total: Counter[str] = Counter()
         self._interval_began = trio.current_time()
 
     def open_tally(self) -> Tally:
-        """A tally for one connection (or for whatever else counts)."""
+        """A tally for who counts together."""
         return Tally(self)
 
     def hand_over(self, tally: Tally) -> None:
@@ -169,7 +229,7 @@ class Metrics:
 
     def absorb_closed(self, tally: Tally) -> None:
         """Take the content of a tally that will not be offered again."""
-        self._closed.absorb(tally)
+        self._closed.add(tally.take())
 
     async def run(self) -> None:
         """Report on schedule, until cancelled; call `report_final` after that.
@@ -201,35 +261,33 @@ class Metrics:
             logger.exception("on_report failed; the service goes on")
 
     def _collect(self, interval_s: float, final: bool) -> Report:
-        interval = self._interval
-        interval.absorb(self._closed)
+        counts = self._closed.take()
         while self._from_connections.statistics().current_buffer_used:
             tally = self._from_connections.receive_nowait()
             tally.is_waiting = False
-            interval.absorb(tally)
-        self._messages_total += interval._messages
-        self._errors_total.update(interval._errors)
-        service = interval._service
-        report = Report(
+            counts.add(tally.take())
+        self._messages_total += counts.messages
+        self._errors_total.update(counts.errors)
+        service = counts.service_ns
+        return Report(
             time=datetime.now(timezone.utc),
             interval_s=interval_s,
-            messages=interval._messages,
+            messages=counts.messages,
             messages_total=self._messages_total,
-            messages_per_s=interval._messages / interval_s if interval_s else 0.0,
-            bytes_per_s=interval._bytes / interval_s if interval_s else 0.0,
+            messages_per_s=counts.messages / interval_s if interval_s else 0.0,
+            bytes_per_s=counts.wire_bytes / interval_s if interval_s else 0.0,
             service_ms=ServiceTime(
                 mean=_ms(service.mean),
                 p50=_ms(service.percentile(50)),
                 p99=_ms(service.percentile(99)),
                 max=_ms(service.max if service.count else None),
             ),
-            blocked_s=interval._blocked_s,
+            blocked_s=counts.blocked_s,
             connections=self._connections(),
             errors=dict(self._errors_total),
             final=final,
+            counts=counts,
         )
-        interval._clear()
-        return report
 
 
 def _ms(ns: float | None) -> float | None:

@@ -24,8 +24,9 @@ from .errors import (
 from .exception_groups import BaseExceptionGroup, leaves
 from .framing import FrameFormat
 from .hub import Hub, open_hub
+from .large_frame import BlockPool
 from .limits import Limits, or_infinite
-from .metrics import Metrics, Report, Tally
+from .metrics import Metrics, Report
 from .throttled_log import ThrottledLog
 from .transport import SHARED_RECEIVE_BYTES, Transport
 
@@ -72,8 +73,7 @@ def reply_with(reply: Callable[[bytes], Awaitable[bytes]]) -> Handler:
     """A handler that sends back ``await reply(message)`` for every message, in order."""
 
     async def handle(channel: FrameChannel) -> None:
-        async for message in channel:
-            await channel.send(await reply(message))
+        await channel.answer(reply)
 
     return handle
 
@@ -147,12 +147,13 @@ class FrameServer:
             connections=lambda: self.connections,
             on_report=on_report or (lambda report: None),
         )
-        self._tally = self._metrics.open_tally()  # of what belongs to no connection
+        self._tally = self._metrics.open_tally()
         self._log = ThrottledLog(logger)
         self._channels: set[FrameChannel] = set()
         self._place_is_free = trio.lowlevel.ParkingLot()
         self._drain_began = trio.Event()
         self._hub: Hub | None = None
+        self._pool = BlockPool()
         self._aborted = 0
 
     @property
@@ -174,14 +175,14 @@ class FrameServer:
         async with contextlib.AsyncExitStack() as resources:
             for listener in self.listeners:
                 await resources.enter_async_context(listener)
-            shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
-            acceptors = [
-                await resources.enter_async_context(open_acceptor(listener, shared_buffer))
-                for listener in self.listeners
-            ]
             self._hub = open_hub()
             if self._hub is not None:
                 resources.enter_context(self._hub)
+            shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
+            acceptors = [
+                await resources.enter_async_context(open_acceptor(listener, shared_buffer, self._hub))
+                for listener in self.listeners
+            ]
             try:
                 await self._serve_until_drained(acceptors, task_status)
             finally:
@@ -198,6 +199,7 @@ class FrameServer:
             helpers.start_soon(self._log.run)
             if self._hub is not None:
                 helpers.start_soon(self._hub.run)
+                helpers.start_soon(self._hub.run_clocks, self._limits.shortest_clock_s)
             # From the inside out: who accepts stops first; connections end when
             # they have finished; and the grace is over all of that.
             with trio.CancelScope() as grace:
@@ -259,7 +261,6 @@ class FrameServer:
     # ---- a connection ----
 
     def _start(self, transport: Transport, peer: str, connections: trio.Nursery) -> None:
-        tally = self._metrics.open_tally()
         channel = FrameChannel(
             transport,
             format=self._format,
@@ -269,64 +270,62 @@ class FrameServer:
             write_timeout_s=self._limits.write_timeout_s,
             peer=peer,
             hub=self._hub,
-            on_sent=tally.add_sent,
+            pool=self._pool,
+            on_sent=self._tally.add_sent,
         )
         # From here on the place is taken, although the task has not run yet.
         self._channels.add(channel)
         if self._drain_began.is_set():
             channel.drain()
-        connections.start_soon(self._serve, channel, tally)
+        connections.start_soon(self._serve, channel)
 
-    async def _serve(self, channel: FrameChannel, tally: Tally) -> None:
+    async def _serve(self, channel: FrameChannel) -> None:
         is_done = False
         try:
-            await self._isolated(channel, tally, lambda: self._handler(channel))
-            await self._isolated(channel, tally, lambda: self._finish(channel, tally))
+            await self._isolated(channel, lambda: self._handler(channel))
+            await self._isolated(channel, lambda: self._finish(channel))
             is_done = True
         finally:
             if not is_done:
-                self._note_aborted(channel, tally)
+                self._note_aborted(channel)
                 with contextlib.suppress(trio.Cancelled):  # the one on its way goes on
                     await channel.abort()
-            tally.close()
             self._channels.remove(channel)
             self._place_is_free.unpark_all()
 
-    async def _finish(self, channel: FrameChannel, tally: Tally) -> None:
+    async def _finish(self, channel: FrameChannel) -> None:
         has_ended_or_is_silent = await channel.finish(linger_s=self._limits.linger_s)
         if self._drain_began.is_set() and not has_ended_or_is_silent:
-            self._note_aborted(channel, tally)
+            self._note_aborted(channel)
 
-    async def _isolated(
-        self, channel: FrameChannel, tally: Tally, function: Callable[[], Awaitable[object]]
-    ) -> None:
+    async def _isolated(self, channel: FrameChannel, function: Callable[[], Awaitable[object]]) -> None:
         """Run it; what it raises ends here, but for cancellation and the like."""
         try:
             await function()
         except trio.EndOfChannel:
             pass
         except Exception as error:  # noqa: BLE001 - whatever it is, it must end only its own connection
-            self._note_failure(channel, tally, error)
+            self._note_failure(channel, error)
         except BaseExceptionGroup as group:
             stop, failures = group.split(lambda error: not isinstance(error, Exception | BaseExceptionGroup))
             if failures is not None:
-                self._note_failure(channel, tally, failures)
+                self._note_failure(channel, failures)
             if stop is not None:
                 raise stop from None
 
-    def _note_aborted(self, channel: FrameChannel, tally: Tally) -> None:
+    def _note_aborted(self, channel: FrameChannel) -> None:
         self._aborted += 1
-        tally.add_error("aborted")
+        self._tally.add_error("aborted")
         self._log.warning(f"{channel.peer}: aborted before it was done")
 
-    def _note_failure(self, channel: FrameChannel, tally: Tally, error: BaseException) -> None:
+    def _note_failure(self, channel: FrameChannel, error: BaseException) -> None:
         causes = [cause for cause in leaves(error) if not isinstance(cause, trio.EndOfChannel)]
         if not causes:
             return  # a clean end, in a nursery of the handler's own
         kinds = [_PEER_ERRORS.get(type(cause)) for cause in causes]
         if kinds[0] is not None and all(kinds):
-            tally.add_error(kinds[0])
+            self._tally.add_error(kinds[0])
             self._log.warning(f"{channel.peer}: {causes[0]}")
         else:
-            tally.add_error("handler_failed")
+            self._tally.add_error("handler_failed")
             logger.error("%s: the handler failed; its connection is closed", channel.peer, exc_info=error)

@@ -17,6 +17,7 @@ class Wait(enum.Enum):
     ARRIVED = enum.auto()  # as long as it takes to know whether something is here already
     WRITABLE = enum.auto()  # until there may be room to send
     TURN = enum.auto()  # for nothing, but others shall have their turn
+    TAKEN = enum.auto()  # until the connection's task has taken what was received
 
 
 Steps = Generator[Wait, None, None]

@@ -45,10 +45,11 @@ class Transport(abc.ABC):
     """
 
     @abc.abstractmethod
-    def receive_nowait(self) -> bytes | memoryview | None:
+    def receive_nowait(self, room: memoryview | None = None) -> bytes | memoryview | None:
         """Bytes that are here, none at the peer's end, None when there is nothing.
 
         Where receives share a buffer, what is returned lasts until the next one.
+        Given room, it may be received straight into that, and is a view of it then.
         """
 
     @abc.abstractmethod
@@ -74,6 +75,11 @@ class Transport(abc.ABC):
     @abc.abstractmethod
     def receive_capacity(self) -> int:
         """Bytes that can have arrived and not been received: the size of the kernel's buffer."""
+
+    @property
+    @abc.abstractmethod
+    def can_send_at_once(self) -> bool:
+        """Whether `send_nowait` sends, if there is room, without a wait after it."""
 
     @property
     @abc.abstractmethod
@@ -112,11 +118,12 @@ class SocketTransport(Transport):
         self.socket: socket.socket = connection
         self._shared_buffer = shared_buffer
 
-    def receive_nowait(self) -> bytes | memoryview | None:
+    def receive_nowait(self, room: memoryview | None = None) -> bytes | memoryview | None:
+        buffer = room or self._shared_buffer
         try:
-            if self._shared_buffer is None:
+            if buffer is None:
                 return self.socket.recv(RECEIVE_BYTES)
-            return self._shared_buffer[: self.socket.recv_into(self._shared_buffer)]
+            return buffer[: self.socket.recv_into(buffer)]
         except BlockingIOError:
             return None
         except OSError as error:
@@ -153,6 +160,10 @@ class SocketTransport(Transport):
     def receive_capacity(self) -> int:
         self._check_open()
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+    @property
+    def can_send_at_once(self) -> bool:
+        return True
 
     @property
     def can_half_close(self) -> bool:
@@ -195,7 +206,7 @@ class StreamTransport(Transport):
         self._to_send: bytes | memoryview = b""
         self._sent = 0
 
-    def receive_nowait(self) -> bytes | None:
+    def receive_nowait(self, room: memoryview | None = None) -> bytes | None:
         received, self._received = self._received, None
         return received
 
@@ -221,6 +232,10 @@ class StreamTransport(Transport):
     @property
     def receive_capacity(self) -> int:
         return STREAM_RECEIVE_CAPACITY
+
+    @property
+    def can_send_at_once(self) -> bool:
+        return False
 
     @property
     def can_half_close(self) -> bool:

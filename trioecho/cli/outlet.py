@@ -112,6 +112,17 @@ class OutletLogHandler(logging.Handler):
         self._outlet.write_line(line.replace("\n", " "))
 
 
+def open_missing_standard_files() -> None:
+    """Open the null device in place of stdin, stdout and stderr where they are closed.
+
+    Otherwise the next files to be opened would get their numbers, and programs
+    that are started would take these for their own stdin, stdout and stderr.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 def describe_error(error: BaseException) -> str:
     """An unexpected error in one line: its kind, its words and its place."""
     place = ""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import errno
 import logging
+import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -15,32 +13,41 @@ from functools import partial
 import trio
 
 from ..accepting import format_address
+from ..exception_groups import BaseExceptionGroup, leaves
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from ..limits import Limits
 from ..report import report_as_json, report_as_text
 from ..server import FrameServer, ServeResult, echo, serve_frames
+from ..workers.sockets import can_share_ports
+from ..workers.supervisor import WorkerPool, WorkersCannotStartError, serve_in_workers
 from . import values
-from .outlet import Outlet, OutletLogHandler
+from .listening import allow_open_files, open_listeners
+from .outlet import Outlet, OutletLogHandler, open_missing_standard_files
 from .parser import Commands, Parser, add_command_parser
 from .result import CommandError
+from .worker import worker_program
 
-_DRAINED, _CANNOT_BIND, _ABORTED, _INTERRUPTED_TWICE = 0, 3, 4, 130
+_DRAINED, _NO_WORKERS, _WRONG_USAGE, _ABORTED, _INTERRUPTED_TWICE = 0, 1, 2, 4, 130
 
-# Descriptors that the process needs beside its connections.
-_OTHER_DESCRIPTORS = 64
 # How long the last lines may take to get to a reader that is slow.
 _FLUSH_S = 0.5
-_BIND_TRIES = 10
 
 _EPILOG = """\
 sizes are written 65536, 64KiB, 1MiB; durations 10, 10s, 500ms, 2m.
 A clock or limit set to 0 is off.
+
+With several workers the kernel divides connections among as many processes. A
+worker that dies is replaced, and who connects meanwhile waits for the new one.
+Reports, the log, a drain and the exit code are those of the whole service.
+--max-connections is divided evenly: a worker at its share accepts no more, even
+if another has room.
 
 The first SIGTERM or Ctrl-C drains: no new connections, every frame that has
 arrived is echoed, then all is closed. A second one stops at once.
 
 exit codes:
   0    drained
+  1    the workers died as soon as they were started
   2    wrong usage
   3    cannot listen on that address
   4    drained, but something had to be aborted after the grace
@@ -50,6 +57,7 @@ examples:
   trioecho serve
   trioecho serve --port 0 --metrics-format json >metrics.jsonl
   trioecho serve --host :: --max-frame-length 64KiB --idle-timeout 30s
+  trioecho serve --workers 0
 """
 
 
@@ -98,6 +106,13 @@ def add_command(commands: Commands[Parser]) -> None:
         default=limits.max_connections,
         help="connections at a time; more wait in the kernel (default: %(default)s, as Redis's maxclients)",
     )
+    add(
+        "--workers",
+        type=values.worker_count,
+        metavar="N",
+        default=1,
+        help="processes that serve; 0 for as many as there are processors (default: %(default)s)",
+    )
     for option, default, text in (
         (
             "--idle-timeout",
@@ -130,10 +145,35 @@ def add_command(commands: Commands[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    return trio.run(_serve, arguments)
+    workers = arguments.workers or _processors()
+    if workers > 1:
+        _check_workers(workers, arguments.max_connections)
+        open_missing_standard_files()
+    return trio.run(_serve, arguments, workers)
 
 
-async def _serve(arguments: argparse.Namespace) -> int:
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_workers(workers: int, max_connections: int) -> None:
+    if not can_share_ports():
+        raise CommandError(
+            _WRONG_USAGE,
+            f"--workers {workers}: this system does not let processes share a port (it has no SO_REUSEPORT); "
+            "leave it at --workers 1",
+        )
+    if 0 < max_connections < workers:
+        raise CommandError(
+            _WRONG_USAGE,
+            f"--max-connections {max_connections} is less than one for each of {workers} workers",
+        )
+
+
+async def _serve(arguments: argparse.Namespace, workers: int) -> int:
     limits = Limits(
         max_frame_length=arguments.max_frame_length,
         max_connections=arguments.max_connections,
@@ -142,8 +182,8 @@ async def _serve(arguments: argparse.Namespace) -> int:
         write_timeout_s=arguments.write_timeout,
         grace_s=arguments.grace,
     )
-    _allow_open_files(limits.max_connections)
-    listeners = await _open_listeners(arguments.host, arguments.port)
+    allow_open_files(limits.max_connections)
+    listeners = await open_listeners(arguments.host, arguments.port)
     # What the receiver puts back at the end: a signal that comes after the drain,
     # while the interpreter shuts down, must not change the exit code.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -156,8 +196,9 @@ async def _serve(arguments: argparse.Namespace) -> int:
         logger.propagate = False
         as_line = report_as_json if arguments.metrics_format == "json" else report_as_text
         serve = partial(
-            serve_frames,
-            echo,
+            partial(serve_frames, echo)
+            if workers == 1
+            else partial(serve_in_workers, workers=workers, program=worker_program()),
             listeners,
             format=arguments.format,
             limits=limits,
@@ -170,12 +211,21 @@ async def _serve(arguments: argparse.Namespace) -> int:
                 writing.start_soon(log.run)
                 result = await _serve_until_signal(serve, listeners, signals, logger, limits.grace_s)
                 writing.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _why_no_workers(group) or group from None
         finally:
             reports.flush(_FLUSH_S)
             log.flush(_FLUSH_S)
     if result is None:
         return _INTERRUPTED_TWICE
     return _ABORTED if result.connections_aborted else _DRAINED
+
+
+def _why_no_workers(group: BaseExceptionGroup[BaseException]) -> CommandError | None:
+    for error in leaves(group):
+        if isinstance(error, WorkersCannotStartError):
+            return CommandError(_NO_WORKERS, str(error))
+    return None
 
 
 async def _serve_until_signal(
@@ -189,79 +239,31 @@ async def _serve_until_signal(
     result: ServeResult | None = None
     async with trio.open_nursery() as nursery:
 
-        async def serve_and_end(task_status: trio.TaskStatus[FrameServer]) -> None:
+        async def serve_and_end(task_status: trio.TaskStatus[FrameServer | WorkerPool]) -> None:
             nonlocal result
             result = await serve(task_status=task_status)
             nursery.cancel_scope.cancel()
 
-        server: FrameServer = await nursery.start(serve_and_end)
+        is_told = trio.Event()
+        first = ""
+
+        async def await_signals() -> None:
+            nonlocal first
+            first = signal.Signals(await anext(signals)).name
+            is_told.set()
+            second = signal.Signals(await anext(signals)).name
+            logger.info("%s: stopping at once", second)
+            nursery.cancel_scope.cancel()
+
+        # From here on: workers take a while to start, and may not.
+        nursery.start_soon(await_signals)
+        server: FrameServer | WorkerPool = await nursery.start(serve_and_end)
         addresses = [format_address(listener.socket.getsockname()) for listener in listeners]
         logger.info("listening on %s", " and ".join(addresses))
-        first = signal.Signals(await anext(signals)).name
+        await is_told.wait()
         bound = f"for {grace_s:g} s at most" if grace_s else "however long it takes"
         logger.info(
             "%s: draining %d connections, %s; a second signal stops at once", first, server.connections, bound
         )
         server.drain()
-        second = signal.Signals(await anext(signals)).name
-        logger.info("%s: stopping at once", second)
-        nursery.cancel_scope.cancel()
     return result
-
-
-async def _open_listeners(host: str, port: int) -> list[trio.SocketListener]:
-    """Listen on every address of the host, on one port.
-
-    Raises:
-      CommandError: that is not possible.
-    """
-    try:
-        for _ in range(_BIND_TRIES):
-            listeners = await trio.open_tcp_listeners(port, host=host)
-            ports = {listener.socket.getsockname()[1] for listener in listeners}
-            if len(ports) == 1:
-                return listeners
-            # Port 0 and a name with several addresses gave each a port of its own.
-            # Try to have the first one's on all; somebody else may hold it elsewhere.
-            port = listeners[0].socket.getsockname()[1]
-            for listener in listeners:
-                await listener.aclose()
-            try:
-                return await trio.open_tcp_listeners(port, host=host)
-            except OSError:
-                port = 0
-    except (OSError, UnicodeError) as error:
-        raise CommandError(_CANNOT_BIND, _why_not_bound(error, host, port)) from error
-    raise CommandError(_CANNOT_BIND, f"no port is free on all addresses of {host}; choose one with --port")
-
-
-def _why_not_bound(error: OSError | UnicodeError, host: str, port: int) -> str:
-    where = format_address((host, port))
-    number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return f"cannot listen on {where}: the host is not known ({error}); try 127.0.0.1, or ::1"
-    if number == errno.EADDRINUSE:
-        return (
-            f"cannot listen on {where}: another program holds the port, perhaps another trioecho serve "
-            f"(ss -ltnp 'sport = :{port}' names it); stop it, or choose another port (0: any that is free)"
-        )
-    if number == errno.EACCES:
-        return f"cannot listen on {where}: not permitted; ports below 1024 are the system's"
-    if number == errno.EADDRNOTAVAIL:
-        return f"cannot listen on {where}: this machine does not have that address; try 127.0.0.1, or ::1"
-    return f"cannot listen on {where}: {error}"
-
-
-def _allow_open_files(max_connections: int) -> None:
-    """Raise the soft limit of open files as far as it takes and may go, as Redis does."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max_connections + _OTHER_DESCRIPTORS if max_connections else hard
-    if hard != resource.RLIM_INFINITY:
-        wanted = hard if wanted == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > soft):
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

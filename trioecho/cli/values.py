@@ -28,6 +28,8 @@ _HEADER_BYTES: dict[str, Literal[1, 2, 4, 8]] = {"8": 1, "16": 2, "32": 4, "64":
 
 # What a frame's 4-byte header can express.
 _MAX_SIZE = (1 << 32) - 1
+# Each is a process of its own; a slip of the finger must not fill the machine with them.
+_MAX_WORKERS = 1024
 # Longer than anybody means, and short enough for every clock of the system.
 _MAX_DURATION_S = 365 * 24 * 3600.0
 
@@ -152,6 +154,14 @@ def positive_count(text: str) -> int:
     value = count(text)
     if not value:
         raise argparse.ArgumentTypeError(f"{text!r} is too few; at least 1")
+    return value
+
+
+def worker_count(text: str) -> int:
+    """How many processes; 0 for as many as there are processors."""
+    value = count(text)
+    if value > _MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than any machine needs; {_MAX_WORKERS} at most")
     return value
 
 

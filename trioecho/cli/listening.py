@@ -1,0 +1,76 @@
+"""The addresses that a service listens on, and the open files that it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+
+import trio
+
+from ..accepting import format_address
+from .result import CommandError
+
+CANNOT_LISTEN = 3  # exit code
+
+# Descriptors that the process needs beside its connections.
+_OTHER_DESCRIPTORS = 64
+_BIND_TRIES = 10
+
+
+async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Listen on every address of the host, on one port.
+
+    Raises:
+      CommandError: that is not possible.
+    """
+    try:
+        for _ in range(_BIND_TRIES):
+            listeners = await trio.open_tcp_listeners(port, host=host)
+            ports = {listener.socket.getsockname()[1] for listener in listeners}
+            if len(ports) == 1:
+                return listeners
+            # Port 0 and a name with several addresses gave each a port of its own.
+            # Try to have the first one's on all; somebody else may hold it elsewhere.
+            port = listeners[0].socket.getsockname()[1]
+            for listener in listeners:
+                await listener.aclose()
+            try:
+                return await trio.open_tcp_listeners(port, host=host)
+            except OSError:
+                port = 0
+    except (OSError, UnicodeError) as error:
+        raise CommandError(CANNOT_LISTEN, _why_not_bound(error, host, port)) from error
+    raise CommandError(CANNOT_LISTEN, f"no port is free on all addresses of {host}; choose one with --port")
+
+
+def _why_not_bound(error: OSError | UnicodeError, host: str, port: int) -> str:
+    where = format_address((host, port))
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"cannot listen on {where}: the host is not known ({error}); try 127.0.0.1, or ::1"
+    if number == errno.EADDRINUSE:
+        return (
+            f"cannot listen on {where}: another program holds the port, perhaps another trioecho serve "
+            f"(ss -ltnp 'sport = :{port}' names it); stop it, or choose another port (0: any that is free)"
+        )
+    if number == errno.EACCES:
+        return f"cannot listen on {where}: not permitted; ports below 1024 are the system's"
+    if number == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {where}: this machine does not have that address; try 127.0.0.1, or ::1"
+    return f"cannot listen on {where}: {error}"
+
+
+def allow_open_files(max_connections: int) -> None:
+    """Raise the soft limit of open files as far as it takes and may go, as Redis does."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max_connections + _OTHER_DESCRIPTORS if max_connections else hard
+    if hard != resource.RLIM_INFINITY:
+        wanted = hard if wanted == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > soft):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

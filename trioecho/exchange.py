@@ -1,0 +1,419 @@
+"""What one connection does with its bytes, step by step; it waits for nothing itself.
+
+What a byte does on its way through an echo server::
+
+    kernel -> Transport.receive_nowait -> FrameDecoder -+
+                                                        | a run of whole frames
+    kernel <- Transport.send_nowait    <----------------+
+
+The generators here are steps (`trioecho.steps`): they receive and send without
+waiting, and yield what there is to wait for. They note until when that may take,
+so a clock costs nothing until it may have run out.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Generator, Sequence
+
+import trio
+
+from .errors import ClockError, FrameTimeoutError, IdleTimeoutError, WriteTimeoutError
+from .framing import FrameDecoder, FrameFormat
+from .large_frame import BlockPool
+from .limits import or_infinite
+from .steps import Steps, Wait
+from .transport import Transport
+
+OnSent = Callable[[int, int, "float | None", float], object]
+Pieces = Sequence["bytes | memoryview"]
+
+
+class Sending(enum.Enum):
+    """What the sending half of a connection is in."""
+
+    FREE = enum.auto()
+    BUSY = enum.auto()
+    TORN = enum.auto()  # a frame was sent in part, or may have been
+    ENDED = enum.auto()  # half-closed
+
+
+class Exchange:
+    """Receives and sends the frames of one connection.
+
+    Attributes:
+      transport, decoder: the connection's own.
+      sending: the state of the sending half.
+      is_closed: whether the connection was closed from this side.
+      is_draining: receive what has already arrived, and no more.
+      has_received_eof: whether the peer has ended its stream.
+      opened_at: when this began.
+      heard_at: when something was received last, or the peer's end; None until then.
+      listened_until: when this side last waited for something to receive.
+      receive_deadline: when the wait for something to receive has lasted too long.
+      messages: what `collect` has received and nobody has taken yet.
+
+    Args:
+      transport: the connection.
+      format: how headers are written.
+      max_frame_length: payload bytes that a frame may have.
+      idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, as in `Limits`.
+      pool: memory for large frames.
+      on_sent: as in `FrameChannel`.
+    """
+
+    __slots__ = (
+        "_blocked_s",
+        "_blocked_since",
+        "_blocked_since_receive_s",
+        "_drain_bytes_left",
+        "_format",
+        "_frame_timeout_s",
+        "_idle_timeout_s",
+        "_max_frame_length",
+        "_now",
+        "_on_sent",
+        "_timed_frame",
+        "_write_timeout_s",
+        "decoder",
+        "has_received_eof",
+        "heard_at",
+        "is_closed",
+        "is_draining",
+        "listened_until",
+        "messages",
+        "opened_at",
+        "receive_deadline",
+        "sending",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        format: FrameFormat,
+        max_frame_length: int,
+        idle_timeout_s: float,
+        frame_timeout_s: float,
+        write_timeout_s: float,
+        pool: BlockPool | None,
+        on_sent: OnSent | None,
+    ) -> None:
+        self.transport = transport
+        self.decoder = FrameDecoder(format=format, max_frame_length=max_frame_length, pool=pool)
+        self._format = format
+        self._max_frame_length = max_frame_length
+        self._idle_timeout_s = or_infinite(idle_timeout_s)
+        self._frame_timeout_s = or_infinite(frame_timeout_s)
+        self._write_timeout_s = or_infinite(write_timeout_s)
+        self._on_sent = on_sent
+
+        self.sending: Sending = Sending.FREE
+        self.is_closed: bool = False
+        self.is_draining: bool = False
+        self.has_received_eof: bool = False
+        self._drain_bytes_left: int | None = None  # None until the first receive of the drain
+        # The same as trio.current_time(), which looks for the clock at every call.
+        self._now = trio.lowlevel.current_clock().current_time
+        self.opened_at: float = self._now()
+        self.heard_at: float | None = None
+        self._blocked_s = 0.0  # in sends, so far
+        self._blocked_since_receive_s = 0.0
+        self._blocked_since = math.inf  # now, in a send
+        self.listened_until: float = self.opened_at
+        self.receive_deadline: float = math.inf
+        self.messages: list[bytes] = []
+        self._timed_frame = -1  # the number of the frame whose deadline that is
+
+    # ---- receiving ----
+
+    def receive_more(self) -> Steps:
+        """Feed the decoder with what comes next."""
+        data = yield from self.receive_data()
+        if data:
+            self.decoder.receive_data(data)
+
+    def receive_data(self) -> Generator[Wait, None, bytes | memoryview]:
+        """What comes next; nothing when the peer has ended inside a frame.
+
+        Raises:
+          trio.EndOfChannel: it has ended between frames; or a drain did.
+        """
+        data = None
+        self._start_receive_clock()
+        while data is None:
+            if self.has_received_eof:
+                raise trio.EndOfChannel
+            if self.is_draining:
+                data = yield from self._receive_arrived()
+            else:
+                yield Wait.READABLE
+                data = self.transport.receive_nowait(self.decoder.room())
+        return self._taken(data)
+
+    def _receive_arrived(self) -> Generator[Wait, None, bytes | memoryview]:
+        """In a drain: the next of the bytes that had arrived when it began.
+
+        They cannot be more than the kernel's buffer holds, so a peer that never
+        stops sending cannot keep a drain from ending.
+        """
+        if self._drain_bytes_left is None:
+            self._drain_bytes_left = self.transport.receive_capacity
+        if self._drain_bytes_left > 0:
+            yield Wait.ARRIVED
+            data = self.transport.receive_nowait(self.decoder.room())
+            if data is not None:
+                self._drain_bytes_left -= len(data)
+                return data
+        raise trio.EndOfChannel
+
+    def note_received(self, data: bytes | memoryview) -> None:
+        """Note when something was received, or that the peer has ended."""
+        self.heard_at = self.listened_until = self._now()
+        self._blocked_since_receive_s = 0.0
+        if not data:
+            self.has_received_eof = True
+
+    def _taken(self, data: bytes | memoryview) -> bytes | memoryview:
+        self.note_received(data)
+        if not data:
+            self.decoder.end_of_data()
+            if not self.decoder.buffered_bytes:
+                raise trio.EndOfChannel
+        return data
+
+    def _start_receive_clock(self) -> None:
+        now = self._now()
+        if not self.decoder.buffered_bytes:
+            self.receive_deadline = now + self._idle_timeout_s
+        elif self._timed_frame != self.decoder.frames_decoded:
+            self._timed_frame = self.decoder.frames_decoded
+            self.receive_deadline = now + self._frame_timeout_s
+        else:
+            # Time in which this side did not listen is not held against the peer.
+            self.receive_deadline += now - self.listened_until
+
+    # ---- sending ----
+
+    def begin_sending(self) -> None:
+        """Take the sending half, for one `send_frames`, which gives it back.
+
+        Raises:
+          trio.ClosedResourceError: it, or all of the connection, was closed.
+          trio.BrokenResourceError: an earlier send was torn.
+          trio.BusyResourceError: somebody else has it.
+        """
+        if self.is_closed or self.sending is Sending.ENDED:
+            raise trio.ClosedResourceError("this channel was already closed, or its sending half was")
+        if self.sending is Sending.TORN:
+            raise trio.BrokenResourceError(
+                "an earlier send was cancelled or failed, perhaps inside a frame: nothing may follow it"
+            )
+        if self.sending is Sending.BUSY:
+            raise trio.BusyResourceError("another task is sending on this channel")
+        self.sending = Sending.BUSY
+
+    def send_frames(
+        self, pieces: Pieces, frames: int, *, accepted: int | None = None, give_way: bool = False
+    ) -> Steps:
+        """Send whole frames, of which the wire lies in pieces.
+
+        Args:
+          pieces: one behind the other.
+          frames: how many they are.
+          accepted: what the kernel has taken of the first piece, if that was tried.
+          give_way: let others have their turn first.
+        """
+        sent = 0
+        blocked_s_before = self._blocked_s
+        try:
+            if give_way:
+                yield Wait.TURN
+            for index in range(len(pieces)):
+                rest = memoryview(pieces[index])
+                while rest:
+                    if accepted is None:
+                        accepted = self.transport.send_nowait(rest)
+                    sent += accepted
+                    rest = rest[accepted:]
+                    accepted = None
+                    if rest:
+                        if not all(map(_is_lasting, pieces)):
+                            pieces = [piece if _is_lasting(piece) else bytes(piece) for piece in pieces]
+                            rest = memoryview(pieces[index])[-len(rest) :]
+                        yield from self._wait_writable()
+            self.sending = Sending.FREE
+        except BaseException:
+            self.sending = Sending.TORN
+            frames, sent = self._whole_frames(pieces, sent)
+            raise
+        finally:
+            if self._on_sent is not None:
+                service_s = None
+                if self.heard_at is not None:
+                    service_s = max(0.0, self._now() - self.heard_at - self._blocked_since_receive_s)
+                self._on_sent(frames, sent, service_s, self._blocked_s - blocked_s_before)
+
+    def _wait_writable(self) -> Steps:
+        self._blocked_since = self._now()
+        try:
+            yield Wait.WRITABLE
+        finally:
+            blocked_s = self._now() - self._blocked_since
+            self._blocked_s += blocked_s
+            self._blocked_since_receive_s += blocked_s
+            self._blocked_since = math.inf
+
+    def _whole_frames(self, pieces: Pieces, accepted: int) -> tuple[int, int]:
+        """How many frames, and bytes of them, are whole in the first ``accepted`` bytes."""
+        decoder = FrameDecoder(format=self._format, max_frame_length=self._max_frame_length)
+        for piece in pieces:
+            decoder.receive_data(piece[:accepted])
+            accepted -= min(accepted, len(piece))
+        run = decoder.next_run()
+        return (run.frame_count, len(run.data)) if run else (0, 0)
+
+    def send_at_once(self, data: bytes | memoryview, frames: int) -> int:
+        """Send whole frames as far as the kernel accepts them at once.
+
+        Returns:
+          How many bytes that were. If not all, finish with `send_frames`; until
+          then the sending half is taken.
+        """
+        try:
+            accepted = self.transport.send_nowait(data)
+        except BaseException:
+            self.sending = Sending.TORN
+            raise
+        if accepted < len(data):
+            self.sending = Sending.BUSY
+        elif self._on_sent is not None:
+            service_s = None
+            if self.heard_at is not None:
+                service_s = max(0.0, self._now() - self.heard_at - self._blocked_since_receive_s)
+            self._on_sent(frames, accepted, service_s, 0.0)
+        return accepted
+
+    # ---- echoing ----
+
+    def echo(self) -> Steps:
+        """Send back every frame as it came, until the peer has ended, or a drain has.
+
+        Raises:
+          trio.EndOfChannel: when that is so.
+        """
+        decoder = self.decoder
+        while True:
+            # Something may be left of what was received before, or a refusal to tell of.
+            run = decoder.next_run() if decoder.buffered_bytes else None
+            if run is not None:
+                pieces, frames = [run.data], run.frame_count
+            else:
+                receiving = self.receive_data() if decoder.buffered_bytes else self._echo_while_simple()
+                data = yield from receiving
+                if not data:
+                    continue
+                pieces, frames = decoder.receive_pieces(data)
+            if frames:
+                self.begin_sending()
+                yield from self.send_frames(pieces, frames)
+                decoder.recycle()
+
+    def _echo_while_simple(self) -> Generator[Wait, None, bytes | memoryview]:
+        """Echo as long as only whole frames come, and are accepted at once; then what came else.
+
+        This does nothing that `receive_data` and `send_frames` would not do; it
+        is what a message costs where they come one by one.
+        """
+        self._start_receive_clock()
+        receive, send = self.transport.receive_nowait, self.transport.send_nowait
+        count_if_whole, now, on_sent = self.decoder.count_if_whole, self._now, self._on_sent
+        idle_timeout_s, readable, free = self._idle_timeout_s, Wait.READABLE, Sending.FREE
+        while not self.is_draining:
+            yield readable
+            data = receive()
+            if data is None:
+                continue
+            received_at = now()
+            frames = count_if_whole(data) if self.sending is free else 0
+            if not frames:
+                return self._taken(data)
+            self.heard_at = received_at
+            try:
+                accepted = send(data)
+            except BaseException:
+                self.sending = Sending.TORN
+                raise
+            if accepted == len(data):
+                sent_at = now()
+                self.receive_deadline = sent_at + idle_timeout_s
+                if on_sent is not None:
+                    on_sent(frames, accepted, sent_at - received_at, 0.0)
+            else:
+                self.sending = Sending.BUSY
+                self._blocked_since_receive_s = 0.0
+                yield from self.send_frames([data], frames, accepted=accepted)
+                self._start_receive_clock()
+        return (yield from self.receive_data())
+
+    # ---- for handlers ----
+
+    def collect(self) -> Steps:
+        """Receive messages into `messages`, until the peer has ended, or a drain has.
+
+        When there are some it waits until they were taken.
+
+        Raises:
+          trio.EndOfChannel: at that end.
+        """
+        decoder = self.decoder
+        while True:
+            if decoder.buffered_bytes:
+                # Something is left of what was received before, or a refusal to tell of.
+                messages = decoder.next_frames()
+                data = None if messages else (yield from self.receive_data())
+            else:
+                messages, data = yield from self._collect_simple()
+            if data:
+                decoder.receive_data(data)
+            elif messages:
+                self.messages = messages
+                yield Wait.TAKEN
+
+    def _collect_simple(self) -> Generator[Wait, None, tuple[list[bytes], bytes | memoryview | None]]:
+        """The messages that come next, if they come whole; otherwise what came."""
+        receive, split_if_whole = self.transport.receive_nowait, self.decoder.split_if_whole
+        self._start_receive_clock()
+        while not self.is_draining:
+            yield Wait.READABLE
+            data = receive()
+            if data is not None:
+                messages = split_if_whole(data)
+                self._taken(data)
+                return messages, None if messages else data
+        return [], (yield from self.receive_data())
+
+    # ---- clocks ----
+
+    def deadline(self, wait: Wait) -> float:
+        """When a wait has lasted too long."""
+        if wait is Wait.READABLE:
+            return self.receive_deadline
+        if wait is Wait.WRITABLE:
+            return self._blocked_since + self._write_timeout_s
+        return math.inf
+
+    def clock_error(self, wait: Wait) -> ClockError:
+        """What to raise when it has."""
+        if wait is Wait.WRITABLE:
+            return WriteTimeoutError(self._write_timeout_s)
+        if self.decoder.buffered_bytes:
+            return FrameTimeoutError(self._frame_timeout_s)
+        return IdleTimeoutError(self._idle_timeout_s)
+
+
+def _is_lasting(piece: bytes | memoryview) -> bool:
+    """Whether it stays as it is; a view that can be written lies where others will receive."""
+    return isinstance(piece, bytes) or piece.readonly

@@ -1,0 +1,122 @@
+"""What a handler of messages replies, and how it goes out: together, but never later than need be.
+
+Replies to messages that came together are sent together, which costs a fraction
+of sending them one by one. They do not wait for each other, though: when the
+function that makes one of them is suspended, those before it are sent at once.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
+import trio
+
+from .errors import PayloadTooLargeError
+from .exchange import Exchange, Sending
+from .framing import FrameFormat
+from .steps import Steps
+
+# More than that is not collected.
+_ENOUGH_BYTES = 1 << 16
+# After 64 messages that came together, other tasks have their turn.
+_TURN_MASK = 63
+
+Reply = Callable[[bytes], Awaitable[bytes]]
+Drive = Callable[[Steps], Awaitable[None]]
+
+
+class Replies:
+    """Makes replies to messages, and sends them.
+
+    Args:
+      reply: makes them.
+      exchange: sends them.
+      drive: waits for the exchange.
+      format, max_frame_length: as the exchange has them.
+    """
+
+    def __init__(
+        self, reply: Reply, exchange: Exchange, drive: Drive, format: FrameFormat, max_frame_length: int
+    ) -> None:
+        self._reply = reply
+        self._exchange = exchange
+        self._drive = drive
+        self._encode_header = format.encode_header
+        self._max_frame_length = max_frame_length
+        # Where a send may have to wait, nothing can be sent when a reply is suspended.
+        self._enough_bytes = _ENOUGH_BYTES if exchange.transport.can_send_at_once else 0
+        self._collected: list[bytes] = []  # headers and payloads, in turn
+        self._rest: tuple[bytes, int, int] | None = None  # as for `Exchange.send_frames`
+
+    async def send_all(self, messages: list[bytes]) -> None:
+        """Send the reply to each message, in order.
+
+        Raises:
+          PayloadTooLargeError: a reply is; those before it were sent.
+          Whatever ``reply`` raises; likewise. And what a send raises.
+        """
+        try:
+            await _with_farewell(self._make(messages), self._send_at_once)
+        finally:
+            self._send_at_once()
+        if self._rest is not None:
+            await self._drive(self._send())
+
+    async def _make(self, messages: list[bytes]) -> None:
+        reply, encode_header, collect = self._reply, self._encode_header, self._collected.append
+        most, enough = self._max_frame_length, self._enough_bytes
+        collected_bytes = 0
+        for number, message in enumerate(messages, 1):
+            payload = await reply(message)
+            length = len(payload)
+            if length > most:
+                raise PayloadTooLargeError(length, most)
+            collect(encode_header(length))
+            collect(payload)
+            collected_bytes += length
+            if collected_bytes >= enough:
+                await self._drive(self._send())
+                collected_bytes = 0
+            if not number & _TURN_MASK:
+                await trio.lowlevel.checkpoint()
+
+    def _send_at_once(self) -> None:
+        """Send what is collected, as far as it goes without waiting."""
+        if self._collected and self._exchange.sending is Sending.FREE:
+            wire = b"".join(self._collected)
+            frames = len(self._collected) // 2
+            self._collected.clear()
+            accepted = self._exchange.send_at_once(wire, frames)
+            if accepted < len(wire):
+                self._rest = wire, frames, accepted
+
+    def _send(self) -> Steps:
+        self._send_at_once()
+        while self._rest is not None:
+            wire, frames, accepted = self._rest
+            self._rest = None
+            yield from self._exchange.send_frames([wire], frames, accepted=accepted)
+            self._send_at_once()
+
+
+@types.coroutine
+def _with_farewell(
+    coroutine: Coroutine[Any, Any, None], farewell: Callable[[], None]
+) -> Generator[Any, Any, None]:
+    """Await a coroutine, and call a function whenever it is suspended, before Trio sees that it is."""
+    resume: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    while True:
+        try:
+            trap = resume(value)
+        except StopIteration:
+            return
+        farewell()
+        try:
+            value = yield trap
+            resume = coroutine.send
+        except BaseException as error:  # noqa: BLE001 - the coroutine gets it
+            value = error
+            resume = coroutine.throw

@@ -142,7 +142,7 @@ def test_a_run_of_next_to_nothing_has_a_page(messages: int) -> None:
 
 def test_a_person_s_own_style_changes_nothing(tmp_path: Path) -> None:
     plot = Plot("p", "a plot", "x", "y", [Line("", [(0.0, 1.0), (1.0, None), (2.0, 3.0)])])
-    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\naxes.facecolor: red\n")
+    (tmp_path / "matplotlibrc").write_text("axes.labelpad: 20\nxtick.major.pad: 20\n")
     program = (
         "from trioecho.report.plots import *\n"
         "print(draw(Plot('p', 'a plot', 'x', 'y', [Line('', [(0.0, 1.0), (1.0, None), (2.0, 3.0)])])))"

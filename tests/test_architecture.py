@@ -33,6 +33,7 @@ ROOMS = [
     "server",
     "workers",
     "client",
+    "load",
     "report",
     "__init__",
     "demo",

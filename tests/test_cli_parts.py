@@ -85,8 +85,51 @@ def test_addresses(text: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "rate"),
+    [("5000", 5000), ("20k", 20_000), ("1.5M", 1_500_000), ("0.5", 0.5), ("10/s", 10), ("0", 0)],
+)
+def test_rates(text: str, rate: float) -> None:
+    assert values.rate(text) == rate
+
+
+def test_ramps() -> None:
+    assert values.ramp("0:5000/30s") == (0, 5000, 30)
+    assert values.ramp("2k:1k/500ms") == (2000, 1000, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges"),
+    [
+        ("64", [(64, 64, 1)]),
+        ("0-4KiB", [(0, 4096, 1)]),
+        ("64:9,64KiB:1", [(64, 64, 9), (65536, 65536, 1)]),
+        ("1-2:0.5,3", [(1, 2, 0.5), (3, 3, 1)]),
+    ],
+)
+def test_sizes_with_weights(text: str, ranges: list[tuple[int, int, float]]) -> None:
+    assert list(values.sizes(text).ranges) == ranges
+
+
+@pytest.mark.parametrize(
     ("parse", "text"),
     [
+        (values.rate, ""),
+        (values.rate, "-1"),
+        (values.rate, "1e3"),
+        (values.rate, "9" * 400),
+        (values.rate, "5000ms"),
+        (values.positive_rate, "0"),
+        (values.ramp, "5"),
+        (values.ramp, "0:5"),
+        (values.ramp, "0:5/"),
+        (values.ramp, "0:5:6/1s"),
+        (values.sizes, ""),
+        (values.sizes, "64,"),
+        (values.sizes, "64:"),
+        (values.sizes, "64:0"),
+        (values.sizes, "64:-1"),
+        (values.sizes, "2-1:5"),
+        (values.objective, "p99"),
         (values.size, ""),
         (values.size, "-1"),
         (values.size, "1.5MiB"),

@@ -209,3 +209,15 @@ def test_negative_values_are_an_error_and_change_nothing() -> None:
 def test_a_percentile_is_between_0_and_100(histogram: Histogram, percent: float) -> None:
     with pytest.raises(ValueError, match=f"between 0 and 100, not {percent}"):
         histogram.percentile(percent)
+
+
+@given(st.lists(st.integers(0, 1 << 40), max_size=50))
+def test_steps_go_up_to_the_largest_value_and_count_all(values: list[int]) -> None:
+    histogram = Histogram()
+    for value in values:
+        histogram.record(value)
+    steps = list(histogram.steps())
+    assert steps == sorted(set(steps))
+    assert steps[-1:] == ([(max(values), len(values))] if values else [])
+    for highest, up_to in steps:
+        assert sum(value <= highest for value in values) == up_to

@@ -9,7 +9,7 @@ seven binary digits. Only buckets that were used take memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 _PRECISION_BITS = 7
 
@@ -71,6 +71,13 @@ class Histogram:
         """
         return dict(self._buckets)
 
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """For each bucket that was used, upwards: its highest value, and how many values do not exceed it."""
+        up_to = 0
+        for bucket in sorted(self._buckets):
+            up_to += self._buckets[bucket]
+            yield min(_highest_value(bucket), self.max), up_to
+
     @classmethod
     def from_buckets(cls, buckets: Mapping[int, int], total: int, max: int) -> Histogram:
         """The histogram that had these `buckets`, this `total` and this `max`.
@@ -103,6 +110,18 @@ class Histogram:
         """The exact mean; None when nothing was recorded."""
         return self.total / self.count if self.count else None
 
+    @property
+    def standard_deviation(self) -> float | None:
+        """Around the exact mean, with every value in the middle of its bucket; None when there is none."""
+        if not self.count:
+            return None
+        mean = self.total / self.count
+        squares = sum(
+            count * ((_lowest_value(bucket) + _highest_value(bucket)) / 2 - mean) ** 2
+            for bucket, count in self._buckets.items()
+        )
+        return math.sqrt(squares / self.count)
+
     def percentile(self, percent: float) -> int | None:
         """The value that ``percent`` % of the recorded values do not exceed.
 
@@ -117,10 +136,9 @@ class Histogram:
         if not self.count:
             return None
         rank = max(1, math.ceil(self.count * percent / 100))
-        for bucket in sorted(self._buckets):
-            rank -= self._buckets[bucket]
-            if rank <= 0:
-                return min(_highest_value(bucket), self.max)
+        for value, up_to in self.steps():
+            if up_to >= rank:
+                return value
         raise AssertionError("the buckets hold fewer values than were counted")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..exception_groups import leaves
-from . import client, demo, serve
+from . import client, demo, load, report, serve
 from .outlet import describe_error
 from .parser import Parser
 from .result import CommandError, print_error
@@ -27,12 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"trioecho {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (serve, client, demo):
+    for command in (serve, client, load, report, demo):
         command.add_command(commands)
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         parser.prog = arguments.prog  # argparse would name the program, not the command
         parser.error(f"unknown arguments: {' '.join(unknown)}")
+    arguments.command_line = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
     try:
         exit_code: int = arguments.run(arguments)
     except CommandError as error:

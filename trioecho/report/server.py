@@ -1,10 +1,11 @@
-"""Reports as text for people and as JSON Lines for programs."""
+"""The server's reports as text for people and as JSON Lines for programs."""
 
 from __future__ import annotations
 
 import json
 
-from .metrics import Report
+from ..metrics import Report
+from .units import in_bytes, in_ms
 
 
 def report_as_json(report: Report) -> str:
@@ -38,12 +39,12 @@ def report_as_text(report: Report) -> str:
     columns = [
         f"{report.time:%H:%M:%S}Z",
         f"{report.messages_per_s:>9,.0f} msg/s",
-        f"{_bytes(report.bytes_per_s):>10}/s",
+        f"{in_bytes(report.bytes_per_s):>10}/s",
         "service ms"
-        f" mean {_ms(service.mean):>7}"
-        f" p50 {_ms(service.p50):>7}"
-        f" p99 {_ms(service.p99):>7}"
-        f" max {_ms(service.max):>7}",
+        f" mean {in_ms(service.mean):>7}"
+        f" p50 {in_ms(service.p50):>7}"
+        f" p99 {in_ms(service.p99):>7}"
+        f" max {in_ms(service.max):>7}",
         f"{report.connections:>5} open",
         f"{report.messages_total:>11,} in all",
     ]
@@ -58,17 +59,3 @@ def report_as_text(report: Report) -> str:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
-
-
-def _ms(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if value < 999.9995 else f"{value:.0f}"
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 999.5:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.2f} GB"

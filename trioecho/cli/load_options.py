@@ -1,0 +1,231 @@
+"""The options of ``trioecho load``, and the plan that they make."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..framing import FrameFormat
+from ..load import LoadPlan, Sizes
+from ..load.objectives import Objective
+from . import values
+from .load_files import add_file_options
+from .parser import Parser
+from .result import CommandError
+
+_WRONG_USAGE = 2
+_OPEN_LOOP_S = 10.0
+_TRIAL_S = 5.0
+_TRIAL_WARMUP_S = 1.0
+_FIRST_RATE = 1000.0
+# A shorter trial is over before the server's queues show whether it keeps up.
+_MIN_TRIAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a command line asks for.
+
+    Attributes:
+      plan: of the run, or of the first trial of a search.
+      objectives: to be judged, in the order in which they were given.
+      start_rate: messages/s of a search's first trial; None for one run.
+    """
+
+    plan: LoadPlan
+    objectives: Sequence[Objective]
+    start_rate: float | None
+
+
+def add_options(parser: Parser) -> None:
+    """Add the address, and every option, in groups."""
+    parser.add_argument("address", type=values.address, metavar="HOST:PORT", help="where the server listens")
+    _add_amount(parser.add_argument_group("how much"))
+    _add_pace(parser.add_argument_group("how fast"))
+    _add_objectives(parser.add_argument_group("what has to hold"))
+    add_file_options(parser)
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no progress and no summary: only files, and errors"
+    )
+
+
+def _add_amount(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "-c",
+        "--connections",
+        type=values.positive_count,
+        metavar="N",
+        default=5,
+        help="connections at a time (default: %(default)s)",
+    )
+    add(
+        "-n",
+        "--messages",
+        type=values.positive_count,
+        metavar="N",
+        help="messages on each connection (default: 200)",
+    )
+    add(
+        "--duration", type=values.duration, metavar="TIME", help="instead, run for so long (with --rate: 10s)"
+    )
+    add(
+        "--size",
+        type=values.sizes,
+        metavar="SIZES",
+        default=Sizes(),
+        help="of payloads: 64, 64-4096, or several with weights as 64:9,64KiB:1 (default: 64)",
+    )
+    add(
+        "--format",
+        type=values.frame_format,
+        metavar="FORMAT",
+        default=FrameFormat(),
+        help=values.FORMAT_HELP,
+    )
+    add(
+        "--seed",
+        type=values.count,
+        metavar="N",
+        default=1,
+        help="of payloads, sizes and arrivals; the same seed sends the same bytes (default: %(default)s)",
+    )
+    add(
+        "--timeout",
+        type=values.duration,
+        metavar="TIME",
+        default=10.0,
+        help="a reply that takes longer is an error (default: 10s)",
+    )
+    add(
+        "--processes",
+        type=values.positive_count,
+        metavar="N",
+        default=1,
+        help="worker processes, for more load than one processor can make (default: %(default)s)",
+    )
+
+
+def _add_pace(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--pipeline",
+        type=values.positive_count,
+        metavar="N",
+        help="closed loop: messages in flight on each connection (default: 1)",
+    )
+    add(
+        "--rate",
+        type=values.positive_rate,
+        metavar="RATE",
+        help="open loop: messages/s in all, sent on schedule whatever the replies do; 5000 or 20k",
+    )
+    add(
+        "--arrival",
+        choices=("uniform", "poisson"),
+        help="open loop: at equal distances, or as independent users come (default: uniform)",
+    )
+    add(
+        "--ramp", type=values.ramp, metavar="FROM:TO/TIME", help="open loop: a rate that grows, as 0:5000/30s"
+    )
+    add(
+        "--warmup",
+        type=values.duration,
+        metavar="TIME",
+        help="load before the part that is measured (default: 0; with --find-max 1s)",
+    )
+
+
+def _add_objectives(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--slo",
+        type=values.objective,
+        metavar="OBJECTIVE",
+        action="append",
+        default=[],
+        help="p99<5ms, mean<=800us, max<1s, errors==0, errors<0.1%%, rate>1000; may be given several times",
+    )
+    add(
+        "--find-max",
+        action="store_true",
+        help="search for the highest rate that meets every --slo; --rate is where it starts (default: 1000)",
+    )
+
+
+def task_of(arguments: argparse.Namespace) -> Task:
+    """What the options ask for together.
+
+    Raises:
+      CommandError: they contradict each other, or ask for something impossible.
+    """
+    _refuse_contradictions(arguments)
+    rate, duration_s, warmup_s = arguments.rate, arguments.duration, arguments.warmup
+    if arguments.find_max:
+        rate = rate or _FIRST_RATE
+        duration_s = _TRIAL_S if duration_s is None else duration_s
+        warmup_s = _TRIAL_WARMUP_S if warmup_s is None else warmup_s
+    elif rate is not None and duration_s is None and arguments.messages is None:
+        duration_s = _OPEN_LOOP_S
+    try:
+        plan = LoadPlan(
+            arguments.address.host,
+            arguments.address.port,
+            format=arguments.format,
+            connections=arguments.connections,
+            messages=arguments.messages,
+            duration_s=duration_s,
+            sizes=arguments.size,
+            pipeline=arguments.pipeline or 1,
+            rate=rate,
+            arrival=arguments.arrival or "uniform",
+            warmup_s=warmup_s or 0.0,
+            ramp=arguments.ramp,
+            seed=arguments.seed,
+            timeout_s=arguments.timeout,
+            processes=arguments.processes,
+        )
+    except ValueError as error:
+        raise CommandError(_WRONG_USAGE, str(error)) from None
+    return Task(plan, arguments.slo, rate if arguments.find_max else None)
+
+
+def _refuse_contradictions(arguments: argparse.Namespace) -> None:
+    is_open = arguments.rate is not None or arguments.ramp is not None or arguments.find_max
+    for is_wrong, reason in (
+        (
+            arguments.messages is not None and arguments.duration is not None,
+            "--messages and --duration both say when the run ends; give one of them",
+        ),
+        (
+            arguments.rate is not None and arguments.ramp is not None,
+            "--rate and --ramp both say how fast; give one of them",
+        ),
+        (
+            is_open and arguments.pipeline is not None,
+            "--pipeline is for a closed loop; in an open one --rate, --ramp or --find-max says when to send",
+        ),
+        (
+            not is_open and arguments.arrival is not None,
+            "--arrival is for an open loop; give a --rate, too",
+        ),
+        (
+            arguments.find_max and not any(objective.can_break_under_load for objective in arguments.slo),
+            "--find-max needs an objective that a higher rate can break, as --slo 'p99<5ms'",
+        ),
+        (
+            arguments.find_max and arguments.messages is not None,
+            "--find-max makes trials of equal length; give a --duration instead of --messages",
+        ),
+        (
+            arguments.find_max and arguments.ramp is not None,
+            "--find-max chooses the rates itself; leave out --ramp",
+        ),
+        (
+            arguments.find_max and arguments.duration is not None and arguments.duration < _MIN_TRIAL_S,
+            f"--find-max needs trials of at least {_MIN_TRIAL_S:g} s to tell one rate from another",
+        ),
+    ):
+        if is_wrong:
+            raise CommandError(_WRONG_USAGE, reason)

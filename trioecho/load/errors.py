@@ -1,0 +1,64 @@
+"""Why a load could not begin."""
+
+from __future__ import annotations
+
+
+class CannotConnectError(Exception):
+    """The server could not be reached before the load began; nothing was sent.
+
+    Attributes:
+      host (str): name or address.
+      port (int): TCP port.
+      reason (str): why, in words.
+    """
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(host, port, reason)
+        self.host = host
+        self.port = port
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"cannot connect to {where}: {self.reason}"
+
+
+class TooManyConnectionsError(Exception):
+    """More connections were asked for than this process may open; nothing was sent.
+
+    Attributes:
+      connections (int): asked for.
+      open_files (int): the hard limit of open files.
+    """
+
+    def __init__(self, connections: int, open_files: int) -> None:
+        super().__init__(connections, open_files)
+        self.connections = connections
+        self.open_files = open_files
+
+    def __str__(self) -> str:
+        return (
+            f"{self.connections} connections need more open files than the limit of {self.open_files}: "
+            "raise it (ulimit -Hn, as root), use more processes, or take fewer connections"
+        )
+
+
+class WorkerFailedError(Exception):
+    """A worker process ended before its part of the load was done; the rest is no whole load.
+
+    Attributes:
+      exit_code (int): the process's; a signal's number with a minus.
+      last_words (str): the last line it wrote to its standard error.
+    """
+
+    def __init__(self, exit_code: int, last_words: str) -> None:
+        super().__init__(exit_code, last_words)
+        self.exit_code = exit_code
+        self.last_words = last_words
+
+    def __str__(self) -> str:
+        how = f"exited with {self.exit_code}"
+        if self.exit_code < 0:
+            how = f"was killed by signal {-self.exit_code}"
+        said = self.last_words or "it said nothing"
+        return f"a worker process {how} before its part of the load was done: {said}"

@@ -1,0 +1,258 @@
+"""What a load is to be: how much, how large, how fast, in which order. Nothing here does anything."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple
+
+from ..framing import FrameFormat
+
+MAX_CONNECTIONS = (1 << 24) - 1  # what three bytes of a payload can tell apart
+MAX_RATE_PER_S = 1e9
+MAX_PROCESSES = 1024
+
+
+class SizeRange(NamedTuple):
+    """Payload sizes in bytes, both ends included and all alike likely.
+
+    Attributes:
+      least: the smallest.
+      most: the largest.
+      weight: how often a size is of this range, next to the other ranges' weights.
+    """
+
+    least: int
+    most: int
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        sizes = f"{self.least}" if self.least == self.most else f"{self.least}-{self.most}"
+        return sizes if self.weight == 1 else f"{sizes}:{self.weight:g}"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What sizes payloads have: ranges with weights.
+
+    ``Sizes.of(64)``, ``Sizes.of(64, 4096)``, ``Sizes((SizeRange(64, 64, 9), SizeRange(65536, 65536, 1)))``.
+
+    Raises:
+      ValueError: there is no range; one is empty or has a negative size; a weight
+        is not a positive, finite number.
+    """
+
+    ranges: tuple[SizeRange, ...] = (SizeRange(64, 64),)
+    _cumulative: tuple[float, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.ranges:
+            raise ValueError("sizes need at least one range")
+        for least, most, weight in self.ranges:
+            if least < 0:
+                raise ValueError(f"a size cannot be negative, as {least} is")
+            if least > most:
+                raise ValueError(f"a range of sizes goes from the smaller to the larger, not {least}-{most}")
+            if not (math.isfinite(weight) and weight > 0):
+                raise ValueError(f"the weight of a size must be more than 0, not {weight:g}")
+        weights = itertools.accumulate(part.weight for part in self.ranges)
+        object.__setattr__(self, "_cumulative", tuple(weights))
+
+    @classmethod
+    def of(cls, least: int, most: int | None = None) -> Sizes:
+        """One size, or one range."""
+        return cls((SizeRange(least, least if most is None else most),))
+
+    @property
+    def least(self) -> int:
+        """The smallest size, in bytes."""
+        return min(part.least for part in self.ranges)
+
+    @property
+    def most(self) -> int:
+        """The largest size, in bytes."""
+        return max(part.most for part in self.ranges)
+
+    @property
+    def mean(self) -> float:
+        """The mean size, in bytes."""
+        weighted = sum((part.least + part.most) / 2 * part.weight for part in self.ranges)
+        return weighted / self._cumulative[-1]
+
+    def at(self, quantile: float) -> int:
+        """The size at a place of the distribution, from 0 up to, and without, 1."""
+        place = quantile * self._cumulative[-1]
+        index = min(bisect.bisect_right(self._cumulative, place), len(self.ranges) - 1)
+        part = self.ranges[index]
+        begins = self._cumulative[index] - part.weight
+        within = (place - begins) / part.weight
+        return min(part.most, part.least + int(within * (part.most - part.least + 1)))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.ranges))
+
+
+class Ramp(NamedTuple):
+    """A rate that grows, or falls, in a straight line, and then stays.
+
+    Attributes:
+      from_rate: messages/s at the start of the measured part.
+      to_rate: messages/s at the end of the ramp, and from then on.
+      over_s: how long it takes.
+    """
+
+    from_rate: float
+    to_rate: float
+    over_s: float
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """A load, completely: the same plan sends the same bytes, whoever carries it out.
+
+    Closed loop (``rate`` and ``ramp`` are None): every connection keeps ``pipeline``
+    messages in flight; a new one is sent for each reply. Open loop: messages are
+    due on a schedule that never waits for replies, on one connection after the other.
+
+    Attributes:
+      host: name or address of the server.
+      port: its TCP port.
+      format: how headers are written.
+      connections: how many are open at a time; all are, before the first message.
+      messages: per connection, without those of the warm-up. None if ``duration_s`` says when it ends.
+      duration_s: seconds of the measured part. None if ``messages`` says when it ends.
+      sizes: of payloads, in bytes.
+      pipeline: messages in flight per connection, closed loop only.
+      rate: messages/s of all connections together; None for a closed loop.
+      arrival: ``"uniform"``, at equal distances, or ``"poisson"``, as independent
+        users come: exponentially distributed distances.
+      warmup_s: seconds of load before the measured part. Its replies are verified;
+        what is wrong counts, else it is in no number. An open loop warms up at
+        ``rate``, or at the rate with which the ramp begins.
+      ramp: instead of a rate; implies an open loop. Without a duration and a number of
+        messages the measured part is as long as the ramp.
+      seed: of payloads, sizes and Poisson distances.
+      timeout_s: a reply that takes longer is late, and missing if it never comes.
+      processes: worker processes; 1 is the calling process itself.
+
+    Raises:
+      ValueError: the plan is impossible; the message says what to change.
+    """
+
+    host: str
+    port: int
+    format: FrameFormat = field(default_factory=FrameFormat)
+    connections: int = 5
+    messages: int | None = None
+    duration_s: float | None = None
+    sizes: Sizes = field(default_factory=Sizes)
+    pipeline: int = 1
+    rate: float | None = None
+    arrival: Literal["uniform", "poisson"] = "uniform"
+    warmup_s: float = 0.0
+    ramp: Ramp | None = None
+    seed: int = 1
+    timeout_s: float = 10.0
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        self._settle_length()
+        self._check_counts()
+        self._check_rates()
+        for name in ("warmup_s", "duration_s", "timeout_s"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be 0 or more seconds, not {value:g}")
+        if self.duration_s == 0:
+            raise ValueError("a duration of 0 s measures nothing; take 10 s or so")
+        if self.timeout_s == 0:
+            raise ValueError("a timeout of 0 s makes every reply late; take 10 s or so")
+        if self.sizes.most > self.format.max_payload_length:
+            raise ValueError(
+                f"a size of {self.sizes.most} bytes is over what the header of {self.format.header_bytes} "
+                f"bytes can express, {self.format.max_payload_length}; take smaller sizes or a wider header"
+            )
+
+    def _settle_length(self) -> None:
+        if self.messages is not None and self.duration_s is not None:
+            raise ValueError("give a number of messages or a duration, not both")
+        if self.messages is None and self.duration_s is None:
+            if self.ramp is not None:
+                object.__setattr__(self, "duration_s", self.ramp.over_s)
+            else:
+                object.__setattr__(self, "messages", 200)
+
+    def _check_counts(self) -> None:
+        for name, most in (
+            ("connections", MAX_CONNECTIONS),
+            ("messages", 1 << 40),
+            ("pipeline", 1 << 20),
+            ("processes", MAX_PROCESSES),
+        ):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= most:
+                raise ValueError(f"{name} must be from 1 to {most}, not {value}")
+        if not 1 <= self.port <= 0xFFFF:
+            raise ValueError(f"port must be from 1 to 65535, not {self.port}")
+        if not 0 <= self.seed < 1 << 64:
+            raise ValueError(f"seed must be a whole number from 0 to 2**64 - 1, not {self.seed}")
+        if self.processes > self.connections:
+            raise ValueError(
+                f"{self.processes} processes cannot share {self.connections} connections; "
+                "take at least one connection for each process"
+            )
+
+    def _check_rates(self) -> None:
+        if self.arrival not in ("uniform", "poisson"):
+            raise ValueError(f"arrival must be 'uniform' or 'poisson', not {self.arrival!r}")
+        if self.rate is not None and self.ramp is not None:
+            raise ValueError("give a rate or a ramp, not both")
+        if self.rate is not None and not 0 < self.rate <= MAX_RATE_PER_S:
+            raise ValueError(f"a rate of {self.rate:g} messages/s is impossible; it must be more than 0")
+        if self.ramp is not None:
+            begin, end, over_s = self.ramp
+            if not (0 <= begin <= MAX_RATE_PER_S and 0 <= end <= MAX_RATE_PER_S and begin + end > 0):
+                raise ValueError(f"a ramp from {begin:g} to {end:g} messages/s is impossible")
+            if not (math.isfinite(over_s) and over_s > 0):
+                raise ValueError(f"a ramp must take more than {over_s:g} s")
+            if self.messages is not None and end == 0:
+                raise ValueError("a ramp down to 0 may never send all messages; give a duration instead")
+        if self.is_open and self.pipeline != 1:
+            raise ValueError("a pipeline belongs to a closed loop: in an open one the rate says what is sent")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages are due on a schedule, whatever the replies do."""
+        return self.rate is not None or self.ramp is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON has it; `from_dict` reads it back."""
+        plan: dict[str, Any] = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
+        plan["format"] = {
+            "header_bytes": self.format.header_bytes,
+            "byte_order": self.format.byte_order,
+            "length_includes_header": self.format.length_includes_header,
+        }
+        plan["sizes"] = [part._asdict() for part in self.sizes.ranges]
+        plan["ramp"] = None if self.ramp is None else self.ramp._asdict()
+        return plan
+
+    @classmethod
+    def from_dict(cls, plan: Mapping[str, Any]) -> LoadPlan:
+        """What `to_dict` gave.
+
+        Raises:
+          ValueError: it is not a plan, or an impossible one.
+        """
+        known = {attribute.name for attribute in fields(cls)}
+        try:
+            given = {name: value for name, value in plan.items() if name in known}
+            given["format"] = FrameFormat(**given["format"])
+            given["sizes"] = Sizes(tuple(SizeRange(**part) for part in given["sizes"]))
+            given["ramp"] = None if given["ramp"] is None else Ramp(**given["ramp"])
+            return cls(**given)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"this is not a load plan: {error}") from error

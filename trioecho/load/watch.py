@@ -1,0 +1,70 @@
+"""When the load generator's numbers describe itself: the rule, and where its thresholds come from."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from .result import NS_PER_S, LoadResult, SelfWatch
+
+# A process that computes for 95 % of the time, or would if it were let, has nothing left
+# for a server that is faster; the rest it waits even when it is the bottleneck.
+FULL_CPU_SHARE = 0.95
+# Starting up, filling caches and the grain of the CPU clock make shorter runs look busy.
+LEAST_JUDGED_S = 1.0
+# Below, the p99 is one of the ten latest messages.
+LEAST_JUDGED_SENDS = 1000
+# Lateness is in the latency of an open loop. It is at fault when it is large both as such
+# (wrk2's schedules keep to a millisecond, the grain of its timers) and beside what is measured.
+MOST_LATENESS_NS = NS_PER_S // 1000
+MOST_LATENESS_OF_P99 = 0.1
+
+
+def judged(result: LoadResult) -> SelfWatch:
+    """The result's own watch, with the verdict.
+
+    The numbers describe the generator when one of its processes used a CPU, or waited
+    for one that another process had, for 95 % of the measured part or more, provided
+    that this part was 1 s or longer; a busy loop in which it only waits does not count.
+    In an open loop also when the p99 of the lateness of its sends is over 1 ms and over
+    a tenth of the p99 of the latency, provided that there were 1000 messages. A shorter
+    run is not judged.
+
+    A closed loop whose generator is busy all the time does not show how fast the
+    server can be; that the server was busy as well cannot be known from here.
+    """
+    watch = result.watch
+    reasons = []
+    long_enough = result.elapsed_s >= LEAST_JUDGED_S
+    demands = watch.demand_shares
+    busy = sum(share >= FULL_CPU_SHARE for share in demands)
+    if long_enough and busy:
+        who = f"{busy} of its {len(demands)} processes" if len(demands) > 1 else "it"
+        reasons.append(
+            f"the generator had no CPU time left: {who} used a CPU or waited for one for "
+            f"{max(demands):.0%} of the time; use more processes, more CPUs, or ask for less"
+        )
+    lateness = watch.send_lateness_ns
+    late_p99 = lateness.percentile(99) or 0
+    most = max(MOST_LATENESS_NS, MOST_LATENESS_OF_P99 * (result.latency_ns.percentile(99) or 0))
+    enough_sends = lateness.count >= LEAST_JUDGED_SENDS
+    if enough_sends and late_p99 > most:
+        reasons.append(
+            f"messages were sent behind schedule: p99 {late_p99 / 1e6:.3g} ms late; "
+            "use more processes, a lower rate or a machine with less to do"
+        )
+    return replace(watch, judged=long_enough or enough_sends, reasons=tuple(reasons))
+
+
+def cpu_and_waiting_ns() -> tuple[int, int]:
+    """CPU time of this process, and time in which it waited for a CPU; 0 where Linux does not tell.
+
+    The second number of /proc/self/schedstat is the "time spent waiting on a runqueue"
+    (Documentation/scheduler/sched-stats.rst) of the main thread.
+    """
+    try:
+        waiting = int(Path("/proc/self/schedstat").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        waiting = 0
+    return time.process_time_ns(), waiting

@@ -173,10 +173,19 @@ async def run_load(port: int, connections: int, pipeline: int, size: str, durati
     with trio.move_on_after(duration_s + _LOAD_MARGIN_S):
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
         if done.returncode not in (_ALL_RIGHT, _SATURATED):
-            raise BenchError(f"the load failed: {_last_line(done.stderr) or done.returncode}")
+            raise BenchError(f"the load failed: {_why(done.stdout, done.stderr) or done.returncode}")
         result = json.loads(done.stdout)
         return Load(result["messages"], result["elapsed_s"], max(result["generator"]["cpu_shares"]))
     raise BenchError(f"the load did not end: the server has not replied for {_LOAD_MARGIN_S:.0f} s")
+
+
+def _why(output: bytes, log: bytes) -> str:
+    """The errors in the load's result; if there is no result, what it said instead."""
+    try:
+        errors = json.loads(output)["errors"]
+    except (ValueError, KeyError):
+        return _last_line(log)
+    return ", ".join(f"{count} {kind}" for kind, count in errors.items())
 
 
 def _last_line(text: bytes) -> str:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -201,29 +202,40 @@ async def test_a_wrong_echo_fails_the_run() -> None:
             await run_load(server.port, 1, 1, "64B", 0.1)
 
 
+async def test_a_load_that_cannot_connect_says_so() -> None:
+    with socket.socket() as bound:  # and not listening
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(BenchError, match="cannot connect"):
+            await run_load(bound.getsockname()[1], 1, 1, "64B", 0.1)
+
+
 @pytest.mark.parametrize(
     "contender", [TRIOECHO, TRIOECHO_REPLY, *PEERS], ids=lambda contender: contender.name
 )
 async def test_every_server_echoes_and_keeps_its_limit(contender: Contender) -> None:
     if not contender.is_installed:
         pytest.skip(f"{contender.module} is in the extra `bench`")
-    command = [part.format(max_frame_length=100_000) for part in contender.command]
-    wire = frame(b"") + frame(b"hello") + frame(os.urandom(100_000)) + frame(b"x" * 64) * 100
+    command = [part.format(max_frame_length=600_000) for part in contender.command]
+    first, rest = frame(b"hello"), frame(b"") + frame(os.urandom(600_000)) + frame(b"x" * 64) * 100
     with trio.fail_after(GUARD_S):
         async with (
             running_server(command) as server,
             await trio.open_tcp_stream("127.0.0.1", server.port) as stream,
         ):
-            await stream.send_all(wire[:3])
-            await stream.send_all(wire[3:6])
-            echoed = bytearray()
+            await stream.send_all(first + first[:7])  # a frame, and another that is cut
+            assert await receive_exactly(stream, len(first)) == first
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(stream.send_all, wire[6:])
-                while len(echoed) < len(wire):
-                    echoed += await stream.receive_some()
-            assert echoed == wire
-            await stream.send_all((100_001).to_bytes(4, "big"))
+                nursery.start_soon(stream.send_all, first[7:] + rest)
+                assert await receive_exactly(stream, len(first + rest)) == first + rest
+            await stream.send_all((600_001).to_bytes(4, "big"))
             assert await stream.receive_some() == b""
+
+
+async def receive_exactly(stream: trio.SocketStream, count: int) -> bytes:
+    received = bytearray()
+    while len(received) < count and (piece := await stream.receive_some(count - len(received))):
+        received += piece
+    return bytes(received)
 
 
 # ---- decoders ----

@@ -24,8 +24,8 @@ Decode = Callable[[Sequence[bytes]], Awaitable[int]]
 
 _NOTES = f"""\
 One process, one thread, no socket: the decoder's own work. The pieces are in memory
-before the clock starts. `receive_run` hands frames on as they came, without an object
-for each, as the echo service does; all others make a bytes object of every payload.
+before the clock starts. `next_run` hands frames on as they came, without an object for
+each, as an echo can; all others make a bytes object of every payload.
 AnyIO's stream is awaited for every header and every payload: its figures have the
 cost of these coroutines in them, though none of them ever waits. A decoder that takes
 longer than {_LONG_S:.0f} s does a task once.
@@ -41,11 +41,12 @@ async def _next_frame(pieces: Sequence[bytes]) -> int:
     return decoder.frames_decoded
 
 
-async def _receive_run(pieces: Sequence[bytes]) -> int:
+async def _next_run(pieces: Sequence[bytes]) -> int:
     decoder = FrameDecoder(max_frame_length=_MAX_FRAME_LENGTH)
     for piece in pieces:
-        if decoder.receive_run(piece) is not None:
-            decoder.next_run()  # tells of a refused frame, and that there is no more
+        decoder.receive_data(piece)
+        while decoder.next_run() is not None:
+            pass
     return decoder.frames_decoded
 
 
@@ -135,7 +136,7 @@ def _anyio() -> Decode:
 
 def decoders() -> dict[str, Decode]:
     """Those that can run here, by name; the first is what the others are compared with."""
-    found: dict[str, Decode] = {"trioecho next_frame": _next_frame, "trioecho receive_run": _receive_run}
+    found: dict[str, Decode] = {"trioecho next_frame": _next_frame, "trioecho next_run": _next_run}
     for name, make in (("Twisted Int32StringReceiver", _twisted), ("AnyIO buffered stream", _anyio)):
         try:
             found[name] = make()

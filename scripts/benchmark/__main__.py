@@ -58,11 +58,11 @@ What it cannot know:
 - Networks. Over loopback there is no latency, no loss and no driver: this is what the
   servers' code and the kernel cost, and not what clients far away will see.
 - Rates that the server did not set. Messages/s are compared only where both servers
-  had used up their processor. Elsewhere there is no ratio but the name of the limit:
-  the generator, or neither of the two, which then waited for each other, or for a
-  processor that others had. Messages per processor second need no server at its limit.
-  But a server that waits for the load wakes up more often, for fewer messages at a
-  time, and so looks rather worse than it is.
+  had used 90 % of their processor or more. Elsewhere there is no ratio but the name of
+  the limit: the generator, or neither of the two, which then waited for each other, or
+  for a processor that others had. Messages per processor second need no server at its
+  limit. But a server that waits for the load wakes up more often, for fewer messages at
+  a time, and so looks rather worse than it is.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ INK = "#7a7a7a"
 AHEAD = "#0e8577"
 LEVEL = INK
 BEHIND = "#d0582e"
+
+_MOST_TICKS = 3  # of a column, for room
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, small
@@ -61,8 +64,10 @@ def draw(ratios: Ratios, file: Path) -> None:
 
 def _draw_ratio(column: Axes, row: int, ratio: Spread) -> None:
     color = AHEAD if ratio.least > 1 else BEHIND if ratio.most < 1 else LEVEL
-    column.plot([ratio.least, ratio.most], [row, row], color=color, linewidth=2, solid_capstyle="round")
-    column.plot([ratio.median], [row], "o", color=color, markersize=6)
+    column.plot(
+        [ratio.least, ratio.most], [row, row], color=color, linewidth=2, solid_capstyle="round", clip_on=False
+    )
+    column.plot([ratio.median], [row], "o", color=color, markersize=6, clip_on=False)
     column.text(
         1,
         row,
@@ -78,13 +83,16 @@ def _scale(column: Axes, ratios: Mapping[str, Spread]) -> None:
     """Logarithmic, so that twice and half are as far from 1; at least those two can be seen."""
     least = min([0.5, *(ratio.least for ratio in ratios.values())])
     most = max([2.0, *(ratio.most for ratio in ratios.values())])
-    step = 1 if most / least < 16 else 2  # powers of 2, or of 4
-    ticks = [2.0**power for power in range(-8, 9) if power % step == 0 and least <= 2.0**power <= most]
+    powers = range(math.ceil(math.log2(least)), math.floor(math.log2(most)) + 1)
+    step = 1 + len(powers) // (_MOST_TICKS + 1)
+    ticks = [2.0**power for power in powers if power % step == 0]
     column.set_xscale("log")
     column.set_xlim(least / 1.2, most * (1.2 * most / least) ** 0.6)  # with room for the numbers
     column.xaxis.set_major_locator(FixedLocator(ticks))
     column.xaxis.set_minor_locator(NullLocator())
-    column.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    column.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if value >= 1 else f"1/{1 / value:g}")
+    )
     column.grid(axis="x", color=INK, alpha=0.25, linewidth=0.5)
     column.tick_params(length=0)
     for side in ("top", "left", "right"):

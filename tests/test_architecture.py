@@ -32,6 +32,7 @@ ROOMS = [
     "report",
     "__init__",
     "demo",
+    "check",
     "cli",
     "__main__",
 ]

@@ -204,6 +204,11 @@ _CAUSES = (
         'Read lengths unsigned: struct "!I", not "!i".',
     ),
     Cause(
+        "length-overflow",
+        "Lengths near the largest that a header can hold are misread: adding to them probably overflows.",
+        "Compare a length with the limit before it is used in any sum.",
+    ),
+    Cause(
         "trusts-length",
         "Memory is taken for lengths that were only announced.",
         "Let buffers grow with the bytes that have come.",

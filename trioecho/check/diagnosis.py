@@ -1,0 +1,243 @@
+"""What probably is wrong with a server, from the pattern of what passed and what did not.
+
+A pure function of the findings. The same bug shows in many cases, and many bugs
+fail one case; so each case is judged by the bytes that came in it, and by what
+other cases, which differ from it in one thing, say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .book import RULES
+from .finding import Deviation, Kind, common_length
+from .survey import Survey
+from .wire import Wire
+
+# What a bug in reading from a stream shows in, beside the section about it.
+_STREAMED = {"1.5", "1.6", "1.7", "3.1", "3.4", "3.5", "3.6", "4.6", "5.1", "7.1"}
+_NEIGHBOURS = {"3.2", "3.3", "3.4", "3.6", "7.3"}
+_SIZES = (("1.3", 255), ("1.4", 256), ("1.5", 65535), ("1.6", 65536))
+_STOPPED = (Kind.SILENCE, Kind.END, Kind.RESET)
+_REPLACEMENT = "\ufffd".encode()
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Likely causes.
+
+    Attributes:
+      by_case: a cause's id for each case that did not pass, where one is known.
+      overall: ids over all cases, the one that explains most of them first.
+    """
+
+    by_case: dict[str, str]
+    overall: tuple[str, ...]
+
+
+def diagnose(
+    deviations: Mapping[str, Deviation | None],
+    survey: Survey,
+    wire: Wire,
+    *,
+    ended_in: Collection[str] = (),
+) -> Diagnosis:
+    """Name likely causes.
+
+    Args:
+      deviations: of each case that was decided; None for one that passed.
+      survey: the first look at the server.
+      wire: how headers are written.
+      ended_in: the cases in which the server's process ended.
+    """
+    failed = {rule_id: found for rule_id in RULES if (found := deviations.get(rule_id)) is not None}
+    passed = {rule_id for rule_id, found in deviations.items() if found is None}
+    everywhere = _cause_everywhere(survey, wire)
+    stream = _cause_in_stream(failed, passed, wire)
+    by_case = {}
+    for rule_id, deviation in failed.items():
+        cause_id = (
+            everywhere
+            or _cause_of_neighbours(rule_id, failed)
+            or _cause_of_extra_bytes(deviation, failed)
+            or (stream if rule_id in _STREAMED or RULES[rule_id].section == 2 else None)
+            or _cause_of_bytes(deviation, wire)
+            or _cause_of_case(rule_id, deviation)
+            or deviation.cause_id
+            or ("crashes" if rule_id in ended_in else None)
+        )
+        if cause_id is not None:
+            by_case[rule_id] = cause_id
+    commonest = [cause_id for cause_id, _ in Counter(by_case.values()).most_common()]
+    # What random streams find has been found more plainly before.
+    for rule_id in failed.keys() - by_case.keys():
+        if RULES[rule_id].section == 7 and commonest:
+            by_case[rule_id] = commonest[0]
+    return Diagnosis(by_case, tuple(commonest))
+
+
+def _cause_everywhere(survey: Survey, wire: Wire) -> str | None:
+    """A cause that lets no frame come back right."""
+    other = survey.other_wire
+    if other is not None:
+        if other.header_bytes != wire.header_bytes:
+            return "other-header-width"
+        return "little-endian" if other.byte_order != wire.byte_order else "length-includes-header"
+    return "one-behind" if survey.is_one_behind else None
+
+
+def _cause_of_neighbours(rule_id: str, failed: Mapping[str, Deviation]) -> str | None:
+    """One connection at a time fails all that needs two."""
+    second = failed.get("3.2")
+    if rule_id in _NEIGHBOURS and second is not None and second.cause_id == "single-threaded":
+        return "single-threaded"
+    return None
+
+
+def _cause_of_extra_bytes(deviation: Deviation, failed: Mapping[str, Deviation]) -> str | None:
+    """Whoever passes bytes on as they come does so wherever nothing should come."""
+    truncated = failed.get("5.3")
+    if (
+        deviation.kind is Kind.EXTRA
+        and truncated is not None
+        and truncated.cause_id == "streams-before-complete"
+    ):
+        return "streams-before-complete"
+    return None
+
+
+def _cause_in_stream(failed: Mapping[str, Deviation], passed: Collection[str], wire: Wire) -> str | None:
+    """From which cuts and sizes a server stands."""
+    header, payload = failed.get("2.3"), failed.get("2.4")
+    if header is not None or payload is not None:
+        return _cause_of_cuts(header, payload, failed)
+    if "2.5" in failed:
+        return _cause_of_two(failed["2.5"], wire)
+    if "2.8" in failed and "2.4" in passed:
+        return "drops-rest-of-segment"
+    if "2.9" in failed and "2.4" in passed:
+        return "short-read-timeout"
+    return _cause_of_sizes(failed, passed, wire)
+
+
+def _cause_of_cuts(
+    header: Deviation | None, payload: Deviation | None, failed: Mapping[str, Deviation]
+) -> str | None:
+    if payload is None:
+        return "header-taken-whole"
+    if header is None:
+        return "recv-n-taken-for-n-bytes"
+    if "2.5" in failed:
+        return "segment-taken-for-frame"
+    # Both fail. One who reads a part and answers it takes recv(n) for n bytes; one
+    # who parses whole receives, and forgets what is left, answers nothing.
+    if payload.received_bytes or "2.6" not in failed:
+        return "recv-n-taken-for-n-bytes"
+    return "stateless-reads"
+
+
+def _cause_of_two(deviation: Deviation, wire: Wire) -> str | None:
+    came, _ = wire.split(deviation.received_bytes)
+    wanted, _ = wire.split(deviation.expected_bytes)
+    if deviation.kind in _STOPPED and came == wanted[:1]:
+        return "one-parse-per-recv"
+    return _cause_of_bytes(deviation, wire) or "segment-taken-for-frame"
+
+
+def _cause_of_sizes(failed: Mapping[str, Deviation], passed: Collection[str], wire: Wire) -> str | None:
+    """From which size on frames are not echoed."""
+    for (before, _), (rule_id, size) in pairwise(_SIZES):
+        if rule_id in failed and before in passed:
+            if size in (256, 65536) and not _is_cut_off(failed[rule_id], wire):
+                return "short-length-field"
+            if failed[rule_id].kind in _STOPPED and _announces_all(failed[rule_id], wire):
+                return "partial-send-ignored"
+            return "fixed-buffer"
+    large = failed.get("1.7")
+    if large is not None and "1.6" in passed and large.received_bytes:
+        return "partial-send-ignored" if _announces_all(large, wire) else "fixed-buffer"
+    return None
+
+
+def _is_cut_off(deviation: Deviation, wire: Wire) -> bool:
+    """Whether a shorter frame came, with the beginning of the payload."""
+    came, _ = wire.split(deviation.received_bytes)
+    wanted, _ = wire.split(deviation.expected_bytes)
+    return bool(came and wanted and came[0] and wanted[0] != came[0] and wanted[0].startswith(came[0]))
+
+
+def _announces_all(deviation: Deviation, wire: Wire) -> bool:
+    """Whether the header of the whole payload came, and not all of the payload."""
+    same = common_length(deviation.expected_bytes, deviation.received_bytes)
+    return same == len(deviation.received_bytes) >= wire.header_bytes
+
+
+def _cause_of_bytes(deviation: Deviation, wire: Wire) -> str | None:
+    """What the bytes of an echo that is not right say by themselves."""
+    expected, received = deviation.expected_bytes, deviation.received_bytes
+    wanted, _ = wire.split(expected)
+    if not wanted or not received or expected.startswith(received):
+        return None
+    came, rest = wire.split(received)
+    at = next((i for i, (one, other) in enumerate(zip(came, wanted, strict=False)) if one != other), None)
+    if at is None:
+        # Whole frames that were right, and then something that is none.
+        at = len(came)
+        return _cause_of_header(wanted[at], rest, wire) if at < len(wanted) else None
+    return _cause_of_payload(came, wanted, at) or _cause_of_header(
+        wanted[at], received[sum(wire.header_bytes + len(one) for one in came[:at]) :], wire
+    )
+
+
+def _cause_of_header(payload: bytes, reply: bytes, wire: Wire) -> str | None:
+    """Of a reply that has the right payload behind a wrong header, or none."""
+    width = wire.header_bytes
+    if not payload or len(reply) < min(len(payload), 2):
+        return None
+    if reply.startswith(payload):
+        return "no-header-in-reply"
+    for other in (1, 2, 4, 8):
+        order = wire.byte_order
+        if other != width and reply == len(payload).to_bytes(8, order)[-other:] + payload:
+            return "other-header-width"
+    if not reply[width:].startswith(payload[:64]):
+        return None
+    number = int.from_bytes(reply[:width], wire.byte_order)
+    swapped = int.from_bytes(reply[:width][::-1], wire.byte_order)
+    length = int.from_bytes(wire.header(len(payload)), wire.byte_order)
+    if swapped == length:
+        return "little-endian"
+    return "length-includes-header" if abs(number - length) == width else "length-of-text"
+
+
+def _cause_of_payload(came: list[bytes], wanted: list[bytes], at: int) -> str | None:
+    one, other = came[at], wanted[at]
+    if at and one == came[at - 1] and one != other:
+        return "reply-twice"
+    if sorted(came[: len(wanted)]) == sorted(wanted[: len(came)]) or (
+        one in wanted[at + 1 :] and other in came[at + 1 :]
+    ):
+        return "replies-out-of-order"
+    if _REPLACEMENT in one and _REPLACEMENT not in other:
+        return "text-decoding"
+    if other and one in (other.decode("latin-1").encode(), other.decode("utf-8", "ignore").encode()):
+        return "text-decoding"
+    if one in (other.strip(), other.rstrip(), other.strip(b"\0"), other.rstrip(b"\0"), other.rstrip(b"\r\n")):
+        return "strips-whitespace"
+    if len(one) == len(other):
+        return "content-changed"
+    return None
+
+
+def _cause_of_case(rule_id: str, deviation: Deviation) -> str | None:
+    """What a case is about, if nothing says more."""
+    if rule_id == "1.1":
+        return "zero-length-taken-for-eof"
+    if rule_id in ("1.8", "1.10") and deviation.cause_id is None and deviation.kind in _STOPPED:
+        return "text-decoding"
+    if rule_id == "1.9":
+        return deviation.cause_id or "looks-for-header-in-payload"
+    return None

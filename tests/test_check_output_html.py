@@ -11,6 +11,7 @@ import pytest
 from tests.check_results import FAILED, good_suite, hostile_suite, mixed_suite, result_of, suite
 from trioecho.check.book import RULES
 from trioecho.check.output import Tested, Untested, results_as_html
+from trioecho.check.output.html_elements import element
 from trioecho.check.verdict import Verdict
 
 VOID = {"br", "link", "meta"}
@@ -136,4 +137,13 @@ def test_hostile_bytes_are_shown_as_what_they_are() -> None:
     assert (
         r"""]]><script>alert(1)</script>&amp;"'\x00\x08\x1b[2J\x7f\x85\u2028\u202e\ufffe\uffff\x80\ud800"""
         in shown
+    )
+
+
+def test_attributes_are_escaped_as_text_is() -> None:
+    made = element(
+        "a", '"<b>"', title='"\x00><b>', open=True, hidden=False, lang=None, class_="x", aria_label="y"
+    )
+    assert made == (
+        '<a title="&quot;\\x00&gt;&lt;b&gt;" open class="x" aria-label="y">&quot;&lt;b&gt;&quot;</a>'
     )

@@ -90,8 +90,21 @@ def test_a_failure_without_a_known_cause_says_what_was_seen() -> None:
 
 
 def test_it_says_how_a_failure_can_be_seen() -> None:
-    seen = "To see it: trioecho check 127.0.0.1:50666 2.5 --seed 7"
-    assert seen in heading(grade(mixed_suite()), Heading.ROBUSTNESS).feedback
+    command = "trioecho check 127.0.0.1:50666 2.5 --seed 7"
+    graded = grade(mixed_suite())
+    assert heading(graded, Heading.ROBUSTNESS).reproduce == command
+    assert heading(graded, Heading.CORRECTNESS).reproduce == ""
+    assert f"  To see it:\n    {command}\n" in rubric_as_text([graded])
+    assert f"To see it: {command}" in rubric_as_csv([graded])
+
+
+def test_what_several_cases_saw_alike_is_said_once() -> None:
+    warned = [replace(result_of(case_id, Verdict.WARN), summary="4 bytes came") for case_id in ("4.2", "4.7")]
+    feedback = heading(grade(suite(tuple(warned))), Heading.EDGE_CASES).feedback
+    assert feedback[1:] == (
+        "Worth a look: 4.2 (refused without its payload) and 4.7 (refused with FIN, not with RST): "
+        "4 bytes came.",
+    )
 
 
 def test_rules_that_need_spawn_are_explained() -> None:

@@ -24,7 +24,7 @@ def case_article(result: CaseResult, prefix: str, *, is_open: bool) -> Markup:
         ),
         element(
             "div",
-            element("p", result.summary, class_="said"),
+            element("p", result.summary, class_="said") if result.summary != result.actual else None,
             _sides(result),
             _cause(result),
             _reproduce(result),

@@ -60,7 +60,7 @@ code, pre, .hex { font-family: var(--mono); font-size: .82rem; }
 a.chip:hover { outline: 2px solid currentColor; }
 .legend { font-size: .82rem; margin-top: .9rem; display: flex; flex-wrap: wrap; gap: .3rem .9rem; }
 .causes { padding-left: 1.4rem; margin: 0; }
-.causes li { margin: .8rem 0; }
+.causes > li { margin: .8rem 0; }
 .case { margin: 1.2rem 0; border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; }
 .case > header { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: baseline;
   padding: .7rem 1rem; }

@@ -28,6 +28,7 @@ class HeadingGrade:
       points: those that are proposed; None if they cannot be judged from outside.
       tried, held: the rules that were tried, and those of them that held.
       feedback: sentences for whoever wrote the server.
+      reproduce: the command that shows the first thing that is wrong; empty if nothing is.
     """
 
     heading: Heading
@@ -36,6 +37,7 @@ class HeadingGrade:
     tried: int
     held: int
     feedback: tuple[str, ...]
+    reproduce: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,13 @@ def _grade_heading(server: SuiteResult, heading: Heading, out_of: float, told: s
         earned = sum(map(_earned, tried))
         points = math.floor(out_of * earned / weight / _STEP) * _STEP
     return HeadingGrade(
-        heading, out_of, points, len(tried), len(held), tuple(_feedback(results, tried, held, told))
+        heading,
+        out_of,
+        points,
+        len(tried),
+        len(held),
+        tuple(_feedback(results, tried, held, told)),
+        next((printable(r.reproduce) for r in tried if r.verdict is Verdict.FAIL), ""),
     )
 
 
@@ -137,21 +145,17 @@ def _feedback(
         yield f"All {counted(len(tried), 'rule')} that were tried hold."
     else:
         yield f"{len(held)} of {counted(len(tried), 'rule')} that were tried hold."
-    failed = [result for result in tried if result.verdict is Verdict.FAIL]
-    for cause, of_cause in _by_cause(failed):
+    for cause, of_cause in _by_cause(result for result in tried if result.verdict is Verdict.FAIL):
         if cause is None:
-            yield from (f"{_named(result)}: {_sentence(printable(result.summary))}" for result in of_cause)
+            yield from _what_was_seen("", of_cause)
         elif cause.id in told:
             yield f"Broken for a reason given above ({cause.id}): {_list(of_cause)}."
         else:
             told.add(cause.id)
             yield f"{cause.words} {cause.advice} It shows in {_list(of_cause)}."
-    for result in tried:
-        if result.verdict is Verdict.WARN:
-            advice = f" {result.cause.advice}" if result.cause and result.cause.id not in told else ""
-            yield f"Worth a look, {_named(result)}: {_sentence(printable(result.summary))}{advice}"
-    if failed and failed[0].reproduce:
-        yield f"To see it: {printable(failed[0].reproduce)}"
+    yield from _what_was_seen(
+        "Worth a look: ", [result for result in tried if result.verdict is Verdict.WARN]
+    )
     if unsure := [result for result in results if result.verdict is Verdict.INCONCLUSIVE]:
         yield f"No verdict, and not counted: {_list(unsure)}."
 
@@ -166,8 +170,21 @@ def _by_cause(
     return sorted(groups.items(), key=lambda group: (group[0] is None, -len(group[1])))
 
 
+def _what_was_seen(beginning: str, results: Iterable[CaseResult]) -> Iterator[str]:
+    """A sentence for each thing that was seen, with all the cases that saw it."""
+    groups: dict[str, list[CaseResult]] = {}
+    for result in results:
+        groups.setdefault(result.summary, []).append(result)
+    for summary, seen_in in groups.items():
+        advice = f" {cause.advice}" if (cause := seen_in[0].cause) else ""
+        yield f"{beginning}{_list(seen_in)}: {_sentence(printable(summary))}{advice}"
+
+
 def _named(result: CaseResult) -> str:
-    return f"{result.id} ({result.rule.title.lower()})"
+    title = result.rule.title
+    if not title[1].isupper():  # SIGTERM stays as it is
+        title = title[0].lower() + title[1:]
+    return f"{result.id} ({title})"
 
 
 def _list(results: Sequence[CaseResult]) -> str:

@@ -52,12 +52,16 @@ def rubric_as_csv(grades: Sequence[Grade]) -> str:
                 for heading in grade.headings
                 for cell in (_points(heading.points, none=""), _points(heading.out_of))
             ),
-            *(" ".join(heading.feedback) for heading in grade.headings),
+            *(_feedback(heading) for heading in grade.headings),
             " ".join(cause.id for cause in grade.causes),
             " ".join(grade.remarks),
         ]
         writer.writerow([_harmless(cell) for cell in cells])
     return file.getvalue()
+
+
+def _feedback(grade: HeadingGrade) -> str:
+    return " ".join([*grade.feedback, *([f"To see it: {grade.reproduce}"] if grade.reproduce else [])])
 
 
 def _sheet(grade: Grade) -> str:
@@ -76,6 +80,9 @@ def _heading_lines(grade: HeadingGrade) -> Iterator[str]:
     yield f"{name:<24}{_out_of(grade.points, grade.out_of):>12}"
     for sentence in grade.feedback:
         yield from _wrapped(sentence, "  ")
+    if grade.reproduce:  # whole, to be copied
+        yield "  To see it:"
+        yield f"    {grade.reproduce}"
 
 
 def _sum_line(grade: Grade) -> str:

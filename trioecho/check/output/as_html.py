@@ -10,7 +10,7 @@ from .html_book import CLASS, WORDS, chip, link_to_rule, outcome_class, rule_boo
 from .html_case import case_article
 from .html_elements import Markup, element, joined
 from .html_style import STYLE
-from .plain import counted, duration
+from .plain import counted, duration, sentence
 from .tested import Tested, Untested, outcome_of
 
 # What is in the page cannot run or load anything, whatever a server has sent.
@@ -94,7 +94,7 @@ def _server(server: Tested, number: int, prefix: str, strict: bool) -> Markup:
         "section",
         head,
         _facts(server, strict),
-        [element("p", note, class_="said") for note in server.notes],
+        [element("p", sentence(note), class_="said") for note in server.notes],
         _causes(server, prefix),
         _map(server, prefix),
         *(
@@ -135,7 +135,7 @@ def _facts(server: SuiteResult, strict: bool) -> Markup:
         "Headers": server.format,
         "Limit": "not told" if limit is None else f"{limit:,} bytes",
         "Seed": str(server.seed),
-        "Round trip": duration(server.round_trip_s),
+        "Round trip": duration(server.round_trip_s) if server.round_trip_s else "not known",
         "Silence allowed": f"{duration(server.patience_s)}, then {duration(server.confirm_patience_s)}",
         "Side by side": counted(server.jobs, "case"),
         "SHOULDs": "count (--strict)" if strict else "warn",

@@ -41,7 +41,7 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
         seed          what the bytes were made from
         format        its headers, as --format has them
         max_frame_length   its limit in payload bytes; null if not told
-        round_trip_s       median round trip of a small frame
+        round_trip_s       median round trip of a small frame; 0 if no echo came
         patience_s         how long it could be silent at first
         confirm_patience_s how long it could when a case was tried again
         jobs          how many cases ran side by side

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..verdict import CaseResult, Event
 from .html_book import CLASS, WORDS, link_to_rule
 from .html_elements import Markup, element, joined
-from .plain import counted, event_heading, hex_rows, left_out
+from .plain import counted, event_heading, hex_rows, left_out, sentence
 
 _GROUP_BYTES = 8  # short enough for a telephone; a wide screen shows two beside each other
 
@@ -30,7 +30,7 @@ def case_article(result: CaseResult, prefix: str, *, is_open: bool) -> Markup:
             _reproduce(result),
             element("h4", link_to_rule(rule, f"Rule {rule.id}")),
             element("p", rule.requirement),
-            [element("p", note, class_="said faint note") for note in result.notes],
+            [element("p", sentence(note), class_="said faint note") for note in result.notes],
             _transcript(result, is_open=is_open),
         ),
         class_="case",

@@ -85,6 +85,18 @@ def evidence_lines(result: CaseResult) -> Iterator[str]:
         yield from transcript_lines(result)
 
 
+def with_full_stop(text: str) -> str:
+    """The text as the end of a sentence."""
+    text = printable(text.strip())
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def sentence(text: str) -> str:
+    """The text as a sentence of its own."""
+    text = with_full_stop(text)
+    return text[:1].upper() + text[1:]
+
+
 def duration(seconds: float) -> str:
     """A time for people, to three digits: ``85 µs``, ``1.24 s``."""
     for factor, unit in ((1e6, "µs"), (1e3, "ms")):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..book import Heading
 from ..verdict import CaseResult, Cause, SuiteResult, Verdict
-from .plain import counted, printable
+from .plain import counted, printable, sentence, with_full_stop
 from .tested import Tested, Untested
 
 EQUAL_POINTS: Mapping[Heading, float] = dict.fromkeys(Heading, 25)
@@ -142,9 +142,9 @@ def _feedback(
     if not tried:
         yield "None of its rules was tried."
     elif len(held) == len(tried):
-        yield f"All {counted(len(tried), 'rule')} that were tried hold."
+        yield f"Rules tried: {len(tried)}; all held."
     else:
-        yield f"{len(held)} of {counted(len(tried), 'rule')} that were tried hold."
+        yield f"Rules tried: {len(tried)}; held: {len(held)}."
     for cause, of_cause in _by_cause(result for result in tried if result.verdict is Verdict.FAIL):
         if cause is None:
             yield from _what_was_seen("", of_cause)
@@ -177,7 +177,7 @@ def _what_was_seen(beginning: str, results: Iterable[CaseResult]) -> Iterator[st
         groups.setdefault(result.summary, []).append(result)
     for summary, seen_in in groups.items():
         advice = f" {cause.advice}" if (cause := seen_in[0].cause) else ""
-        yield f"{beginning}{_list(seen_in)}: {_sentence(printable(summary))}{advice}"
+        yield f"{beginning}{_list(seen_in)}: {with_full_stop(summary)}{advice}"
 
 
 def _named(result: CaseResult) -> str:
@@ -190,10 +190,6 @@ def _named(result: CaseResult) -> str:
 def _list(results: Sequence[CaseResult]) -> str:
     names = [_named(result) for result in results]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _about_analysis(server: SuiteResult) -> Iterator[str]:
@@ -216,4 +212,4 @@ def _remarks(server: SuiteResult) -> Iterator[str]:
         )
     elif skipped:
         yield f"Not applicable, and not counted: {', '.join(result.id for result in skipped)}."
-    yield from map(printable, server.notes)
+    yield from map(sentence, server.notes)

@@ -19,6 +19,10 @@ _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOB
 # Longest wait for a connection: a SYN that a full backlog has dropped is sent
 # again after 1 s, 3 s and 7 s.
 _CONNECT_S = 8.0
+# Who does not read sends for so long at most.
+_MOST_SENDING_S = 5.0
+# A server that takes bytes and gives none may be silent so many times longer.
+_WHILE_SENDING = 5
 # After wrong bytes, what else comes so soon is looked at.
 _EVIDENCE_S, _EVIDENCE_BYTES = 0.1, 1 << 16
 
@@ -126,16 +130,17 @@ class Peer:
         return True
 
     async def send_until_blocked(self, block: bytes, most: int, *, stall_s: float) -> int:
-        """Send a block again and again, and never read; stop when the server takes no more for ``stall_s``.
+        """Send a block again and again, and never read, until no byte was taken for ``stall_s``.
 
         Returns:
           How many bytes went out.
         """
         sent = 0
+        end = trio.current_time() + _MOST_SENDING_S
         self._transcript.happened(self.number, f"sending up to {most:,} bytes, without reading")
         try:
             with memoryview(block) as view:
-                while sent < most:
+                while sent < most and trio.current_time() < end:
                     start = sent % len(view)
                     with trio.move_on_after(stall_s) as stall:
                         sent += await self._sock.send(view[start : start + min(len(view), most - sent)])
@@ -171,12 +176,15 @@ class Peer:
     ) -> bytes | Kind:
         """What comes next: bytes, or the end, a reset, or silence.
 
-        Time in which the server still takes what is being sent is no silence.
+        Time in which the server still takes what is being sent is no silence, up to
+        a point.
         """
         patience_s = self.patience_s if within_s is None else within_s
-        self.last_progress = max(self.last_progress, trio.current_time())
+        began = trio.current_time()
+        self.last_progress = max(self.last_progress, began)
         while True:
-            with trio.move_on_at(self.last_progress + patience_s):
+            end = min(self.last_progress + patience_s, began + _WHILE_SENDING * patience_s)
+            with trio.move_on_at(end):
                 try:
                     data = await self._sock.recv(most)
                 except OSError as error:
@@ -189,8 +197,9 @@ class Peer:
                     return data
                 self._transcript.happened(self.number, "the server ended its side")
                 return Kind.END
-            if trio.current_time() >= self.last_progress + patience_s:
-                self._transcript.happened(self.number, f"nothing for {patience_s:.1f} s")
+            now = trio.current_time()
+            if now >= min(self.last_progress + patience_s, began + _WHILE_SENDING * patience_s):
+                self._transcript.happened(self.number, f"nothing for {now - began:.1f} s")
                 return Kind.SILENCE
 
     async def receive_until_end(self, *, within_s: float | None = None) -> tuple[bytes, Kind]:

@@ -56,6 +56,7 @@ class Probe:
       round_trip_s (float): the median round trip.
       serves_several (bool): whether the server serves two connections at a time; other
         rules than those about that must not ask for it.
+      is_last_try (bool): whether what is seen now is believed.
       pause_s (float): between pieces that shall arrive apart.
       transcript (Transcript): of all connections.
     """
@@ -69,6 +70,7 @@ class Probe:
         patience_s: float,
         round_trip_s: float = 0.0,
         serves_several: bool = True,
+        is_last_try: bool = True,
     ) -> None:
         self.address = address
         self.wire = settings.wire
@@ -77,6 +79,7 @@ class Probe:
         self.patience_s = patience_s
         self.round_trip_s = round_trip_s
         self.serves_several = serves_several
+        self.is_last_try = is_last_try
         self.pause_s = max(0.01, 2 * min(round_trip_s, 0.1))
         self.transcript = Transcript()
         self.server: SpawnedServer | None = None

@@ -333,7 +333,8 @@ class _Run:
             summary = f"the server no longer accepts connections, since case {self._gone_in}"
             self._note(_Outcome(case, Verdict.INCONCLUSIVE, summary, 0.0, (), 0))
         else:
-            self._note(await self._run(case, self._survey.patience_s))
+            patience_s, is_last_try = self._survey.patience_s, not self._survey.echoes
+            self._note(await self._run(case, patience_s, is_last_try=is_last_try))
 
     def _note(self, outcome: _Outcome) -> None:
         is_new = outcome.case.id not in self._outcomes
@@ -374,7 +375,7 @@ class _Run:
                 again.notes += (f"passed when it ran alone with {patience_s:g} s of patience",)
             self._note(replace(again, attempts=outcome.attempts + 1))
 
-    async def _run(self, case: Case, patience_s: float) -> _Outcome:
+    async def _run(self, case: Case, patience_s: float, *, is_last_try: bool = True) -> _Outcome:
         rule = rule_of(case.id)
         self._observer.began(rule)
         began = trio.current_time()
@@ -392,6 +393,7 @@ class _Run:
             patience_s=patience_s,
             round_trip_s=self._survey.round_trip_s,
             serves_several=self._survey.is_concurrent,
+            is_last_try=is_last_try,
         )
         deviation = None
         notes: tuple[str, ...] = ()

@@ -42,6 +42,8 @@ async def _is_echoed(probe: Probe, stream: Stream, patience_s: float) -> None:
 
 async def _shrunk(probe: Probe, stream: Stream, deviation: Deviation) -> Deviation:
     """The deviation of the shortest stream that still fails."""
+    if deviation.is_uncertain and not probe.is_last_try:
+        return deviation
     smallest = stream
     earlier = probe.transcript
 

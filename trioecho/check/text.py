@@ -9,14 +9,16 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from .book import SECTIONS, Level, Rule, Section
-from .output.plain import counted, duration, event_heading, hex_rows, left_out, printable
+from .output.plain import counted, duration, event_heading, hex_rows, printable
 from .verdict import CaseResult, Cause, Event, SuiteResult, Verdict, counts_against
 
 _WIDTH = 80
 _LABEL = 14
 # Of a transcript that is longer, a terminal shows so many events of its beginning and of its end.
-_FIRST_EVENTS, _LAST_EVENTS = 10, 6
+_FIRST_EVENTS, _LAST_EVENTS = 6, 4
+# Of bytes all, if they are so few rows; of more only the first row.
 _SHOWN_ROWS = 3
+_ROW_BYTES = 16
 
 _MARKS = {
     Verdict.PASS: ("✓", "32"),
@@ -92,10 +94,11 @@ def suite_lines(result: SuiteResult, palette: Palette, *, strict: bool, is_verbo
             yield ""
             yield palette.paint(f"{section.number} {section.title}", _BOLD)
             yield from _section_lines(results, palette, is_verbose)
+    told: dict[str, str] = {}
     for each in result.results:
         if each.verdict in (Verdict.FAIL, Verdict.WARN):
             yield ""
-            yield from evidence_lines(each, palette)
+            yield from _evidence_lines(each, palette, told)
     yield ""
     yield from _summary_lines(result, palette, strict)
 
@@ -118,15 +121,18 @@ def _dim_if(result: CaseResult, line: str, palette: Palette) -> str:
     return palette.paint(line, _DIM) if result.verdict is Verdict.NOT_APPLICABLE else line
 
 
-def evidence_lines(result: CaseResult, palette: Palette) -> Iterator[str]:
-    """Why a case did not pass."""
+def _evidence_lines(result: CaseResult, palette: Palette, told: dict[str, str]) -> Iterator[str]:
+    """Why a case did not pass; ``told`` says in which case each cause was explained."""
     mark, code = _MARKS[result.verdict]
     yield palette.paint(f"{mark} {result.id}  {result.rule.title} ({result.rule.level.value})", code)
     yield from _labelled("expected", printable(result.expected))
     yield from _labelled("actual", printable(result.actual))
-    if result.cause is not None:
+    if result.cause is not None and result.cause.id in told:
+        yield from _labelled("likely cause", f"{result.cause.id}, as in {told[result.cause.id]}")
+    elif result.cause is not None:
+        told[result.cause.id] = result.id
         yield from _labelled("likely cause", result.cause.words)
-        yield from _labelled("", result.cause.advice)
+        yield from _labelled("what to do", result.cause.advice)
     for note in result.notes:
         yield from _labelled("note", printable(note))
     yield from _transcript_lines(result)
@@ -165,14 +171,11 @@ def _transcript_lines(result: CaseResult) -> Iterator[str]:
 def _event_lines(events: Iterable[Event]) -> Iterator[str]:
     for event in events:
         yield f"    {event_heading(event)}"
-        rows = list(hex_rows(event.data))
-        for _, digits, text in rows[:_SHOWN_ROWS]:
+        shown = _SHOWN_ROWS if event.size_bytes <= _SHOWN_ROWS * _ROW_BYTES else 1
+        for _, digits, text in hex_rows(event.data[: shown * _ROW_BYTES]):
             yield f"        {digits:<47}  {text}"
-        hidden = event.size_bytes - _SHOWN_ROWS * 16
-        if len(rows) > _SHOWN_ROWS:
-            yield f"        ... and {counted(hidden, 'more byte')}"
-        elif note := left_out(event):
-            yield f"        {note}"
+        if event.size_bytes > shown * _ROW_BYTES:
+            yield f"        ... and {counted(event.size_bytes - shown * _ROW_BYTES, 'more byte')}"
 
 
 def _summary_lines(result: SuiteResult, palette: Palette, strict: bool) -> Iterator[str]:
@@ -209,9 +212,11 @@ def _summary_lines(result: SuiteResult, palette: Palette, strict: bool) -> Itera
 
 def _timing_words(result: SuiteResult) -> str:
     if not result.round_trip_s:
-        return f"No round trip could be measured: nothing was waited for longer than {result.patience_s:g} s."
-    words = f"Round trip {duration(result.round_trip_s)}, so a silence of {result.patience_s:.3g} s was tried again, "
-    return words + f"and believed after {result.confirm_patience_s:.3g} s, alone."
+        return f"No round trip could be measured; nothing was waited for longer than {result.patience_s:g} s."
+    return (
+        f"Round trip {duration(result.round_trip_s)}, so a silence of {result.patience_s:.3g} s was tried "
+        f"again, alone, for up to {result.confirm_patience_s:.3g} s before it was believed."
+    )
 
 
 def _cause_lines(cause: Cause, result: SuiteResult) -> Iterator[str]:

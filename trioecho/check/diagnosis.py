@@ -19,6 +19,15 @@ from .wire import Wire
 
 # What a bug in reading from a stream shows in, beside the section about it.
 _STREAMED = {"1.5", "1.6", "1.7", "3.1", "3.4", "3.5", "3.6", "4.6", "5.1", "7.1"}
+# What one shows in that stumbles over cuts: the end of the stream, and of the server, is a cut, too.
+_CUT = {"5.3", "6.2", "7.2"}
+_STUMBLES_OVER_CUTS = {
+    "recv-n-taken-for-n-bytes",
+    "header-taken-whole",
+    "segment-taken-for-frame",
+    "stateless-reads",
+    "drops-rest-of-segment",
+}
 _NEIGHBOURS = {"3.2", "3.3", "3.4", "3.6", "7.3"}
 _SIZES = (("1.3", 255), ("1.4", 256), ("1.5", 65535), ("1.6", 65536))
 _STOPPED = (Kind.SILENCE, Kind.END, Kind.RESET)
@@ -64,6 +73,7 @@ def diagnose(
             or _cause_of_neighbours(rule_id, failed)
             or _cause_of_extra_bytes(deviation, failed)
             or (stream if rule_id in _STREAMED or RULES[rule_id].section == 2 else None)
+            or (stream if rule_id in _CUT and stream in _STUMBLES_OVER_CUTS else None)
             or _cause_of_bytes(deviation, wire)
             or _cause_of_case(rule_id, deviation)
             or deviation.cause_id

@@ -69,7 +69,6 @@ async def stalled_neighbours(probe: Probe) -> str:
             await _served_beside(
                 probe, peer, "two others had stopped in the middle of a frame", "single-threaded"
             )
-        await stalled.exchange([frame[probe.wire.header_bytes + 10 :]], frame)
     return "others were served beside two that had stopped in the middle of a frame"
 
 

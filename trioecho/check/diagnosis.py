@@ -71,9 +71,9 @@ def diagnose(
         cause_id = (
             everywhere
             or _cause_of_neighbours(rule_id, failed)
+            or (stream if rule_id in _CUT and stream in _STUMBLES_OVER_CUTS else None)
             or _cause_of_extra_bytes(deviation, failed)
             or (stream if rule_id in _STREAMED or RULES[rule_id].section == 2 else None)
-            or (stream if rule_id in _CUT and stream in _STUMBLES_OVER_CUTS else None)
             or _cause_of_bytes(deviation, wire)
             or _cause_of_case(rule_id, deviation)
             or deviation.cause_id

@@ -33,6 +33,7 @@ ROOMS = [
     "__init__",
     "demo",
     "check",
+    "proxy",
     "zoo",
     "cli",
     "__main__",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..exception_groups import leaves
-from . import check, client, demo, faulty, serve
+from . import check, client, demo, faulty, proxy, serve
 from .outlet import describe_error
 from .parser import Parser
 from .result import CommandError, print_error
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"trioecho {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (serve, client, check, faulty, demo):
+    for command in (serve, client, demo, check, faulty, proxy):
         command.add_command(commands)
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:

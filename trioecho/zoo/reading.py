@@ -28,7 +28,7 @@ class ShortPayload(FaultyServer):
         "short-payload",
         bug="takes recv(n) for n bytes",
         works=_ON_LOOPBACK,
-        shows="A payload that arrives in pieces comes back short, and what is left of it is read as a header.",
+        shows="A payload that arrives in pieces comes back short; the rest of it is read as a header.",
         mend="Receive in a loop until all of it is there.",
         source="ddb, wrong types and lengths over a network: https://github.com/pszturmaj/ddb/issues/2",
         cause="recv-n-taken-for-n-bytes",

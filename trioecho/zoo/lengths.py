@@ -51,22 +51,23 @@ class CountsHeader(FaultyServer):
         return super().encode_length(length + HEADER_BYTES)  # BUG: here, too
 
 
-class NarrowHeader(FaultyServer):
+class WideHeader(FaultyServer):
     about = Exhibit(
-        "narrow-header",
-        bug="reads and writes headers of two bytes",
+        "wide-header",
+        bug="reads and writes headers of eight bytes",
         works=_OWN_CLIENT,
-        shows="The first half of a header, which is 0, is answered as an empty frame.",
-        mend='Headers are 4 bytes wide: struct "!I", not "!H".',
-        source="classroom habit: another exercise's protocol",
+        shows="The first four bytes of a payload are taken for the lower half of a length.",
+        mend='A protocol says how wide its numbers are: struct "!I", uint32_t, and not size_t.',
+        source="DAWN, a length prefix as wide as the host's size_t: "
+        "https://github.com/berlin-open-wireless-lab/DAWN/pull/93",
         cause="other-header-width",
     )
 
     def read_header(self, connection: Connection) -> bytes | None:
-        return self.read_exactly(connection, 2)  # BUG: 4
+        return self.read_exactly(connection, 8)  # BUG: 4
 
     def encode_length(self, length: int) -> bytes:
-        return length.to_bytes(2, "big")  # BUG: 4
+        return length.to_bytes(8, "big")  # BUG: 4
 
 
 class TwoByteLength(FaultyServer):

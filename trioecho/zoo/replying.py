@@ -94,6 +94,7 @@ class ShortSend(FaultyServer):
     def write_frame(self, connection: Connection, payload: bytes) -> None:
         frame = self.encode_length(len(payload)) + payload
         connection.sock.settimeout(30)  # with a timeout, send() gives back what it could do at once
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, RECV_BYTES)
         connection.sock.send(frame)  # BUG: it need not have taken all
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -54,7 +55,12 @@ class BlockingLoop(FaultyServer):
             pass
         self.loop.unregister(connection.sock)
         # The goodbye has a thread: to wait in it is not the bug.
-        threading.Thread(target=self.handle, args=(connection,), daemon=True).start()
+        threading.Thread(target=self.say_goodbye, args=(connection,), daemon=True).start()
+
+    def say_goodbye(self, connection: Connection) -> None:
+        with contextlib.suppress(OSError):
+            connection.finish()
+        self.release(connection)
 
     def drain(self) -> None:
         for connection in list(self.connections):
@@ -82,37 +88,6 @@ class SharedBuffer(BufferedServer, FaultyServer):
             while (end := self.frame_end(self.buffer)) is not None:
                 self.write_frame(connection, bytes(self.buffer[HEADER_BYTES:end]))
                 del self.buffer[:end]
-
-
-class StaleBuffer(BufferedServer, FaultyServer):
-    about = Exhibit(
-        "stale-buffer",
-        bug="gives buffers of ended connections to new ones, with what is left in them",
-        works="Connections end between frames, where nothing is left.",
-        shows="After a client that was cut off, another's frames come behind a piece of the first one's.",
-        mend="Empty a buffer when it is given back, or make a new one.",
-        source="tetsuo, a buffer of the socket that was there before: "
-        "https://github.com/7etsuo/tetsuo-pulse/issues/3458",
-        cause="shared-state",
-    )
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.free_buffers: list[bytearray] = []
-
-    def echo_frames(self, connection: Connection) -> None:
-        buffer = self.free_buffers.pop() if self.free_buffers else bytearray()
-        try:
-            while data := connection.recv(RECV_BYTES):
-                buffer += data
-                while (end := self.frame_end(buffer)) is not None:
-                    self.write_frame(connection, bytes(buffer[HEADER_BYTES:end]))
-                    del buffer[:end]
-        except FrameTooLargeError:
-            buffer.clear()
-            raise
-        finally:
-            self.free_buffers.append(buffer)  # BUG: half a frame may be in it
 
 
 class FewWorkers(FaultyServer):

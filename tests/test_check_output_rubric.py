@@ -112,6 +112,11 @@ def test_rules_that_need_spawn_are_explained() -> None:
     assert remark.startswith("8 rules can be tried only on a server that is started by --spawn")
 
 
+def test_a_run_of_some_rules_only_says_so() -> None:
+    remarks = grade(suite((result_of("2.5"),))).remarks
+    assert remarks[0] == f"Only 1 of the book's {len(RULES)} rules were asked for."
+
+
 def test_headings_may_be_worth_what_the_course_says() -> None:
     points = dict(zip(Heading, (40, 30, 20, 10), strict=True))
     graded = grade(good_suite(), points)

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..check.verdict import SuiteResult, Verdict
 from ..check.wire import Wire
 from ..framing import FrameFormat
 from . import values
+from .check_files import Reports, add_report_options
 from .parser import Commands, Parser, add_command_parser
 from .result import CommandError, print_error, print_result
 
@@ -40,7 +41,7 @@ shutdown and restart. It listens on 127.0.0.1, on the port in place of {port}.
 exit codes:
   0    conformant
   1    not conformant
-  2    wrong usage
+  2    wrong usage, or a report could not be written
   3    unreachable, no server of frames, or inconclusive
   130  interrupted
 
@@ -48,6 +49,7 @@ examples:
   trioecho check 127.0.0.1:50666
   trioecho check 127.0.0.1:50666 2.3 4 --seed 7
   trioecho check --spawn 'python student.py {port}'
+  trioecho check --spawn 'python student.py {port}' --html report.html
   trioecho check --explain 2.5
 """
 
@@ -118,6 +120,7 @@ def add_command(commands: Commands[Parser]) -> None:
         metavar="CASE",
         help="explain a rule, or a section: what, why, and who says so",
     )
+    add_report_options(parser)
 
 
 # ---- arguments ----
@@ -185,7 +188,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(
             _WRONG_USAGE, "no server to check; name it as HOST:PORT, or start it with --spawn (see --help)"
         )
-    return trio.run(_check_until_signal, arguments)
+    reports = Reports(arguments)
+    try:
+        return trio.run(_check_until_signal, arguments, reports)
+    finally:
+        reports.forget()
 
 
 def _book(arguments: argparse.Namespace) -> list[str]:
@@ -200,7 +207,7 @@ def _book(arguments: argparse.Namespace) -> list[str]:
     return lines
 
 
-async def _check_until_signal(arguments: argparse.Namespace) -> int:
+async def _check_until_signal(arguments: argparse.Namespace, reports: Reports) -> int:
     exit_code = _NO_VERDICT
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
@@ -211,32 +218,39 @@ async def _check_until_signal(arguments: argparse.Namespace) -> int:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(end_at_signal, signals)
-            exit_code = await _check_all(arguments)
+            exit_code = await _check_all(arguments, reports)
             nursery.cancel_scope.cancel()
     return exit_code
 
 
-async def _check_all(arguments: argparse.Namespace) -> int:
+async def _check_all(arguments: argparse.Namespace, reports: Reports) -> int:
     names = [each for each in arguments.targets_and_cases if isinstance(each, str)]
     tested: list[Tested] = []
     servers = _servers(arguments)
+    tell, stream = (print_error, sys.stderr) if reports.use_stdout else (print_result, sys.stdout)
+    palette = Palette(_is_coloured(stream))
+
+    def tell_lines(lines: Iterable[str]) -> None:
+        for line in lines:
+            tell(_encodable(line))
+
     for number, server in enumerate(servers):
-        if number:
-            print_result("")
         outcome = await _check_one(server, select(names), arguments)
         tested.append(outcome)
-        if isinstance(outcome, SuiteResult):
-            palette = Palette(_is_coloured(sys.stdout))
-            for line in suite_lines(outcome, palette, strict=arguments.strict, is_verbose=arguments.verbose):
-                print_result(_encodable(line))
-        else:
-            print_error(f"{arguments.prog}: {outcome.reason}")
-    if len(servers) > 1:
-        print_result("")
-        for line in table_lines(
-            [each for each in tested if isinstance(each, SuiteResult)], strict=arguments.strict
-        ):
-            print_result(_encodable(line))
+        if isinstance(outcome, Untested):
+            who = f"{outcome.target}: " if len(servers) > 1 else ""
+            print_error(f"{arguments.prog}: {who}{outcome.reason}")
+        elif not reports.tell_rubric:
+            if number:
+                tell("")
+            tell_lines(suite_lines(outcome, palette, strict=arguments.strict, is_verbose=arguments.verbose))
+    if reports.tell_rubric:
+        tell_lines(reports.rubric(tested).splitlines())
+    elif len(servers) > 1:
+        results = [each for each in tested if isinstance(each, SuiteResult)]
+        tell_lines(["", *table_lines(results, strict=arguments.strict)])
+    if not reports.write(tested):
+        return _WRONG_USAGE
     return {"conformant": _CONFORMANT, "not conformant": _NOT_CONFORMANT}.get(
         outcome_of_all(tested, strict=arguments.strict), _NO_VERDICT
     )

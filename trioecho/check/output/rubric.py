@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..book import Heading
+from ..book import RULES, Heading
 from ..verdict import CaseResult, Cause, SuiteResult, Verdict
 from .plain import counted, printable, sentence, with_full_stop
 from .tested import Tested, Untested
@@ -89,9 +89,7 @@ def grade(server: Tested, points: Mapping[Heading, float] = EQUAL_POINTS) -> Gra
     if isinstance(server, Untested):
         return Grade(
             printable(server.target),
-            tuple(
-                HeadingGrade(heading, points[heading], None, 0, 0, ("Not tested.",)) for heading in Heading
-            ),
+            tuple(HeadingGrade(heading, points[heading], None, 0, 0, ()) for heading in Heading),
             (f"The server could not be tested: {printable(server.reason)}",),
         )
     told: set[str] = set()
@@ -203,6 +201,8 @@ def _about_analysis(server: SuiteResult) -> Iterator[str]:
 
 
 def _remarks(server: SuiteResult) -> Iterator[str]:
+    if len(server.results) < len(RULES):
+        yield f"Only {len(server.results)} of the book's {len(RULES)} rules were asked for."
     skipped = [result for result in server.results if result.verdict is Verdict.NOT_APPLICABLE]
     needing_spawn = [result for result in skipped if result.rule.needs_spawn]
     if server.command is None and needing_spawn:

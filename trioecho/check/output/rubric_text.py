@@ -68,7 +68,9 @@ def _sheet(grade: Grade) -> str:
     title = f"Grade of {grade.target}"
     lines = [title, "=" * min(len(title), _COLUMNS), ""]
     for heading in grade.headings:
-        lines += [*_heading_lines(heading), ""]
+        lines += _heading_lines(heading)
+        if heading.feedback:
+            lines.append("")
     lines.append(_sum_line(grade))
     for remark in grade.remarks:
         lines += _wrapped(remark, "  ")

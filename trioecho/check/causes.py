@@ -304,7 +304,7 @@ _CAUSES = (
     ),
     Cause(
         "never-answers",
-        "The server accepts connections and answers nothing.",
+        "The server accepts connections and answers nothing, or only when they end.",
         "See whether it is the right port, and whether the server flushes what it writes.",
     ),
 )

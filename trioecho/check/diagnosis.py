@@ -18,7 +18,7 @@ from .survey import Survey
 from .wire import Wire
 
 # What a bug in reading from a stream shows in, beside the section about it.
-_STREAMED = {"1.5", "1.6", "1.7", "3.1", "3.4", "3.5", "3.6", "4.6", "5.1", "7.1"}
+_STREAMED = {"1.4", "1.5", "1.6", "1.7", "3.1", "3.4", "3.5", "3.6", "4.6", "5.1", "7.1"}
 # What one shows in that stumbles over cuts: the end of the stream, and of the server, is a cut, too.
 _CUT = {"5.3", "6.2", "7.2"}
 _STUMBLES_OVER_CUTS = {
@@ -27,7 +27,11 @@ _STUMBLES_OVER_CUTS = {
     "segment-taken-for-frame",
     "stateless-reads",
     "drops-rest-of-segment",
+    "streams-before-complete",
 }
+# What one shows in that misreads lengths: they are enormous there, or random.
+_MISREAD = {"1.8", "4.1", "4.2", "4.3", "4.4", "4.5", "4.7", "4.8", "5.3", "7.2", "7.3"}
+_CONTENT = {"text-decoding", "strips-whitespace", "line-oriented", "content-changed"}
 _NEIGHBOURS = {"3.2", "3.3", "3.4", "3.6", "7.3"}
 _SIZES = (("1.3", 255), ("1.4", 256), ("1.5", 65535), ("1.6", 65536))
 _STOPPED = (Kind.SILENCE, Kind.END, Kind.RESET)
@@ -64,29 +68,37 @@ def diagnose(
     """
     failed = {rule_id: found for rule_id in RULES if (found := deviations.get(rule_id)) is not None}
     passed = {rule_id for rule_id, found in deviations.items() if found is None}
-    everywhere = _cause_everywhere(survey, wire)
+    everywhere = _cause_everywhere(survey, wire) or _cause_of_simplest(failed, wire)
     stream = _cause_in_stream(failed, passed, wire)
-    by_case = {}
+    by_case: dict[str, str] = {}
     for rule_id, deviation in failed.items():
         cause_id = (
             everywhere
             or _cause_of_neighbours(rule_id, failed)
-            or (stream if rule_id in _CUT and stream in _STUMBLES_OVER_CUTS else None)
-            or _cause_of_extra_bytes(deviation, failed)
-            or (stream if rule_id in _STREAMED or RULES[rule_id].section == 2 else None)
-            or _cause_of_bytes(deviation, wire)
+            or _cause_from_stream(rule_id, stream)
+            or _cause_of_extra_bytes(rule_id, deviation, failed)
+            or _cause_at_limit(rule_id, deviation, passed)
+            or (None if rule_id == "1.9" else _cause_of_bytes(deviation, wire))
             or _cause_of_case(rule_id, deviation)
             or deviation.cause_id
             or ("crashes" if rule_id in ended_in else None)
         )
         if cause_id is not None:
             by_case[rule_id] = cause_id
-    commonest = [cause_id for cause_id, _ in Counter(by_case.values()).most_common()]
-    # What random streams find has been found more plainly before.
-    for rule_id in failed.keys() - by_case.keys():
-        if RULES[rule_id].section == 7 and commonest:
-            by_case[rule_id] = commonest[0]
-    return Diagnosis(by_case, tuple(commonest))
+    _explain_what_is_left(by_case, failed)
+    return Diagnosis(by_case, tuple(cause_id for cause_id, _ in Counter(by_case.values()).most_common()))
+
+
+def _explain_what_is_left(by_case: dict[str, str], failed: Mapping[str, Deviation]) -> None:
+    """What looks like headers, and random streams, fail by what has been found more plainly before."""
+    content = [by_case[rule_id] for rule_id in ("1.10", "1.8") if by_case.get(rule_id) in _CONTENT]
+    commonest = Counter(cause_id for rule_id, cause_id in by_case.items() if rule_id[0] in "123")
+    found = content or [cause_id for cause_id, _ in commonest.most_common(1)]
+    if content and "1.9" in failed:
+        by_case["1.9"] = content[0]
+    for rule_id in failed:
+        if rule_id[0] == "7" and rule_id not in by_case and found:
+            by_case[rule_id] = found[0]
 
 
 def _cause_everywhere(survey: Survey, wire: Wire) -> str | None:
@@ -96,7 +108,19 @@ def _cause_everywhere(survey: Survey, wire: Wire) -> str | None:
         if other.header_bytes != wire.header_bytes:
             return "other-header-width"
         return "little-endian" if other.byte_order != wire.byte_order else "length-includes-header"
-    return "one-behind" if survey.is_one_behind else None
+    if survey.is_one_behind:
+        return "one-behind"
+    return "never-answers" if survey.answers_at_end else None
+
+
+def _cause_of_simplest(failed: Mapping[str, Deviation], wire: Wire) -> str | None:
+    """What makes even a frame of one byte come back wrong does so with any other."""
+    simplest, truncated = failed.get("1.2"), failed.get("5.3")
+    if truncated is not None and truncated.cause_id == "other-header-width":
+        return truncated.cause_id  # as long as the first half of headers is 0, all looks right
+    if simplest is None:
+        return None
+    return simplest.cause_id or _cause_of_bytes(simplest, wire)
 
 
 def _cause_of_neighbours(rule_id: str, failed: Mapping[str, Deviation]) -> str | None:
@@ -107,16 +131,37 @@ def _cause_of_neighbours(rule_id: str, failed: Mapping[str, Deviation]) -> str |
     return None
 
 
-def _cause_of_extra_bytes(deviation: Deviation, failed: Mapping[str, Deviation]) -> str | None:
-    """Whoever passes bytes on as they come does so wherever nothing should come."""
-    truncated = failed.get("5.3")
+def _cause_from_stream(rule_id: str, stream: str | None) -> str | None:
+    """What a bug in reading explains."""
     if (
-        deviation.kind is Kind.EXTRA
-        and truncated is not None
-        and truncated.cause_id == "streams-before-complete"
+        rule_id in _STREAMED
+        or RULES[rule_id].section == 2
+        or (rule_id in _CUT and stream in _STUMBLES_OVER_CUTS)
+        or (rule_id in _MISREAD and stream == "short-length-field")
     ):
-        return "streams-before-complete"
+        return stream
     return None
+
+
+def _cause_of_extra_bytes(rule_id: str, deviation: Deviation, failed: Mapping[str, Deviation]) -> str | None:
+    """Whoever sends bytes where none should come does so wherever there is reason to."""
+    if deviation.kind not in (Kind.EXTRA, Kind.WRONG) or RULES[rule_id].section not in (4, 7):
+        return None
+    for first in ("5.3", "4.3", "4.4"):
+        found = failed.get(first)
+        if (
+            found is not None
+            and found.kind is Kind.EXTRA
+            and found.cause_id in ("streams-before-complete", "length-overflow", "signed-length")
+        ):
+            return found.cause_id
+    return None
+
+
+def _cause_at_limit(rule_id: str, deviation: Deviation, passed: Collection[str]) -> str | None:
+    """Whoever refuses a frame when all of it has come waits for the payload of any length."""
+    waits = rule_id in ("4.2", "4.3", "4.4", "4.5") and deviation.kind is Kind.SILENCE
+    return "limit-checked-late" if waits and "4.1" in passed else None
 
 
 def _cause_in_stream(failed: Mapping[str, Deviation], passed: Collection[str], wire: Wire) -> str | None:
@@ -126,6 +171,9 @@ def _cause_in_stream(failed: Mapping[str, Deviation], passed: Collection[str], w
         return _cause_of_cuts(header, payload, failed)
     if "2.5" in failed:
         return _cause_of_two(failed["2.5"], wire)
+    truncated = failed.get("5.3")
+    if truncated is not None and truncated.cause_id == "streams-before-complete":
+        return truncated.cause_id
     if "2.8" in failed and "2.4" in passed:
         return "drops-rest-of-segment"
     if "2.9" in failed and "2.4" in passed:
@@ -235,6 +283,8 @@ def _cause_of_payload(came: list[bytes], wanted: list[bytes], at: int) -> str | 
         return "text-decoding"
     if other and one in (other.decode("latin-1").encode(), other.decode("utf-8", "ignore").encode()):
         return "text-decoding"
+    if other and one == other.partition(b"\0")[0]:
+        return "strips-whitespace"
     if one in (other.strip(), other.rstrip(), other.strip(b"\0"), other.rstrip(b"\0"), other.rstrip(b"\r\n")):
         return "strips-whitespace"
     if len(one) == len(other):

@@ -110,11 +110,17 @@ def _what_came(wire: Wire, kind: Kind, expected: bytes, received: bytes, waited_
             whole = f"{plural(len(right), 'frame')} and " if right else ""
             return f"{whole}{plural(rest, 'byte')} of the next came back right, {after[kind]}"
         return f"{plural(len(right), 'frame')} came back right, {after[kind]}"
+    if same == len(expected):
+        return (
+            f"{plural(len(right), 'frame')} came back right, then {plural(len(received) - same, 'byte')} more"
+        )
     frame = len(right) + 1
     place = "header" if rest < wire.header_bytes else f"payload, byte {rest - wire.header_bytes}"
     here = slice(same, same + 1)
-    came, wanted = received[here].hex() or "nothing", expected[here].hex() or "nothing"
-    return f"the echo of frame {frame} differs in its {place}: 0x{came} came instead of 0x{wanted}"
+    return (
+        f"the echo of frame {frame} differs in its {place}: "
+        f"0x{received[here].hex()} came instead of 0x{expected[here].hex()}"
+    )
 
 
 def common_length(one: bytes, other: bytes) -> int:

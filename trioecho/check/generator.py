@@ -31,9 +31,14 @@ class Stream:
         return [data[start:end] for start, end in pairwise(edges) if start < end]
 
     def __str__(self) -> str:
-        sizes = ", ".join(str(len(payload)) for payload in self.payloads)
+        sizes = [len(payload) for payload in self.payloads]
+        frames = (
+            f"a frame of {sizes[0]} byte{'s' * (sizes[0] != 1)}"
+            if len(sizes) == 1
+            else f"frames of {', '.join(map(str, sizes))} bytes"
+        )
         cuts = f", cut after byte {', '.join(map(str, self.cuts))}" if self.cuts else ", in one piece"
-        return f"{'a frame' if len(self.payloads) == 1 else 'frames'} of {sizes} bytes{cuts}"
+        return frames + cuts
 
 
 def random_stream(source: random.Random, wire: Wire, longest: int) -> Stream:

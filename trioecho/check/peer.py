@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
@@ -48,12 +49,20 @@ async def connected(
     except (OSError, trio.TooSlowError) as error:
         if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
             raise InconclusiveError(f"this machine cannot open more connections: {error.strerror}") from None
-        reason = f"no answer within {_CONNECT_S:g} s" if isinstance(error, trio.TooSlowError) else str(error)
+        reason = (
+            f"no answer within {_CONNECT_S:g} s" if isinstance(error, trio.TooSlowError) else in_words(error)
+        )
         transcript.happened(number, f"cannot connect: {reason}")
-        raise Deviation(Kind.NO_CONNECTION, "a connection to be accepted", f"{reason}") from None
+        raise Deviation(Kind.NO_CONNECTION, "a connection to be accepted", reason) from None
     transcript.happened(number, "connected")
     with sock:
         yield Peer(sock, wire, transcript, number, patience_s)
+
+
+def in_words(error: Exception) -> str:
+    """An error of the system, without the words that others have put around it."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number and number > 0 else str(error)
 
 
 async def _connect(address: tuple[str, int], receive_buffer: int | None) -> trio.socket.SocketType:
@@ -125,7 +134,7 @@ class Peer:
                     sent += await self._sock.send(view[sent : sent + _RECEIVE_BYTES])
                     self.last_progress = trio.current_time()
         except OSError as error:
-            self._transcript.happened(self.number, f"cannot send: {error.strerror}")
+            self._transcript.happened(self.number, f"cannot send: {in_words(error)}")
             return False
         return True
 
@@ -147,7 +156,7 @@ class Peer:
                     if stall.cancelled_caught:
                         break
         except OSError as error:
-            self._transcript.happened(self.number, f"cannot send: {error.strerror}")
+            self._transcript.happened(self.number, f"cannot send: {in_words(error)}")
         self._transcript.happened(self.number, f"sent {sent:,} bytes")
         return sent
 
@@ -188,7 +197,7 @@ class Peer:
                 try:
                     data = await self._sock.recv(most)
                 except OSError as error:
-                    self._transcript.happened(self.number, f"the server reset it: {error.strerror}")
+                    self._transcript.happened(self.number, f"the server reset it: {in_words(error)}")
                     return Kind.RESET
                 if data:
                     self.last_progress = trio.current_time()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import string
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 import trio
@@ -20,6 +20,8 @@ from .wire import Wire
 USUAL_LIMIT = 1 << 20
 _SYMBOLS = (string.ascii_letters + string.digits).encode()
 _LETTERS = bytes(_SYMBOLS[value % len(_SYMBOLS)] for value in range(256))
+# A process that dies shows first by its connections.
+_LAST_BREATH_S = 0.05
 # More than this is not sent in one frame.
 _MOST_PAYLOAD = 64 << 20
 
@@ -157,11 +159,13 @@ class Probe:
           Deviation: it is not; ``cause_id`` is its cause.
         """
         if not self.serves_several:
-            yield
+            with _blamed_if_unreachable(cause_id):
+                yield
             return
         async with self.connect() as peer:
             await peer.echo(self.payload(10))
-            yield
+            with _blamed_if_unreachable(cause_id):
+                yield
             try:
                 await peer.echo(*self.payloads(20, 20))
             except Deviation as deviation:
@@ -210,9 +214,26 @@ class Probe:
                 self.transcript.happened(0, f"a server was started on port {server.address[1]}")
                 self._connections += 1
                 self.transcript.happened(self._connections, "connected")
-                yield server, Peer(sock, self.wire, self.transcript, self._connections, self.patience_s)
+                try:
+                    yield server, Peer(sock, self.wire, self.transcript, self._connections, self.patience_s)
+                except Deviation as deviation:
+                    if await server.wait_ended(_LAST_BREATH_S):
+                        deviation.actual += f" (the server {server.how_it_ended})"
+                        deviation.cause_id = deviation.cause_id or "crashes"
+                    raise
         except SpawnError as error:
             raise InconclusiveError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _blamed_if_unreachable(cause_id: str) -> Iterator[None]:
+    """A server that accepts no connection any more has not survived what was done in the block."""
+    try:
+        yield
+    except Deviation as deviation:
+        if deviation.kind is Kind.NO_CONNECTION:
+            deviation.cause_id = deviation.cause_id or cause_id
+        raise
 
 
 def nothing_came(deviation: Deviation) -> bool:

@@ -20,6 +20,7 @@ from .cases import CASES, Case
 from .causes import CAUSES
 from .diagnosis import Diagnosis, diagnose
 from .finding import Deviation, InconclusiveError, NotApplicableError
+from .peer import in_words
 from .probe import Probe, Settings
 from .server import SpawnedServer, SpawnError, running_server
 from .survey import CannotCheckError, Survey, survey
@@ -29,7 +30,7 @@ __all__ = ["CannotCheckError", "Observer", "Settings", "Target", "check"]
 
 DEFAULT_JOBS = 8
 # Longer than any case takes that gets its answers.
-_CASE_S = 60.0
+_CASE_S = 30.0
 # So many silences are confirmed with all patience; then the machine is known not to be the reason.
 _FULLY_CONFIRMED = 3
 
@@ -279,13 +280,13 @@ async def _resolve(address: tuple[str, int]) -> tuple[str, int]:
                     try:
                         await sock.connect(where)
                     except OSError as error:
-                        reason = error.strerror or error
+                        reason = in_words(error)
                         continue
                     return str(where[0]), int(where[1])
     except trio.TooSlowError:
         reason = "no answer within 10 s"
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = in_words(error)
     raise CannotCheckError(f"cannot reach {_joined(address)}: {reason}")
 
 
@@ -309,20 +310,20 @@ class _Run:
         """Run them, and again those that are not certain."""
         cases = [CASES[rule.id] for rule in rules]
         self._total = len(cases)
-        limiter = trio.CapacityLimiter(self.jobs)
+        waiting = iter([case for case in cases if not case.is_alone])
 
-        async def run_beside_others(case: Case) -> None:
-            async with limiter:
+        async def work() -> None:
+            # In the book's order, which a nursery's tasks would not keep.
+            for case in waiting:
                 await self._run_first(case)
 
         async with trio.open_nursery() as nursery:
-            for case in cases:
-                if not case.is_alone:
-                    nursery.start_soon(run_beside_others, case)
+            for _ in range(self.jobs):
+                nursery.start_soon(work)
         # Several may have been under way when the server ended.
         suspects = [outcome for outcome in self._outcomes.values() if outcome.did_server_end]
-        for outcome in suspects if len(suspects) > 1 else []:
-            await self._run_suspect(outcome)
+        for outcome in suspects:
+            self._note(await self._run_again(outcome, is_only_one=len(suspects) == 1))
         for case in cases:
             if case.is_alone:
                 await self._run_first(case)
@@ -334,7 +335,11 @@ class _Run:
             self._note(_Outcome(case, Verdict.INCONCLUSIVE, summary, 0.0, (), 0))
         else:
             patience_s, is_last_try = self._survey.patience_s, not self._survey.echoes
-            self._note(await self._run(case, patience_s, is_last_try=is_last_try))
+            outcome = await self._run(case, patience_s, is_last_try=is_last_try)
+            if case.is_alone and outcome.did_server_end:
+                # What an earlier case has left behind may have ended it.
+                outcome = await self._run_again(outcome)
+            self._note(outcome)
 
     def _note(self, outcome: _Outcome) -> None:
         is_new = outcome.case.id not in self._outcomes
@@ -342,19 +347,14 @@ class _Run:
         if is_new:
             self._observer.ended(rule_of(outcome.case.id), outcome.verdict, len(self._outcomes), self._total)
 
-    async def _run_suspect(self, earlier: _Outcome) -> None:
-        """Run a case alone that ran beside others when the server ended."""
-        if self._settings.command is None:
-            self._note(
-                replace(
-                    earlier,
-                    verdict=Verdict.INCONCLUSIVE,
-                    summary="the server ended while this case and others ran; try it with --jobs 1",
-                )
-            )
-            return
-        outcome = await self._run(earlier.case, self._survey.patience_s)
-        self._note(replace(outcome, attempts=2))
+    async def _run_again(self, earlier: _Outcome, *, is_only_one: bool = True) -> _Outcome:
+        """Run a case alone, on a fresh server, that may have ended the one before."""
+        if self._settings.command is not None:
+            return replace(await self._run(earlier.case, self._survey.patience_s), attempts=2)
+        if is_only_one:
+            return earlier
+        summary = "the server ended while this case and others ran; try it with --jobs 1"
+        return replace(earlier, verdict=Verdict.INCONCLUSIVE, summary=summary)
 
     async def _confirm(self) -> None:
         """Believe a silence only if it is there again, alone and with more patience."""
@@ -371,7 +371,7 @@ class _Run:
             again = await self._run(outcome.case, patience_s)
             if again.deviation is not None:
                 confirmed += 1
-            else:
+            elif again.verdict is Verdict.PASS:
                 again.notes += (f"passed when it ran alone with {patience_s:g} s of patience",)
             self._note(replace(again, attempts=outcome.attempts + 1))
 

@@ -47,6 +47,7 @@ class Survey:
       is_concurrent: whether a second connection is served while a first one stalls.
       other_wire: the headers that the server seems to speak instead.
       is_one_behind: whether an echo came only with the next frame.
+      answers_at_end: whether an echo came only when the connection ended.
     """
 
     round_trip_s: float = 0.0
@@ -54,6 +55,7 @@ class Survey:
     is_concurrent: bool = True
     other_wire: Wire | None = None
     is_one_behind: bool = False
+    answers_at_end: bool = False
 
     @property
     def patience_s(self) -> float:
@@ -83,6 +85,8 @@ async def survey(address: tuple[str, int], settings: Settings) -> Survey:
         return Survey(echoes=False, is_concurrent=False, other_wire=await _other_wire(probe, settings))
     if first is Kind.SILENCE and await _answers_the_second(probe):
         return Survey(echoes=False, is_concurrent=False, is_one_behind=True)
+    if first is Kind.SILENCE and await _answers_at_end(probe):
+        return Survey(echoes=False, is_concurrent=False, answers_at_end=True)
     other = await _other_wire(probe, settings)
     if other is None:
         await _ask_for_a_page(probe)
@@ -148,6 +152,19 @@ async def _answers_the_second(probe: Probe) -> bool:
             await peer.send(frame)
             await trio.sleep(_OTHER_ANSWER_S)
             await peer.send(frame)
+            await peer.expect(frame)
+    except Deviation:
+        return False
+    return True
+
+
+async def _answers_at_end(probe: Probe) -> bool:
+    frame = probe.wire.frame(_hello(probe))
+    try:
+        async with probe.connect() as peer:
+            peer.patience_s = 2 * _OTHER_ANSWER_S
+            await peer.send(frame)
+            peer.half_close()
             await peer.expect(frame)
     except Deviation:
         return False

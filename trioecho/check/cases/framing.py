@@ -57,7 +57,12 @@ async def largest_frame(probe: Probe) -> str:
     if probe.limit is not None:
         size = min(probe.limit, probe.wire.largest_payload)
         probe.needs(size)
-        return f"{await _echo_of_size(probe, size)}: the limit"
+        try:
+            return f"{await _echo_of_size(probe, size)}: the limit"
+        except Deviation as deviation:
+            if nothing_came(deviation):
+                deviation.cause_id = "limit-off-by-one"
+            raise
     size = min(USUAL_LIMIT, probe.wire.largest_payload)
     try:
         return await _echo_of_size(probe, size)

@@ -95,10 +95,13 @@ async def neighbour_that_does_not_read(probe: Probe) -> str:
 
 
 def _block_of_frames(probe: Probe) -> bytes:
-    """About 1 MiB of whole frames, 64 KiB each where that is possible."""
-    length = probe.fitting(65536 - probe.wire.header_bytes)
-    count = max(1, _MIB // (length + probe.wire.header_bytes))
-    return probe.wire.frames(*probe.payloads(*[length] * count))
+    """About 1 MiB of whole frames of many sizes, which end anywhere in the buffers of a kernel."""
+    longest = probe.fitting(65536 - probe.wire.header_bytes)
+    frames, size = [], 0
+    while size < _MIB:
+        frames.append(probe.wire.frame(probe.payload(1 + probe.random.randrange(longest))))
+        size += len(frames[-1])
+    return b"".join(frames)
 
 
 @case("3.5", is_alone=True)

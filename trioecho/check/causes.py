@@ -253,6 +253,12 @@ _CAUSES = (
         "A receive that gives no bytes is the end of the stream: leave the loop and close.",
     ),
     Cause(
+        "ends-with-reset",
+        "Connections end with RST where the end of the stream should be: the server probably sets SO_LINGER "
+        "to 0, or closes with unread bytes.",
+        "Leave SO_LINGER alone, and shut down the sending side before closing.",
+    ),
+    Cause(
         "echoes-truncated-frame",
         "A frame that was cut off by the end of the stream is echoed, whole or in part.",
         "Echo a frame only when all of it has come; what is left at the end is dropped.",

@@ -31,6 +31,7 @@ _STUMBLES_OVER_CUTS = {
 }
 # What one shows in that misreads lengths: they are enormous there, or random.
 _MISREAD = {"1.8", "4.1", "4.2", "4.3", "4.4", "4.5", "4.7", "4.8", "5.3", "7.2", "7.3"}
+_ENDS_SERVER = {"error-ends-server", "dies-on-reset", "dies-on-broken-pipe"}
 _CONTENT = {"text-decoding", "strips-whitespace", "line-oriented", "content-changed"}
 _NEIGHBOURS = {"3.2", "3.3", "3.4", "3.6", "7.3"}
 _SIZES = (("1.3", 255), ("1.4", 256), ("1.5", 65535), ("1.6", 65536))
@@ -74,6 +75,7 @@ def diagnose(
     for rule_id, deviation in failed.items():
         cause_id = (
             everywhere
+            or ("shared-state" if deviation.is_only_now_and_then else None)
             or _cause_of_neighbours(rule_id, failed)
             or _cause_from_stream(rule_id, stream)
             or _cause_of_extra_bytes(rule_id, deviation, failed)
@@ -96,7 +98,10 @@ def _explain_what_is_left(by_case: dict[str, str], failed: Mapping[str, Deviatio
     found = content or [cause_id for cause_id, _ in commonest.most_common(1)]
     if content and "1.9" in failed:
         by_case["1.9"] = content[0]
+    crashes = [cause_id for cause_id in by_case.values() if cause_id in _ENDS_SERVER]
     for rule_id in failed:
+        if crashes and by_case.get(rule_id) == "crashes":
+            by_case[rule_id] = crashes[0]
         if rule_id[0] == "7" and rule_id not in by_case and found:
             by_case[rule_id] = found[0]
 

@@ -35,6 +35,7 @@ class Deviation(Exception):  # noqa: N818 - it is the server that errs
       received_bytes (bytes): what came, as far as it is of use.
       cause_id (str | None): the likely cause, where the case itself can tell.
       level (Level | None): if the rule's own does not fit.
+      is_only_now_and_then (bool): whether it was right on a fresh server.
       is_uncertain (bool): whether it must be seen again, alone and with more time, to be believed.
     """
 
@@ -58,6 +59,7 @@ class Deviation(Exception):  # noqa: N818 - it is the server that errs
         self.received_bytes = received_bytes
         self.cause_id = cause_id
         self.level = level
+        self.is_only_now_and_then = False
         self.is_uncertain = kind in UNCERTAIN if is_uncertain is None else is_uncertain
 
 

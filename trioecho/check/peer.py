@@ -315,4 +315,6 @@ class Peer:
                 if kind is Kind.SILENCE
                 else "the server reset the connection"
             )
-            raise Deviation(kind, expected, words, cause_id=cause_id)
+            raise Deviation(
+                kind, expected, words, cause_id=cause_id if kind is Kind.SILENCE else "ends-with-reset"
+            )

@@ -19,7 +19,7 @@ from .book import Level, Rule, rule_of, select
 from .cases import CASES, Case
 from .causes import CAUSES
 from .diagnosis import Diagnosis, diagnose
-from .finding import Deviation, InconclusiveError, NotApplicableError
+from .finding import Deviation, InconclusiveError, Kind, NotApplicableError
 from .peer import in_words
 from .probe import Probe, Settings
 from .server import SpawnedServer, SpawnError, running_server
@@ -31,6 +31,8 @@ __all__ = ["CannotCheckError", "Observer", "Settings", "Target", "check"]
 DEFAULT_JOBS = 8
 # Longer than any case takes that gets its answers.
 _CASE_S = 30.0
+# So many wrong answers are asked for again from a fresh server.
+_MOST_FRESH = 5
 # So many silences are confirmed with all patience; then the machine is known not to be the reason.
 _FULLY_CONFIRMED = 3
 
@@ -360,6 +362,7 @@ class _Run:
         """Believe a silence only if it is there again, alone and with more patience."""
         if not self._survey.echoes or self._gone_in is not None:
             return
+        await self._try_on_fresh_server()
         confirmed = 0
         for outcome in list(self._outcomes.values()):
             deviation = outcome.deviation
@@ -374,6 +377,22 @@ class _Run:
             elif again.verdict is Verdict.PASS:
                 again.notes += (f"passed when it ran alone with {patience_s:g} s of patience",)
             self._note(replace(again, attempts=outcome.attempts + 1))
+
+    async def _try_on_fresh_server(self) -> None:
+        """Find out whether wrong bytes come only from a server that has served others before."""
+        tries = 0
+        for outcome in list(self._outcomes.values()):
+            deviation = outcome.deviation
+            if deviation is None or deviation.kind is not Kind.WRONG or self._host.server is None:
+                continue
+            if rule_of(outcome.case.id).needs_spawn or tries >= _MOST_FRESH:
+                continue
+            tries += 1
+            await self._host.renew()
+            again = await self._run(outcome.case, self._survey.patience_s)
+            if again.verdict is Verdict.PASS:
+                deviation.is_only_now_and_then = True
+                outcome.notes += ("the case passed on a fresh server",)
 
     async def _run(self, case: Case, patience_s: float, *, is_last_try: bool = True) -> _Outcome:
         rule = rule_of(case.id)

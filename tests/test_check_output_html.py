@@ -104,7 +104,7 @@ def test_a_failure_is_proved_and_leads_to_its_rule(case_id: str) -> None:
         "0008  6f 00 00 00 05 61 67 61",
         "o....aga",
         "... and 69,936 more bytes",
-        "12 events in the middle are left out",
+        "12 events left out before this",
     ):
         assert evidence in text
     assert f"#rule-{case_id}" in page.all_of("href")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.check_results import FAILED, good_suite, hostile_suite, mixed_suite, result_of, suite
 from trioecho.check.book import RULES, SECTIONS
 from trioecho.check.output import Tested, Untested, results_as_junit
-from trioecho.check.verdict import Verdict
+from trioecho.check.verdict import Event, Verdict
 
 # What windyroad/JUnit-Schema and junit-10.xsd of Jenkins' xUnit plugin both allow:
 # the children in their order, and the attributes, all of which the former asks for.
@@ -141,3 +142,12 @@ def test_hostile_bytes_do_no_harm(strict: bool) -> None:
     assert failure.text is not None
     assert "]]><script>alert(1)</script>" in failure.text
     assert r"\x00\x08\x1b[2J\x7f\x85\u2028\u202e\ufffe\uffff\x80\ud800" in failure.text
+
+
+def test_what_is_left_out_of_a_transcript_is_missed_where_it_was() -> None:
+    events = tuple(Event(number / 1000, 1, "event", text=f"event {number}") for number in (*range(40), 99))
+    failed = replace(result_of("2.5", Verdict.FAIL), transcript=events, events_left_out=1234)
+    [failure] = load(suite((failed,))).iter("failure")
+    assert (failure.text or "").endswith(
+        "   0.0390 s  #1 event 39\n   0.0990 s  1,234 events left out before this\n   0.0990 s  #1 event 99"
+    )

@@ -181,3 +181,12 @@ def test_hostile_bytes_do_no_harm() -> None:
 
 def test_the_points_add_up_to_a_hundred() -> None:
     assert sum(EQUAL_POINTS.values()) == 100
+
+
+def test_a_crash_is_told_with_the_last_that_the_server_wrote() -> None:
+    crashed = replace(
+        result_of("2.5", Verdict.FAIL),
+        cause=CAUSES["crashes"],
+        notes=("ended with exit code 1", "the server wrote: KeyError: 7"),
+    )
+    assert robustness(crashed).feedback[2] == "The server wrote: KeyError: 7."

@@ -7,10 +7,10 @@ from typing import Literal
 
 import trio
 
-from .verdict import Event
+from .verdict import FIRST_EVENTS, Event
 
 _DATA_BYTES = 64
-_FIRST_EVENTS, _LAST_EVENTS = 40, 20
+_LAST_EVENTS = 20
 
 
 class Transcript:
@@ -47,7 +47,7 @@ class Transcript:
 
     def _add(self, event: Event) -> None:
         self._count += 1
-        if len(self._first) < _FIRST_EVENTS:
+        if len(self._first) < FIRST_EVENTS:
             self._first.append(event)
         else:
             self._last.append(event)

@@ -27,6 +27,10 @@ class Verdict(enum.Enum):
     INCONCLUSIVE = "inconclusive"
 
 
+# So many events at its beginning a transcript has for certain; what is left out comes after them.
+FIRST_EVENTS = 40
+
+
 @dataclass(frozen=True)
 class Cause:
     """What probably is wrong with a server.
@@ -81,7 +85,8 @@ class CaseResult:
       actual: what was seen instead.
       cause: the likely cause, if one is known.
       transcript: what was sent and received, in order.
-      events_left_out: how many events in the middle are not in the transcript.
+      events_left_out: how many events are not in the transcript, after its first
+        `FIRST_EVENTS`.
       notes: whatever else a reader should know: that it was tried twice, the
         server's last lines.
       reproduce: the command that runs this case alone, with the same bytes.

@@ -68,7 +68,7 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
         elapsed_s     how long it took
         attempts      how often it ran until the verdict was certain
         transcript    [event], in order
-        events_left_out    how many in the middle of it are missing
+        events_left_out    how many are missing in it, after the first 40
 
     A cause::
 

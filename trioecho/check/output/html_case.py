@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..verdict import CaseResult, Event
 from .html_book import CLASS, WORDS, link_to_rule
 from .html_elements import Markup, element, joined
-from .plain import counted, event_heading, hex_rows, left_out, sentence
+from .plain import counted, event_heading, events_with_gap, hex_rows, left_out, sentence
 
 _GROUP_BYTES = 8  # short enough for a telephone; a wide screen shows two beside each other
 
@@ -70,19 +70,11 @@ def _reproduce(result: CaseResult) -> Markup | None:
 def _transcript(result: CaseResult, *, is_open: bool) -> Markup | None:
     if not result.transcript:
         return None
-    missing = result.events_left_out
+    count = len(result.transcript) + result.events_left_out
     return element(
         "details",
-        element("summary", f"Transcript: {counted(len(result.transcript) + missing, 'event')}"),
-        element(
-            "div",
-            [_event(event) for event in result.transcript],
-            element("p", f"{counted(missing, 'event')} in the middle are left out.", class_="faint event")
-            if missing
-            else None,
-            class_="transcript",
-            tabindex="0",
-        ),
+        element("summary", f"Transcript: {counted(count, 'event')}"),
+        element("div", map(_event, events_with_gap(result)), class_="transcript", tabindex="0"),
         open=is_open,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..verdict import CaseResult, Event
+from ..verdict import FIRST_EVENTS, CaseResult, Event
 
 _ROW_BYTES = 16
 
@@ -54,16 +54,26 @@ def left_out(event: Event) -> str:
     return f"... and {event.left_out_bytes:,} more bytes" if event.left_out_bytes > 0 else ""
 
 
+def events_with_gap(result: CaseResult) -> Iterator[Event]:
+    """The transcript, with an event that says so where others are left out."""
+    yield from result.transcript[:FIRST_EVENTS]
+    rest = result.transcript[FIRST_EVENTS:]
+    if result.events_left_out:
+        since_s = rest[0].t_s if rest else result.elapsed_s
+        yield Event(
+            since_s, 0, "event", text=f"{counted(result.events_left_out, 'event')} left out before this"
+        )
+    yield from rest
+
+
 def transcript_lines(result: CaseResult) -> Iterator[str]:
     """What was sent and received, in lines of 80 columns."""
-    for event in result.transcript:
+    for event in events_with_gap(result):
         yield event_heading(event)
         for offset, digits, text in hex_rows(event.data):
             yield f"    {offset}  {digits:<{_ROW_BYTES * 3 - 1}}  {text}"
         if note := left_out(event):
             yield f"          {note}"
-    if result.events_left_out:
-        yield f"({result.events_left_out:,} events in the middle are left out)"
 
 
 def evidence_lines(result: CaseResult) -> Iterator[str]:

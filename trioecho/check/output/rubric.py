@@ -151,6 +151,8 @@ def _feedback(
         else:
             told.add(cause.id)
             yield f"{cause.words} {cause.advice} It shows in {_list(of_cause)}."
+            if cause.id == "crashes" and of_cause[0].notes:
+                yield sentence(of_cause[0].notes[-1])
     yield from _what_was_seen(
         "Worth a look: ", [result for result in tried if result.verdict is Verdict.WARN]
     )

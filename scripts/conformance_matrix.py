@@ -52,8 +52,8 @@ CANDIDATES = (
         {
             "3.7": "A transport keeps what is written to it; nobody told it to stop reading meanwhile. "
             "One `registerProducer` mends it.",
-            "5.1": "Unless the protocol is `IHalfCloseableProtocol`, Twisted takes a client that has ended its "
-            "side for one that is gone, and drops what it has not sent.",
+            "5.1": "Unless the protocol is `IHalfCloseableProtocol`, Twisted takes a client that has ended "
+            "its side for one that is gone, and drops what it has not sent.",
         },
     ),
     script("threads, done right", "threads.py"),
@@ -64,8 +64,8 @@ CANDIDATES = (
             "4.3": NO_LIMIT,
             "4.4": NO_LIMIT,
             "4.5": NO_LIMIT,
-            "4.9": "`recv(n)` is called with all of the length that was announced, and Python takes memory for "
-            "n bytes before it asks the kernel.",
+            "4.9": "`recv(n)` is called with all of the length that was announced, and Python takes memory "
+            "for n bytes before it asks the kernel.",
             "6.2": "`stop` waits for nobody: the process ends, and with it, by a reset, what was under way.",
         },
         limit=None,

@@ -16,6 +16,7 @@ class BareReply(FaultyServer):
         shows="The client takes the first four bytes of the payload for a length.",
         mend="A reply is a frame, too.",
         source="classroom habit: framing was meant for requests only",
+        fails=("1", "2", "3", "4.6", "4.7", "4.8", "4.9", "5", "6", "7"),
         cause="no-header-in-reply",
     )
 
@@ -31,6 +32,7 @@ class LengthOfText(FaultyServer):
         shows="The first accent makes the header too small, and the stream is out of step.",
         mend="Count the bytes that are sent; better, leave payloads alone.",
         source="classroom habit: len() of a str",
+        fails=("1.8", "1.10", "7.1"),
         cause="length-of-text",
     )
 
@@ -48,6 +50,7 @@ class Text(FaultyServer):
         shows="Every byte that is no UTF-8 comes back as three others, U+FFFD.",
         mend="Payloads are bytes; keep them so.",
         source="Aver, binary protocols out of reach: https://github.com/jasisz/aver/issues/763",
+        fails=("1.8", "1.9", "1.10", "7.1"),
         cause="text-decoding",
     )
 
@@ -64,6 +67,7 @@ class Strips(FaultyServer):
         shows="Blanks and line ends at the ends of payloads are gone.",
         mend="Send back what came.",
         source="classroom habit: data = sock.recv(1024).strip(), from examples of line protocols",
+        fails=("1.8", "1.10", "7.1"),
         cause="strips-whitespace",
     )
 
@@ -79,6 +83,7 @@ class CString(FaultyServer):
         shows="Payloads end at their first zero byte.",
         mend="The length says where a payload ends: memcpy and not strcpy, %.*s and not %s.",
         source="classroom habit: strlen() of what was received",
+        fails=("1.8", "1.9", "1.10", "7.1"),
         cause="strips-whitespace",
     )
 
@@ -94,6 +99,7 @@ class TextMode(FaultyServer):
         shows="What comes after a line end is gone.",
         mend="Read by length; a payload may have any bytes in it.",
         source="classroom habit: readline(), from examples of line protocols",
+        fails=("1.8", "1.10", "7.1"),
         cause="line-oriented",
     )
 
@@ -110,6 +116,7 @@ class SevenBit(FaultyServer):
         shows="Bytes from 0x80 come back as others.",
         mend="Send back what came.",
         source="classroom habit: ASCII, and & 0x7f, from examples of terminals and mail",
+        fails=("1.8", "1.9", "1.10", "7.1"),
         cause="content-changed",
     )
 
@@ -125,6 +132,7 @@ class Resynchronizes(FaultyServer):
         shows="A payload with a whole frame in it comes back as that frame.",
         mend="Count; TCP loses nothing, so there is nothing to find again.",
         source="classroom habit: from protocols on serial lines, where bytes get lost",
+        fails=("1.9",),
         cause="looks-for-header-in-payload",
     )
 
@@ -145,6 +153,7 @@ class FixedBuffer(FaultyServer):
         shows="Longer payloads come back cut.",
         mend="Let the buffer grow with what comes, up to a limit that is told; refuse what is over it.",
         source="classroom habit: char buffer[65536], with a byte for the zero at the end",
+        fails=("1.6", "1.7"),
         cause="fixed-buffer",
     )
 

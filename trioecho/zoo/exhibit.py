@@ -21,7 +21,8 @@ class Exhibit:
       shows: how it shows.
       mend: what to do instead.
       source: where the bug was met.
-      fails: the rules of ``trioecho check`` that it breaks.
+      fails: the rules of ``trioecho check`` that it breaks; a number alone is a section.
+      may_fail: those that it may break, as chance has it.
       cause: the likely cause that ``trioecho check`` names.
     """
 
@@ -32,6 +33,7 @@ class Exhibit:
     mend: str
     source: str
     fails: tuple[str, ...] = ()
+    may_fail: tuple[str, ...] = ()
     cause: str = ""
 
 

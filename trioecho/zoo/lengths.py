@@ -21,6 +21,7 @@ class LittleEndian(FaultyServer):
         mend='Use network byte order: struct "!I", htonl, ntohl.',
         source="DAWN, a length prefix in the host's order: "
         "https://github.com/berlin-open-wireless-lab/DAWN/pull/93",
+        fails=("1", "2", "3", "4.4", "4.6", "4.7", "4.8", "4.9", "5", "6.1", "6.3", "6.4", "6.5", "7"),
         cause="little-endian",
     )
 
@@ -41,6 +42,7 @@ class CountsHeader(FaultyServer):
         mend="The length is that of the payload alone.",
         source="gowaves, a length that did not count itself after all: "
         "https://github.com/wavesplatform/gowaves/pull/6",
+        fails=("1", "2", "3", "4.1", "4.2", "4.6", "4.7", "4.8", "4.9", "5", "6.1", "6.3", "6.4", "6.5", "7"),
         cause="length-includes-header",
     )
 
@@ -60,6 +62,25 @@ class WideHeader(FaultyServer):
         mend='A protocol says how wide its numbers are: struct "!I", uint32_t, and not size_t.',
         source="DAWN, a length prefix as wide as the host's size_t: "
         "https://github.com/berlin-open-wireless-lab/DAWN/pull/93",
+        fails=(
+            "1",
+            "2",
+            "3",
+            "4.2",
+            "4.3",
+            "4.4",
+            "4.5",
+            "4.6",
+            "4.7",
+            "4.8",
+            "4.9",
+            "5",
+            "6.1",
+            "6.3",
+            "6.4",
+            "6.5",
+            "7",
+        ),
         cause="other-header-width",
     )
 
@@ -78,6 +99,7 @@ class TwoByteLength(FaultyServer):
         shows="65,536 becomes 0, and the payload is read as headers.",
         mend="Keep it in as many bits as the header has.",
         source="SSMP, packets over 64 KiB silently truncated: https://github.com/Extremelyd1/SSMP/issues/36",
+        fails=("1.6", "1.7", "4.1", "4.2", "4.3", "4.4", "4.5", "4.8"),
         cause="short-length-field",
     )
 
@@ -94,6 +116,25 @@ class OneByteLength(FaultyServer):
         mend="Use all four bytes.",
         source="Zephyr, packets over 256 bytes never received: "
         "https://github.com/zephyrproject-rtos/zephyr/pull/63547",
+        fails=(
+            "1.4",
+            "1.5",
+            "1.6",
+            "1.7",
+            "1.8",
+            "2.7",
+            "3.1",
+            "3.5",
+            "4.1",
+            "4.2",
+            "4.3",
+            "4.4",
+            "4.5",
+            "4.8",
+            "5.1",
+            "5.3",
+            "7",
+        ),
         cause="short-length-field",
     )
 
@@ -109,6 +150,8 @@ class SignedLength(FaultyServer):
         shows="0x80000000 is negative, so under the limit; a frame is answered that nobody sent.",
         mend='Read them unsigned: struct "!I", not "!i"; in Java, & 0xffffffffL.',
         source="rsync, a signed length got past its check: https://github.com/RsyncProject/rsync/pull/873",
+        fails=("4.4", "4.5", "4.7", "4.8", "7.2"),
+        may_fail=("4.6",),
         cause="signed-length",
     )
 
@@ -126,6 +169,7 @@ class LengthOverflow(FaultyServer):
         mend="Compare the length itself, before it is used in any sum.",
         source="coturn, a sum of lengths that wraps: https://github.com/coturn/coturn/pull/1964; "
         "Dropbear, likewise: https://github.com/mkj/dropbear/pull/436",
+        fails=("4.3", "4.4", "4.5", "4.6", "4.7", "4.8", "7.2"),
         cause="length-overflow",
     )
 
@@ -146,6 +190,7 @@ class LimitOffByOne(FaultyServer):
         shows="The largest frame that is allowed ends the connection.",
         mend="Refuse if length > limit, and only then.",
         source="EMQX, packets of exactly the maximum size discarded: https://github.com/emqx/emqx/pull/18438",
+        fails=("1.7",),
         cause="limit-off-by-one",
     )
 
@@ -162,6 +207,7 @@ class RoundedLimit(FaultyServer):
         shows="A frame over the limit is echoed.",
         mend="Compare bytes with bytes.",
         source="classroom habit: a limit in KiB, and an integer division",
+        fails=("4.1", "4.2"),
         cause="limit-not-enforced",
     )
 
@@ -178,6 +224,7 @@ class NoLimit(FaultyServer):
         shows="A client that speaks HTTP is waited for until 1.2 GB have come; memory is its to fill.",
         mend="Have a limit, and refuse a length over it when the header is complete.",
         source="em-websocket, frames of up to 4 GB: https://github.com/igrigorik/em-websocket/issues/49",
+        fails=("4.1", "4.2", "4.3", "4.4", "4.5"),
         cause="no-limit",
     )
 
@@ -193,6 +240,7 @@ class LimitCheckedLate(FaultyServer):
         shows="Memory is filled before anything is refused; a header over the limit alone is waited on.",
         mend="Compare the length when the header is complete.",
         source="ws-rs, too late when on_message is called: https://github.com/housleyjk/ws-rs/issues/117",
+        fails=("4.2", "4.3", "4.4", "4.5"),
         cause="limit-checked-late",
     )
 
@@ -214,6 +262,7 @@ class TrustsLength(FaultyServer):
         shows="A few clients that announce much and send little take all the memory there is.",
         mend="Let the buffer grow with the bytes that come.",
         source="KeibiDrop, out of memory by a length prefix: https://github.com/KeibiSoft/KeibiDrop/issues/52",
+        fails=("4.9",),
         cause="trusts-length",
     )
 

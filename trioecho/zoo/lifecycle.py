@@ -21,6 +21,7 @@ class DropsFirst(FaultyServer):
         shows="Who waits for the port to open, as a script does, has the first connection dropped.",
         mend="Bind and prepare first, listen last.",
         source="classroom habit: the connection to the database is made after listen()",
+        fails=("3.7", "4.9", "5.7", "6.1", "6.3", "6.4", "6.5"),
         cause="not-ready-when-listening",
     )
 
@@ -115,6 +116,7 @@ class NoReuseaddr(FaultyServer):
         shows='After a restart: "Address already in use", for as long as old connections are in TIME_WAIT.',
         mend="Set SO_REUSEADDR before bind().",
         source="Neon, address in use after a restart: https://github.com/neondatabase/neon/issues/801",
+        fails=("6.4",),
         cause="no-reuseaddr",
     )
 

@@ -16,6 +16,7 @@ class ShortHeader(FaultyServer):
         shows="A header that arrives in two pieces is read as two headers, and the stream is out of step.",
         mend="Receive in a loop until the header is complete.",
         source="WatsonTcp, the header read in part: https://github.com/dotnet/WatsonTcp/issues/299",
+        fails=("2.1", "2.2", "2.3", "2.9", "5.3", "7.1", "7.2"),
         cause="header-taken-whole",
     )
 
@@ -31,6 +32,7 @@ class ShortPayload(FaultyServer):
         shows="A payload that arrives in pieces comes back short; the rest of it is read as a header.",
         mend="Receive in a loop until all of it is there.",
         source="ddb, wrong types and lengths over a network: https://github.com/pszturmaj/ddb/issues/2",
+        fails=("1.7", "2.1", "2.2", "2.4", "2.7", "2.8", "2.9", "3.5", "5.3", "6.2", "7.1", "7.2"),
         cause="recv-n-taken-for-n-bytes",
     )
 
@@ -49,6 +51,7 @@ class OneFramePerRecv(BufferedServer, FaultyServer):
         mend="Take frames out of the buffer in a loop, until none is complete.",
         source="Prodigy delivery system, all frames of a read and not just the first: "
         "https://github.com/ProdigyReloaded/delivery-system/pull/126",
+        fails=("2.2", "2.5", "2.6", "3.1", "7.1"),
         cause="one-parse-per-recv",
     )
 
@@ -69,6 +72,7 @@ class ForgetsTail(BufferedServer, FaultyServer):
         shows="Under pipelining frames vanish, and the stream is out of step from then on.",
         mend="Keep what is left after the last whole frame; put what comes next behind it.",
         source="HiSocket, data dropped when parsing fails: https://github.com/hiram3512/HiSocket/issues/20",
+        fails=("2.2", "2.8", "3.1", "3.5", "7.1"),
         cause="drops-rest-of-segment",
     )
 
@@ -93,6 +97,7 @@ class SegmentIsMessage(FaultyServer):
         shows="Cut frames come back as two, merged ones as one; large ones in pieces.",
         mend="Let the length in the header say where a frame ends.",
         source="OnioNS, a record in two segments: https://github.com/Jesse-V/OnioNS-server/issues/64",
+        fails=("1.5", "1.6", "1.7", "2", "3.1", "3.5", "4.6", "4.7", "5.3", "6.2", "7.1", "7.2"),
         cause="segment-taken-for-frame",
     )
 
@@ -112,6 +117,7 @@ class EmptyIsEof(FaultyServer):
         mend="Only a recv that gives no bytes is the end; say so with None, and test for None.",
         source="signalr for Go, connection closed at a frame of length 0: "
         "https://github.com/philippseith/signalr/pull/54",
+        fails=("1.1", "7.1"),
         cause="zero-length-taken-for-eof",
     )
 
@@ -129,6 +135,7 @@ class EmptyUnanswered(FaultyServer):
         mend="A frame of length 0 is a frame.",
         source="libwebsockets, no callback for an empty frame: "
         "https://github.com/warmcat/libwebsockets/issues/1643",
+        fails=("1.1", "7.1"),
         cause="zero-length-taken-for-eof",
     )
 
@@ -145,6 +152,7 @@ class Impatient(FaultyServer):
         shows="A pause in the middle of a frame ends the connection.",
         mend="Keep what has come and wait on; have a clock of many seconds for frames that never end.",
         source="CFEngine, corruption after a timeout in recv: https://github.com/cfengine/core/pull/2350",
+        fails=("2.9",),
         cause="short-read-timeout",
     )
 
@@ -170,6 +178,31 @@ class SaysItTwice(BufferedServer, FaultyServer):
         mend="Take a frame out of the buffer when it is answered, wherever it ends.",
         source="Moblin, a frame at the end of the buffer was parsed again: "
         "https://github.com/eerimoq/moblin/pull/470",
+        fails=(
+            "1",
+            "2.1",
+            "2.2",
+            "2.3",
+            "2.4",
+            "2.8",
+            "3.1",
+            "3.2",
+            "3.3",
+            "3.4",
+            "3.5",
+            "3.6",
+            "3.8",
+            "4.6",
+            "4.7",
+            "4.8",
+            "4.9",
+            "5.3",
+            "5.4",
+            "5.5",
+            "6.2",
+            "7.2",
+            "7.3",
+        ),
         cause="reply-twice",
     )
 
@@ -192,6 +225,7 @@ class HalfHeader(BufferedServer, FaultyServer):
         shows="After a cut in a header the rest of it is taken for the beginning of one.",
         mend="Keep them, and put what comes next behind them.",
         source="ttorrent, 3 of 4 bytes of a size thrown away: https://github.com/mpetazzoni/ttorrent/pull/40",
+        fails=("2.1", "2.2", "2.3", "2.9", "7.1"),
         cause="header-taken-whole",
     )
 

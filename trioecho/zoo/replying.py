@@ -20,6 +20,7 @@ class OutOfOrder(FaultyServer):
         shows="Under pipelining echoes come in the order in which the threads happen to end.",
         mend="Answer the frames of a connection one after the other, or put the answers in order.",
         source="Mummy, pipelined responses in another order: https://github.com/guzba/mummy/issues/142",
+        fails=("2.2", "2.5", "2.6", "3.1", "3.5", "3.7", "4.6", "4.7", "6.2", "7.1"),
         cause="replies-out-of-order",
     )
 
@@ -49,6 +50,26 @@ class OneBehind(FaultyServer):
         mend="Flush when a reply is complete, not when the next one begins.",
         source="iris-java, replies that stay in a BufferedOutputStream: "
         "https://github.com/project-iris/iris-java/issues/13",
+        fails=(
+            "1",
+            "2",
+            "3",
+            "4.6",
+            "4.7",
+            "4.8",
+            "4.9",
+            "5.2",
+            "5.3",
+            "5.4",
+            "5.5",
+            "5.6",
+            "5.7",
+            "6.1",
+            "6.3",
+            "6.4",
+            "6.5",
+            "7",
+        ),
         cause="one-behind",
     )
 
@@ -88,6 +109,7 @@ class ShortSend(FaultyServer):
         shows="Bytes are missing when the client reads slowly.",
         mend="Use sendall(), or send the rest again.",
         source="Kytos, send() without a look at its result: https://github.com/kytos/kytos/issues/351",
+        fails=("1.7", "3.5"),
         cause="partial-send-ignored",
     )
 
@@ -106,6 +128,7 @@ class GivesUp(FaultyServer):
         shows="A client that sends much before it reads loses its connection, and its echoes.",
         mend="Wait until the socket is writable; give up after many seconds only.",
         source="classroom habit: settimeout() once, for receives, which counts for sends as well",
+        fails=("3.5",),
         cause="gives-up-on-backpressure",
     )
 
@@ -122,6 +145,7 @@ class UnboundedOutput(FaultyServer):
         shows="A client that sends and does not read fills the server's memory.",
         mend="Stop reading from a connection while its echoes cannot be sent; await drain().",
         source="asyncio, write() without drain(): https://github.com/python/cpython/issues/116279",
+        fails=("3.7",),
         cause="unbounded-buffering",
     )
 
@@ -153,6 +177,7 @@ class TwoSends(FaultyServer):
         shows="Every echo takes 40 ms: the payload waits for the acknowledgement of the header.",
         mend="Send both by one call, or set TCP_NODELAY.",
         source="RFC 896, and RFC 9293, 3.7.4 and 3.8.6.3; classroom habit: write(header); write(payload)",
+        fails=("3.8",),
         cause="nagle-delayed-ack",
     )
 
@@ -170,6 +195,8 @@ class CutThrough(FaultyServer):
         shows="A part of a frame that is never completed comes back.",
         mend="Answer a frame when all of it has come.",
         source="classroom habit: while data := recv(): sendall(data), which is an echo, but not of frames",
+        fails=("2.8", "5.3", "7.2"),
+        may_fail=("6.2",),
         cause="streams-before-complete",
     )
 

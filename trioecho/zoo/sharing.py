@@ -23,6 +23,7 @@ class OneAtATime(FaultyServer):
         mend="Give every connection a thread or task of its own, or use an event loop.",
         source="socketserver.TCPServer without ThreadingMixIn, as its documentation says: "
         "https://docs.python.org/3/library/socketserver.html",
+        fails=("3.2", "3.3", "3.4", "3.6", "5.7"),
         cause="single-threaded",
     )
 
@@ -39,6 +40,7 @@ class BlockingLoop(FaultyServer):
         mend="Take what is there, keep it in the connection's own buffer, go back to the loop.",
         source="Taskserver, slow clients make others wait: "
         "https://github.com/GothenburgBitFactory/taskserver/issues/72",
+        fails=("3.3", "3.4"),
         cause="single-threaded",
     )
 
@@ -76,6 +78,8 @@ class SharedBuffer(BufferedServer, FaultyServer):
         shows="Clients whose frames come in pieces at the same time get, or lose, each other's bytes.",
         mend="Make the buffer where the connection is served.",
         source="nogotofail, a BufferState of the class: https://github.com/google/nogotofail/pull/80",
+        fails=("3.2", "3.4", "3.6", "4.8", "4.9", "5.4", "7.3"),
+        may_fail=("5.7",),
         cause="shared-state",
     )
 
@@ -98,6 +102,7 @@ class FewWorkers(FaultyServer):
         shows="Connections beyond the pool's size wait until others have ended.",
         mend="Let a pool do the work of messages, not of connections; or make it as large as the limit told.",
         source="classroom habit: ThreadPoolExecutor, which has 32 workers at most by default",
+        fails=("3.2",),
         cause="connection-limit",
     )
 
@@ -122,6 +127,7 @@ class LockedSend(FaultyServer):
         mend="Hold a lock for the shared numbers only, never while waiting for a client.",
         source="cpp-httplib's example, a write under the dispatcher's lock: "
         "https://github.com/yhirose/cpp-httplib/issues/1388",
+        fails=("3.4",),
         cause="blocked-by-non-reader",
     )
 
@@ -145,6 +151,7 @@ class Greedy(BufferedServer, FaultyServer):
         mend="Go back to the loop after some frames of one connection.",
         source="ws-rs, a client that sends many messages keeps others out: "
         "https://github.com/housleyjk/ws-rs/issues/65",
+        fails=("3.6",),
         cause="starves-others",
     )
 

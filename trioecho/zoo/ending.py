@@ -127,7 +127,7 @@ class DiesOnBrokenPipe(FaultyServer):
             raise
 
 
-class LastReplyLost(FaultyServer):
+class LastReplyLost(BufferedServer, FaultyServer):
     about = Exhibit(
         "last-reply-lost",
         bug="collects replies for 20 ms, and forgets them when the stream ends meanwhile",
@@ -141,20 +141,22 @@ class LastReplyLost(FaultyServer):
     )
 
     def echo_frames(self, connection: Connection) -> None:
-        replies = bytearray()
+        buffer, replies = bytearray(), bytearray()
         while True:
             if replies and (len(replies) > RECV_BYTES or not connection.wait_readable(0.02)):
                 connection.sendall(bytes(replies))
                 replies.clear()
-            payload = self.read_frame(connection)
-            if payload is None:
+            data = connection.recv(RECV_BYTES)
+            if not data:
                 return  # BUG: with replies unsent
-            replies += self.encode_length(len(payload)) + payload
-
-    def read_frame(self, connection: Connection) -> bytes | None:
-        if self.is_stopping and not connection.wait_readable(0):
-            return None
-        return super().read_frame(connection)
+            buffer += data
+            try:
+                while (end := self.frame_end(buffer)) is not None:
+                    replies += buffer[:end]
+                    del buffer[:end]
+            except FrameTooLargeError:
+                connection.sendall(bytes(replies))
+                raise
 
 
 class NeverCloses(FaultyServer):

@@ -76,7 +76,7 @@ async def grade(command: str, cases: Iterable[str], *, limit: int) -> SuiteResul
     return await check(Target(command), settings, rules=select(list(cases)), jobs=1)
 
 
-async def judge(server: type[FaultyServer]) -> list[str]:
+async def judge_once(server: type[FaultyServer]) -> list[str]:
     """What is otherwise than the server's `about` says."""
     about = server.about
     name = about.name
@@ -103,6 +103,16 @@ async def judge(server: type[FaultyServer]) -> list[str]:
     causes = [cause.id for cause in result.causes]
     if about.cause and causes[:1] != [about.cause]:
         wrong.append(f"{name} should have been told {about.cause}, and was told {causes}")
+    return wrong
+
+
+async def judge(server: type[FaultyServer]) -> list[str]:
+    """As `judge_once`; but a bug that did not show, as bugs with races may, has another chance to."""
+    wrong: list[str] = []
+    for _ in range(3):
+        wrong = await judge_once(server)
+        if not any("should have failed" in words for words in wrong):
+            break
     return wrong
 
 

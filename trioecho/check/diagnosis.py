@@ -18,7 +18,7 @@ from .survey import Survey
 from .wire import Wire
 
 # What a bug in reading from a stream shows in, beside the section about it.
-_STREAMED = {"1.4", "1.5", "1.6", "1.7", "3.1", "3.4", "3.5", "3.6", "4.6", "5.1", "7.1"}
+_STREAMED = {"1.4", "1.5", "1.6", "1.7", "3.1", "3.4", "3.5", "3.6", "7.1"}
 # What one shows in that stumbles over cuts: the end of the stream, and of the server, is a cut, too.
 _CUT = {"5.3", "6.2", "7.2"}
 _STUMBLES_OVER_CUTS = {
@@ -82,8 +82,10 @@ def diagnose(
             or _cause_at_limit(rule_id, deviation, passed)
             or (None if rule_id == "1.9" else _cause_of_bytes(deviation, wire))
             or _cause_of_case(rule_id, deviation)
+            or _cause_of_ending(rule_id, deviation, failed)
             or deviation.cause_id
             or ("crashes" if rule_id in ended_in else None)
+            or (stream if deviation.kind in (Kind.WRONG, Kind.EXTRA) else None)
         )
         if cause_id is not None:
             by_case[rule_id] = cause_id
@@ -161,6 +163,17 @@ def _cause_of_extra_bytes(rule_id: str, deviation: Deviation, failed: Mapping[st
         ):
             return found.cause_id
     return None
+
+
+def _cause_of_ending(rule_id: str, deviation: Deviation, failed: Mapping[str, Deviation]) -> str | None:
+    """Who loses echoes at one end loses them at others; and a reset is a broken pipe, too."""
+
+    def has(first: str, cause_id: str) -> bool:
+        return (found := failed.get(first)) is not None and found.cause_id == cause_id
+
+    if deviation.cause_id == "earlier-frames-lost" and has("5.1", "last-reply-lost-at-half-close"):
+        return "last-reply-lost-at-half-close"
+    return "dies-on-reset" if rule_id == "5.5" and has("5.4", "dies-on-reset") else None
 
 
 def _cause_at_limit(rule_id: str, deviation: Deviation, passed: Collection[str]) -> str | None:

@@ -20,8 +20,9 @@ from .wire import Wire
 USUAL_LIMIT = 1 << 20
 _SYMBOLS = (string.ascii_letters + string.digits).encode()
 _LETTERS = bytes(_SYMBOLS[value % len(_SYMBOLS)] for value in range(256))
+_BREAKS_OFF = (Kind.NO_CONNECTION, Kind.END, Kind.RESET)
 # A process that dies shows first by its connections.
-_LAST_BREATH_S = 0.05
+_LAST_BREATH_S = 0.5
 # More than this is not sent in one frame.
 _MOST_PAYLOAD = 64 << 20
 
@@ -159,12 +160,12 @@ class Probe:
           Deviation: it is not; ``cause_id`` is its cause.
         """
         if not self.serves_several:
-            with _blamed_if_unreachable(cause_id):
+            with _blamed_if_it_breaks_off(cause_id):
                 yield
             return
         async with self.connect() as peer:
             await peer.echo(self.payload(10))
-            with _blamed_if_unreachable(cause_id):
+            with _blamed_if_it_breaks_off(cause_id):
                 yield
             try:
                 await peer.echo(*self.payloads(20, 20))
@@ -217,7 +218,7 @@ class Probe:
                 try:
                     yield server, Peer(sock, self.wire, self.transcript, self._connections, self.patience_s)
                 except Deviation as deviation:
-                    if await server.wait_ended(_LAST_BREATH_S):
+                    if await died_of_it(server, deviation):
                         deviation.actual += f" (the server {server.how_it_ended})"
                         deviation.cause_id = deviation.cause_id or "crashes"
                     raise
@@ -226,14 +227,19 @@ class Probe:
 
 
 @contextlib.contextmanager
-def _blamed_if_unreachable(cause_id: str) -> Iterator[None]:
-    """A server that accepts no connection any more has not survived what was done in the block."""
+def _blamed_if_it_breaks_off(cause_id: str) -> Iterator[None]:
+    """A server that breaks off a good connection, or takes none, has not survived what was done before."""
     try:
         yield
     except Deviation as deviation:
-        if deviation.kind is Kind.NO_CONNECTION:
+        if deviation.kind in _BREAKS_OFF:
             deviation.cause_id = deviation.cause_id or cause_id
         raise
+
+
+async def died_of_it(server: SpawnedServer, deviation: Deviation) -> bool:
+    """Whether the server's process is gone; if it looks so, it gets a moment for that."""
+    return await server.wait_ended(_LAST_BREATH_S if deviation.kind in _BREAKS_OFF else 0)
 
 
 def nothing_came(deviation: Deviation) -> bool:

@@ -204,6 +204,8 @@ async def busy_neighbour(probe: Probe) -> str:
 async def memory_of_a_non_reader(probe: Probe) -> str:
     async with probe.own_server() as (server, first):
         await first.echo(probe.payload(10))
+        if not probe.serves_several:
+            first.close()
         block = _block_of_frames(probe)
         before = server.resident_bytes()
         if before is None:

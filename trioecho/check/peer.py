@@ -212,10 +212,13 @@ class Peer:
                 return Kind.SILENCE
 
     async def receive_until_end(self, *, within_s: float | None = None) -> tuple[bytes, Kind]:
-        """All that comes, and what came after it: the end, a reset, or silence."""
+        """All that comes, and what came after it: the end, a reset, silence, or too much more."""
         received = bytearray()
         while isinstance(piece := await self.receive(within_s=within_s), bytes):
             received += piece
+            if len(received) > _EVIDENCE_BYTES:  # whoever waits for an end is not out for gigabytes
+                self._transcript.happened(self.number, "no more is received")
+                return bytes(received), Kind.EXTRA
         return bytes(received), piece
 
     async def expect(self, expected: bytes, *, cause_id: str | None = None) -> None:

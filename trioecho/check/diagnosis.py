@@ -31,6 +31,7 @@ _STUMBLES_OVER_CUTS = {
 }
 # What one shows in that misreads lengths: they are enormous there, or random.
 _MISREAD = {"1.8", "4.1", "4.2", "4.3", "4.4", "4.5", "4.7", "4.8", "5.3", "7.2", "7.3"}
+_ENORMOUS = ("4.3", "4.4", "4.5")
 _ENDS_SERVER = {"error-ends-server", "dies-on-reset", "dies-on-broken-pipe"}
 _CONTENT = {"text-decoding", "strips-whitespace", "line-oriented", "content-changed"}
 _NEIGHBOURS = {"3.2", "3.3", "3.4", "3.6", "7.3"}
@@ -68,9 +69,8 @@ def diagnose(
       ended_in: the cases in which the server's process ended.
     """
     failed = {rule_id: found for rule_id in RULES if (found := deviations.get(rule_id)) is not None}
-    passed = {rule_id for rule_id, found in deviations.items() if found is None}
     everywhere = _cause_everywhere(survey, wire) or _cause_of_simplest(failed, wire)
-    stream = _cause_in_stream(failed, passed, wire)
+    stream = _cause_in_stream(failed, wire)
     by_case: dict[str, str] = {}
     for rule_id, deviation in failed.items():
         cause_id = (
@@ -79,8 +79,9 @@ def diagnose(
             or _cause_of_neighbours(rule_id, failed)
             or _cause_from_stream(rule_id, stream)
             or _cause_of_extra_bytes(rule_id, deviation, failed)
-            or _cause_at_limit(rule_id, deviation, passed)
+            or _cause_at_limit(rule_id, deviation, failed)
             or (None if rule_id == "1.9" else _cause_of_bytes(deviation, wire))
+            or _cause_of_cut_off(rule_id, deviation, wire)
             or _cause_of_case(rule_id, deviation)
             or _cause_of_ending(rule_id, deviation, failed)
             or deviation.cause_id
@@ -96,7 +97,7 @@ def diagnose(
 def _explain_what_is_left(by_case: dict[str, str], failed: Mapping[str, Deviation]) -> None:
     """What looks like headers, and random streams, fail by what has been found more plainly before."""
     content = [by_case[rule_id] for rule_id in ("1.10", "1.8") if by_case.get(rule_id) in _CONTENT]
-    commonest = Counter(cause_id for rule_id, cause_id in by_case.items() if rule_id[0] in "123")
+    commonest = Counter(cause_id for rule_id, cause_id in by_case.items() if rule_id[0] in "12")
     found = content or [cause_id for cause_id, _ in commonest.most_common(1)]
     if content and "1.9" in failed:
         by_case["1.9"] = content[0]
@@ -176,13 +177,18 @@ def _cause_of_ending(rule_id: str, deviation: Deviation, failed: Mapping[str, De
     return "dies-on-reset" if rule_id == "5.5" and has("5.4", "dies-on-reset") else None
 
 
-def _cause_at_limit(rule_id: str, deviation: Deviation, passed: Collection[str]) -> str | None:
-    """Whoever refuses a frame when all of it has come waits for the payload of any length."""
-    waits = rule_id in ("4.2", "4.3", "4.4", "4.5") and deviation.kind is Kind.SILENCE
-    return "limit-checked-late" if waits and "4.1" in passed else None
+def _cause_at_limit(rule_id: str, deviation: Deviation, failed: Mapping[str, Deviation]) -> str | None:
+    """Whoever takes a frame over the limit has none or a wrong one; who refuses it late waits for any."""
+    if rule_id not in ("4.1", *_ENORMOUS, "4.2"):
+        return None
+    waits = any(failed[each].kind is Kind.SILENCE for each in _ENORMOUS if each in failed)
+    if (over := failed.get("4.1")) is not None and over.kind is Kind.EXTRA:
+        return "no-limit" if waits else "limit-not-enforced"
+    # 4.2 can fail only where the limit was told.
+    return "limit-checked-late" if "4.2" in failed and deviation.kind is Kind.SILENCE else None
 
 
-def _cause_in_stream(failed: Mapping[str, Deviation], passed: Collection[str], wire: Wire) -> str | None:
+def _cause_in_stream(failed: Mapping[str, Deviation], wire: Wire) -> str | None:
     """From which cuts and sizes a server stands."""
     header, payload = failed.get("2.3"), failed.get("2.4")
     if header is not None or payload is not None:
@@ -192,11 +198,11 @@ def _cause_in_stream(failed: Mapping[str, Deviation], passed: Collection[str], w
     truncated = failed.get("5.3")
     if truncated is not None and truncated.cause_id == "streams-before-complete":
         return truncated.cause_id
-    if "2.8" in failed and "2.4" in passed:
+    if "2.8" in failed:
         return "drops-rest-of-segment"
-    if "2.9" in failed and "2.4" in passed:
+    if "2.9" in failed and "2.1" not in failed:
         return "short-read-timeout"
-    return _cause_of_sizes(failed, passed, wire)
+    return _cause_of_sizes(failed, wire)
 
 
 def _cause_of_cuts(
@@ -223,17 +229,17 @@ def _cause_of_two(deviation: Deviation, wire: Wire) -> str | None:
     return _cause_of_bytes(deviation, wire) or "segment-taken-for-frame"
 
 
-def _cause_of_sizes(failed: Mapping[str, Deviation], passed: Collection[str], wire: Wire) -> str | None:
+def _cause_of_sizes(failed: Mapping[str, Deviation], wire: Wire) -> str | None:
     """From which size on frames are not echoed."""
     for (before, _), (rule_id, size) in pairwise(_SIZES):
-        if rule_id in failed and before in passed:
+        if rule_id in failed and before not in failed:
             if size in (256, 65536) and not _is_cut_off(failed[rule_id], wire):
                 return "short-length-field"
             if failed[rule_id].kind in _STOPPED and _announces_all(failed[rule_id], wire):
                 return "partial-send-ignored"
             return "fixed-buffer"
     large = failed.get("1.7")
-    if large is not None and "1.6" in passed and large.received_bytes:
+    if large is not None and "1.6" not in failed and large.received_bytes:
         return "partial-send-ignored" if _announces_all(large, wire) else "fixed-buffer"
     return None
 
@@ -243,6 +249,12 @@ def _is_cut_off(deviation: Deviation, wire: Wire) -> bool:
     came, _ = wire.split(deviation.received_bytes)
     wanted, _ = wire.split(deviation.expected_bytes)
     return bool(came and wanted and came[0] and wanted[0] != came[0] and wanted[0].startswith(came[0]))
+
+
+def _cause_of_cut_off(rule_id: str, deviation: Deviation, wire: Wire) -> str | None:
+    if not _is_cut_off(deviation, wire):
+        return None
+    return "fixed-buffer" if RULES[rule_id].section == 1 else "recv-n-taken-for-n-bytes"
 
 
 def _announces_all(deviation: Deviation, wire: Wire) -> bool:
@@ -255,7 +267,7 @@ def _cause_of_bytes(deviation: Deviation, wire: Wire) -> str | None:
     """What the bytes of an echo that is not right say by themselves."""
     expected, received = deviation.expected_bytes, deviation.received_bytes
     wanted, _ = wire.split(expected)
-    if not wanted or not received or expected.startswith(received):
+    if not wanted or not received or expected.startswith(received) or _is_cut_off(deviation, wire):
         return None
     came, rest = wire.split(received)
     at = next((i for i, (one, other) in enumerate(zip(came, wanted, strict=False)) if one != other), None)

@@ -273,3 +273,16 @@ def test_a_crash_is_named_where_nothing_else_is_known() -> None:
     unknown = Deviation(Kind.END, "this", "that")
     assert diagnose({"5.6": unknown}, GOOD, WIRE, ended_in={"5.6"}).by_case == {"5.6": "crashes"}
     assert diagnose({"5.6": unknown}, GOOD, WIRE).by_case == {}
+
+
+def test_what_passes_on_a_fresh_server_is_not_blamed_on_the_stream() -> None:
+    header, payload = silent(HELLO), silent(HELLO)
+    header.is_only_now_and_then = payload.is_only_now_and_then = True
+    assert cause("2.3", header, _2_4=payload) == "shared-state"
+
+
+def test_the_limit_tells_by_what_is_waited_for() -> None:
+    waits, taken = silent(b""), Deviation(Kind.EXTRA, "this", "that", cause_id="limit-not-enforced")
+    assert cause("4.3", waits, _4_2=waits) == "limit-checked-late"
+    assert cause("4.1", taken, _4_2=waits, _4_3=waits) == "no-limit"
+    assert cause("4.2", waits, _4_1=taken) == "limit-not-enforced"

@@ -70,14 +70,15 @@ def diagnose(
     """
     failed = {rule_id: found for rule_id in RULES if (found := deviations.get(rule_id)) is not None}
     everywhere = _cause_everywhere(survey, wire) or _cause_of_simplest(failed, wire)
-    stream = _cause_in_stream(failed, wire)
+    # Whatever needs others beside it, or before it, says nothing about how a stream is read.
+    stream = _cause_in_stream({i: each for i, each in failed.items() if not each.is_only_now_and_then}, wire)
     by_case: dict[str, str] = {}
     for rule_id, deviation in failed.items():
         cause_id = (
             everywhere
-            or ("shared-state" if deviation.is_only_now_and_then else None)
             or _cause_of_neighbours(rule_id, failed)
             or _cause_from_stream(rule_id, stream)
+            or ("shared-state" if deviation.is_only_now_and_then else None)
             or _cause_of_extra_bytes(rule_id, deviation, failed)
             or _cause_at_limit(rule_id, deviation, failed)
             or (None if rule_id == "1.9" else _cause_of_bytes(deviation, wire))

@@ -23,7 +23,7 @@ DEFAULT_JOBS = 8
 # Longer than any case takes that gets its answers.
 _CASE_S = 30.0
 # So many wrong answers are asked for again from a fresh server.
-_MOST_FRESH = 10
+_MOST_FRESH = 20
 # So many silences are confirmed with all patience; then the machine is known not to be the reason.
 _FULLY_CONFIRMED = 3
 

@@ -41,7 +41,6 @@ async def sigterm_drains(probe: Probe) -> str:
             Kind.WRONG,
             expected,
             f"after {right:,} bytes that were right, others came",
-            cause_id="sigterm-drops-work",
         )
     whole, part = divmod(len(received), len(frames[0]))
     if ending is Kind.END and not part:

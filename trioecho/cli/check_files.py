@@ -94,7 +94,7 @@ class Reports:
                     pass
         except (OSError, ValueError) as error:
             self.forget()
-            raise CommandError(_WRONG_USAGE, f"cannot write {path}: {_reason(error)}") from None
+            raise CommandError(_WRONG_USAGE, f"cannot write {path or repr(path)}: {_reason(error)}") from None
         if is_new:
             self._made.append(file)
 

@@ -183,10 +183,18 @@ def test_the_points_add_up_to_a_hundred() -> None:
     assert sum(EQUAL_POINTS.values()) == 100
 
 
-def test_a_crash_is_told_with_the_last_that_the_server_wrote() -> None:
-    crashed = replace(
-        result_of("2.5", Verdict.FAIL),
-        cause=CAUSES["crashes"],
-        notes=("ended with exit code 1", "the server wrote: KeyError: 7"),
-    )
-    assert robustness(crashed).feedback[2] == "The server wrote: KeyError: 7."
+@pytest.mark.parametrize(
+    ("notes", "told"),
+    [
+        (("ended with exit code 1", "the server wrote: KeyError: 7"), ["The server wrote: KeyError: 7."]),
+        (
+            ("ended with exit code 2", "the server wrote: panic: EOF", "the server wrote: main.go:8 +0x15d"),
+            ["The server wrote: panic: EOF."],
+        ),
+        (("ended with exit code 3", "the server wrote: bye"), ["The server wrote: bye."]),
+        ((), []),
+    ],
+)
+def test_a_crash_is_told_with_what_the_server_wrote_of_it(notes: tuple[str, ...], told: list[str]) -> None:
+    crashed = replace(result_of("2.5", Verdict.FAIL), cause=CAUSES["crashes"], notes=notes)
+    assert list(robustness(crashed).feedback[2:]) == told

@@ -306,7 +306,7 @@ _CAUSES = (
     Cause(
         "crashes",
         "The server's process ended while the case ran.",
-        "Its last lines of output, which are below, say why.",
+        "The last lines that it wrote say why.",
     ),
     Cause(
         "never-answers",

@@ -81,9 +81,9 @@ class SpawnedServer:
                 return f"ended by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
 
-    def last_lines(self, most: int = 5) -> tuple[str, ...]:
-        """What it has written last."""
-        return tuple(list(self._lines)[-most:])
+    def last_lines(self, most: int = 8) -> tuple[str, ...]:
+        """What it has written last, without empty lines; enough for the message above a short stack trace."""
+        return tuple([line for line in self._lines if line.strip()][-most:])
 
     def send_signal(self, number: int) -> None:
         """Send a signal to all of its process group, as a terminal and systemd do."""

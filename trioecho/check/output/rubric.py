@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -151,8 +152,8 @@ def _feedback(
         else:
             told.add(cause.id)
             yield f"{cause.words} {cause.advice} It shows in {_list(of_cause)}."
-            if cause.id == "crashes" and of_cause[0].notes:
-                yield sentence(of_cause[0].notes[-1])
+            if cause.id == "crashes":
+                yield from map(sentence, _most_telling(of_cause[0].notes))
     yield from _what_was_seen(
         "Worth a look: ", [result for result in tried if result.verdict is Verdict.WARN]
     )
@@ -178,6 +179,12 @@ def _what_was_seen(beginning: str, results: Iterable[CaseResult]) -> Iterator[st
     for summary, seen_in in groups.items():
         advice = f" {cause.advice}" if (cause := seen_in[0].cause) else ""
         yield f"{beginning}{_list(seen_in)}: {with_full_stop(summary)}{advice}"
+
+
+def _most_telling(notes: Sequence[str]) -> Sequence[str]:
+    """The one note that most likely says why a server crashed, if there is any."""
+    telling = [note for note in notes if re.search(r"error|exception|panic|signal", note, re.IGNORECASE)]
+    return (telling or notes)[-1:]
 
 
 def _named(result: CaseResult) -> str:

@@ -43,6 +43,7 @@ class DiesAtSigterm(FaultyServer):
         shows="At every deployment connections are reset, and frames are cut in the middle.",
         mend="At SIGTERM stop accepting, answer what has come, end the streams, then exit.",
         source="signal(7), the default action; classroom habit: no handler but for Ctrl-C",
+        fails=("6.2",),
         cause="sigterm-drops-work",
     )
 
@@ -59,6 +60,8 @@ class IgnoresSigterm(FaultyServer):
         shows="docker stop takes ten seconds, and then kills it.",
         mend="Let SIGTERM end the server; in a container let a shell exec it.",
         source="wyoming-piper, docker stop takes 10 s: https://github.com/OHF-Voice/wyoming-piper/pull/47",
+        fails=("6.3",),
+        may_fail=("6.2",),
         cause="ignores-sigterm",
     )
 
@@ -74,6 +77,7 @@ class IgnoresSigint(FaultyServer):
         shows="Ctrl-C is answered with ^C, and nothing else.",
         mend="Let KeyboardInterrupt end the server; catch Exception, and not everything.",
         source="classroom habit: `except:` around the accept loop",
+        fails=("6.5",),
         cause="ignores-sigint",
     )
 
@@ -90,6 +94,11 @@ class ClosesUnderAccept(FaultyServer):
         mend="Wake the thread first: wait for the socket and a pipe at once; or shut the socket down.",
         source="Gearlynx, a hang at the end on Linux: https://github.com/drhelius/Gearlynx/pull/55; "
         "the course's sample does the same",
+        fails=(
+            "6.3",
+            "6.5",
+        ),
+        may_fail=("6.2",),
         cause="ignores-sigterm",
     )
 

@@ -59,8 +59,8 @@ class Deviation(Exception):  # noqa: N818 - it is the server that errs
         self.received_bytes = received_bytes
         self.cause_id = cause_id
         self.level = level
-        self.is_only_now_and_then = False
-        self.is_uncertain = kind in UNCERTAIN if is_uncertain is None else is_uncertain
+        self.is_only_now_and_then: bool = False
+        self.is_uncertain: bool = kind in UNCERTAIN if is_uncertain is None else is_uncertain
 
 
 class NotApplicableError(Exception):

@@ -105,7 +105,7 @@ class Peer:
         self._wire = wire
         self._transcript = transcript
         self._previous = b""  # the echoes before, which might come again
-        self.last_progress = trio.current_time()
+        self.last_progress: float = trio.current_time()
 
     def note(self, text: str) -> None:
         """Put something into the transcript that belongs to this connection."""

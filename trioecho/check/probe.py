@@ -75,16 +75,16 @@ class Probe:
         serves_several: bool = True,
         is_last_try: bool = True,
     ) -> None:
-        self.address = address
-        self.wire = settings.wire
-        self.limit = settings.max_frame_length
-        self.random = random.Random(f"{settings.seed}:{case_id}")
+        self.address: tuple[str, int] = address
+        self.wire: Wire = settings.wire
+        self.limit: int | None = settings.max_frame_length
+        self.random: random.Random = random.Random(f"{settings.seed}:{case_id}")
         self.patience_s = patience_s
         self.round_trip_s = round_trip_s
         self.serves_several = serves_several
         self.is_last_try = is_last_try
-        self.pause_s = max(0.01, 2 * min(round_trip_s, 0.1))
-        self.transcript = Transcript()
+        self.pause_s: float = max(0.01, 2 * min(round_trip_s, 0.1))
+        self.transcript: Transcript = Transcript()
         self.server: SpawnedServer | None = None
         self._settings = settings
         self._connections = 0

@@ -75,7 +75,7 @@ class Run:
     """The cases of one run, and what came of them."""
 
     def __init__(self, host: Host, settings: Settings, found: Survey, jobs: int, observer: Observer) -> None:
-        self.jobs = jobs if found.is_concurrent else 1
+        self.jobs: int = jobs if found.is_concurrent else 1
         self._host = host
         self._settings = settings
         self._survey = found

@@ -61,7 +61,7 @@ class SpawnedServer:
     """
 
     def __init__(self, process: trio.Process, port: int) -> None:
-        self.address = (HOST, port)
+        self.address: tuple[str, int] = (HOST, port)
         self.process = process
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
 

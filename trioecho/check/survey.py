@@ -82,7 +82,7 @@ async def survey(address: tuple[str, int], settings: Settings) -> Survey:
         _raise_if_other_protocol(first, address)
         if first == probe.wire.frame(_hello(probe)):
             return await _measure(probe)
-        return Survey(echoes=False, is_concurrent=False, other_wire=await _other_wire(probe, settings))
+        return await _speaks_otherwise(probe, settings, await _other_wire(probe, settings))
     if first is Kind.SILENCE and await _answers_the_second(probe):
         return Survey(echoes=False, is_concurrent=False, is_one_behind=True)
     if first is Kind.SILENCE and await _answers_at_end(probe):
@@ -95,7 +95,7 @@ async def survey(address: tuple[str, int], settings: Settings) -> Survey:
                 f"{_named(address)} accepts connections and answers nothing: "
                 f"{_ANSWER_S:g} s after a frame of 5 bytes nothing had come"
             )
-    return Survey(echoes=False, is_concurrent=False, other_wire=other)
+    return await _speaks_otherwise(probe, settings, other)
 
 
 def _named(address: tuple[str, int]) -> str:
@@ -191,6 +191,15 @@ async def _other_wire(probe: Probe, settings: Settings) -> Wire | None:
             continue
         return other
     return None
+
+
+async def _speaks_otherwise(probe: Probe, settings: Settings, other: Wire | None) -> Survey:
+    if other is None:
+        return Survey(echoes=False, is_concurrent=False)
+    asking = Probe("survey", probe.address, replace(settings, wire=other), patience_s=_OTHER_ANSWER_S)
+    return Survey(
+        echoes=False, is_concurrent=await _is_concurrent(asking, _LEAST_PATIENCE_S), other_wire=other
+    )
 
 
 async def _measure(probe: Probe) -> Survey:

@@ -37,6 +37,8 @@ _CONTENT = {"text-decoding", "strips-whitespace", "line-oriented", "content-chan
 _NEIGHBOURS = {"3.2", "3.3", "3.4", "3.6", "7.3"}
 _SIZES = (("1.3", 255), ("1.4", 256), ("1.5", 65535), ("1.6", 65536))
 _STOPPED = (Kind.SILENCE, Kind.END, Kind.RESET)
+# So much of a payload tells that it is the one that was sent.
+_COMPARED_BYTES = 64
 _REPLACEMENT = "\ufffd".encode()
 
 
@@ -253,9 +255,12 @@ def _is_cut_off(deviation: Deviation, wire: Wire) -> bool:
 
 
 def _cause_of_cut_off(rule_id: str, deviation: Deviation, wire: Wire) -> str | None:
+    """Of an echo that is the beginning of what was sent."""
     if not _is_cut_off(deviation, wire):
         return None
-    return "fixed-buffer" if RULES[rule_id].section == 1 else "recv-n-taken-for-n-bytes"
+    if RULES[rule_id].section == 2:
+        return "recv-n-taken-for-n-bytes"
+    return "fixed-buffer" if rule_id in ("1.5", "1.6", "1.7") else None
 
 
 def _announces_all(deviation: Deviation, wire: Wire) -> bool:
@@ -268,7 +273,9 @@ def _cause_of_bytes(deviation: Deviation, wire: Wire) -> str | None:
     """What the bytes of an echo that is not right say by themselves."""
     expected, received = deviation.expected_bytes, deviation.received_bytes
     wanted, _ = wire.split(expected)
-    if not wanted or not received or expected.startswith(received) or _is_cut_off(deviation, wire):
+    if not wanted or not received or expected.startswith(received):
+        return None
+    if len(wanted[0]) > _COMPARED_BYTES and _is_cut_off(deviation, wire):
         return None
     came, rest = wire.split(received)
     at = next((i for i, (one, other) in enumerate(zip(came, wanted, strict=False)) if one != other), None)
@@ -292,7 +299,7 @@ def _cause_of_header(payload: bytes, reply: bytes, wire: Wire) -> str | None:
         order = wire.byte_order
         if other != width and reply == len(payload).to_bytes(8, order)[-other:] + payload:
             return "other-header-width"
-    if not reply[width:].startswith(payload[:64]):
+    if not reply[width:].startswith(payload[:_COMPARED_BYTES]):
         return None
     number = int.from_bytes(reply[:width], wire.byte_order)
     swapped = int.from_bytes(reply[:width][::-1], wire.byte_order)

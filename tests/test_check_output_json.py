@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tests.check_results import (
     result_of,
     suite,
 )
+from trioecho.check import output
 from trioecho.check.book import RULES
 from trioecho.check.output import Tested, Untested, results_as_json
 from trioecho.check.verdict import Verdict
@@ -159,3 +162,20 @@ def test_a_number_that_is_not_known_is_null() -> None:
     server = replace(good_suite(), round_trip_s=math.nan, elapsed_s=math.inf, max_frame_length=None)
     [loaded] = load(server)["servers"]
     assert loaded["round_trip_s"] is loaded["elapsed_s"] is loaded["max_frame_length"] is None
+
+
+@pytest.mark.parametrize(
+    "module", sorted(Path(output.__file__).parent.glob("*.py")), ids=lambda path: path.stem
+)
+def test_reports_do_no_input_and_no_output(module: Path) -> None:
+    nodes = list(ast.walk(ast.parse(module.read_text())))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    called = {
+        node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert imported <= {
+        *("__future__", "collections.abc", "dataclasses", "datetime", "typing"),
+        *("csv", "html", "io", "json", "math", "re", "textwrap", "xml.etree.ElementTree"),
+    }
+    assert called.isdisjoint({"open", "print", "input"})

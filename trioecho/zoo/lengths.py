@@ -100,6 +100,7 @@ class TwoByteLength(FaultyServer):
         mend="Keep it in as many bits as the header has.",
         source="SSMP, packets over 64 KiB silently truncated: https://github.com/Extremelyd1/SSMP/issues/36",
         fails=("1.6", "1.7", "4.1", "4.2", "4.3", "4.4", "4.5", "4.8"),
+        may_fail=("4.6", "4.7"),
         cause="short-length-field",
     )
 
@@ -135,6 +136,7 @@ class OneByteLength(FaultyServer):
             "5.3",
             "7",
         ),
+        may_fail=("4.6", "4.7"),
         cause="short-length-field",
     )
 

@@ -147,7 +147,7 @@ class EmptyUnanswered(FaultyServer):
 class Impatient(FaultyServer):
     about = Exhibit(
         "impatient",
-        bug="gives up when the rest of a frame does not come within 0.1 s",
+        bug="gives up when the rest of a frame does not come within 0.3 s",
         works="On loopback the rest comes within microseconds.",
         shows="A pause in the middle of a frame ends the connection.",
         mend="Keep what has come and wait on; have a clock of many seconds for frames that never end.",
@@ -160,7 +160,7 @@ class Impatient(FaultyServer):
         received = b""
         while len(received) < count:
             in_a_frame = received or count != HEADER_BYTES
-            if in_a_frame and not connection.wait_readable(0.1):  # BUG: a slow network is not the end
+            if in_a_frame and not connection.wait_readable(0.3):  # BUG: a slow network is not the end
                 return None
             piece = connection.recv(min(count - len(received), RECV_BYTES))
             if not piece:

@@ -6,7 +6,7 @@ from .rule import Heading, Level, Rule, Section
 
 _MUST, _SHOULD = Level.MUST, Level.SHOULD
 _RUBRIC = "the course rubric"
-_BYTE_STREAM = "RFC 9293, 2.2: TCP is a byte stream; 3.9.1.2: a push is no record mark"
+_BYTE_STREAM = "RFC 9293, 2.2: TCP is a byte stream; RFC 1122, 4.2.2.2: PSH is no record mark"
 _ERLANG = "Erlang {packet, 4}"
 _NETTY = "Netty LengthFieldBasedFrameDecoder"
 _TOKIO = "tokio-util LengthDelimitedCodec"
@@ -200,7 +200,7 @@ STREAM = Section(
             _MUST,
             "A frame is echoed although half a second passes inside its header, and again inside its "
             "payload.",
-            "A segment that was lost is sent again after 200 ms to 1 s (RFC 6298), so such pauses are "
+            "A segment that was lost is sent again after 200 ms (Linux) to 1 s, so such pauses are "
             "everyday life. A server may well have a clock, but not one as short as this.",
             "RFC 6298, 2.4: a retransmission timer of at least 1 s; " + _RUBRIC + ": framing robustness",
             Heading.ROBUSTNESS,

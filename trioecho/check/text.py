@@ -214,8 +214,8 @@ def _timing_words(result: SuiteResult) -> str:
     if not result.round_trip_s:
         return f"No round trip could be measured; nothing was waited for longer than {result.patience_s:g} s."
     return (
-        f"Round trip {duration(result.round_trip_s)}, so a silence of {result.patience_s:.3g} s was tried "
-        f"again, alone, for up to {result.confirm_patience_s:.3g} s before it was believed."
+        f"Round trip {duration(result.round_trip_s)}: after a silence of {result.patience_s:.3g} s a case is "
+        f"tried again, alone, with up to {result.confirm_patience_s:.3g} s, before the silence is believed."
     )
 
 

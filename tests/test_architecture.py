@@ -37,6 +37,9 @@ ROOMS = [
     "report",
     "__init__",
     "demo",
+    "check",
+    "proxy",
+    "zoo",
     "cli",
     "__main__",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..exception_groups import leaves
-from . import client, demo, load, report, serve
+from . import check, client, demo, faulty, load, proxy, report, serve
 from .outlet import describe_error
 from .parser import Parser
 from .result import CommandError, print_error
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"trioecho {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (serve, client, load, report, demo):
+    for command in (serve, client, demo, load, report, check, proxy, faulty):
         command.add_command(commands)
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:

@@ -1,0 +1,14 @@
+"""A thread per connection, blocking, done right.  usage: threads.py PORT
+
+The server itself is the honest one of the zoo, `trioecho.zoo.EchoServer`.
+"""
+
+import signal
+import sys
+
+from trioecho.zoo import EchoServer
+
+server = EchoServer(port=int(sys.argv[1]))
+signal.signal(signal.SIGTERM, lambda *_: server.on_sigterm())
+signal.signal(signal.SIGINT, lambda *_: server.on_sigint())
+server.serve()

@@ -1,0 +1,376 @@
+"""The fault proxy: what it does to bytes, and how the client and other peers bear it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.processes import (
+    GUARD_S,
+    ServerProcess,
+    frame,
+    receive_all,
+    receive_exactly,
+    reset,
+    run_command,
+    server_process,
+)
+from trioecho import FrameFormat
+from trioecho.proxy import Cut, Faults, FaultStream, FrameFault, Send, Step
+
+payload_lists = st.lists(st.binary(max_size=20), min_size=1, max_size=8)
+cuts = st.lists(st.integers(min_value=1, max_value=30), min_size=1, max_size=40)
+
+
+def pieces(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    at = 0
+    for size in sizes:
+        if at < len(data):
+            yield data[at : at + size]
+            at += size
+    if at < len(data):
+        yield data[at:]
+
+
+def run(faults: Faults, data: bytes, sizes: list[int] | None = None, seed: int = 0) -> list[Step]:
+    stream = FaultStream(faults, random.Random(seed))
+    steps = [step for piece in pieces(data, sizes or []) for step in stream.receive(piece)]
+    return steps + stream.end()
+
+
+def sent(steps: list[Step]) -> bytes:
+    return b"".join(step.data for step in steps if isinstance(step, Send))
+
+
+def frames(*payloads: bytes) -> bytes:
+    return b"".join(map(frame, payloads))
+
+
+# ---- bytes in, steps out ----
+
+
+@given(
+    st.binary(max_size=300),
+    cuts,
+    st.builds(
+        Faults,
+        slice_bytes=st.none() | st.tuples(st.integers(1, 5), st.integers(5, 9)),
+        coalesce_bytes=st.integers(0, 100),
+        delay_s=st.just((0.0, 0.1)),
+        bandwidth_bytes_per_s=st.integers(0, 1000),
+        frame_fault=st.none() | st.sampled_from(list(FrameFault)),
+        probability=st.just(0.0),
+    ),
+)
+def test_without_a_chosen_frame_all_bytes_pass_as_they_are(
+    data: bytes, sizes: list[int], faults: Faults
+) -> None:
+    assert sent(run(faults, data, sizes)) == data
+
+
+@given(payload_lists, cuts, st.integers(1, 9), st.sampled_from(list(FrameFault)), st.integers(0, 3))
+def test_how_the_bytes_come_in_does_not_change_what_happens(
+    payloads: list[bytes], sizes: list[int], number: int, fault: FrameFault, seed: int
+) -> None:
+    data = frames(*payloads)
+    faults = Faults(frame_fault=fault, on_frame=number)
+    cut = run(faults, data, sizes, seed)
+    whole = run(faults, data, None, seed)
+    assert sent(cut) == sent(whole)
+    assert [step for step in cut if isinstance(step, Cut)] == [
+        step for step in whole if isinstance(step, Cut)
+    ]
+
+
+@given(payload_lists, cuts, st.integers(0, 7))
+def test_frames_are_dropped_duplicated_swapped(payloads: list[bytes], sizes: list[int], index: int) -> None:
+    index %= len(payloads)
+    data = frames(*payloads)
+    before, this, after = payloads[:index], payloads[index], payloads[index + 1 :]
+
+    def outcome(fault: FrameFault) -> bytes:
+        return sent(run(Faults(frame_fault=fault, on_frame=index + 1), data, sizes))
+
+    assert outcome(FrameFault.DROP) == frames(*before, *after)
+    assert outcome(FrameFault.DUPLICATE) == frames(*before, this, this, *after)
+    assert outcome(FrameFault.SWAP) == frames(*before, *after[:1], this, *after[1:])
+
+
+@given(payload_lists, cuts, st.integers(0, 7), st.integers(0, 99))
+def test_one_bit_of_a_payload_is_turned_over(
+    payloads: list[bytes], sizes: list[int], index: int, seed: int
+) -> None:
+    index %= len(payloads)
+    data = frames(*payloads)
+    changed = sent(run(Faults(frame_fault=FrameFault.CORRUPT, on_frame=index + 1), data, sizes, seed))
+    assert len(changed) == len(data)
+    bits = [(at, (a ^ b).bit_count()) for at, (a, b) in enumerate(zip(data, changed, strict=True)) if a != b]
+    start = len(frames(*payloads[:index])) + 4
+    if payloads[index]:
+        [(at, count)] = bits
+        assert count == 1
+        assert start <= at < start + len(payloads[index])
+    else:
+        assert not bits
+
+
+@pytest.mark.parametrize(
+    ("fault", "cut"),
+    [
+        (FrameFault.TRUNCATE, Cut.END),
+        (FrameFault.RESET, Cut.RESET),
+        (FrameFault.STALL, Cut.STALL),
+    ],
+)
+@given(payload_lists, cuts, st.integers(0, 7), st.integers(0, 99))
+def test_a_cut_is_inside_of_its_frame_and_nothing_follows(
+    fault: FrameFault, cut: Cut, payloads: list[bytes], sizes: list[int], index: int, seed: int
+) -> None:
+    index %= len(payloads)
+    steps = run(Faults(frame_fault=fault, on_frame=index + 1), frames(*payloads), sizes, seed)
+    assert steps[-1] is cut
+    assert sum(isinstance(step, Cut) for step in steps) == 1
+    before, through = frames(*payloads[:index]), frames(*payloads[: index + 1])
+    assert through.startswith(sent(steps))
+    assert len(before) + (cut is Cut.END) <= len(sent(steps)) < len(through)
+
+
+@given(st.binary(max_size=100), cuts, st.integers(0, 120))
+def test_a_reset_after_so_many_bytes(data: bytes, sizes: list[int], limit: int) -> None:
+    steps = run(Faults(reset_after_bytes=limit, slice_bytes=(1, 7)), data, sizes)
+    assert sent(steps) == data[:limit]
+    assert (steps[-1:] == [Cut.RESET]) == (len(data) >= limit)
+
+
+@given(st.binary(min_size=1, max_size=200), cuts)
+def test_slices_delays_and_bandwidth(data: bytes, sizes: list[int]) -> None:
+    steps = run(Faults(slice_bytes=(2, 4), delay_s=(0.5, 1.0), bandwidth_bytes_per_s=10), data, sizes)
+    for step in steps:
+        assert isinstance(step, Send)
+        assert 1 <= len(step.data) <= 4
+        assert 0.5 <= step.delay_s - len(step.data) / 10 <= 1.0
+
+
+def test_bytes_are_held_back_until_there_are_enough_or_it_takes_too_long() -> None:
+    stream = FaultStream(Faults(coalesce_bytes=10), random.Random(0))
+    assert stream.receive(b"12345") == []
+    assert stream.holds_back
+    assert stream.receive(b"67890") == [Send(b"1234567890")]
+    assert not stream.holds_back
+    assert stream.receive(b"abc") == []
+    assert stream.flush() == [Send(b"abc")]
+
+
+def test_a_limited_bandwidth_lets_a_little_pass_at_a_time() -> None:
+    steps = run(Faults(bandwidth_bytes_per_s=1000), bytes(2000))
+    assert [step.delay_s for step in steps if isinstance(step, Send)] == [0.02] * 100
+
+
+def test_chance_decides_by_the_seed_alone() -> None:
+    data = frames(*[b"%d" % number for number in range(1000)])
+    faults = Faults(frame_fault=FrameFault.DROP, probability=0.25)
+    first, again, other = (sent(run(faults, data, seed=seed)) for seed in (1, 1, 2))
+    assert first == again != other
+    assert 0.65 < len(first) / len(data) < 0.85
+
+
+def test_other_headers_and_lengths_that_make_no_sense() -> None:
+    counted = FrameFormat(header_bytes=2, byte_order="little", length_includes_header=True)
+    faults = Faults(frame_fault=FrameFault.DROP, on_frame=2, format=counted)
+    assert sent(run(faults, b"\3\0a\4\0bc\2\0")) == b"\3\0a\2\0"
+    assert sent(run(faults, b"\1\0\4\0bc\4\0bc")) == b"\1\0\4\0bc\4\0bc"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"slice_bytes": (0, 1)},
+        {"slice_bytes": (2, 1)},
+        {"delay_s": (2.0, 1.0)},
+        {"probability": 1.5},
+        {"coalesce_bytes": -1},
+        {"reset_after_bytes": -1},
+        {"on_frame": 0},
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        Faults(**wrong)
+
+
+# ---- the command ----
+
+
+class ProxyProcess(ServerProcess):
+    """``trioecho proxy`` in a subprocess, listening."""
+
+
+@contextlib.contextmanager
+def proxy_process(port: int, *arguments: str) -> Iterator[ProxyProcess]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trioecho", "proxy", f"127.0.0.1:{port}", "--seed", "1", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield ProxyProcess(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server_port() -> Iterator[int]:
+    with server_process() as server:
+        yield server.port
+
+
+def client(proxy: ProxyProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command("client", f"127.0.0.1:{proxy.port}", *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--slice", "1"),
+        ("--slice", "1-7", "--delay", "0-1ms"),
+        ("--coalesce", "300", "--coalesce-time", "2ms"),
+        ("--delay", "1ms-3ms", "--direction", "to-client"),
+        ("--bandwidth", "200KiB"),
+    ],
+    ids=" ".join,
+)
+def test_what_a_network_may_do_changes_nothing(server_port: int, arguments: tuple[str, ...]) -> None:
+    with proxy_process(server_port, *arguments) as proxy:
+        result = client(proxy, "-n", "20", "--size", "0-300")
+        assert result.returncode == 0, result.stderr
+        assert "all 20 messages" in result.stdout
+        assert proxy.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "reported"),
+    [
+        (("--corrupt", "--on-frame", "7"), 7, "the echo differs at byte"),
+        (("--drop", "--on-frame", "7"), 7, "no echo within"),
+        (("--duplicate", "--on-frame", "7"), 8, "the echo is that of message 7"),
+        (("--truncate", "--on-frame", "7"), 7, "no echo"),
+        (("--reset", "--on-frame", "7"), 7, "no echo"),
+        (("--stall", "--on-frame", "7"), 7, "no echo within"),
+        (("--reset-after", "670"), 10, "no echo"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+@pytest.mark.parametrize("direction", ["to-client", "to-server"])
+def test_the_client_tells_what_went_wrong(
+    server_port: int, direction: str, arguments: tuple[str, ...], message: int, reported: str
+) -> None:
+    with proxy_process(server_port, "--direction", direction, *arguments) as proxy:
+        result = client(proxy, "-n", "20", "--timeout", "500ms")
+        assert result.returncode == 1
+        assert f"message {message}: {reported}" in result.stderr
+        proxy.stop()
+        assert f"connection 1, {direction}: " in proxy.log
+
+
+def test_half_close_is_passed_on_both_ways(server_port: int) -> None:
+    data = frames(b"one", b"", bytes(100_000))
+    with proxy_process(server_port) as proxy, proxy.connect() as peer:
+        peer.sendall(data)
+        peer.shutdown(socket.SHUT_WR)
+        assert receive_all(peer) == data
+
+
+def test_backpressure_is_passed_on(server_port: int) -> None:
+    with proxy_process(server_port) as proxy, proxy.connect(receive_buffer=4096) as peer:
+        peer.settimeout(1.0)
+        block = frame(bytes(65532)) * 16
+        sent_bytes, most = 0, 1 << 28
+        with contextlib.suppress(TimeoutError):
+            while sent_bytes < most:
+                sent_bytes += peer.send(block[sent_bytes % len(block) :])
+        assert sent_bytes < most
+        peer.settimeout(GUARD_S)
+        assert receive_exactly(peer, sent_bytes // len(block) * len(block))[: len(block)] == block
+
+
+def test_resets_are_passed_on_to_the_server_and_to_the_client() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(GUARD_S)
+        with proxy_process(listener.getsockname()[1]) as proxy:
+            peer = proxy.connect()
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(GUARD_S)
+                peer.sendall(b"x")
+                assert connection.recv(1) == b"x"
+                reset(peer)
+                with pytest.raises(ConnectionResetError):
+                    connection.recv(1)
+            with proxy.connect() as peer:
+                connection, _ = listener.accept()
+                connection.sendall(b"y")
+                assert peer.recv(1) == b"y"
+                reset(connection)
+                with pytest.raises(ConnectionResetError):
+                    peer.recv(1)
+
+
+def test_a_server_that_is_not_there_resets_the_client_and_the_proxy_goes_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with proxy_process(port) as proxy:
+        for _ in range(2):
+            with proxy.connect() as peer, pytest.raises(ConnectionResetError):
+                peer.recv(1)
+        assert "cannot reach the server" in proxy.read_log_line()
+        assert proxy.stop(signal.SIGINT) == 0
+
+
+def test_the_port_is_free_at_once_after_the_end(server_port: int) -> None:
+    with proxy_process(server_port) as proxy:
+        with proxy.connect() as peer:
+            peer.sendall(frame(b"x"))
+            assert receive_exactly(peer, 5) == frame(b"x")
+            assert proxy.stop() == 0
+        with proxy_process(server_port, "--listen", str(proxy.port)) as again:
+            assert again.port == proxy.port
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("127.0.0.1:1", "--slice", "0"),
+        ("127.0.0.1:1", "--delay", "2s-1s"),
+        ("127.0.0.1:1", "--bandwidth", "0"),
+        ("127.0.0.1:1", "--probability", "2"),
+        ("127.0.0.1:1", "--on-frame", "3"),
+        ("127.0.0.1:1", "--corrupt", "--drop"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_line(arguments: tuple[str, ...]) -> None:
+    result = run_command("proxy", *arguments)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run_command("proxy", "--listen", str(taken.getsockname()[1]), "127.0.0.1:1")
+    assert result.returncode == 3
+    assert "cannot listen" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,183 @@
+"""Section 5: how connections end."""
+
+from __future__ import annotations
+
+import trio
+
+from ..finding import Deviation, Kind, NotApplicableError, plural
+from ..probe import Probe
+from .registry import case
+
+_CLOSES = 300
+_DESCRIPTOR_ROUNDS = 60
+# A server may open a file or two for itself meanwhile.
+_ALLOWED_DESCRIPTORS = 5
+_LISTEN_S = 0.2
+
+
+@case("5.1")
+async def half_close_after_frames(probe: Probe) -> str:
+    lost = "last-reply-lost-at-half-close"
+    for size in (1, 10, 100, 200, 10):
+        frame = probe.wire.frame(probe.payload(probe.fitting(size)))
+        async with probe.connect() as peer:
+            await peer.send(frame)
+            peer.half_close()
+            await peer.expect(frame, cause_id=lost)
+            await peer.expect_end(cause_id="half-close-ignored")
+    frames = [probe.wire.frame(payload) for payload in probe.payloads(*[100] * 200)]
+    stream = b"".join(frames)
+    if await _many_are_echoed(probe, stream):
+        async with probe.connect() as peer:
+            await peer.send(stream)
+            peer.half_close()
+            await peer.expect(stream, cause_id=lost)
+            await peer.expect_end()
+    return "all that was sent before a half-close came back, then the end of the stream"
+
+
+async def _many_are_echoed(probe: Probe, stream: bytes) -> bool:
+    """Whether these frames come back at all, without a half-close: other rules are about that."""
+    try:
+        async with probe.connect() as peer:
+            await peer.exchange([stream], stream)
+    except Deviation:
+        return False
+    return True
+
+
+@case("5.2")
+async def half_close_at_once(probe: Probe) -> str:
+    for is_first in (True, False):
+        async with probe.connect() as peer:
+            if not is_first:
+                await peer.echo(probe.payload(10))
+            peer.half_close()
+            await peer.expect_end(cause_id="half-close-ignored")
+    return "a half-close was answered with the end of the stream"
+
+
+@case("5.3")
+async def truncated_everywhere(probe: Probe) -> str:
+    whole = probe.wire.frame(probe.payload(8))
+    cuts = [(whole, cut) for cut in range(1, len(whole))]
+    size = probe.fitting(10_000)
+    cuts.append((probe.wire.frame(probe.payload(size)), size // 2))
+    within_s = None
+    for frame, cut in cuts:
+        async with probe.connect() as peer:
+            await peer.echo(probe.payload(5))
+            await peer.send(frame[:cut])
+            early = await peer.receive(within_s=2 * probe.pause_s)
+            if isinstance(early, bytes):
+                # One byte alone was not answered, if it is not the first cut.
+                is_narrow = early == frame[:cut] and 1 < cut < probe.wire.header_bytes
+                cause_id = "streams-before-complete" if frame.startswith(early) else None
+                cause_id = "other-header-width" if is_narrow else cause_id
+                raise _part_echoed(early, cut, len(frame), "although more could come", cause_id)
+            peer.half_close()
+            received, ending = await peer.receive_until_end(within_s=within_s)
+            if received:
+                raise _part_echoed(received, cut, len(frame), "at its end", "echoes-truncated-frame")
+            if ending is Kind.SILENCE:
+                within_s = _LISTEN_S  # another rule is about that
+    return f"{plural(len(cuts), 'truncated frame')} were not echoed, and those before them were"
+
+
+def _part_echoed(received: bytes, cut: int, size: int, when: str, cause_id: str | None) -> Deviation:
+    return Deviation(
+        Kind.EXTRA,
+        "nothing to come for a frame that was cut off",
+        f"{plural(len(received), 'byte')} came back for {cut:,} of {size:,} bytes of a frame, {when}",
+        received_bytes=received,
+        cause_id=cause_id,
+    )
+
+
+@case("5.4", is_alone=True)
+async def reset_in_a_frame(probe: Probe) -> str:
+    frame = probe.wire.frame(probe.payload(100))
+    async with probe.bystander("dies-on-reset"):
+        for number in range(20):
+            async with probe.connect() as peer:
+                if number % 2:
+                    await peer.echo(probe.payload(10))
+                await peer.send(frame[: 1 + 5 * number])
+                if number % 4 > 1:
+                    await trio.sleep(probe.pause_s)
+                peer.reset()
+    await probe.is_served("dies-on-reset", others=3)
+    return "others were served after 20 connections had been reset in the middle of a frame"
+
+
+@case("5.5", is_alone=True)
+async def gone_without_reading(probe: Probe) -> str:
+    frames = [probe.wire.frame(probe.payload(probe.fitting(2000))) for _ in range(50)]
+    async with probe.bystander("dies-on-broken-pipe"):
+        for number in range(20):
+            async with probe.connect() as peer:
+                for frame in frames[:: 1 + number % 3]:
+                    await peer.send(frame)
+                if number % 2:
+                    await trio.sleep(probe.pause_s / 2)
+                peer.close()  # with echoes unread, which resets it
+    await probe.is_served("dies-on-broken-pipe", others=3)
+    return "others were served after 20 clients had gone without reading"
+
+
+@case("5.6", is_alone=True)
+async def hundreds_of_closes(probe: Probe) -> str:
+    for number in range(_CLOSES):
+        try:
+            async with probe.connect() as peer:
+                # So that no more than three wait to be accepted: many listen with a backlog of 5,
+                # and a connect that finds no place there is tried again after a second.
+                if number % 4 == 0:
+                    await peer.echo(probe.payload(10))
+        except Deviation as deviation:
+            deviation.actual += f" (after {plural(number, 'connection')})"
+            deviation.cause_id = "leaks-connections"
+            raise
+    await probe.is_served("leaks-connections", others=3)
+    return f"others were served after {_CLOSES} connections had come and gone"
+
+
+@case("5.7")
+async def no_descriptors_left(probe: Probe) -> str:
+    frame = probe.wire.frame(probe.payload(20))
+    async with probe.own_server() as (server, first):
+        await first.echo(probe.payload(10))
+        if not probe.serves_several:
+            first.close()
+        await _come_and_go(probe, frame, 3)
+        before = server.descriptors()
+        if before is None:
+            raise NotApplicableError("open files can be counted only where there is /proc")
+        await _come_and_go(probe, frame, _DESCRIPTOR_ROUNDS)
+        with trio.move_on_after(probe.patience_s):
+            # The kernel tells nobody when a file is closed.
+            while (left := (server.descriptors() or 0) - before) > _ALLOWED_DESCRIPTORS:  # noqa: ASYNC110 - as said
+                await trio.sleep(0.05)
+    connections = 3 * _DESCRIPTOR_ROUNDS
+    if left > _ALLOWED_DESCRIPTORS:
+        raise Deviation(
+            Kind.OTHER,
+            "no more open files than before",
+            f"{left} more files were open after {connections} connections had ended",
+            cause_id="leaks-descriptors",
+            is_uncertain=True,
+        )
+    return f"no file was left open by {connections} connections"
+
+
+async def _come_and_go(probe: Probe, frame: bytes, rounds: int) -> None:
+    for _ in range(rounds):
+        async with probe.connect() as peer:
+            await peer.exchange([frame], frame, cause_id="dies-on-reset")
+        async with probe.connect() as peer:
+            await peer.send(frame)
+            peer.half_close()
+            await peer.receive()
+        async with probe.connect() as peer:
+            await peer.send(frame[: len(frame) // 2])
+            peer.reset()

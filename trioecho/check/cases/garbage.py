@@ -1,0 +1,146 @@
+"""Section 7: streams from a seeded generator."""
+
+from __future__ import annotations
+
+import trio
+
+from ..finding import Deviation, Kind, plural
+from ..generator import Stream, random_garbage, random_stream, shortest
+from ..probe import Probe
+from .registry import case
+
+_STREAMS = 15
+_GARBAGE = 25
+_HOSTILE = 40
+_LONGEST = 20_000
+# Searching for the shortest form.
+_SHRINK_PATIENCE_S = 0.3
+_MOST_TRIES = 150
+_SHRINK_S = 8.0
+_LISTEN_S = 0.2
+
+
+@case("7.1")
+async def any_frames_any_cuts(probe: Probe) -> str:
+    longest = probe.fitting(_LONGEST)
+    streams = [random_stream(probe.random, probe.wire, longest) for _ in range(_STREAMS)]
+    for stream in streams:
+        try:
+            await _is_echoed(probe, stream, probe.patience_s)
+        except Deviation as deviation:
+            raise await _shrunk(probe, stream, deviation) from None
+    frames = sum(len(stream.payloads) for stream in streams)
+    return f"{plural(frames, 'frame')} in {_STREAMS} random streams came back right"
+
+
+async def _is_echoed(probe: Probe, stream: Stream, patience_s: float) -> None:
+    pieces = stream.pieces(probe.wire)
+    async with probe.connect() as peer:
+        peer.patience_s = patience_s
+        await peer.exchange(pieces, b"".join(pieces), pause_s=probe.pause_s)
+
+
+async def _shrunk(probe: Probe, stream: Stream, deviation: Deviation) -> Deviation:
+    """The deviation of the shortest stream that still fails."""
+    if deviation.is_uncertain and not probe.is_last_try:
+        return deviation
+    smallest = stream
+    earlier = probe.transcript
+
+    async def fails(simpler: Stream) -> bool:
+        nonlocal smallest
+        probe.begin_transcript()
+        try:
+            await _is_echoed(probe, simpler, _SHRINK_PATIENCE_S)
+        except Deviation:
+            smallest = simpler
+            return True
+        return False
+
+    if deviation.kind is not Kind.NO_CONNECTION:
+        with trio.move_on_after(_SHRINK_S):
+            await shortest(stream, probe.wire, fails, most_tries=_MOST_TRIES)
+    if smallest != stream:
+        # What is shown is this one, and it has to fail with all the patience there is.
+        probe.begin_transcript()
+        try:
+            await _is_echoed(probe, smallest, probe.patience_s)
+        except Deviation as error:
+            deviation = error
+            stream = smallest
+    if stream != smallest:
+        probe.transcript = earlier
+    deviation.actual += f" (the shortest stream that fails: {stream})"
+    return deviation
+
+
+@case("7.2", is_alone=True)
+async def garbage_after_good_frames(probe: Probe) -> str:
+    for _ in range(_GARBAGE):
+        good = probe.wire.frames(*probe.payloads(*[1 + probe.random.randrange(50)]))
+        garbage = random_garbage(probe.random, probe.wire)
+        async with probe.connect() as peer:
+            await peer.exchange([good], good)
+            await peer.send(garbage)
+            peer.half_close()
+            received, _ = await peer.receive_until_end(within_s=_LISTEN_S)
+        if received:
+            raise Deviation(
+                Kind.EXTRA,
+                "no echo of what is no frame",
+                f"{plural(len(received), 'byte')} came back for {garbage[:16].hex(' ')}"
+                f"{' ...' if len(garbage) > 16 else ''}, {plural(len(garbage), 'byte')}",
+                received_bytes=received[:64],
+                cause_id="echoes-truncated-frame",
+            )
+    await probe.is_served("error-ends-server", others=3)
+    return f"{_GARBAGE} kinds of garbage were not echoed, and others were served after them"
+
+
+@case("7.3", is_alone=True)
+async def good_among_bad(probe: Probe) -> str:
+    bad = [
+        (
+            random_stream(probe.random, probe.wire, probe.fitting(1000)),
+            random_garbage(probe.random, probe.wire),
+        )
+        for _ in range(_HOSTILE)
+    ]
+    payloads = probe.payloads(*[1 + probe.random.randrange(500) for _ in range(100)])
+    ways = [probe.random.randrange(3) for _ in bad]
+
+    async def disturb(stream: Stream, garbage: bytes, way: int) -> None:
+        try:
+            async with probe.connect() as peer:
+                await peer.send(probe.wire.frames(*stream.payloads) + garbage)
+                if way == 0:
+                    peer.reset()
+                elif way == 1:
+                    peer.half_close()
+                    await peer.receive(within_s=_LISTEN_S)
+                else:
+                    await trio.sleep(_LISTEN_S)
+        except Deviation:
+            pass  # whether the bad are served is not the question
+
+    async def disturb_all() -> None:
+        for at in range(0, len(bad), 8):
+            async with trio.open_nursery() as nursery:
+                for (stream, garbage), way in zip(bad[at : at + 8], ways[at : at + 8], strict=True):
+                    nursery.start_soon(disturb, stream, garbage, way)
+
+    async def go_on() -> None:
+        async with probe.connect() as peer:
+            for payload in payloads:
+                await peer.echo(payload)
+                await trio.sleep(_LISTEN_S / 20)
+
+    try:
+        await probe.side_by_side(go_on, disturb_all)
+    except Deviation as deviation:
+        deviation.actual += " (while others sent garbage)"
+        if deviation.kind is Kind.WRONG:
+            deviation.cause_id = "shared-state"
+        raise
+    await probe.is_served("error-ends-server")
+    return f"a client got its {len(payloads)} echoes beside {_HOSTILE} that sent garbage"

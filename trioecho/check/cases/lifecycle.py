@@ -1,0 +1,143 @@
+"""Section 6: start, stop and start again, each time a server of the case's own."""
+
+from __future__ import annotations
+
+import signal
+
+import trio
+
+from ..finding import Deviation, InconclusiveError, Kind, NotApplicableError, common_length, plural
+from ..peer import Peer
+from ..probe import Probe
+from ..server import SpawnedServer
+from .registry import case
+
+# docker stop kills after so long.
+_END_S = 10.0
+_ECHOES_BEFORE_SIGNAL = 50
+_MOST_UNDER_WAY_BYTES = 1 << 19
+
+
+@case("6.1")
+async def ready_when_listening(probe: Probe) -> str:
+    async with probe.own_server() as (_, first):
+        await first.echo(probe.payload(10), cause_id="not-ready-when-listening")
+    return "the first connection was served"
+
+
+@case("6.2")
+async def sigterm_drains(probe: Probe) -> str:
+    frames = [probe.wire.frame(payload) for payload in probe.payloads(*[100] * 1000)]
+    block = b"".join(frames)
+    async with probe.own_server() as (server, first):
+        received, ending, sent = await _signal_in_traffic(
+            server, first, block, _ECHOES_BEFORE_SIGNAL * len(frames[0])
+        )
+    expected = "the echoes of whole frames, then the end of the stream"
+    endless = block * (len(received) // len(block) + 1)
+    if not endless.startswith(received):
+        right = common_length(endless, received)
+        raise Deviation(
+            Kind.WRONG,
+            expected,
+            f"after {right:,} bytes that were right, others came",
+        )
+    whole, part = divmod(len(received), len(frames[0]))
+    if ending is Kind.END and not part:
+        return f"{plural(whole, 'frame')} came back whole, then the end of the stream"
+    words = {
+        Kind.END: "the stream ended",
+        Kind.RESET: "the server reset the connection",
+        Kind.SILENCE: f"nothing came for {first.patience_s:.1f} s",
+    }
+    torn = f" and {part} bytes of another" if part else ""
+    raise Deviation(
+        ending,
+        expected,
+        f"{plural(whole, 'frame')}{torn} of {sent // len(frames[0]):,} came back, then {words[ending]}",
+        cause_id="sigterm-drops-work",
+    )
+
+
+async def _signal_in_traffic(
+    server: SpawnedServer, peer: Peer, block: bytes, signal_after_bytes: int
+) -> tuple[bytes, Kind, int]:
+    """Send without end; SIGTERM after some echoes. What came, how it ended, and how much was sent."""
+    received = bytearray()
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        while await peer.send(block):
+            sent += len(block)
+            while sent - len(received) > _MOST_UNDER_WAY_BYTES:  # noqa: ASYNC110 - an event would be no simpler
+                await trio.sleep(0.001)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        await trio.lowlevel.checkpoint()
+        is_signalled = False
+        while isinstance(piece := await peer.receive(), bytes):
+            received += piece
+            if not is_signalled and len(received) > signal_after_bytes:
+                is_signalled = True
+                peer.note("SIGTERM was sent to the server")
+                server.send_signal(signal.SIGTERM)
+        nursery.cancel_scope.cancel()
+    if not is_signalled:
+        raise NotApplicableError("frames that arrive together do not come back, even without a signal")
+    return bytes(received), piece, sent
+
+
+@case("6.3")
+async def sigterm_ends(probe: Probe) -> str:
+    return await _ends_after(probe, signal.SIGTERM, "ignores-sigterm")
+
+
+@case("6.5")
+async def sigint_ends(probe: Probe) -> str:
+    return await _ends_after(probe, signal.SIGINT, "ignores-sigint")
+
+
+async def _ends_after(probe: Probe, number: signal.Signals, cause_id: str) -> str:
+    async with probe.own_server() as (server, first):
+        await first.echo(probe.payload(10))
+        probe.transcript.happened(0, f"{number.name} was sent to the server")
+        began = trio.current_time()
+        server.send_signal(number)
+        has_ended = await server.wait_ended(_END_S)
+        elapsed_s = trio.current_time() - began
+        how = server.how_it_ended
+    if not has_ended:
+        raise Deviation(
+            Kind.OTHER,
+            f"the process to end within {_END_S:g} s of {number.name}",
+            f"it still ran after {_END_S:g} s, with an idle connection open",
+            cause_id=cause_id,
+        )
+    return f"{how} {elapsed_s:.2f} s after {number.name}"
+
+
+@case("6.4")
+async def restart_on_the_port(probe: Probe) -> str:
+    async with probe.own_server() as (server, first):
+        await first.echo(probe.payload(10))
+        port = server.address[1]
+        # The server ends the connection first, so the port's memory of it is the server's.
+        server.send_signal(signal.SIGTERM)
+        if not await server.wait_ended(_END_S):
+            server.send_signal(signal.SIGKILL)
+            await server.wait_ended(_END_S)
+        await first.receive_until_end()
+    probe.transcript.happened(0, "the server has ended; another is started on its port")
+    try:
+        async with probe.own_server(port=port) as (_, again):
+            await again.echo(probe.payload(10))
+    except InconclusiveError as error:
+        raise Deviation(
+            Kind.OTHER,
+            "the server to start again on the port that it had",
+            str(error),
+            cause_id="no-reuseaddr",
+        ) from None
+    return "the server was started again on its port, at once"

@@ -1,0 +1,248 @@
+"""Section 4: lengths that nobody should believe."""
+
+from __future__ import annotations
+
+import contextlib
+
+import trio
+
+from ..finding import Deviation, Kind, NotApplicableError, plural
+from ..peer import Peer
+from ..probe import USUAL_LIMIT, Probe
+from ..server import SpawnedServer
+from .registry import case
+
+_MIB = 1 << 20
+_MOST_LIMIT = 64 * _MIB
+_REFUSED = "the connection to end, and no echo"
+_ANNOUNCING = 4
+_ANNOUNCED_BYTES = 128 * _MIB
+# Memory that does not grow for so many looks has stopped growing.
+_STILL_LOOKS = 3
+# How long bytes may take that nobody should send; not a judgement of silence.
+_LISTEN_S = 0.3
+
+
+def _over_the_limit(probe: Probe) -> int:
+    """One more than the limit."""
+    length = (USUAL_LIMIT if probe.limit is None else probe.limit) + 1
+    if length > probe.wire.largest_payload:
+        raise NotApplicableError(f"a header of {probe.wire} cannot announce more than the limit")
+    return length
+
+
+def _not_told(probe: Probe) -> NotApplicableError:
+    return NotApplicableError(
+        f"the server takes more than {USUAL_LIMIT // _MIB} MiB; tell its limit with --max-frame-length"
+    )
+
+
+@case("4.1")
+async def over_by_one(probe: Probe) -> str:
+    length = _over_the_limit(probe)
+    if length > _MOST_LIMIT:
+        raise NotApplicableError(f"{length:,} bytes are more than this suite sends in a frame")
+    async with probe.connect() as peer:
+        ending, received = await _all_that_comes(peer, probe.wire.header(length) + probe.payload(length))
+    if ending in (Kind.END, Kind.RESET) and not received:
+        return f"a frame of {length:,} bytes was refused"
+    if probe.limit is None:
+        raise _not_told(probe)
+    if received:
+        raise Deviation(
+            Kind.EXTRA,
+            _REFUSED,
+            f"{plural(len(received), 'byte')} came back, for a frame of {length:,} bytes",
+            received_bytes=received[:64],
+            cause_id="limit-not-enforced",
+        )
+    raise Deviation(Kind.SILENCE, _REFUSED, f"the connection was still open after {peer.patience_s:.1f} s")
+
+
+async def _all_that_comes(peer: Peer, data: bytes) -> tuple[Kind, bytes]:
+    """Send while reading until the connection ends, or something comes and then nothing more."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.send, data)
+        await trio.lowlevel.checkpoint()
+        received, ending = await peer.receive_until_end()
+        nursery.cancel_scope.cancel()
+    return ending, received
+
+
+@case("4.2")
+async def refused_without_payload(probe: Probe) -> str:
+    length = _over_the_limit(probe)
+    try:
+        await _refused(probe, probe.wire.header(length), cause_id="limit-checked-late")
+    except Deviation as deviation:
+        if probe.limit is None and deviation.kind is Kind.SILENCE:
+            raise _not_told(probe) from None
+        raise
+    return f"the length {length:,} was refused when its header was complete"
+
+
+async def _refused(probe: Probe, header: bytes, *, cause_id: str) -> None:
+    async with probe.connect() as peer:
+        await peer.send(header)
+        received, ending = await peer.receive_until_end()
+    if received:
+        raise Deviation(
+            Kind.EXTRA,
+            _REFUSED,
+            f"{plural(len(received), 'byte')} came back for a header alone: {received[:16].hex(' ')}",
+            received_bytes=received,
+        )
+    if ending is Kind.SILENCE:
+        raise Deviation(
+            ending,
+            _REFUSED,
+            f"the connection was still open {peer.patience_s:.1f} s after the header",
+            cause_id=cause_id,
+        )
+
+
+async def _number_refused(probe: Probe, number: int, cause_id: str) -> str:
+    if number <= _over_the_limit(probe):
+        raise NotApplicableError(f"with headers of {probe.wire} the length is not over the limit")
+    header = probe.wire.number(number)
+    try:
+        await _refused(probe, header, cause_id="no-limit")
+    except Deviation as deviation:
+        if deviation.kind is Kind.EXTRA:
+            deviation.cause_id = cause_id
+        raise
+    return f"the header {header.hex(' ')} was refused"
+
+
+@case("4.3")
+async def largest_signed(probe: Probe) -> str:
+    return await _number_refused(probe, probe.wire.largest_number >> 1, "length-overflow")
+
+
+@case("4.4")
+async def negative_if_signed(probe: Probe) -> str:
+    return await _number_refused(probe, (probe.wire.largest_number >> 1) + 1, "signed-length")
+
+
+@case("4.5")
+async def largest(probe: Probe) -> str:
+    return await _number_refused(probe, probe.wire.largest_number, "signed-length")
+
+
+def _enormous(probe: Probe) -> bytes:
+    """A header that any server with a limit refuses."""
+    _over_the_limit(probe)
+    return probe.wire.number(probe.wire.largest_number)
+
+
+@case("4.6")
+async def frames_before(probe: Probe) -> str:
+    frame = probe.wire.frame(probe.payload(20))
+    async with probe.connect() as peer:
+        await peer.echo(probe.payload(10))
+        try:
+            await peer.exchange([frame + _enormous(probe)], frame)
+        except Deviation as deviation:
+            if deviation.kind is not Kind.WRONG:
+                deviation.cause_id = "earlier-frames-lost"
+            raise
+    return "a frame that came together with a refused length was echoed"
+
+
+@case("4.7")
+async def ends_with_fin(probe: Probe) -> str:
+    frame = probe.wire.frame(probe.payload(probe.fitting(1000)))
+    stream = frame + _enormous(probe) + probe.payload(_MIB)  # more than a server takes with one receive
+    async with probe.connect() as peer:
+        await peer.echo(probe.payload(10))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.send, stream)
+            await trio.lowlevel.checkpoint()
+            received, ending = await peer.receive_until_end()
+            nursery.cancel_scope.cancel()
+    expected = "the echo of the frame before the refused length, then the end of the stream"
+    if ending is Kind.SILENCE:
+        raise NotApplicableError("the server does not refuse that length")
+    if received == frame and ending is Kind.END:
+        return "after the echo of the frame before it came the end of the stream"
+    if not frame.startswith(received):
+        raise Deviation(Kind.EXTRA, expected, "other bytes came", received_bytes=received[:64])
+    how = "the server reset the connection" if ending is Kind.RESET else "the stream ended"
+    raise Deviation(
+        ending,
+        expected,
+        f"{len(received):,} of {len(frame):,} bytes of the echo came, then {how}",
+        received_bytes=received,
+        cause_id="closes-with-unread-data" if ending is Kind.RESET else "earlier-frames-lost",
+    )
+
+
+@case("4.8", is_alone=True)
+async def nobody_else_is_harmed(probe: Probe) -> str:
+    largest = probe.wire.largest_number
+    numbers = [largest >> 1, (largest >> 1) + 1, largest]
+    if numbers[0] <= _over_the_limit(probe):
+        raise NotApplicableError(f"headers of {probe.wire} cannot announce enormous lengths")
+    async with probe.bystander("error-ends-server"):
+        for number in numbers:
+            async with probe.connect() as hostile:
+                await hostile.send(probe.wire.number(number) + probe.payload(16))
+                hostile.half_close()
+                received, _ = await hostile.receive_until_end(within_s=_LISTEN_S)
+            if received:
+                raise Deviation(
+                    Kind.EXTRA,
+                    "no bytes for a length that nobody sent",
+                    f"{plural(len(received), 'byte')} came for the header "
+                    f"{probe.wire.number(number).hex(' ')}: {received[:16].hex(' ')}",
+                    received_bytes=received,
+                    cause_id="signed-length" if number > numbers[0] else None,
+                )
+    await probe.is_served("error-ends-server", others=3)
+    return "others were served after enormous lengths had been announced"
+
+
+@case("4.9")
+async def memory_of_announced_lengths(probe: Probe) -> str:
+    if probe.wire.largest_payload < _ANNOUNCED_BYTES:
+        raise NotApplicableError(f"headers of {probe.wire} cannot announce enormous lengths")
+    async with probe.own_server() as (server, first), contextlib.AsyncExitStack() as stack:
+        await first.echo(probe.payload(10))
+        before = _memory(server)
+        if before is None:
+            raise NotApplicableError("memory can be read only where there is /proc")
+        if not probe.serves_several:
+            first.close()
+        for _ in range(_ANNOUNCING):
+            peer = await stack.enter_async_context(probe.connect())
+            await peer.send(probe.wire.header(_ANNOUNCED_BYTES) + probe.payload(10))
+        grown = await _growth(server, before, _ANNOUNCED_BYTES // 2)
+    if max(grown) > _ANNOUNCED_BYTES // 2:
+        raise Deviation(
+            Kind.OTHER,
+            "memory to grow with the bytes that came",
+            f"{_ANNOUNCING} clients announced {_ANNOUNCED_BYTES // _MIB} MiB each and sent 10 bytes; the "
+            f"server asked for {grown[1] / _MIB:,.0f} MiB and used {grown[0] / _MIB:,.0f} MiB of it",
+            cause_id="trusts-length",
+        )
+    announced = _ANNOUNCING * _ANNOUNCED_BYTES
+    return f"{announced // _MIB:,} MiB were announced; memory grew by {max(0, grown[0]) / _MIB:.0f} MiB"
+
+
+def _memory(server: SpawnedServer) -> tuple[int, int] | None:
+    """What a server uses, and what it has asked for; None where that cannot be known."""
+    used, asked_for = server.resident_bytes(), server.data_bytes()
+    return None if used is None or asked_for is None else (used, asked_for)
+
+
+async def _growth(server: SpawnedServer, before: tuple[int, int], enough: int) -> tuple[int, int]:
+    """How much memory grows, until it is more than enough or has stopped growing."""
+    still = 0
+    grown = (0, 0)
+    while still < _STILL_LOOKS and max(grown) <= enough:
+        await trio.sleep(_LISTEN_S)
+        now = _memory(server) or before
+        growing = (now[0] - before[0], now[1] - before[1])
+        still = still + 1 if max(growing) < max(grown) + _MIB else 0
+        grown = growing
+    return grown

@@ -1,0 +1,109 @@
+"""Section 2: the same frames, cut and merged."""
+
+from __future__ import annotations
+
+from ..finding import Deviation, NotApplicableError, plural
+from ..probe import Probe
+from .registry import case
+
+_LONG_PAUSE_S = 0.5
+_TINY_FRAMES = 5000
+
+
+@case("2.1")
+async def byte_by_byte(probe: Probe) -> str:
+    stream = probe.wire.frames(*probe.payloads(1, 7, 12))
+    async with probe.connect() as peer:
+        await peer.exchange([bytes([byte]) for byte in stream], stream, pause_s=probe.pause_s / 2)
+    return f"3 frames in {len(stream)} pieces of a byte came back right"
+
+
+@case("2.2")
+async def every_cut(probe: Probe) -> str:
+    stream = probe.wire.frames(*probe.payloads(5, 3, 6))
+    async with probe.connect() as peer:
+        for cut in range(1, len(stream)):
+            try:
+                await peer.exchange([stream[:cut], stream[cut:]], stream, pause_s=probe.pause_s)
+            except Deviation as deviation:
+                deviation.actual += f" (cut after byte {cut} of {len(stream)})"
+                raise
+    return f"3 frames came back right at each of {len(stream) - 1} cuts"
+
+
+@case("2.3")
+async def header_in_pieces(probe: Probe) -> str:
+    width = probe.wire.header_bytes
+    if width == 1:
+        raise NotApplicableError("a header of one byte cannot be cut")
+    async with probe.connect() as peer:
+        for cut in range(1, width):
+            frame = probe.wire.frame(probe.payload(9))
+            await peer.exchange([frame[:cut], frame[cut:]], frame, pause_s=2 * probe.pause_s)
+        frame = probe.wire.frame(probe.payload(9))
+        pieces = [frame[at : at + 1] for at in range(width - 1)]
+        await peer.exchange([*pieces, frame[width - 1 :]], frame, pause_s=2 * probe.pause_s)
+    return f"a header of {width} bytes was understood at each of its cuts"
+
+
+@case("2.4")
+async def payload_in_pieces(probe: Probe) -> str:
+    width = probe.wire.header_bytes
+    async with probe.connect() as peer:
+        for size, cut in ((2, 1), (20, 1), (20, 19), (100, 50)):
+            frame = probe.wire.frame(probe.payload(probe.fitting(size)))
+            pieces = [frame[: width + cut], frame[width + cut :]]
+            await peer.exchange(pieces, frame, pause_s=2 * probe.pause_s)
+    return "payloads came back right in two pieces"
+
+
+@case("2.5")
+async def two_frames_in_one_segment(probe: Probe) -> str:
+    for sizes in ((5, 5), (1, 20), (20, 1)):
+        stream = probe.wire.frames(*probe.payloads(*sizes))
+        async with probe.connect() as peer:
+            await peer.exchange([stream], stream)
+    return "two frames in one segment both came back"
+
+
+@case("2.6")
+async def thousands_in_one_piece(probe: Probe) -> str:
+    sizes = [1 + probe.random.randrange(8) for _ in range(_TINY_FRAMES)]
+    stream = probe.wire.frames(*probe.payloads(*sizes))
+    async with probe.connect() as peer:
+        await peer.exchange([stream], stream)
+    return f"{plural(_TINY_FRAMES, 'frame')} in one piece came back right, in order"
+
+
+@case("2.7")
+async def thousands_of_segments(probe: Probe) -> str:
+    frame = probe.wire.frame(probe.payload(probe.fitting(40_000)))
+    size = max(1, len(frame) // 2500)
+    pieces = [frame[at : at + size] for at in range(0, len(frame), size)]
+    async with probe.connect() as peer:
+        await peer.exchange(pieces, frame)
+    return f"a frame in {plural(len(pieces), 'piece')} came back right"
+
+
+@case("2.8")
+async def with_the_beginning_of_the_next(probe: Probe) -> str:
+    width = probe.wire.header_bytes
+    async with probe.connect() as peer:
+        for extra in (width + 3, width):
+            first, second = (probe.wire.frame(payload) for payload in probe.payloads(10, 10))
+            await peer.exchange([first + second[:extra]], first)
+            # Its echo has come, so the server has taken the part as well.
+            await peer.exchange([second[extra:]], second)
+    return "a frame came back right although its beginning came with the one before"
+
+
+@case("2.9")
+async def pauses(probe: Probe) -> str:
+    width = probe.wire.header_bytes
+    frame = probe.wire.frame(probe.payload(40))
+    half = width // 2
+    pieces = [piece for piece in (frame[:half], frame[half : width + 20], frame[width + 20 :]) if piece]
+    async with probe.connect() as peer:
+        peer.patience_s = max(peer.patience_s, 2 * _LONG_PAUSE_S)
+        await peer.exchange(pieces, frame, pause_s=_LONG_PAUSE_S)
+    return f"a frame with pauses of {_LONG_PAUSE_S:g} s in it came back right"

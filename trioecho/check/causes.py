@@ -1,0 +1,318 @@
+"""The likely causes that the suite can name, each with what to do about it."""
+
+from __future__ import annotations
+
+from .verdict import Cause
+
+_CAUSES = (
+    Cause(
+        "one-parse-per-recv",
+        "Replies stop after the first frame of a segment: the server probably parses one frame per recv and "
+        "drops, or leaves lying, what came with it.",
+        "Append what is received to a buffer, and take frames from it in a loop until none is complete.",
+    ),
+    Cause(
+        "drops-rest-of-segment",
+        "Frames that come whole are echoed, but the beginning of one that came with the end of another is "
+        "lost: the server probably starts each recv with an empty buffer.",
+        "Keep the bytes after the last complete frame, and put what comes next behind them.",
+    ),
+    Cause(
+        "recv-n-taken-for-n-bytes",
+        "Payloads that arrive in pieces come back short or late: the server probably takes recv(n) for n "
+        "bytes.",
+        "Receive in a loop until n bytes are there.",
+    ),
+    Cause(
+        "header-taken-whole",
+        "A header that arrives in pieces is misread: the server probably expects recv(4) to give 4 bytes.",
+        "Receive in a loop until the header is complete, as for the payload.",
+    ),
+    Cause(
+        "segment-taken-for-frame",
+        "What arrives in one receive is treated as one message, whatever the header says.",
+        "Let the length in the header, and nothing else, say where a frame ends.",
+    ),
+    Cause(
+        "zero-length-taken-for-eof",
+        "The server ends the connection, or falls silent, at a frame of length 0: it probably takes an empty "
+        "payload for the end of the stream.",
+        "Only a receive that gives no bytes is the end of the stream; test for that where you receive.",
+    ),
+    Cause(
+        "little-endian",
+        "The server reads or writes lengths with the other byte order.",
+        'Use network byte order: struct.pack("!I", n), or int.from_bytes(header, "big").',
+    ),
+    Cause(
+        "length-includes-header",
+        "The server counts the header as part of the length, when reading or when writing.",
+        "The length is that of the payload alone.",
+    ),
+    Cause(
+        "other-header-width",
+        "The server reads or writes headers of another width.",
+        "The header has the width that --format names, 4 bytes by default.",
+    ),
+    Cause(
+        "no-header-in-reply",
+        "The payload comes back without its header.",
+        "Send the length before the payload, in replies as well.",
+    ),
+    Cause(
+        "length-of-text",
+        "The header of the reply does not agree with its payload: the length is probably counted in "
+        "characters, or before the payload was changed.",
+        "Count the bytes that are sent.",
+    ),
+    Cause(
+        "short-length-field",
+        "Lengths above some power of 256 are misread: the server probably uses only a part of the header.",
+        "Use all bytes of the header.",
+    ),
+    Cause(
+        "fixed-buffer",
+        "Large payloads come back cut off: the server probably has a buffer of fixed size.",
+        "Let the buffer grow with what is received, up to a limit that is told.",
+    ),
+    Cause(
+        "text-decoding",
+        "Payloads that are no text are lost or changed: the server probably decodes them.",
+        "Keep payloads as bytes.",
+    ),
+    Cause(
+        "strips-whitespace",
+        "Blanks, line ends or zero bytes at the ends of payloads are missing: the server probably strips "
+        "them.",
+        "Send back what came, unchanged.",
+    ),
+    Cause(
+        "line-oriented",
+        "A line end in a payload changes what comes back: the server probably reads lines.",
+        "Read by length; a payload may have any bytes in it.",
+    ),
+    Cause(
+        "content-changed",
+        "Payloads come back with other bytes than were sent.",
+        "Send back what came, unchanged.",
+    ),
+    Cause(
+        "looks-for-header-in-payload",
+        "Payloads that look like frames are misread: the server probably searches for a header, or has lost "
+        "count.",
+        "Count bytes; never look for the beginning of a frame.",
+    ),
+    Cause(
+        "replies-out-of-order",
+        "Echoes come in another order than their frames: the server probably answers in parallel.",
+        "Answer the frames of a connection one after the other, or put the answers in order.",
+    ),
+    Cause(
+        "reply-twice",
+        "Echoes come more than once.",
+        "Take a frame out of the buffer before it is answered.",
+    ),
+    Cause(
+        "one-behind",
+        "An echo comes only when the next frame does: the server probably waits for more before it answers.",
+        "Answer as soon as a frame is complete.",
+    ),
+    Cause(
+        "short-read-timeout",
+        "A pause in the middle of a frame ends the connection or loses the frame: the server probably takes "
+        "a short timeout, or a receive that would block, for the end.",
+        "Keep what has come and wait on; let a clock of many seconds end what is really stuck.",
+    ),
+    Cause(
+        "stateless-reads",
+        "State of a frame that is under way gets lost between receives.",
+        "Keep a buffer per connection for as long as the connection lasts.",
+    ),
+    Cause(
+        "single-threaded",
+        "One connection is served at a time; the others wait until it has ended.",
+        "Give every connection a task or thread of its own, or use an event loop.",
+    ),
+    Cause(
+        "shared-state",
+        "Connections get each other's bytes: the server probably has one buffer for all of them.",
+        "Keep buffers and counters in the connection's own task or object.",
+    ),
+    Cause(
+        "connection-limit",
+        "Only so many connections are accepted at a time; further ones are refused or wait.",
+        "Raise the limit, or say it in the service's description.",
+    ),
+    Cause(
+        "blocked-by-non-reader",
+        "A client that does not read its echoes holds up the others: the server probably sends, blocking, "
+        "from the loop that serves all.",
+        "Wait for a socket to be writable in its own task, and stop reading from it meanwhile.",
+    ),
+    Cause(
+        "partial-send-ignored",
+        "Bytes of large or many echoes are missing: the server probably ignores how many bytes send() has "
+        "taken.",
+        "Use sendall(), or send the rest again until nothing is left.",
+    ),
+    Cause(
+        "gives-up-on-backpressure",
+        "The server ends a connection whose client reads late: it probably takes a send that would block for "
+        "an error.",
+        "Wait until the socket is writable; give up only after many seconds.",
+    ),
+    Cause(
+        "starves-others",
+        "One busy client keeps the others waiting.",
+        "Give way after some receives of one connection.",
+    ),
+    Cause(
+        "unbounded-buffering",
+        "The server's memory grows with what a client has sent and not read: it keeps reading although its "
+        "echoes are not taken.",
+        "Stop reading from a connection while its echoes cannot be sent (await drain(), pause_reading()).",
+    ),
+    Cause(
+        "nagle-delayed-ack",
+        "Every echo takes about 40 ms: the header and the payload are probably sent by two calls, and "
+        "Nagle's algorithm holds the second one back.",
+        "Send header and payload in one call, or set TCP_NODELAY.",
+    ),
+    Cause(
+        "limit-off-by-one",
+        "The limit is off by one: a frame at the limit is refused, or one over it is taken.",
+        "Refuse if length > limit, and only then.",
+    ),
+    Cause(
+        "limit-not-enforced",
+        "A frame over the limit that was told is taken all the same.",
+        "Compare the length with the limit when the header is complete.",
+    ),
+    Cause(
+        "no-limit",
+        "The server believes any length: it waits for gigabytes.",
+        "Refuse lengths over a limit when the header is complete.",
+    ),
+    Cause(
+        "limit-checked-late",
+        "A frame over the limit is refused only after its payload has come.",
+        "Compare the length with the limit when the header is complete, before reading on.",
+    ),
+    Cause(
+        "signed-length",
+        "Lengths from 0x80000000 are misread: the server probably reads them as signed numbers.",
+        'Read lengths unsigned: struct "!I", not "!i".',
+    ),
+    Cause(
+        "length-overflow",
+        "Lengths near the largest that a header can hold are misread: adding to them probably overflows.",
+        "Compare a length with the limit before it is used in any sum.",
+    ),
+    Cause(
+        "trusts-length",
+        "Memory is taken for lengths that were only announced.",
+        "Let buffers grow with the bytes that have come.",
+    ),
+    Cause(
+        "closes-with-unread-data",
+        "A refusal resets the connection, which destroys echoes under way: the server probably closes the "
+        "socket with unread bytes in it.",
+        "Shut down the sending side, read on for a moment, then close.",
+    ),
+    Cause(
+        "earlier-frames-lost",
+        "Frames before a refused one are not echoed: the server probably throws away its unsent replies, or "
+        "looks at all that came before it answers.",
+        "Send the replies that are due before you end the connection.",
+    ),
+    Cause(
+        "error-ends-server",
+        "An error on one connection ends the whole server.",
+        "Catch errors where the connection is served; nothing of a connection may reach the accept loop.",
+    ),
+    Cause(
+        "dies-on-reset",
+        "A reset connection ends the server, or its accept loop.",
+        "Catch ConnectionError (OSError) where the connection is served.",
+    ),
+    Cause(
+        "dies-on-broken-pipe",
+        "A client that goes without reading ends the server: a failed send, or SIGPIPE, is not handled.",
+        "Catch BrokenPipeError and ConnectionResetError around sends; ignore SIGPIPE.",
+    ),
+    Cause(
+        "last-reply-lost-at-half-close",
+        "Echoes are missing when the client ends its sending side: the server probably closes as soon as it "
+        "sees the end of the stream.",
+        "Answer everything that has come, then close.",
+    ),
+    Cause(
+        "half-close-ignored",
+        "The server keeps the connection open after the client has ended its side: it probably does not "
+        "notice that a receive gave no bytes.",
+        "A receive that gives no bytes is the end of the stream: leave the loop and close.",
+    ),
+    Cause(
+        "ends-with-reset",
+        "Connections end with RST where the end of the stream should be: the server probably sets SO_LINGER "
+        "to 0, or closes with unread bytes.",
+        "Leave SO_LINGER alone, and shut down the sending side before closing.",
+    ),
+    Cause(
+        "echoes-truncated-frame",
+        "A frame that was cut off by the end of the stream is echoed, whole or in part.",
+        "Echo a frame only when all of it has come; what is left at the end is dropped.",
+    ),
+    Cause(
+        "streams-before-complete",
+        "Bytes are sent back before their frame is complete.",
+        "Echo a frame only when all of it has come.",
+    ),
+    Cause(
+        "leaks-connections",
+        "After many connections no new one is served: places are not given back when connections end.",
+        "Release what a connection holds in a finally block.",
+    ),
+    Cause(
+        "leaks-descriptors",
+        "Sockets of ended connections stay open in the server.",
+        "Close the socket in a finally block, or use a with block.",
+    ),
+    Cause(
+        "not-ready-when-listening",
+        "The first connections are accepted and dropped: the server listens before it is ready to serve.",
+        "Bind and prepare first, listen last.",
+    ),
+    Cause(
+        "sigterm-drops-work",
+        "SIGTERM ends connections with a reset, or in the middle of a frame.",
+        "At SIGTERM stop accepting, answer what has come, send FIN, then end.",
+    ),
+    Cause(
+        "ignores-sigterm",
+        "The process goes on after SIGTERM.",
+        "Let SIGTERM end it; threads that block must not keep the process alive.",
+    ),
+    Cause(
+        "ignores-sigint",
+        "The process goes on after SIGINT (Ctrl-C).",
+        "Let KeyboardInterrupt end the process; do not catch it with a bare except; make threads daemons.",
+    ),
+    Cause(
+        "no-reuseaddr",
+        "The port cannot be bound again right after the server has ended.",
+        "Set SO_REUSEADDR before bind().",
+    ),
+    Cause(
+        "crashes",
+        "The server's process ended while the case ran.",
+        "The last lines that it wrote say why.",
+    ),
+    Cause(
+        "never-answers",
+        "The server accepts connections and answers nothing, or only when they end.",
+        "See whether it is the right port, and whether the server flushes what it writes.",
+    ),
+)
+
+CAUSES = {cause.id: cause for cause in _CAUSES}

@@ -1,0 +1,169 @@
+"""Results for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..verdict import CaseResult, Cause, Event, SuiteResult, Verdict, counts_against
+from .plain import printable
+from .tested import Tested, outcome_of, outcome_of_all
+
+SCHEMA = "trioecho-check"
+VERSION = 1
+
+
+def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
+    """All results as one JSON object.
+
+    Fields may be added in time; if one is taken away or changes its meaning,
+    ``version`` goes up. Times are in seconds, and a number that is not known is null.
+
+    The whole::
+
+        schema        "trioecho-check"
+        version       1
+        strict        whether broken SHOULDs count
+        outcome       "conformant", "not conformant", "inconclusive" or "not tested":
+                      the worst of the servers', in the order 2, 4, 3, 1
+        servers       [server], in the order of the command line
+
+    A server::
+
+        target        as it was named: "HOST:PORT", or the command that starts it
+        outcome       as above
+        error         why it could not be tested; null if it was, and if not, then
+                      the fields from here on are missing
+        address       where it listened, "HOST:PORT"
+        command       what started it; null if it was running
+        seed          what the bytes were made from
+        format        its headers, as --format has them
+        max_frame_length   its limit in payload bytes; null if not told
+        round_trip_s       median round trip of a small frame; 0 if no echo came
+        patience_s         how long it could be silent at first
+        confirm_patience_s how long it could when a case was tried again
+        jobs          how many cases ran side by side
+        started_at    ISO 8601, UTC
+        elapsed_s     how long the run took
+        versions      {name: version} of trioecho, python, trio and the platform
+        notes         [text] about the whole run
+        counts        {verdict: cases}, all five verdicts
+        causes        [cause], the likeliest first
+        results       [result], in the book's order
+
+    A result::
+
+        id            the rule's, "2.3"
+        section       its section's number, 2
+        title, level, heading    the rule's; level is MUST, SHOULD or MAY
+        verdict       "pass", "fail", "warn", "not applicable" or "inconclusive"
+        counts_against     whether it makes the server not conformant
+        summary       the verdict's reason in a line
+        expected, actual   what was asked for and what was seen; empty if it passed
+        cause         cause or null
+        reproduce     the command that runs this case alone, with the same bytes
+        notes         [text]
+        elapsed_s     how long it took
+        attempts      how often it ran until the verdict was certain
+        transcript    [event], in order
+        events_left_out    how many are missing in it, after the first 40
+
+    A cause::
+
+        id            stable, as "one-parse-per-recv"
+        words         what the server probably does
+        advice        what to do instead
+
+    An event::
+
+        t_s           since the case began
+        connection    which of the case's connections, from 1; 0 for none
+        kind          "sent", "received" or "event"
+        size_bytes    how many bytes, if it was bytes
+        data_hex      these bytes from the first on; long ones are cut
+        text          what happened, if it was another event
+    """
+    return json.dumps(
+        {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "strict": strict,
+            "outcome": outcome_of_all(servers, strict=strict),
+            "servers": [_server(server, strict) for server in servers],
+        },
+        indent=1,
+        allow_nan=False,
+    )
+
+
+def _server(server: Tested, strict: bool) -> dict[str, Any]:
+    head = {
+        "target": printable(server.target),
+        "outcome": outcome_of(server, strict=strict),
+    }
+    if not isinstance(server, SuiteResult):
+        return {**head, "error": printable(server.reason)}
+    return {
+        **head,
+        "error": None,
+        "address": server.address,
+        "command": None if server.command is None else printable(server.command),
+        "seed": server.seed,
+        "format": server.format,
+        "max_frame_length": server.max_frame_length,
+        "round_trip_s": _seconds(server.round_trip_s),
+        "patience_s": _seconds(server.patience_s),
+        "confirm_patience_s": _seconds(server.confirm_patience_s),
+        "jobs": server.jobs,
+        "started_at": server.started_at,
+        "elapsed_s": _seconds(server.elapsed_s),
+        "versions": dict(server.versions),
+        "notes": [printable(note) for note in server.notes],
+        "counts": {verdict.value: server.count(verdict) for verdict in Verdict},
+        "causes": [_cause(cause) for cause in server.causes],
+        "results": [_result(result, strict) for result in server.results],
+    }
+
+
+def _result(result: CaseResult, strict: bool) -> dict[str, Any]:
+    rule = result.rule
+    return {
+        "id": result.id,
+        "section": rule.section,
+        "title": rule.title,
+        "level": rule.level.value,
+        "heading": rule.heading.value,
+        "verdict": result.verdict.value,
+        "counts_against": counts_against(result, strict=strict),
+        "summary": printable(result.summary),
+        "expected": printable(result.expected),
+        "actual": printable(result.actual),
+        "cause": result.cause and _cause(result.cause),
+        "reproduce": printable(result.reproduce),
+        "notes": [printable(note) for note in result.notes],
+        "elapsed_s": _seconds(result.elapsed_s),
+        "attempts": result.attempts,
+        "transcript": [_event(event) for event in result.transcript],
+        "events_left_out": result.events_left_out,
+    }
+
+
+def _cause(cause: Cause) -> dict[str, str]:
+    return {"id": cause.id, "words": cause.words, "advice": cause.advice}
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "t_s": _seconds(event.t_s),
+        "connection": event.connection,
+        "kind": event.kind,
+        "size_bytes": event.size_bytes,
+        "data_hex": event.data.hex(),
+        "text": printable(event.text),
+    }
+
+
+def _seconds(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None

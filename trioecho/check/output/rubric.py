@@ -1,0 +1,224 @@
+"""Points and feedback under the four headings by which the course grades homework."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..book import RULES, Heading
+from ..verdict import CaseResult, Cause, SuiteResult, Verdict
+from .plain import counted, printable, sentence, with_full_stop
+from .tested import Tested, Untested
+
+EQUAL_POINTS: Mapping[Heading, float] = dict.fromkeys(Heading, 25)
+
+# What a case takes part with, and what it earns.
+_WEIGHT = {"MUST": 2, "SHOULD": 1, "MAY": 0}
+_STEP = 0.5  # points are given in halves
+
+
+@dataclass(frozen=True)
+class HeadingGrade:
+    """What one heading comes to.
+
+    Attributes:
+      heading: which.
+      out_of: the points that could be had.
+      points: those that are proposed; None if they cannot be judged from outside.
+      tried, held: the rules that were tried, and those of them that held.
+      feedback: sentences for whoever wrote the server.
+      reproduce: the command that shows the first thing that is wrong; empty if nothing is.
+    """
+
+    heading: Heading
+    out_of: float
+    points: float | None
+    tried: int
+    held: int
+    feedback: tuple[str, ...]
+    reproduce: str = ""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What one server comes to.
+
+    Attributes:
+      target: how the server was named.
+      headings: in the course's order.
+      remarks: what the teacher should know before relying on the points.
+      causes: what probably is wrong, the likeliest first.
+    """
+
+    target: str
+    headings: tuple[HeadingGrade, ...]
+    remarks: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def points(self) -> float | None:
+        """Their sum over the headings that were judged; None if none was."""
+        judged = [grade.points for grade in self.headings if grade.points is not None]
+        return sum(judged) if judged else None
+
+    @property
+    def out_of(self) -> float:
+        """What could be had under those headings."""
+        return sum(grade.out_of for grade in self.headings if grade.points is not None)
+
+    @property
+    def left_to_teacher(self) -> float:
+        """What could be had under the others."""
+        return sum(grade.out_of for grade in self.headings if grade.points is None)
+
+
+def grade(server: Tested, points: Mapping[Heading, float] = EQUAL_POINTS) -> Grade:
+    """Points and feedback for a server.
+
+    Under each heading a rule at MUST weighs 2 and one at SHOULD 1. A rule that held
+    earns its weight, a warning about a MUST half of it. The points are the earned part
+    of the whole, rounded down to a half, so that only a server without a fault has all.
+    Rules that were not applicable or inconclusive count neither way. How clear the
+    analysis is cannot be judged from outside: those points are left to the teacher.
+
+    Args:
+      server: what the suite found.
+      points: what each heading is worth.
+    """
+    if isinstance(server, Untested):
+        return Grade(
+            printable(server.target),
+            tuple(HeadingGrade(heading, points[heading], None, 0, 0, ()) for heading in Heading),
+            (f"The server could not be tested: {printable(server.reason)}",),
+        )
+    told: set[str] = set()
+    return Grade(
+        printable(server.target),
+        tuple(_grade_heading(server, heading, points[heading], told) for heading in Heading),
+        tuple(_remarks(server)),
+        server.causes,
+    )
+
+
+def _grade_heading(server: SuiteResult, heading: Heading, out_of: float, told: set[str]) -> HeadingGrade:
+    if heading is Heading.ANALYSIS:
+        return HeadingGrade(heading, out_of, None, 0, 0, tuple(_about_analysis(server)))
+    results = [result for result in server.results if result.rule.heading is heading]
+    tried = [r for r in results if r.verdict in (Verdict.PASS, Verdict.FAIL, Verdict.WARN)]
+    held = [result for result in tried if result.verdict is Verdict.PASS]
+    weight = sum(_WEIGHT[result.rule.level.value] for result in tried)
+    points = None
+    if weight:
+        earned = sum(map(_earned, tried))
+        points = math.floor(out_of * earned / weight / _STEP) * _STEP
+    return HeadingGrade(
+        heading,
+        out_of,
+        points,
+        len(tried),
+        len(held),
+        tuple(_feedback(results, tried, held, told)),
+        next((printable(r.reproduce) for r in tried if r.verdict is Verdict.FAIL), ""),
+    )
+
+
+def _earned(result: CaseResult) -> float:
+    weight = _WEIGHT[result.rule.level.value]
+    if result.verdict is Verdict.PASS:
+        return weight
+    return max(weight - 1, 0) if result.verdict is Verdict.WARN else 0
+
+
+def _feedback(
+    results: Sequence[CaseResult],
+    tried: Sequence[CaseResult],
+    held: Sequence[CaseResult],
+    told: set[str],
+) -> Iterator[str]:
+    """The sentences of a heading; ``told`` are the causes that another has explained already."""
+    if not tried:
+        yield "None of its rules was tried."
+    elif len(held) == len(tried):
+        yield f"Rules tried: {len(tried)}; all held."
+    else:
+        yield f"Rules tried: {len(tried)}; held: {len(held)}."
+    for cause, of_cause in _by_cause(result for result in tried if result.verdict is Verdict.FAIL):
+        if cause is None:
+            yield from _what_was_seen("", of_cause)
+        elif cause.id in told:
+            yield f"Broken for a reason given above ({cause.id}): {_list(of_cause)}."
+        else:
+            told.add(cause.id)
+            yield f"{cause.words} {cause.advice} It shows in {_list(of_cause)}."
+            if cause.id == "crashes":
+                yield from map(sentence, _most_telling(of_cause[0].notes))
+    yield from _what_was_seen(
+        "Worth a look: ", [result for result in tried if result.verdict is Verdict.WARN]
+    )
+    if unsure := [result for result in results if result.verdict is Verdict.INCONCLUSIVE]:
+        yield f"No verdict, and not counted: {_list(unsure)}."
+
+
+def _by_cause(
+    results: Iterable[CaseResult],
+) -> list[tuple[Cause | None, list[CaseResult]]]:
+    """The results of each cause, those of the most frequent first, those of none last."""
+    groups: dict[Cause | None, list[CaseResult]] = {}
+    for result in results:
+        groups.setdefault(result.cause, []).append(result)
+    return sorted(groups.items(), key=lambda group: (group[0] is None, -len(group[1])))
+
+
+def _what_was_seen(beginning: str, results: Iterable[CaseResult]) -> Iterator[str]:
+    """A sentence for each thing that was seen, with all the cases that saw it."""
+    groups: dict[str, list[CaseResult]] = {}
+    for result in results:
+        groups.setdefault(result.summary, []).append(result)
+    for summary, seen_in in groups.items():
+        advice = f" {cause.advice}" if (cause := seen_in[0].cause) else ""
+        yield f"{beginning}{_list(seen_in)}: {with_full_stop(summary)}{advice}"
+
+
+def _most_telling(notes: Sequence[str]) -> Sequence[str]:
+    """The one note that most likely says why a server crashed, if there is any."""
+    telling = [note for note in notes if re.search(r"error|exception|panic|signal", note, re.IGNORECASE)]
+    return (telling or notes)[-1:]
+
+
+def _named(result: CaseResult) -> str:
+    title = result.rule.title
+    if not title[1].isupper():  # SIGTERM stays as it is
+        title = title[0].lower() + title[1:]
+    return f"{result.id} ({title})"
+
+
+def _list(results: Sequence[CaseResult]) -> str:
+    names = [_named(result) for result in results]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _about_analysis(server: SuiteResult) -> Iterator[str]:
+    yield (
+        "Not judged: how clear the analysis is cannot be seen from outside the server. These points are "
+        "for the teacher to give."
+    )
+    if server.causes:
+        found = ", ".join(cause.id for cause in server.causes[:3])
+        yield f"A question to put to the author: does the analysis mention what was found here ({found})?"
+
+
+def _remarks(server: SuiteResult) -> Iterator[str]:
+    if len(server.results) < len(RULES):
+        yield f"Only {len(server.results)} of the book's {len(RULES)} rules were asked for."
+    skipped = [result for result in server.results if result.verdict is Verdict.NOT_APPLICABLE]
+    needing_spawn = [result for result in skipped if result.rule.needs_spawn]
+    if server.command is None and needing_spawn:
+        yield (
+            f"{counted(len(needing_spawn), 'rule')} can be tried only on a server that is started by "
+            "--spawn; they count neither way."
+        )
+    elif skipped:
+        yield f"Not applicable, and not counted: {', '.join(result.id for result in skipped)}."
+    yield from map(sentence, server.notes)

@@ -1,0 +1,38 @@
+"""Several servers at once: those that were tested, and those that could not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ..verdict import SuiteResult
+
+
+@dataclass(frozen=True)
+class Untested:
+    """A server that the suite could not try.
+
+    Attributes:
+      target: how it was named: ``HOST:PORT``, or a command.
+      reason: why, in a line.
+    """
+
+    target: str
+    reason: str
+
+
+Tested = SuiteResult | Untested
+Outcome = Literal["conformant", "not conformant", "inconclusive", "not tested"]
+
+
+def outcome_of(server: Tested, *, strict: bool) -> Outcome:
+    """The verdict on one server."""
+    return server.outcome(strict=strict) if isinstance(server, SuiteResult) else "not tested"
+
+
+def outcome_of_all(servers: Iterable[Tested], *, strict: bool) -> Outcome:
+    """The worst verdict: "not conformant", then "not tested", then "inconclusive"."""
+    outcomes = {outcome_of(server, strict=strict) for server in servers}
+    order: tuple[Outcome, ...] = ("not conformant", "not tested", "inconclusive")
+    return next((outcome for outcome in order if outcome in outcomes), "conformant")

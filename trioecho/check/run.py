@@ -1,0 +1,277 @@
+"""The cases of one run: side by side or alone, and again where one run is not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import trio
+
+from .book import Level, Rule, rule_of, select
+from .cases import CASES, Case
+from .causes import CAUSES
+from .diagnosis import Diagnosis, diagnose
+from .finding import Deviation, InconclusiveError, Kind, NotApplicableError
+from .host import Host
+from .probe import Probe, Settings
+from .server import SpawnedServer, SpawnError
+from .survey import Survey
+from .verdict import CaseResult, Event, Verdict
+
+DEFAULT_JOBS = 8
+# Longer than any case takes that gets its answers.
+_CASE_S = 30.0
+# So many wrong answers are asked for again from a fresh server.
+_MOST_FRESH = 20
+# So many silences are confirmed with all patience; then the machine is known not to be the reason.
+_FULLY_CONFIRMED = 3
+
+
+class Observer(Protocol):
+    """Hears how a run goes on."""
+
+    def began(self, rule: Rule) -> None:
+        """A case has begun."""
+
+    def ended(self, rule: Rule, verdict: Verdict, done: int, total: int) -> None:
+        """A case has a verdict, which may change when it is tried again."""
+
+
+class Unobserved:
+    """Hears nothing."""
+
+    def began(self, rule: Rule) -> None:
+        pass
+
+    def ended(self, rule: Rule, verdict: Verdict, done: int, total: int) -> None:
+        pass
+
+
+@dataclass
+class _Outcome:
+    """How a case's run ended.
+
+    Attributes:
+      deviation: what was not as it should be.
+      server: what it ran against, if that is one that all share.
+      did_server_end: whether the server was gone when the case ended.
+    """
+
+    case: Case
+    verdict: Verdict
+    summary: str
+    elapsed_s: float
+    transcript: tuple[Event, ...]
+    events_left_out: int
+    deviation: Deviation | None = None
+    server: SpawnedServer | None = None
+    did_server_end: bool = False
+    notes: tuple[str, ...] = ()
+    attempts: int = 1
+
+
+class Run:
+    """The cases of one run, and what came of them."""
+
+    def __init__(self, host: Host, settings: Settings, found: Survey, jobs: int, observer: Observer) -> None:
+        self.jobs: int = jobs if found.is_concurrent else 1
+        self._host = host
+        self._settings = settings
+        self._survey = found
+        self._observer = observer
+        self._outcomes: dict[str, _Outcome] = {}
+        self._total = 0
+        self._gone_in: str | None = None
+
+    async def all(self, rules: Sequence[Rule]) -> None:
+        """Run them, and again those that are not certain."""
+        cases = [CASES[rule.id] for rule in rules]
+        self._total = len(cases)
+        waiting = iter([case for case in cases if not case.is_alone])
+
+        async def work() -> None:
+            # In the book's order, which a nursery's tasks would not keep.
+            for case in waiting:
+                await self._run_first(case)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(self.jobs):
+                nursery.start_soon(work)
+        # Several may have been under way when the server ended.
+        suspects = [outcome for outcome in self._outcomes.values() if outcome.did_server_end]
+        for outcome in suspects:
+            self._note(await self._run_again(outcome, is_only_one=len(suspects) == 1))
+        for case in cases:
+            if case.is_alone:
+                await self._run_first(case)
+        await self._confirm()
+
+    async def _run_first(self, case: Case) -> None:
+        if self._gone_in is not None:
+            summary = f"the server no longer accepts connections, since case {self._gone_in}"
+            self._note(_Outcome(case, Verdict.INCONCLUSIVE, summary, 0.0, (), 0))
+        else:
+            patience_s, is_last_try = self._survey.patience_s, not self._survey.echoes
+            outcome = await self._run(case, patience_s, is_last_try=is_last_try)
+            if case.is_alone and outcome.did_server_end:
+                # What an earlier case has left behind may have ended it.
+                outcome = await self._run_again(outcome)
+            self._note(outcome)
+
+    def _note(self, outcome: _Outcome) -> None:
+        is_new = outcome.case.id not in self._outcomes
+        self._outcomes[outcome.case.id] = outcome
+        if is_new:
+            self._observer.ended(rule_of(outcome.case.id), outcome.verdict, len(self._outcomes), self._total)
+
+    async def _run_again(self, earlier: _Outcome, *, is_only_one: bool = True) -> _Outcome:
+        """Run a case alone, on a fresh server, that may have ended the one before."""
+        if self._settings.command is not None:
+            return replace(await self._run(earlier.case, self._survey.patience_s), attempts=2)
+        if is_only_one:
+            return earlier
+        summary = "the server ended while this case and others ran; try it with --jobs 1"
+        return replace(earlier, verdict=Verdict.INCONCLUSIVE, summary=summary)
+
+    async def _confirm(self) -> None:
+        """Try again what may have another reason than the case itself."""
+        if not self._survey.echoes or self._gone_in is not None:
+            return
+        failed = [outcome for outcome in self._outcomes.values() if outcome.deviation is not None]
+        for outcome in [each for each in failed if each.server is not None and each.server.has_ended]:
+            if outcome.attempts == 1:
+                self._note(await self._run_again(outcome))
+        await self._try_on_fresh_server()
+        confirmed = 0
+        for outcome in list(self._outcomes.values()):
+            deviation = outcome.deviation
+            if deviation is None or not deviation.is_uncertain or outcome.did_server_end:
+                continue
+            # A silence, most often: it is believed if it is there again, with more patience.
+            full = self._survey.confirm_patience_s
+            patience_s = full if confirmed < _FULLY_CONFIRMED else full / 2
+            await self._host.renew()
+            again = await self._run(outcome.case, patience_s)
+            if again.deviation is not None:
+                confirmed += 1
+            elif again.verdict is Verdict.PASS:
+                again.notes += (f"passed when it ran alone with {patience_s:g} s of patience",)
+            self._note(replace(again, attempts=outcome.attempts + 1))
+
+    async def _try_on_fresh_server(self) -> None:
+        """Find out whether what is wrong needs others beside it, or before it."""
+        tries = 0
+        for outcome in list(self._outcomes.values()):
+            deviation = outcome.deviation
+            if deviation is None or outcome.server is None or outcome.did_server_end or outcome.attempts > 1:
+                continue
+            if deviation.kind not in (Kind.WRONG, Kind.EXTRA, Kind.END, Kind.RESET) or tries >= _MOST_FRESH:
+                continue
+            tries += 1
+            await self._host.renew()
+            again = await self._run(outcome.case, self._survey.patience_s)
+            if again.verdict is Verdict.PASS:
+                deviation.is_only_now_and_then = True
+                outcome.notes += ("the case passed alone on a fresh server",)
+
+    async def _run(self, case: Case, patience_s: float, *, is_last_try: bool = True) -> _Outcome:
+        rule = rule_of(case.id)
+        self._observer.began(rule)
+        began = trio.current_time()
+        if rule.needs_spawn and self._settings.command is None:
+            return _Outcome(case, Verdict.NOT_APPLICABLE, "needs a server started with --spawn", 0.0, (), 0)
+        try:
+            address = await self._host.address()
+        except SpawnError as error:
+            return _Outcome(case, Verdict.INCONCLUSIVE, str(error), 0.0, (), 0)
+        server = self._host.server
+        probe = Probe(
+            case.id,
+            address,
+            self._settings,
+            patience_s=patience_s,
+            round_trip_s=self._survey.round_trip_s,
+            serves_several=self._survey.is_concurrent,
+            is_last_try=is_last_try,
+        )
+        deviation = None
+        notes: tuple[str, ...] = ()
+        try:
+            with trio.fail_after(_CASE_S):
+                verdict, summary = Verdict.PASS, await case.run(probe)
+        except Deviation as error:
+            deviation = error
+            level = error.level or rule.level
+            verdict = Verdict.FAIL if level is Level.MUST else Verdict.WARN
+            summary = error.actual
+            if probe.server is not None:
+                notes = tuple(f"the server wrote: {line}" for line in probe.server.last_lines())
+        except NotApplicableError as error:
+            verdict, summary = Verdict.NOT_APPLICABLE, str(error)
+        except InconclusiveError as error:
+            verdict, summary = Verdict.INCONCLUSIVE, str(error)
+        except trio.TooSlowError:
+            verdict, summary = Verdict.INCONCLUSIVE, f"not done after {_CASE_S:g} s"
+        except OSError as error:
+            verdict, summary = Verdict.INCONCLUSIVE, f"this machine could not: {error}"
+        outcome = _Outcome(
+            case,
+            verdict,
+            summary,
+            trio.current_time() - began,
+            probe.transcript.events,
+            probe.transcript.left_out,
+            deviation,
+            server=None if rule.needs_spawn else server,
+            notes=notes,
+        )
+        if deviation is not None and probe.server is None and await self._host.has_ended(server, deviation):
+            self._note_end(outcome, server)
+        return outcome
+
+    def _note_end(self, outcome: _Outcome, server: SpawnedServer | None) -> None:
+        outcome.did_server_end = True
+        if server is None:
+            self._gone_in = self._gone_in or outcome.case.id
+            outcome.notes += ("after this case the server accepted no connection any more",)
+            return
+        outcome.verdict = Verdict.FAIL
+        outcome.notes += (f"the server {server.how_it_ended} in this case",)
+        outcome.notes += tuple(f"the server wrote: {line}" for line in server.last_lines())
+
+    # ---- results ----
+
+    def diagnosis(self) -> Diagnosis:
+        """What probably is wrong."""
+        return diagnose(
+            {
+                outcome.case.id: outcome.deviation
+                for outcome in self._outcomes.values()
+                if outcome.verdict in (Verdict.PASS, Verdict.FAIL, Verdict.WARN)
+            },
+            self._survey,
+            self._settings.wire,
+            ended_in={outcome.case.id for outcome in self._outcomes.values() if outcome.did_server_end},
+        )
+
+    def results(self, diagnosis: Diagnosis, reproduce: Callable[[str], str]) -> list[CaseResult]:
+        """In the book's order."""
+        return [
+            CaseResult(
+                id=rule.id,
+                verdict=outcome.verdict,
+                summary=outcome.summary,
+                expected=outcome.deviation.expected if outcome.deviation else "",
+                actual=outcome.deviation.actual if outcome.deviation else "",
+                cause=CAUSES[cause_id] if (cause_id := diagnosis.by_case.get(rule.id)) else None,
+                transcript=outcome.transcript,
+                events_left_out=outcome.events_left_out,
+                notes=outcome.notes,
+                reproduce=reproduce(rule.id),
+                elapsed_s=outcome.elapsed_s,
+                attempts=outcome.attempts,
+            )
+            for rule in select([])
+            if (outcome := self._outcomes.get(rule.id)) is not None
+        ]

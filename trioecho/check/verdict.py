@@ -1,0 +1,181 @@
+"""What the suite found: a verdict for every case, and the evidence for it.
+
+All of it is plain data, immutable, and without a socket or a clock, for the
+reports that are made of it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .book import Level, Rule, rule_of
+
+
+class Verdict(enum.Enum):
+    """How a case ended.
+
+    A broken MUST is a `FAIL`; a broken SHOULD or MAY is a `WARN`.
+    """
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    WARN = "warn"
+    NOT_APPLICABLE = "not applicable"
+    INCONCLUSIVE = "inconclusive"
+
+
+# So many events at its beginning a transcript has for certain; what is left out comes after them.
+FIRST_EVENTS = 40
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What probably is wrong with a server.
+
+    Attributes:
+      id: stable, for programs: ``"one-parse-per-recv"``.
+      words: what the server probably does, in a sentence.
+      advice: what to do instead, in a sentence.
+    """
+
+    id: str
+    words: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened while a case ran.
+
+    Attributes:
+      t_s: seconds since the case began.
+      connection: which of the case's connections, counted from 1; 0 for what
+        belongs to none.
+      kind: bytes ``"sent"`` or ``"received"``, or another ``"event"``.
+      data: the bytes, from the first on; long ones are cut.
+      size_bytes: how many there were.
+      text: what happened, if it was another event.
+    """
+
+    t_s: float
+    connection: int
+    kind: Literal["sent", "received", "event"]
+    data: bytes = b""
+    size_bytes: int = 0
+    text: str = ""
+
+    @property
+    def left_out_bytes(self) -> int:
+        """Bytes that are not in ``data``."""
+        return self.size_bytes - len(self.data)
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What came of one case.
+
+    Attributes:
+      id: the rule's, as ``"2.3"``.
+      verdict: how it ended.
+      summary: that in a line.
+      expected: what the rule asks for here; empty if the case passed.
+      actual: what was seen instead.
+      cause: the likely cause, if one is known.
+      transcript: what was sent and received, in order.
+      events_left_out: how many events are not in the transcript, after its first
+        `FIRST_EVENTS`.
+      notes: whatever else a reader should know: that it was tried twice, the
+        server's last lines.
+      reproduce: the command that runs this case alone, with the same bytes.
+      elapsed_s: how long it took, in seconds.
+      attempts: how often it ran until this verdict was certain.
+    """
+
+    id: str
+    verdict: Verdict
+    summary: str
+    expected: str = ""
+    actual: str = ""
+    cause: Cause | None = None
+    transcript: tuple[Event, ...] = ()
+    events_left_out: int = 0
+    notes: tuple[str, ...] = ()
+    reproduce: str = ""
+    elapsed_s: float = 0.0
+    attempts: int = 1
+
+    @property
+    def rule(self) -> Rule:
+        """What the book says about it."""
+        return rule_of(self.id)
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """What came of a run.
+
+    Attributes:
+      target: how the server was named: ``HOST:PORT``, or the command that started it.
+      address: where it listened, ``HOST:PORT``.
+      command: what started it; None if it was running already.
+      seed: what the bytes were made from.
+      format: how headers were written, as ``--format`` has it.
+      max_frame_length: the server's limit in payload bytes; None if not told.
+      round_trip_s: the median round trip of a small frame, in seconds.
+      patience_s: how long the server could be silent at first, in seconds.
+      confirm_patience_s: how long it could when a case was tried again, before
+        its silence was believed.
+      jobs: how many cases ran side by side.
+      results: in the book's order.
+      causes: what probably is wrong, over all cases, the likeliest first.
+      notes: what else a reader should know about the whole run.
+      started_at: when, in UTC, as ISO 8601.
+      elapsed_s: how long it took, in seconds.
+      versions: of trioecho, python, trio and the platform.
+    """
+
+    target: str
+    address: str
+    command: str | None
+    seed: int
+    format: str
+    max_frame_length: int | None
+    round_trip_s: float
+    patience_s: float
+    confirm_patience_s: float
+    jobs: int
+    results: tuple[CaseResult, ...]
+    causes: tuple[Cause, ...]
+    notes: tuple[str, ...]
+    started_at: str
+    elapsed_s: float
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def count(self, verdict: Verdict) -> int:
+        """How many cases ended so."""
+        return sum(result.verdict is verdict for result in self.results)
+
+    def broken(self, *, strict: bool = False) -> list[CaseResult]:
+        """The cases that speak against the server; with ``strict`` broken SHOULDs too."""
+        return [result for result in self.results if counts_against(result, strict=strict)]
+
+    def outcome(self, *, strict: bool = False) -> Literal["conformant", "not conformant", "inconclusive"]:
+        """The verdict on the server: what is broken counts more than what is inconclusive."""
+        if self.broken(strict=strict):
+            return "not conformant"
+        return "inconclusive" if self.count(Verdict.INCONCLUSIVE) else "conformant"
+
+
+def counts_against(result: CaseResult, *, strict: bool) -> bool:
+    """Whether a result makes its server not conformant. A MAY never does."""
+    return result.verdict is Verdict.FAIL or (
+        strict and result.verdict is Verdict.WARN and result.rule.level is Level.SHOULD
+    )
+
+
+def first_of(causes: Iterable[Cause | None]) -> Cause | None:
+    """The first cause that is known."""
+    return next((cause for cause in causes if cause is not None), None)

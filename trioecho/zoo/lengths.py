@@ -1,0 +1,282 @@
+"""Bugs in how lengths are read, and in whom they are believed from."""
+
+from __future__ import annotations
+
+import struct
+
+from .exhibit import Exhibit, FaultyServer
+from .honest import HEADER_BYTES, RECV_BYTES, Connection, FrameTooLargeError
+
+_OWN_CLIENT = "The client was written by the same hand, and has the same idea of a header."
+_SMALL_TESTS = "Messages in tests are short."
+_POLITE = "Only a hostile or a broken client announces such lengths."
+
+
+class LittleEndian(FaultyServer):
+    about = Exhibit(
+        "little-endian",
+        bug="reads and writes lengths in the byte order of the machine",
+        works=_OWN_CLIENT,
+        shows="5 is read as 83886080, which is over the limit: the connection ends at the first frame.",
+        mend='Use network byte order: struct "!I", htonl, ntohl.',
+        source="DAWN, a length prefix in the host's order: "
+        "https://github.com/berlin-open-wireless-lab/DAWN/pull/93",
+        fails=("1", "2", "3", "4.4", "4.6", "4.7", "4.8", "4.9", "5", "6.1", "6.3", "6.4", "6.5", "7"),
+        cause="little-endian",
+    )
+
+    def decode_length(self, header: bytes) -> int:
+        length: int = struct.unpack("<I", header)[0]  # BUG: "<" is the other order
+        return length
+
+    def encode_length(self, length: int) -> bytes:
+        return struct.pack("<I", length)  # BUG: here, too
+
+
+class CountsHeader(FaultyServer):
+    about = Exhibit(
+        "counts-header",
+        bug="counts the header's four bytes as part of the length",
+        works=_OWN_CLIENT,
+        shows="Four bytes of every payload are taken for a header.",
+        mend="The length is that of the payload alone.",
+        source="gowaves, a length that did not count itself after all: "
+        "https://github.com/wavesplatform/gowaves/pull/6",
+        fails=("1", "2", "3", "4.1", "4.2", "4.6", "4.7", "4.8", "4.9", "5", "6.1", "6.3", "6.4", "6.5", "7"),
+        cause="length-includes-header",
+    )
+
+    def decode_length(self, header: bytes) -> int:
+        return max(0, super().decode_length(header) - HEADER_BYTES)  # BUG: the header is not counted
+
+    def encode_length(self, length: int) -> bytes:
+        return super().encode_length(length + HEADER_BYTES)  # BUG: here, too
+
+
+class WideHeader(FaultyServer):
+    about = Exhibit(
+        "wide-header",
+        bug="reads and writes headers of eight bytes",
+        works=_OWN_CLIENT,
+        shows="The first four bytes of a payload are taken for the lower half of a length.",
+        mend='A protocol says how wide its numbers are: struct "!I", uint32_t, and not size_t.',
+        source="DAWN, a length prefix as wide as the host's size_t: "
+        "https://github.com/berlin-open-wireless-lab/DAWN/pull/93",
+        fails=(
+            "1",
+            "2",
+            "3",
+            "4.2",
+            "4.3",
+            "4.4",
+            "4.5",
+            "4.6",
+            "4.7",
+            "4.8",
+            "4.9",
+            "5",
+            "6.1",
+            "6.3",
+            "6.4",
+            "6.5",
+            "7",
+        ),
+        cause="other-header-width",
+    )
+
+    def read_header(self, connection: Connection) -> bytes | None:
+        return self.read_exactly(connection, 8)  # BUG: 4
+
+    def encode_length(self, length: int) -> bytes:
+        return length.to_bytes(8, "big")  # BUG: 4
+
+
+class TwoByteLength(FaultyServer):
+    about = Exhibit(
+        "two-byte-length",
+        bug="keeps a length in 16 bits",
+        works=_SMALL_TESTS,
+        shows="65,536 becomes 0, and the payload is read as headers.",
+        mend="Keep it in as many bits as the header has.",
+        source="SSMP, packets over 64 KiB silently truncated: https://github.com/Extremelyd1/SSMP/issues/36",
+        fails=("1.6", "1.7", "4.1", "4.2", "4.3", "4.4", "4.5", "4.8"),
+        may_fail=("4.6", "4.7"),
+        cause="short-length-field",
+    )
+
+    def decode_length(self, header: bytes) -> int:
+        return super().decode_length(header) & 0xFFFF  # BUG: unsigned short
+
+
+class OneByteLength(FaultyServer):
+    about = Exhibit(
+        "one-byte-length",
+        bug="looks at the last byte of the header only",
+        works=_SMALL_TESTS,
+        shows="256 becomes 0, and the payload is read as headers.",
+        mend="Use all four bytes.",
+        source="Zephyr, packets over 256 bytes never received: "
+        "https://github.com/zephyrproject-rtos/zephyr/pull/63547",
+        fails=(
+            "1.4",
+            "1.5",
+            "1.6",
+            "1.7",
+            "1.8",
+            "2.7",
+            "3.1",
+            "3.5",
+            "4.1",
+            "4.2",
+            "4.3",
+            "4.4",
+            "4.5",
+            "4.8",
+            "5.1",
+            "5.3",
+            "7",
+        ),
+        may_fail=("4.6", "4.7"),
+        cause="short-length-field",
+    )
+
+    def decode_length(self, header: bytes) -> int:
+        return header[3] if len(header) == HEADER_BYTES else 0  # BUG: and the other three?
+
+
+class SignedLength(FaultyServer):
+    about = Exhibit(
+        "signed-length",
+        bug="reads lengths as signed numbers",
+        works=_POLITE,
+        shows="0x80000000 is negative, so under the limit; a frame is answered that nobody sent.",
+        mend='Read them unsigned: struct "!I", not "!i"; in Java, & 0xffffffffL.',
+        source="rsync, a signed length got past its check: https://github.com/RsyncProject/rsync/pull/873",
+        fails=("4.4", "4.5", "4.7", "4.8", "7.2"),
+        may_fail=("4.6",),
+        cause="signed-length",
+    )
+
+    def decode_length(self, header: bytes) -> int:
+        length: int = struct.unpack("!i", header)[0]  # BUG: "!I"
+        return length
+
+
+class LengthOverflow(FaultyServer):
+    about = Exhibit(
+        "length-overflow",
+        bug="adds the header's size to a length, in 32 bits, before it compares",
+        works=_POLITE,
+        shows="Near the largest number the sum is negative or small, and passes for a frame under the limit.",
+        mend="Compare the length itself, before it is used in any sum.",
+        source="coturn, a sum of lengths that wraps: https://github.com/coturn/coturn/pull/1964; "
+        "Dropbear, likewise: https://github.com/mkj/dropbear/pull/436",
+        fails=("4.3", "4.4", "4.5", "4.6", "4.7", "4.8", "7.2"),
+        cause="length-overflow",
+    )
+
+    def check_length(self, length: int) -> None:
+        total = (length + HEADER_BYTES + (1 << 31)) % (1 << 32) - (1 << 31)  # BUG: as int32_t has it
+        if total > self.limit + HEADER_BYTES:
+            raise FrameTooLargeError(length)
+
+    def read_payload(self, connection: Connection, length: int) -> bytes | None:
+        return super().read_payload(connection, length if length <= self.limit else 0)
+
+
+class LimitOffByOne(FaultyServer):
+    about = Exhibit(
+        "limit-off-by-one",
+        bug="refuses a frame that is exactly at the limit",
+        works="Nobody tries the limit itself.",
+        shows="The largest frame that is allowed ends the connection.",
+        mend="Refuse if length > limit, and only then.",
+        source="EMQX, packets of exactly the maximum size discarded: https://github.com/emqx/emqx/pull/18438",
+        fails=("1.7",),
+        cause="limit-off-by-one",
+    )
+
+    def check_length(self, length: int) -> None:
+        if length >= self.limit:  # BUG: >
+            raise FrameTooLargeError(length)
+
+
+class RoundedLimit(FaultyServer):
+    about = Exhibit(
+        "rounded-limit",
+        bug="compares whole KiB, so that up to 1023 bytes over the limit pass",
+        works="Nobody tries the limit itself.",
+        shows="A frame over the limit is echoed.",
+        mend="Compare bytes with bytes.",
+        source="classroom habit: a limit in KiB, and an integer division",
+        fails=("4.1", "4.2"),
+        cause="limit-not-enforced",
+    )
+
+    def check_length(self, length: int) -> None:
+        if length // 1024 > self.limit // 1024:  # BUG: rounds the length down
+            raise FrameTooLargeError(length)
+
+
+class NoLimit(FaultyServer):
+    about = Exhibit(
+        "no-limit",
+        bug="believes any length",
+        works=_POLITE,
+        shows="A client that speaks HTTP is waited for until 1.2 GB have come; memory is its to fill.",
+        mend="Have a limit, and refuse a length over it when the header is complete.",
+        source="em-websocket, frames of up to 4 GB: https://github.com/igrigorik/em-websocket/issues/49",
+        fails=("4.1", "4.2", "4.3", "4.4", "4.5"),
+        cause="no-limit",
+    )
+
+    def check_length(self, length: int) -> None:
+        pass  # BUG: no limit
+
+
+class LimitCheckedLate(FaultyServer):
+    about = Exhibit(
+        "limit-checked-late",
+        bug="compares a payload with the limit when all of it is there",
+        works="It refuses what is too long, as it should.",
+        shows="Memory is filled before anything is refused; a header over the limit alone is waited on.",
+        mend="Compare the length when the header is complete.",
+        source="ws-rs, too late when on_message is called: https://github.com/housleyjk/ws-rs/issues/117",
+        fails=("4.2", "4.3", "4.4", "4.5"),
+        cause="limit-checked-late",
+    )
+
+    def read_frame(self, connection: Connection) -> bytes | None:
+        header = self.read_header(connection)
+        if header is None:
+            return None
+        payload = self.read_payload(connection, self.decode_length(header))
+        if payload is not None:
+            self.check_length(len(payload))  # BUG: by now it has been stored
+        return payload
+
+
+class TrustsLength(FaultyServer):
+    about = Exhibit(
+        "trusts-length",
+        bug="takes memory for a payload before any of it has come",
+        works=_POLITE,
+        shows="A few clients that announce much and send little take all the memory there is.",
+        mend="Let the buffer grow with the bytes that come.",
+        source="KeibiDrop, out of memory by a length prefix: https://github.com/KeibiSoft/KeibiDrop/issues/52",
+        fails=("4.9",),
+        cause="trusts-length",
+    )
+
+    default_limit = 512 << 20
+
+    def read_payload(self, connection: Connection, length: int) -> bytes | None:
+        buffer = bytearray(length)  # BUG: on a stranger's word
+        received = 0
+        while received < length:
+            piece = connection.recv(min(length - received, RECV_BYTES))
+            if not piece:
+                return None
+            buffer[received : received + len(piece)] = piece
+            received += len(piece)
+        return bytes(buffer)

@@ -1,0 +1,234 @@
+"""Bugs in how echoes are sent."""
+
+from __future__ import annotations
+
+import queue
+import random
+import socket
+import threading
+import time
+
+from .exhibit import Exhibit, FaultyServer
+from .honest import RECV_BYTES, Connection
+
+
+class OutOfOrder(FaultyServer):
+    about = Exhibit(
+        "out-of-order",
+        bug="answers each frame in a thread of its own",
+        works="A client that waits for each echo has one frame under way at a time.",
+        shows="Under pipelining echoes come in the order in which the threads happen to end.",
+        mend="Answer the frames of a connection one after the other, or put the answers in order.",
+        source="Mummy, pipelined responses in another order: https://github.com/guzba/mummy/issues/142",
+        fails=("2.2", "2.5", "2.6", "3.1", "3.5", "3.7", "4.6", "4.7", "6.2", "7.1"),
+        cause="replies-out-of-order",
+    )
+
+    def echo_frames(self, connection: Connection) -> None:
+        one_at_a_time = threading.Lock()
+        workers: list[threading.Thread] = []
+
+        def answer(payload: bytes) -> None:
+            time.sleep(random.uniform(0, 0.002))  # the work
+            with one_at_a_time:
+                self.write_frame(connection, payload)
+
+        while (payload := self.read_frame(connection)) is not None:
+            workers = [worker for worker in workers if worker.is_alive()]
+            workers.append(threading.Thread(target=answer, args=(payload,), daemon=True))
+            workers[-1].start()  # BUG: nobody knows which one answers first
+        for worker in workers:
+            worker.join()
+
+
+class OneBehind(FaultyServer):
+    about = Exhibit(
+        "one-behind",
+        bug="sends an echo when the next frame has come",
+        works="Its test sends all messages, ends its side, and then reads.",
+        shows="A client that waits for its echo waits for ever.",
+        mend="Flush when a reply is complete, not when the next one begins.",
+        source="iris-java, replies that stay in a BufferedOutputStream: "
+        "https://github.com/project-iris/iris-java/issues/13",
+        fails=(
+            "1",
+            "2",
+            "3",
+            "4.6",
+            "4.7",
+            "4.8",
+            "4.9",
+            "5.2",
+            "5.3",
+            "5.4",
+            "5.5",
+            "5.6",
+            "5.7",
+            "6.1",
+            "6.3",
+            "6.4",
+            "6.5",
+            "7",
+        ),
+        cause="one-behind",
+    )
+
+    def echo_frames(self, connection: Connection) -> None:
+        waiting = None
+        while (payload := self.read_frame(connection)) is not None:
+            if waiting is not None:
+                self.write_frame(connection, waiting)
+            waiting = payload  # BUG: and if no other frame comes?
+        if waiting is not None:
+            self.write_frame(connection, waiting)
+
+
+class NeverFlushed(FaultyServer):
+    about = Exhibit(
+        "never-flushed",
+        bug="writes echoes to a buffer, which is sent when the connection ends",
+        works="Its test sends all messages, ends its side, and then reads.",
+        shows="Nothing comes until the client ends its side; then all does.",
+        mend="flush() after each reply, or send on the socket itself.",
+        source='classroom habit: sock.makefile("wb"), print() to a stream, C\'s stdio on a socket',
+        fails=(
+            "1",
+            "2",
+            "3",
+            "4.6",
+            "4.7",
+            "4.8",
+            "4.9",
+            "5.2",
+            "5.3",
+            "5.4",
+            "5.5",
+            "5.6",
+            "5.7",
+            "6.1",
+            "6.3",
+            "6.4",
+            "6.5",
+            "7",
+        ),
+        cause="never-answers",
+    )
+
+    def echo_frames(self, connection: Connection) -> None:
+        replies = bytearray()
+        while (payload := self.read_frame(connection)) is not None:
+            replies += self.encode_length(len(payload)) + payload  # BUG: and who sends it?
+        connection.sendall(bytes(replies))
+
+
+class ShortSend(FaultyServer):
+    about = Exhibit(
+        "short-send",
+        bug="does not look at how many bytes send() has taken",
+        works="While the client reads, send() takes all that is given to it.",
+        shows="Bytes are missing when the client reads slowly.",
+        mend="Use sendall(), or send the rest again.",
+        source="Kytos, send() without a look at its result: https://github.com/kytos/kytos/issues/351",
+        fails=("3.5",),
+        may_fail=("1.5", "1.6", "1.7", "2.7", "3.4", "7.1"),
+        cause="partial-send-ignored",
+    )
+
+    def write_frame(self, connection: Connection, payload: bytes) -> None:
+        frame = self.encode_length(len(payload)) + payload
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)  # to save memory
+        connection.sock.settimeout(30)  # with a timeout, send() gives back what it could do at once
+        connection.sock.send(frame)  # BUG: it need not have taken all
+
+
+class GivesUp(FaultyServer):
+    about = Exhibit(
+        "gives-up",
+        bug="ends a connection whose client has not read for 0.2 s",
+        works="Its client always reads.",
+        shows="A client that sends much before it reads loses its connection, and its echoes.",
+        mend="Wait until the socket is writable; give up after many seconds only.",
+        source="classroom habit: settimeout() once, for receives, which counts for sends as well",
+        fails=("3.5",),
+        cause="gives-up-on-backpressure",
+    )
+
+    def write_frame(self, connection: Connection, payload: bytes) -> None:
+        connection.sock.settimeout(0.2)  # BUG: a busy client is not a dead one
+        super().write_frame(connection, payload)
+
+
+class UnboundedOutput(FaultyServer):
+    about = Exhibit(
+        "unbounded-output",
+        bug="reads on, and keeps the echoes, while the client does not read",
+        works="Its client always reads.",
+        shows="A client that sends and does not read fills the server's memory.",
+        mend="Stop reading from a connection while its echoes cannot be sent; await drain().",
+        source="asyncio, write() without drain(): https://github.com/python/cpython/issues/116279",
+        fails=("3.7",),
+        cause="unbounded-buffering",
+    )
+
+    def echo_frames(self, connection: Connection) -> None:
+        replies: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # BUG: has no bound
+
+        def send() -> None:
+            try:
+                while (payload := replies.get()) is not None:
+                    super(UnboundedOutput, self).write_frame(connection, payload)
+            except OSError:
+                connection.cut_off()
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        try:
+            while (payload := self.read_frame(connection)) is not None:
+                replies.put(payload)
+        finally:
+            replies.put(None)
+            sender.join()
+
+
+class TwoSends(FaultyServer):
+    about = Exhibit(
+        "two-sends",
+        bug="sends header and payload by two calls, and leaves Nagle's algorithm on",
+        works="It is right, only slow, and only where the client's kernel delays its acknowledgements.",
+        shows="Every echo takes 40 ms: the payload waits for the acknowledgement of the header.",
+        mend="Send both by one call, or set TCP_NODELAY.",
+        source="RFC 896, and RFC 9293, 3.7.4 and 3.8.6.3; classroom habit: write(header); write(payload)",
+        fails=("3.8",),
+        cause="nagle-delayed-ack",
+    )
+
+    def write_frame(self, connection: Connection, payload: bytes) -> None:
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)  # as the kernel has it
+        connection.sendall(self.encode_length(len(payload)))
+        connection.sendall(payload)  # BUG: waits in the kernel until the header is acknowledged
+
+
+class CutThrough(FaultyServer):
+    about = Exhibit(
+        "cut-through",
+        bug="sends the bytes of a frame back as they come",
+        works="The echo is right, and sooner there.",
+        shows="A part of a frame that is never completed comes back.",
+        mend="Answer a frame when all of it has come.",
+        source="classroom habit: while data := recv(): sendall(data), which is an echo, but not of frames",
+        fails=("2.8", "5.3", "7.2"),
+        may_fail=("6.2",),
+        cause="streams-before-complete",
+    )
+
+    def echo_frames(self, connection: Connection) -> None:
+        while (header := self.read_header(connection)) is not None:
+            left = self.decode_length(header)
+            self.check_length(left)
+            connection.sendall(header)  # BUG: the payload may never come
+            while left:
+                piece = connection.recv(min(left, RECV_BYTES))
+                if not piece:
+                    return
+                connection.sendall(piece)
+                left -= len(piece)

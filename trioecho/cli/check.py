@@ -240,7 +240,10 @@ async def _check_all(arguments: argparse.Namespace, reports: Reports) -> int:
         if isinstance(outcome, Untested):
             who = f"{outcome.target}: " if len(servers) > 1 else ""
             print_error(f"{arguments.prog}: {who}{outcome.reason}")
-        elif not reports.tell_rubric:
+        elif reports.tell_rubric:
+            if len(servers) > 1:  # the grades come at the end, and that may be far
+                print_error(f"{outcome.target}: {outcome.outcome(strict=arguments.strict)}")
+        else:
             if number:
                 tell("")
             tell_lines(suite_lines(outcome, palette, strict=arguments.strict, is_verbose=arguments.verbose))

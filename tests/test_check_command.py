@@ -209,11 +209,15 @@ while True:
 
 
 def test_several_servers_end_in_a_table(broken: str) -> None:
-    done = run_command("check", "--spawn", OURS, "--spawn", broken, "2.5")
+    no_server = "false {port}"
+    done = run_command("check", "--spawn", OURS, "--spawn", broken, "--spawn", no_server, "2.5")
     assert done.returncode == 1, done.stderr
-    *_, first, second = done.stdout.splitlines()
-    assert re.search(r" conformant +1 passed +0 broken", first)
-    assert re.search(r" not conformant +0 passed +1 broken", second)
+    *_, name_of_first, first, name_of_second, second, third = done.stdout.splitlines()
+    assert (name_of_first, name_of_second) == (OURS, broken)  # too long to have figures beside them
+    assert re.fullmatch(r" +conformant +1 passed +0 broken +0 warned", first)
+    assert re.fullmatch(r" +not conformant +0 passed +1 broken +0 warned", second)
+    assert re.fullmatch(r"false \{port\} +not tested", third)
+    assert max(map(len, (first, second, third))) <= 80
 
 
 # ---- terminals and signals ----

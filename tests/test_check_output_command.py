@@ -90,6 +90,9 @@ def test_the_rubric_of_several_servers_is_a_table_and_a_sheet_for_each(bad: str)
     assert done.stdout.count("Grade of ") == 3
     assert "no <b>server</b>" in done.stdout
     assert "✓" not in done.stdout
+    told = done.stderr.splitlines()
+    assert told[:2] == [f"{GOOD}: conformant", f"{bad}: not conformant"]
+    assert told[2].startswith(f"trioecho check: {NO_SERVER}: the server ended with exit code 1")
 
 
 @pytest.fixture

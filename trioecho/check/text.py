@@ -8,12 +8,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from .book import SECTIONS, Level, Rule, Section
+from .book import SECTIONS, Rule, Section
+from .output import Tested, outcome_of
 from .output.plain import counted, duration, event_heading, hex_rows, printable
 from .verdict import CaseResult, Cause, Event, SuiteResult, Verdict, counts_against
 
 _WIDTH = 80
 _LABEL = 14
+_NAME = 34
 # Of a transcript that is longer, a terminal shows so many events of its beginning and of its end.
 _FIRST_EVENTS, _LAST_EVENTS = 6, 4
 # Of bytes all, if they are so few rows; of more only the first row.
@@ -229,15 +231,16 @@ def _cause_lines(cause: Cause, result: SuiteResult) -> Iterator[str]:
         yield f"    {line}"
 
 
-def table_lines(results: Iterable[SuiteResult], *, strict: bool) -> Iterator[str]:
-    """Several servers, a line each."""
-    for result in results:
-        broken = sum(counts_against(each, strict=strict) for each in result.results)
-        shoulds = sum(
-            each.verdict is Verdict.WARN and each.rule.level is Level.SHOULD for each in result.results
-        )
-        name = textwrap.shorten(printable(result.target), 40, placeholder="...")
-        yield (
-            f"{name:<40} {result.outcome(strict=strict):<15} {result.count(Verdict.PASS):>3} passed "
-            f"{broken:>3} broken {shoulds:>2} warned"
-        )
+def table_lines(servers: Iterable[Tested], *, strict: bool) -> Iterator[str]:
+    """Several servers, a line each, under their names where these are long."""
+    for server in servers:
+        name = printable(server.target)
+        if len(name) > _NAME:  # the end of a name tells it from others
+            yield name
+            name = ""
+        line = f"{name:<{_NAME}} {outcome_of(server, strict=strict):<14}"
+        if isinstance(server, SuiteResult):
+            broken = sum(counts_against(each, strict=strict) for each in server.results)
+            warned = server.count(Verdict.FAIL) + server.count(Verdict.WARN) - broken
+            line += f" {server.count(Verdict.PASS):>2} passed {broken:>2} broken {warned:>2} warned"
+        yield line.rstrip()

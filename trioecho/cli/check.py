@@ -20,7 +20,7 @@ from ..check.output import Tested, Untested, outcome_of_all
 from ..check.server import parse_command
 from ..check.suite import DEFAULT_JOBS, CannotCheckError, Settings, Target, check
 from ..check.text import Palette, book_lines, explain_lines, explain_section_lines, suite_lines, table_lines
-from ..check.verdict import SuiteResult, Verdict
+from ..check.verdict import Verdict
 from ..check.wire import Wire
 from ..framing import FrameFormat
 from . import values
@@ -240,15 +240,17 @@ async def _check_all(arguments: argparse.Namespace, reports: Reports) -> int:
         if isinstance(outcome, Untested):
             who = f"{outcome.target}: " if len(servers) > 1 else ""
             print_error(f"{arguments.prog}: {who}{outcome.reason}")
-        elif not reports.tell_rubric:
+        elif reports.tell_rubric:
+            if len(servers) > 1:  # the grades come at the end, and that may be far
+                print_error(f"{outcome.target}: {outcome.outcome(strict=arguments.strict)}")
+        else:
             if number:
                 tell("")
             tell_lines(suite_lines(outcome, palette, strict=arguments.strict, is_verbose=arguments.verbose))
     if reports.tell_rubric:
         tell_lines(reports.rubric(tested).splitlines())
     elif len(servers) > 1:
-        results = [each for each in tested if isinstance(each, SuiteResult)]
-        tell_lines(["", *table_lines(results, strict=arguments.strict)])
+        tell_lines(["", *table_lines(tested, strict=arguments.strict)])
     if not reports.write(tested):
         return _WRONG_USAGE
     return {"conformant": _CONFORMANT, "not conformant": _NOT_CONFORMANT}.get(

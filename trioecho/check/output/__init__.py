@@ -10,13 +10,14 @@ from .as_json import results_as_json
 from .as_junit import results_as_junit
 from .rubric import EQUAL_POINTS, grade
 from .rubric_text import rubric_as_csv, rubric_as_text
-from .tested import Tested, Untested, outcome_of_all
+from .tested import Tested, Untested, outcome_of, outcome_of_all
 
 __all__ = [
     "EQUAL_POINTS",
     "Tested",
     "Untested",
     "grade",
+    "outcome_of",
     "outcome_of_all",
     "results_as_html",
     "results_as_json",

@@ -82,7 +82,7 @@ def cases_to_try(name: str) -> list[str]:
     context = [
         case_id for case_id in ids(CONTEXT.get(module_of(ZOO[name]), ())) if not RULES[case_id].needs_spawn
     ]
-    return [*FAILS[name][:2], *assigned, *quick, *context]
+    return list(dict.fromkeys([*FAILS[name][:2], *assigned, *quick, *context]))
 
 
 async def grade(server: type[FaultyServer], cases: Sequence[str]) -> SuiteResult:

@@ -20,6 +20,7 @@ import pytest
 import trio
 
 from tests.processes import (
+    GUARD_S,
     ServerProcess,
     echoes,
     frame,
@@ -49,6 +50,8 @@ QUICK = ("1.2", "1.8", "2.3", "2.5", "2.8", "4.4", "5.2")
 CONTEXT = {"reading": ("1", "2"), "lengths": ("1", "4"), "content": ("1",), "replying": ("1",)}
 # A bug that connections share, or that ends the server, must not show in a case that runs beside.
 ONE_CASE_AT_A_TIME = ("sharing", "ending")
+# Where the bug may end the process.
+IN_OWN_PROCESS = ("ending", "lifecycle")
 MODULES = sorted({module_of(server) for server in ZOO.values()})
 
 
@@ -79,7 +82,7 @@ def cases_to_try(name: str) -> list[str]:
     context = [
         case_id for case_id in ids(CONTEXT.get(module_of(ZOO[name]), ())) if not RULES[case_id].needs_spawn
     ]
-    return [*FAILS[name][:2], *assigned, *quick, *context]
+    return list(dict.fromkeys([*FAILS[name][:2], *assigned, *quick, *context]))
 
 
 async def grade(server: type[FaultyServer], cases: Sequence[str]) -> SuiteResult:
@@ -87,9 +90,11 @@ async def grade(server: type[FaultyServer], cases: Sequence[str]) -> SuiteResult
     rules = select(cases)
     jobs = 1 if module_of(server) in ONE_CASE_AT_A_TIME else 8
     limit = server.default_limit
-    if any(rule.needs_spawn for rule in rules):
+    if module_of(server) in IN_OWN_PROCESS or any(rule.needs_spawn for rule in rules):
         command = f"{sys.executable} -m trioecho faulty {server.about.name} --port {{port}}"
-        settings = Settings(command=tuple(parse_command(command)), max_frame_length=limit)
+        settings = Settings(
+            command=tuple(parse_command(command)), max_frame_length=limit, spawn_timeout_s=GUARD_S
+        )
         return await check(Target(command), settings, rules=rules, jobs=jobs)
     faulty = server()
     async with trio.open_nursery() as nursery:

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from trioecho.load import Discrepancy, Interval, LoadPlan, LoadResult, SelfWatch
+from trioecho.load import Discrepancy, Interval, LoadPlan, LoadResult, Progress, SelfWatch
 from trioecho.load.find_max import Outcome, Search, Trial
 from trioecho.load.objectives import parse_objective
 from trioecho.load.result import Machine
@@ -89,11 +89,15 @@ def troubled_result() -> LoadResult:
 class RunOnAServerWithACapacity:
     """In the place of `LoadRun`: what comes of a run is a formula."""
 
-    def __init__(self, plan: LoadPlan, **ignored: object) -> None:
+    def __init__(
+        self, plan: LoadPlan, *, on_progress: Callable[[Progress], object], progress_interval_s: float
+    ) -> None:
         self.plan = plan
+        self.on_progress = on_progress
 
     async def run(self) -> LoadResult:
         await trio.lowlevel.checkpoint()
+        self.on_progress(Progress("measuring", 1.0, Interval(0.0, 1.0), 0, 0, {}, 5, None))
         latency_ms = 1.0 if (self.plan.rate or 0) <= 260 else 9.0
         result = made_result(seconds=2, rate=20, latency_ms=lambda chance: latency_ms)
         result.plan = self.plan

@@ -66,9 +66,9 @@ class Lines(NoDisplay):
         self._is_one_of_many = bool(what)  # each of which leaves a line of its own
 
     def show(self, progress: Progress) -> None:
-        if (
-            progress.phase != "connecting" or progress.connections
-        ):  # at the very start there is nothing to say
+        # At the very start there is nothing to say.
+        has_begun = progress.phase != "connecting" or progress.connections
+        if has_begun and not self._is_one_of_many:
             self._outlet.write_line(progress_as_text(progress))
 
     def line(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import stat
 import sys
 from collections.abc import Callable
@@ -100,6 +101,8 @@ class Files:
     def write(self, result: LoadResult) -> bool:
         """Write them all; whether that went well. What went wrong is told, file by file."""
         went_well = True
+        # What it says of its caches is nothing to whoever wants a report.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         for kind, path in self._wanted.items():
             text = _KINDS[kind][1](result)
             try:

@@ -74,7 +74,7 @@ def test_serve_commands(command: str) -> None:
         assert server.stop(signal.SIGINT) == 0
 
 
-@pytest.mark.parametrize("command", CLIENT_COMMANDS)
+@pytest.mark.parametrize("command", [command for command in CLIENT_COMMANDS if "50667" not in command])
 def test_client_commands(command: str) -> None:
     with server_process() as server:
         done = run_command(*shlex.split(command.replace("50666", str(server.port)))[1:])
@@ -114,16 +114,17 @@ def test_check_commands(command: str, tmp_path: Path) -> None:
     # All cases would take long; test_check_run has them.
     words = shlex.split(command)[1:]
     if "--list" not in words and "--explain" not in words:
-        words += [] if "4.6" in words else ["1.2", "2.5"]
+        words += [] if "4.6" in words else ["1.2", "2.1", "2.5"]
     for path in ("student.py", "ada/server.py", "alan/server.py"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(A_SERVER_AROUND_IT.replace("SERVE", STUDENT))
-    (tmp_path / "trioecho").symlink_to(Path(sys.executable).parent / "trioecho")
     with server_process() as server:
         words = [
             word.replace("50666", str(server.port))
             .replace("trioecho faulty", f"{sys.executable} -m trioecho faulty")
-            .replace("python ", f"{sys.executable} ")
+            .replace("python ada", f"{sys.executable} ada")
+            .replace("python alan", f"{sys.executable} alan")
+            .replace("python student", f"{sys.executable} student")
             for word in words
         ]
         done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})

@@ -351,6 +351,31 @@ def test_nothing_is_lost_and_nothing_doubled_however_full_the_channel_is(
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
+@pytest.mark.parametrize("sends", [1, 63, 64, 65, 127, 128, 129, 200])
+async def test_sends_that_are_only_noted_yet_are_counted_when_it_matters(
+    sends: int, autojump_clock: MockClock
+) -> None:
+    reports = Reports()
+    metrics = metrics_to(reports, interval_s=1)
+    tally = metrics.open_tally()
+    with trio.move_on_after(1.5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(metrics.run)
+            for number in range(1, sends + 1):
+                tally.add_sent(number % 3, 10 * number, None if number % 5 == 0 else number / 1000, 0.25)
+    counted = [number for number in range(1, sends + 1) if number % 3 and number % 5]
+    [report] = reports
+    assert report.messages == sum(number % 3 for number in range(1, sends + 1))
+    assert report.bytes_per_s == sum(10 * number for number in range(1, sends + 1))
+    assert report.blocked_s == 0.25 * sends
+    assert report.counts.service_ns.count == sum(number % 3 for number in counted)
+    tally.add_sent(1, 5, 0.001, 0)
+    tally.close()
+    metrics.report_final()
+    assert [report.messages for report in reports[1:]] == [1]
+    assert reports[-1].messages_total == reports[0].messages + 1
+
+
 async def test_with_room_in_the_channel_every_report_has_all_of_its_interval(
     autojump_clock: MockClock,
 ) -> None:

@@ -305,21 +305,20 @@ class Exchange:
           trio.EndOfChannel: when that is so.
         """
         decoder = self.decoder
+        # Something may be left of what was received before, or a refusal to tell of (again).
+        run = decoder.next_run()
         while True:
-            # Something may be left of what was received before, or a refusal to tell of.
-            run = decoder.next_run() if decoder.buffered_bytes else None
             if run is not None:
                 pieces, frames = [run.data], run.frame_count
             else:
                 receiving = self.receive_data() if decoder.buffered_bytes else self._echo_while_simple()
                 data = yield from receiving
-                if not data:
-                    continue
-                pieces, frames = decoder.receive_pieces(data)
+                pieces, frames = decoder.receive_pieces(data) if data else ([], 0)
             if frames:
                 self.begin_sending()
                 yield from self.send_frames(pieces, frames)
                 decoder.recycle()
+            run = decoder.next_run() if decoder.buffered_bytes else None
 
     def _echo_while_simple(self) -> Generator[Wait, None, bytes | memoryview]:
         """Echo as long as only whole frames come, and are accepted at once; then what came else.
@@ -369,18 +368,19 @@ class Exchange:
           trio.EndOfChannel: at that end.
         """
         decoder = self.decoder
+        # Something may be left of what was received before, or a refusal to tell of (again).
+        messages = decoder.next_frames()
         while True:
+            if messages:
+                self.messages = messages
+                yield Wait.TAKEN
             if decoder.buffered_bytes:
-                # Something is left of what was received before, or a refusal to tell of.
                 messages = decoder.next_frames()
                 data = None if messages else (yield from self.receive_data())
             else:
                 messages, data = yield from self._collect_simple()
             if data:
                 decoder.receive_data(data)
-            elif messages:
-                self.messages = messages
-                yield Wait.TAKEN
 
     def _collect_simple(self) -> Generator[Wait, None, tuple[list[bytes], bytes | memoryview | None]]:
         """The messages that come next, if they come whole; otherwise what came."""

@@ -7,13 +7,14 @@ function that makes one of them is suspended, those before it are sent at once.
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any
 
 import trio
 
-from .errors import PayloadTooLargeError
+from .errors import ClockError, PayloadTooLargeError
 from .exchange import Exchange, Sending
 from .framing import FrameFormat
 from .steps import Steps
@@ -22,6 +23,7 @@ from .steps import Steps
 _ENOUGH_BYTES = 1 << 16
 # After 64 messages that came together, other tasks have their turn.
 _TURN_MASK = 63
+_CANNOT_SEND = (ClockError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 
 Reply = Callable[[bytes], Awaitable[bytes]]
 Drive = Callable[[Steps], Awaitable[None]]
@@ -49,6 +51,7 @@ class Replies:
         self._enough_bytes = _ENOUGH_BYTES if exchange.transport.can_send_at_once else 0
         self._collected: list[bytes] = []  # headers and payloads, in turn
         self._rest: tuple[bytes, int, int] | None = None  # as for `Exchange.send_frames`
+        self._failure: Exception | None = None  # of a send
 
     async def send_all(self, messages: Sequence[bytes]) -> None:
         """Send the reply to each message, in order.
@@ -59,9 +62,16 @@ class Replies:
         """
         try:
             await _with_farewell(self._make(messages), self._send_at_once)
-        finally:
+        except Exception:
+            with contextlib.suppress(*_CANNOT_SEND):  # what came first is raised
+                await self._drive(self._send())
+            raise
+        except BaseException:
             self._send_at_once()
-        if self._rest is not None:
+            self._give_up_rest()
+            raise
+        self._send_at_once()
+        if self._collected or self._rest is not None or self._failure is not None:
             await self._drive(self._send())
 
     async def _make(self, messages: Sequence[bytes]) -> None:
@@ -70,35 +80,60 @@ class Replies:
         collected_bytes = 0
         for number, message in enumerate(messages, 1):
             payload = await reply(message)
+            if type(payload) is not bytes:  # perhaps a buffer that the next reply is made in
+                payload = memoryview(payload).tobytes()
             length = len(payload)
             if length > most:
                 raise PayloadTooLargeError(length, most)
             collect(encode_header(length))
             collect(payload)
             collected_bytes += length
-            if collected_bytes >= enough:
+            if collected_bytes >= enough or self._failure is not None:
                 await self._drive(self._send())
                 collected_bytes = 0
             if not number & _TURN_MASK:
                 await trio.lowlevel.checkpoint()
 
     def _send_at_once(self) -> None:
-        """Send what is collected, as far as it goes without waiting."""
+        """Send what is collected, as far as it goes without waiting; a failure is raised by `_send`.
+
+        Not here, because a reply may be suspended that must come to its end.
+        """
         if self._collected and self._exchange.sending is Sending.FREE:
             wire = b"".join(self._collected)
             frames = len(self._collected) // 2
             self._collected.clear()
-            accepted = self._exchange.send_at_once(wire, frames)
-            if accepted < len(wire):
-                self._rest = wire, frames, accepted
+            try:
+                accepted = self._exchange.send_at_once(wire, frames)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                self._failure = error
+            else:
+                if accepted < len(wire):
+                    self._rest = wire, frames, accepted
 
     def _send(self) -> Steps:
         self._send_at_once()
         while self._rest is not None:
-            wire, frames, accepted = self._rest
-            self._rest = None
-            yield from self._exchange.send_frames([wire], frames, accepted=accepted)
+            yield from self._send_rest(*self._rest)
             self._send_at_once()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure  # or its traceback would keep all of this alive, in a circle
+        if self._collected:
+            self._exchange.begin_sending()  # the sending half is not free: this raises why
+
+    def _send_rest(self, wire: bytes, frames: int, accepted: int) -> Steps:
+        self._rest = None
+        return self._exchange.send_frames([wire], frames, accepted=accepted)
+
+    def _give_up_rest(self) -> None:
+        """The rest will not follow any more: tear the connection, and count what was sent."""
+        if self._rest is not None:
+            with contextlib.closing(self._send_rest(*self._rest)) as steps:
+                next(steps)
 
 
 @types.coroutine

@@ -1,0 +1,567 @@
+"""Handlers of messages: their replies go out in order, together, and never later than need be."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from tests.support import (
+    Serving,
+    Stream,
+    frame,
+    frames,
+    is_echoed,
+    listen,
+    log_lines,
+    receive_all,
+    receive_exactly,
+    serving,
+    tcp_pair,
+)
+from trioecho import FrameChannel, FrameTooLargeError, Handler, PayloadTooLargeError, reply_with
+from trioecho.transport import SocketTransport
+
+Reply = Callable[[bytes], Awaitable[bytes]]
+
+
+@pytest.fixture(params=["hub", "tasks", "memory"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Sockets with either driver, and streams in memory."""
+    name: str = request.param
+    if name == "tasks":
+        monkeypatch.setattr("trioecho.server.open_hub", lambda: None)
+    return name
+
+
+sockets_only = pytest.mark.parametrize("kind", ["hub", "tasks"], indirect=True)
+
+
+@contextlib.asynccontextmanager
+async def talking(
+    kind: str, handler: Handler, *, buffer: int | None = None, **limits: Any
+) -> AsyncIterator[tuple[Serving, Stream]]:
+    """A server with one client; with a buffer in bytes, if that must be small."""
+    if kind == "memory":
+        open_pair = trio.testing.memory_stream_pair if buffer is None else trio.testing.lockstep_stream_pair
+        async with serving(handler, **limits) as running:
+            yield running, running.listener.connect(open_pair)
+        return
+    listener = await listen(buffer=buffer)
+    async with serving(handler, [listener], **limits) as running:
+        connection = trio.socket.socket()
+        if buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        await connection.connect(listener.socket.getsockname())
+        client = trio.SocketStream(connection)
+        yield running, client
+        await client.aclose()
+
+
+class Gates:
+    """A function that replies; to messages that begin with ``wait`` when told to."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+        self.gate = trio.Event()
+
+    async def __call__(self, message: bytes) -> bytes:
+        self.seen.append(message)
+        if message.startswith(b"wait"):
+            await self.gate.wait()
+        if message.startswith(b"fail"):
+            raise ValueError(message)
+        return b"re: " + message
+
+    async def has_seen(self, count: int) -> None:
+        while len(self.seen) < count:
+            await trio.lowlevel.checkpoint()
+
+
+def replies_to(*messages: bytes) -> bytes:
+    return frames(*(b"re: " + message for message in messages))
+
+
+def reset(client: Stream) -> None:
+    assert isinstance(client, trio.SocketStream)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.socket.close()
+
+
+# ---- together, in order, and not later than need be ----
+
+
+async def test_replies_come_in_order_whoever_was_suspended(kind: str) -> None:
+    async def reply(message: bytes) -> bytes:
+        for _ in range(message[0] % 3):
+            await trio.lowlevel.checkpoint()
+        return message * 2
+
+    messages = [bytes([number, number]) for number in range(200)]
+    async with talking(kind, reply_with(reply)) as (running, client):
+        wire = frames(*messages)
+        for piece in (wire[:3], wire[3:500], wire[500:501], wire[501:]):
+            await client.send_all(piece)
+            await trio.testing.wait_all_tasks_blocked()
+        expected = frames(*(message * 2 for message in messages))
+        assert await receive_exactly(client, len(expected)) == expected
+        await running.drain()
+    assert running.messages == 200
+
+
+@sockets_only
+async def test_replies_to_messages_that_came_together_are_sent_together(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sends: list[bytes] = []
+    send_nowait = SocketTransport.send_nowait
+
+    def noted(self: SocketTransport, data: bytes | memoryview) -> int:
+        sends.append(bytes(data))
+        return send_nowait(self, data)
+
+    monkeypatch.setattr(SocketTransport, "send_nowait", noted)
+    async with talking(kind, reply_with(Gates())) as (_, client):
+        messages = [b"%d" % number for number in range(50)]
+        await client.send_all(frames(*messages))
+        await receive_exactly(client, len(replies_to(*messages)))
+    assert sends == [replies_to(*messages)]
+
+
+async def test_a_reply_that_is_suspended_does_not_hold_back_those_before(kind: str) -> None:
+    gates = Gates()
+    async with talking(kind, reply_with(gates)) as (_, client):
+        await client.send_all(frames(b"one", b"two", b"wait", b"three"))
+        assert await receive_exactly(client, 2 * 11) == replies_to(b"one", b"two")
+        assert gates.seen == [b"one", b"two", b"wait"]
+        gates.gate.set()
+        assert await receive_exactly(client, 12 + 13) == replies_to(b"wait", b"three")
+
+
+async def test_messages_that_come_while_a_reply_is_made_are_answered_after_it(kind: str) -> None:
+    gates = Gates()
+    async with talking(kind, reply_with(gates)) as (_, client):
+        await client.send_all(frame(b"wait"))
+        await gates.has_seen(1)
+        for message in (b"one", b"two"):
+            await client.send_all(frame(message))
+        await trio.testing.wait_all_tasks_blocked()
+        gates.gate.set()
+        expected = replies_to(b"wait", b"one", b"two")
+        assert await receive_exactly(client, len(expected)) == expected
+
+
+async def test_after_the_half_close_every_reply_comes_and_then_the_end(kind: str) -> None:
+    gates = Gates()
+    async with talking(kind, reply_with(gates)) as (running, client):
+        await client.send_all(frames(b"one", b"wait", b"two"))
+        assert isinstance(client, trio.abc.HalfCloseableStream)
+        await client.send_eof()
+        await gates.has_seen(2)
+        gates.gate.set()
+        assert await receive_all(client) == replies_to(b"one", b"wait", b"two")
+        await running.drain()
+    assert running.errors == {}
+    assert running.messages == 3
+
+
+@pytest.mark.parametrize("in_place", [bytearray, memoryview])
+async def test_a_buffer_that_replies_are_made_in_may_be_used_again(
+    kind: str, in_place: Callable[[bytearray], Any]
+) -> None:
+    buffer = bytearray(8)
+
+    async def reply(message: bytes) -> bytes:
+        buffer[:] = message
+        view: bytes = in_place(buffer) if in_place is bytearray else memoryview(buffer).cast("I")
+        return view if in_place is not bytearray else buffer
+
+    async with talking(kind, reply_with(reply)) as (_, client):
+        assert await is_echoed(client, b"12345678", b"abcdefgh", b"ABCDEFGH")
+
+
+# ---- what fails ----
+
+
+async def test_when_a_reply_fails_those_before_were_sent_and_none_after(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gates = Gates()
+    async with talking(kind, reply_with(gates)) as (running, client):
+        await client.send_all(frames(b"one", b"two", b"fail", b"three"))
+        assert await receive_all(client) == replies_to(b"one", b"two")
+        await client.aclose()
+        await running.drain()
+    assert gates.seen == [b"one", b"two", b"fail"]
+    assert running.errors == {"handler_failed": 1}
+    assert running.messages == 2
+    assert log_lines(caplog)[0].endswith("the handler failed; its connection is closed: ValueError")
+
+
+@sockets_only
+async def test_when_a_reply_fails_those_before_are_sent_also_to_a_slow_reader(kind: str) -> None:
+    big = bytes(996)
+    gate = trio.Event()
+
+    async def reply(message: bytes) -> bytes:
+        if message == b"fail":
+            await gate.wait()
+            raise ValueError
+        return big
+
+    async with talking(kind, reply_with(reply), buffer=4096) as (running, client):
+        await client.send_all(frames(*[b"x"] * 60, b"fail"))
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert await receive_all(client) == frames(*[big] * 60)
+        await running.drain()
+    assert running.errors == {"handler_failed": 1}
+    assert running.messages == 60
+
+
+async def test_a_reply_over_the_limit_fails_after_those_before_it(kind: str) -> None:
+    async def reply(message: bytes) -> bytes:
+        return message * 10
+
+    async with talking(kind, reply_with(reply), max_frame_length=20) as (running, client):
+        await client.send_all(frames(b"1", b"12", b"123", b"1"))
+        assert await receive_all(client) == frames(b"1" * 10, b"12" * 10)
+        await running.drain()
+    assert running.errors == {"handler_failed": 1}
+    [(_, cause)] = running.handler_ends
+    assert isinstance(cause, PayloadTooLargeError)
+    assert (cause.length, cause.limit) == (30, 20)
+
+
+async def test_a_message_over_the_limit_is_refused_after_the_replies_before_it(kind: str) -> None:
+    async with talking(kind, reply_with(Gates()), max_frame_length=20) as (running, client):
+        await client.send_all(frames(b"one", b"two") + b"\xff" * 4)
+        assert await receive_all(client) == replies_to(b"one", b"two")
+        await running.drain()
+    assert running.errors == {"frame_too_large": 1}
+
+
+@pytest.mark.parametrize("method", ["echo", "answer"])
+async def test_a_refusal_is_told_of_again(kind: str, method: str) -> None:
+    refusals: list[FrameTooLargeError] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        for _ in range(2):
+            with pytest.raises(FrameTooLargeError) as caught:
+                await (channel.echo() if method == "echo" else channel.answer(Gates()))
+            refusals.append(caught.value)
+
+    async with talking(kind, handler) as (_, client):
+        await client.send_all(b"\xff" * 4)
+        assert await receive_all(client) == b""
+    assert refusals[0] is refusals[1]
+
+
+async def test_replies_that_cannot_be_sent_are_not_dropped_in_silence(kind: str) -> None:
+    async def handler(channel: FrameChannel) -> None:
+        await channel.send_eof()
+        with pytest.raises(trio.ClosedResourceError):
+            await channel.answer(Gates())
+
+    async with talking(kind, handler) as (running, client):
+        await client.send_all(frames(b"one", b"two"))
+        assert await receive_all(client) == b""
+        await running.drain()
+    assert running.handler_ends[0][1] is None
+    assert running.messages == 0
+
+
+@sockets_only
+async def test_a_reset_while_a_reply_is_suspended_lets_it_come_to_its_end(kind: str) -> None:
+    gates, is_reset = Gates(), trio.Event()
+    ended: list[bytes] = []
+
+    async def reply(message: bytes) -> bytes:
+        if message == b"after":
+            await is_reset.wait()
+        if message == b"suspended":
+            # A suspended coroutine that is let go with a nursery in it breaks Trio.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(gates.gate.wait)
+        ended.append(message)
+        return message
+
+    async with talking(kind, reply_with(reply)) as (running, client):
+        await client.send_all(frames(b"after", b"suspended", b"never"))
+        await trio.testing.wait_all_tasks_blocked()
+        reset(client)
+        is_reset.set()
+        await trio.testing.wait_all_tasks_blocked()
+        gates.gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert running.server.connections == 0
+        await running.drain()
+    assert ended == [b"after", b"suspended"]
+    assert running.errors == {"connection_lost": 1}
+
+
+@sockets_only
+async def test_an_error_of_the_handler_is_not_hidden_by_a_lost_connection(kind: str) -> None:
+    gate = trio.Event()
+
+    async def reply(message: bytes) -> bytes:
+        if message == b"fail":
+            raise ValueError
+        await gate.wait()
+        return message
+
+    async with talking(kind, reply_with(reply)) as (running, client):
+        await client.send_all(frames(b"one", b"fail"))
+        await trio.testing.wait_all_tasks_blocked()
+        reset(client)
+        gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+        await running.drain()
+    assert running.errors == {"handler_failed": 1}
+
+
+# ---- cancellation, and whose task it is ----
+
+
+async def test_replies_are_made_in_the_task_of_the_connection(kind: str) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    tasks: list[trio.lowlevel.Task] = []
+
+    async def reply(message: bytes) -> bytes:
+        tasks.append(trio.lowlevel.current_task())
+        assert variable.get() == "set by the handler"
+        with trio.move_on_after(0):
+            await trio.sleep_forever()
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                scope.cancel()
+        with pytest.raises(trio.TooSlowError), trio.fail_after(0):
+            await trio.sleep_forever()
+        return message
+
+    async def handler(channel: FrameChannel) -> None:
+        tasks.append(trio.lowlevel.current_task())
+        variable.set("set by the handler")
+        await channel.answer(reply)
+
+    async with talking(kind, handler) as (running, client):
+        assert await is_echoed(client, b"one", b"two", b"three")
+        await running.drain()
+    assert len(tasks) == 4
+    assert len(set(tasks)) == 1
+    assert running.errors == {}
+
+
+async def test_cancelled_in_a_reply_those_before_were_sent_and_it_ends_at_once(kind: str) -> None:
+    gates = Gates()
+    scope = trio.CancelScope()
+
+    async def handler(channel: FrameChannel) -> None:
+        with scope:
+            await channel.answer(gates)
+
+    async with talking(kind, handler) as (running, client):
+        await client.send_all(frames(b"one", b"wait", b"two"))
+        await gates.has_seen(2)
+        scope.cancel()
+        assert await receive_all(client) == replies_to(b"one")
+        await running.drain()
+    assert gates.seen == [b"one", b"wait"]
+    assert running.messages == 1
+    assert scope.cancelled_caught
+
+
+@sockets_only
+async def test_of_replies_that_were_cut_by_a_cancellation_the_whole_ones_are_counted(kind: str) -> None:
+    sent: list[tuple[int, int]] = []
+    stream, peer = await tcp_pair(send_buffer=4096)
+    channel = FrameChannel(
+        stream, on_sent=lambda count, size, service_s, blocked_s: sent.append((count, size))
+    )
+
+    async def reply(message: bytes) -> bytes:
+        if message == b"wait":
+            await trio.sleep_forever()
+        return bytes(996)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(channel.answer, reply)
+        await peer.send_all(frames(*[b"x"] * 60, b"wait"))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert sent == []
+        nursery.cancel_scope.cancel()
+    [(count, size)] = sent
+    assert 0 < count < 60
+    assert size == count * 1000
+    with pytest.raises(trio.BrokenResourceError):
+        await channel.send(b"nothing may follow")
+    await channel.aclose()
+    with pytest.raises(trio.BrokenResourceError):
+        await receive_all(peer)
+    await peer.aclose()
+
+
+# ---- a drain ----
+
+
+async def test_a_drain_waits_for_the_reply_and_answers_what_has_arrived(kind: str) -> None:
+    gates = Gates()
+    async with talking(kind, reply_with(gates)) as (running, client):
+        await client.send_all(frames(b"one", b"wait"))
+        await gates.has_seen(2)
+        await client.send_all(frames(b"two", b"three") + frame(b"torn")[:-1])
+        running.server.drain()
+        await trio.testing.wait_all_tasks_blocked()
+        assert running.result is None
+        gates.gate.set()
+        assert await receive_all(client) == replies_to(b"one", b"wait", b"two", b"three")
+        await client.aclose()
+        await running.ended.wait()
+    assert running.result is not None
+    assert running.result.connections_aborted == 0
+    assert running.messages == 4
+
+
+async def test_a_reply_that_takes_longer_than_the_grace_is_cut(kind: str, mock_clock: MockClock) -> None:
+    gates = Gates()
+    async with talking(kind, reply_with(gates), grace_s=5) as (running, client):
+        await client.send_all(frames(b"one", b"wait"))
+        assert await receive_exactly(client, 11) == replies_to(b"one")
+        running.server.drain()
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(5)
+        await running.ended.wait()
+        with contextlib.suppress(trio.BrokenResourceError):
+            assert await receive_all(client) == b""
+    assert running.result is not None
+    assert running.result.connections_aborted == 1
+    assert running.messages == 1
+
+
+# ---- much ----
+
+
+async def test_replies_larger_than_any_buffer_arrive_at_a_slow_reader(kind: str) -> None:
+    big = bytes(range(256)) * 4000
+
+    async def reply(message: bytes) -> bytes:
+        return message + big
+
+    messages = [b"%d" % number for number in range(6)]
+    expected = frames(*(message + big for message in messages))
+    async with talking(kind, reply_with(reply), buffer=16_384, max_frame_length=1 << 21) as (running, client):
+        await client.send_all(frames(*messages))
+        await trio.testing.wait_all_tasks_blocked()
+        assert await receive_exactly(client, len(expected)) == expected
+        await running.drain()
+    assert running.messages == 6
+    assert running.reports[-1].blocked_s > 0
+
+
+async def test_no_more_replies_are_made_than_can_be_sent(kind: str) -> None:
+    made = 0
+
+    async def reply(message: bytes) -> bytes:
+        nonlocal made
+        made += 1
+        return bytes(100_000)
+
+    async with talking(kind, reply_with(reply), buffer=16_384, write_timeout_s=0) as (running, client):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.send_all, frames(*[b"?"] * 1000))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert 1 <= made <= 40
+            running.cancel_scope.cancel()
+            await running.ended.wait()
+            nursery.cancel_scope.cancel()
+
+
+async def test_the_write_clock_runs_for_replies(kind: str, mock_clock: MockClock) -> None:
+    async def reply(message: bytes) -> bytes:
+        return bytes(1 << 20)
+
+    async with talking(kind, reply_with(reply), buffer=16_384, write_timeout_s=60) as (running, client):
+        await client.send_all(frames(*[b"?"] * 10))
+        while not running.handler_ends or running.handler_ends[-1][0] < 60:
+            await trio.testing.wait_all_tasks_blocked(0.001)
+            mock_clock.jump(1)
+        assert trio.current_time() >= 60
+
+
+async def test_the_time_that_a_reply_takes_is_on_no_clock(kind: str, mock_clock: MockClock) -> None:
+    gates = Gates()
+    clocks = {"idle_timeout_s": 10, "frame_timeout_s": 10, "write_timeout_s": 10}
+    async with talking(kind, reply_with(gates), **clocks) as (running, client):
+        await client.send_all(frame(b"wait") + frame(b"torn")[:3])
+        await gates.has_seen(1)
+        for _ in range(30):
+            await trio.testing.wait_all_tasks_blocked(0.001)
+            mock_clock.jump(1)
+        gates.gate.set()
+        assert await receive_exactly(client, 12) == replies_to(b"wait")
+        mock_clock.jump(9)
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        await client.send_all(frame(b"torn")[3:])
+        assert isinstance(client, trio.abc.HalfCloseableStream)
+        assert await receive_exactly(client, 12) == replies_to(b"torn")
+        await client.send_eof()
+        assert await receive_all(client) == b""
+    assert running.errors == {}
+
+
+async def test_thousands_of_messages_leave_turns_to_other_tasks(kind: str) -> None:
+    made = 0
+    turns: list[int] = []
+
+    async def reply(message: bytes) -> bytes:
+        nonlocal made
+        made += 1
+        return message
+
+    async def other() -> None:
+        while made < 5000:
+            turns.append(made)
+            await trio.lowlevel.checkpoint()
+        turns.append(made)
+
+    wire = frame(b"") * 5000
+    async with talking(kind, reply_with(reply)) as (_, client), trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        nursery.start_soon(client.send_all, wire)
+        assert await receive_exactly(client, len(wire)) == wire
+    assert max(later - earlier for earlier, later in pairwise(turns)) <= 2 * 64 + 1
+
+
+@sockets_only
+@pytest.mark.parametrize("is_reset", [True, False])
+async def test_input_that_nobody_takes_yet_costs_nothing(kind: str, is_reset: bool) -> None:
+    gates = Gates()
+    async with talking(kind, reply_with(gates)) as (running, client):
+        await client.send_all(frame(b"wait"))
+        await gates.has_seen(1)
+        if is_reset:
+            reset(client)
+        else:
+            await client.send_all(frame(b"more"))
+            assert isinstance(client, trio.SocketStream)
+            await client.send_eof()
+        # All tasks are blocked only if the hub is not resumed again and again.
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        if running.server._hub is not None:
+            assert running.server._hub.epoll.poll(0) == []
+        gates.gate.set()
+        if not is_reset:
+            assert await receive_all(client) == replies_to(b"wait", b"more")
+        await running.drain()
+    assert running.errors == ({"connection_lost": 1} if is_reset else {})

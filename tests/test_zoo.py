@@ -38,7 +38,6 @@ from trioecho.check.verdict import SuiteResult, Verdict
 from trioecho.zoo import ZOO, EchoServer, FaultyServer, wrong_lines
 from trioecho.zoo.honest import BufferedServer
 
-
 # Some servers leak sockets, and let exceptions out of their threads: that is their bug.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -219,6 +219,15 @@ async def _end(server: SpawnedServer) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
     await server.process.wait()
+    while any(map(_is_running, others)):  # noqa: ASYNC110 - the kernel tells only the parent, which is gone
+        await trio.sleep(_POLL_S)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _descendants(pid: int) -> list[int]:

@@ -101,8 +101,8 @@ class Exchange:
         pool: BlockPool | None,
         on_sent: OnSent | None,
     ) -> None:
-        self.transport = transport
-        self.decoder = FrameDecoder(format=format, max_frame_length=max_frame_length, pool=pool)
+        self.transport: Transport = transport
+        self.decoder: FrameDecoder = FrameDecoder(format=format, max_frame_length=max_frame_length, pool=pool)
         self._format = format
         self._max_frame_length = max_frame_length
         self._idle_timeout_s = or_infinite(idle_timeout_s)

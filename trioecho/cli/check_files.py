@@ -71,7 +71,7 @@ class Reports:
         self._strict: bool = arguments.strict
         self._made: list[Path] = []
         self.tell_rubric: bool = arguments.rubric
-        self.use_stdout = _STDOUT in self._wanted.values()
+        self.use_stdout: bool = _STDOUT in self._wanted.values()
         paths = list(self._wanted.values())
         for path in paths:
             if paths.count(path) > 1:

@@ -59,7 +59,7 @@ class Files:
             kind: path for kind in _KINDS if (path := getattr(arguments, kind)) is not None
         }
         paths = list(self._wanted.values())
-        self.use_stdout = _STDOUT in paths
+        self.use_stdout: bool = _STDOUT in paths
         for path in paths:
             if paths.count(path) > 1:
                 raise CommandError(

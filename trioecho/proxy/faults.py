@@ -131,7 +131,7 @@ class FaultStream:
         numbers: random.Random,
         on_fault: Callable[[str], object] = lambda words: None,
     ) -> None:
-        self.is_cut = False
+        self.is_cut: bool = False
         self._faults = faults
         self._numbers = numbers
         self._on_fault = on_fault

@@ -14,7 +14,7 @@ import trio
 
 from .faults import CLEAN, Cut, Faults, FaultStream, Send
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 _RECEIVE_BYTES = 65536
 _CONNECT_TIMEOUT_S = 10.0

@@ -9,7 +9,7 @@ _TEXT_ONLY = "Its tests send short words in English."
 
 
 class BareReply(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "bare-reply",
         bug="sends the payload back without a header",
         works="The client's test prints what it receives, and it looks right.",
@@ -25,7 +25,7 @@ class BareReply(FaultyServer):
 
 
 class LengthOfText(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "length-of-text",
         bug="counts characters, and sends bytes",
         works=_TEXT_ONLY + " There a character is a byte.",
@@ -43,7 +43,7 @@ class LengthOfText(FaultyServer):
 
 
 class Text(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "text",
         bug="takes payloads for text in UTF-8",
         works=_TEXT_ONLY,
@@ -60,7 +60,7 @@ class Text(FaultyServer):
 
 
 class Strips(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "strips",
         bug="strips white space from payloads",
         works=_TEXT_ONLY,
@@ -76,7 +76,7 @@ class Strips(FaultyServer):
 
 
 class CString(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "c-string",
         bug="takes a zero byte for the end of a payload",
         works=_TEXT_ONLY,
@@ -92,7 +92,7 @@ class CString(FaultyServer):
 
 
 class TextMode(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "text-mode",
         bug="takes a payload for one line",
         works=_TEXT_ONLY,
@@ -109,7 +109,7 @@ class TextMode(FaultyServer):
 
 
 class SevenBit(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "seven-bit",
         bug="drops the highest bit of every byte",
         works=_TEXT_ONLY,
@@ -125,7 +125,7 @@ class SevenBit(FaultyServer):
 
 
 class Resynchronizes(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "resynchronizes",
         bug="looks for the beginning of a frame in payloads, in case it has lost count",
         works="Payloads in tests do not look like frames.",
@@ -146,7 +146,7 @@ class Resynchronizes(FaultyServer):
 
 
 class FixedBuffer(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "fixed-buffer",
         bug="has room for 64 KiB less one byte, and cuts off what is longer",
         works="Messages in tests are short.",

@@ -15,7 +15,7 @@ _FEW = "A test makes a few connections, and then the process ends."
 
 
 class ClosesUnread(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "closes-unread",
         bug="closes a connection at once when it refuses a frame, with bytes of it unread",
         works="Without unread bytes a close is polite, and a refused header alone leaves none.",
@@ -36,7 +36,7 @@ class ClosesUnread(FaultyServer):
 
 
 class DropsEarlier(BufferedServer, FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "drops-earlier",
         bug="drops the echoes of the frames that came with a refused one",
         works="A bad frame in a test comes alone.",
@@ -59,7 +59,7 @@ class DropsEarlier(BufferedServer, FaultyServer):
 
 
 class DiesOfRefusal(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "dies-of-refusal",
         bug="lets the error of a refused frame end the server",
         works="Clients in tests keep to the limit.",
@@ -96,7 +96,7 @@ class DiesOfRefusal(FaultyServer):
 
 
 class DiesOnReset(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "dies-on-reset",
         bug="lets a reset connection end the server",
         works=_POLITE,
@@ -128,7 +128,7 @@ class DiesOnReset(FaultyServer):
 
 
 class DiesOnBrokenPipe(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "dies-on-broken-pipe",
         bug="lets a failed send end the server",
         works="Clients in tests stay until they have their echoes.",
@@ -154,7 +154,7 @@ class DiesOnBrokenPipe(FaultyServer):
 
 
 class LastReplyLost(BufferedServer, FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "last-reply-lost",
         bug="collects replies for 20 ms, and forgets them when the stream ends meanwhile",
         works="A client that waits for each echo ends its side after the last one.",
@@ -186,7 +186,7 @@ class LastReplyLost(BufferedServer, FaultyServer):
 
 
 class NeverCloses(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "never-closes",
         bug="does not notice that a client has ended its side",
         works=_FEW,
@@ -207,7 +207,7 @@ class NeverCloses(FaultyServer):
 
 
 class EchoesTruncated(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "echoes-truncated",
         bug="answers what it has of a frame when the stream ends in it",
         works=_POLITE,
@@ -230,7 +230,7 @@ class EchoesTruncated(FaultyServer):
 
 
 class LosesPlaces(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "loses-places",
         bug="does not give a connection's place back when no frame came on it",
         works=_FEW,
@@ -243,7 +243,7 @@ class LosesPlaces(FaultyServer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.places = 150
+        self.places: int = 150
 
     def accept(self) -> bool:
         if self.places <= 0:
@@ -267,7 +267,7 @@ class LosesPlaces(FaultyServer):
 
 
 class ShutdownNotClose(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "shutdown-not-close",
         bug="shuts connections down, and never closes them",
         works=_FEW,
@@ -290,7 +290,7 @@ class ShutdownNotClose(FaultyServer):
 
 
 class LingerZero(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "linger-zero",
         bug="ends connections with RST, so as to have none in TIME_WAIT",
         works="On loopback the echoes have arrived by then.",

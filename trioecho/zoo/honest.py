@@ -35,7 +35,7 @@ class Connection:
     """A client's socket, whose receives come to an end when the server stops."""
 
     def __init__(self, sock: socket.socket, server: EchoServer) -> None:
-        self.sock = sock
+        self.sock: socket.socket = sock
         self._server = server
         self._readable = selectors.DefaultSelector()
         self._readable.register(sock, selectors.EVENT_READ)
@@ -102,12 +102,13 @@ class EchoServer:
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, *, max_frame_length: int | None = None
     ) -> None:
-        self.limit = self.default_limit if max_frame_length is None else max_frame_length
-        self.listener = self.listen(host, port)
+        self.limit: int = self.default_limit if max_frame_length is None else max_frame_length
+        self.listener: socket.socket = self.listen(host, port)
         self.address: tuple[str, int] = self.listener.getsockname()[:2]
         self.connections: dict[Connection, threading.Thread | None] = {}
-        self.loop = selectors.DefaultSelector()
+        self.loop: selectors.BaseSelector = selectors.DefaultSelector()
         # Readable for all threads at once, and for good, when the server stops.
+        self.stopping: socket.socket
         self.stopping, self._stop = socket.socketpair()
         self._stopped_at: float | None = None
         self._failure: Exception | None = None

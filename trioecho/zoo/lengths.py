@@ -13,7 +13,7 @@ _POLITE = "Only a hostile or a broken client announces such lengths."
 
 
 class LittleEndian(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "little-endian",
         bug="reads and writes lengths in the byte order of the machine",
         works=_OWN_CLIENT,
@@ -34,7 +34,7 @@ class LittleEndian(FaultyServer):
 
 
 class CountsHeader(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "counts-header",
         bug="counts the header's four bytes as part of the length",
         works=_OWN_CLIENT,
@@ -54,7 +54,7 @@ class CountsHeader(FaultyServer):
 
 
 class WideHeader(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "wide-header",
         bug="reads and writes headers of eight bytes",
         works=_OWN_CLIENT,
@@ -92,7 +92,7 @@ class WideHeader(FaultyServer):
 
 
 class TwoByteLength(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "two-byte-length",
         bug="keeps a length in 16 bits",
         works=_SMALL_TESTS,
@@ -109,7 +109,7 @@ class TwoByteLength(FaultyServer):
 
 
 class OneByteLength(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "one-byte-length",
         bug="looks at the last byte of the header only",
         works=_SMALL_TESTS,
@@ -145,7 +145,7 @@ class OneByteLength(FaultyServer):
 
 
 class SignedLength(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "signed-length",
         bug="reads lengths as signed numbers",
         works=_POLITE,
@@ -163,7 +163,7 @@ class SignedLength(FaultyServer):
 
 
 class LengthOverflow(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "length-overflow",
         bug="adds the header's size to a length, in 32 bits, before it compares",
         works=_POLITE,
@@ -185,7 +185,7 @@ class LengthOverflow(FaultyServer):
 
 
 class LimitOffByOne(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "limit-off-by-one",
         bug="refuses a frame that is exactly at the limit",
         works="Nobody tries the limit itself.",
@@ -202,7 +202,7 @@ class LimitOffByOne(FaultyServer):
 
 
 class RoundedLimit(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "rounded-limit",
         bug="compares whole KiB, so that up to 1023 bytes over the limit pass",
         works="Nobody tries the limit itself.",
@@ -219,7 +219,7 @@ class RoundedLimit(FaultyServer):
 
 
 class NoLimit(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "no-limit",
         bug="believes any length",
         works=_POLITE,
@@ -235,7 +235,7 @@ class NoLimit(FaultyServer):
 
 
 class LimitCheckedLate(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "limit-checked-late",
         bug="compares a payload with the limit when all of it is there",
         works="It refuses what is too long, as it should.",
@@ -257,7 +257,7 @@ class LimitCheckedLate(FaultyServer):
 
 
 class TrustsLength(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "trusts-length",
         bug="takes memory for a payload before any of it has come",
         works=_POLITE,

@@ -14,7 +14,7 @@ _BY_HAND = "Its developer starts it by hand, and ends it with Ctrl-C."
 
 
 class DropsFirst(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "drops-first",
         bug="listens before it is ready, and drops who comes meanwhile",
         works=_BY_HAND + " By the time of the first client it is ready.",
@@ -25,7 +25,7 @@ class DropsFirst(FaultyServer):
         cause="not-ready-when-listening",
     )
 
-    is_ready = False
+    is_ready: bool = False
 
     def start(self, connection: Connection) -> None:
         if not self.is_ready:
@@ -36,7 +36,7 @@ class DropsFirst(FaultyServer):
 
 
 class DiesAtSigterm(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "dies-at-sigterm",
         bug="leaves SIGTERM at what it does by default: the process is gone at once",
         works=_BY_HAND,
@@ -53,7 +53,7 @@ class DiesAtSigterm(FaultyServer):
 
 
 class IgnoresSigterm(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "ignores-sigterm",
         bug="does nothing at SIGTERM",
         works=_BY_HAND,
@@ -70,7 +70,7 @@ class IgnoresSigterm(FaultyServer):
 
 
 class IgnoresSigint(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "ignores-sigint",
         bug="does nothing at Ctrl-C",
         works="Its developer closes the window.",
@@ -86,7 +86,7 @@ class IgnoresSigint(FaultyServer):
 
 
 class ClosesUnderAccept(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "closes-under-accept",
         bug="stops by closing the listening socket while another thread waits in accept",
         works="On Windows accept is woken by that; and on Linux if one more client comes.",
@@ -118,7 +118,7 @@ class ClosesUnderAccept(FaultyServer):
 
 
 class NoReuseaddr(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "no-reuseaddr",
         bug="does not set SO_REUSEADDR",
         works="The first start of the day works, and so does one a minute after the end.",

@@ -9,7 +9,7 @@ _ON_LOOPBACK = "On loopback a small frame that is sent by one call arrives whole
 
 
 class ShortHeader(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "short-header",
         bug="takes recv(4) for four bytes",
         works=_ON_LOOPBACK,
@@ -25,7 +25,7 @@ class ShortHeader(FaultyServer):
 
 
 class ShortPayload(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "short-payload",
         bug="takes recv(n) for n bytes",
         works=_ON_LOOPBACK,
@@ -43,7 +43,7 @@ class ShortPayload(FaultyServer):
 
 
 class OneFramePerRecv(BufferedServer, FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "one-frame-per-recv",
         bug="takes one frame out of what a recv gave, and leaves the others lying",
         works="A client that waits for each echo never has two frames under way.",
@@ -65,7 +65,7 @@ class OneFramePerRecv(BufferedServer, FaultyServer):
 
 
 class ForgetsTail(BufferedServer, FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "forgets-tail",
         bug="throws away the beginning of a frame that came with the end of another",
         works="A client that waits for each echo sends no bytes behind a frame.",
@@ -90,7 +90,7 @@ class ForgetsTail(BufferedServer, FaultyServer):
 
 
 class SegmentIsMessage(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "segment-is-message",
         bug="takes what one recv gives for one message",
         works=_ON_LOOPBACK,
@@ -109,7 +109,7 @@ class SegmentIsMessage(FaultyServer):
 
 
 class EmptyIsEof(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "empty-is-eof",
         bug="takes an empty payload for the end of the stream",
         works="Nobody tries to send nothing.",
@@ -127,7 +127,7 @@ class EmptyIsEof(FaultyServer):
 
 
 class EmptyUnanswered(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "empty-unanswered",
         bug="does not answer an empty payload",
         works="Nobody tries to send nothing.",
@@ -145,7 +145,7 @@ class EmptyUnanswered(FaultyServer):
 
 
 class Impatient(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "impatient",
         bug="gives up when the rest of a frame does not come within 0.3 s",
         works="On loopback the rest comes within microseconds.",
@@ -170,7 +170,7 @@ class Impatient(FaultyServer):
 
 
 class SaysItTwice(BufferedServer, FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "says-it-twice",
         bug="leaves a frame in the buffer that ends exactly where the buffer ends",
         works="The echo is right, and a client that sends one message and goes sees nothing of it.",
@@ -218,7 +218,7 @@ class SaysItTwice(BufferedServer, FaultyServer):
 
 
 class HalfHeader(BufferedServer, FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "half-header",
         bug="throws away the bytes of a header that is not complete",
         works=_ON_LOOPBACK,

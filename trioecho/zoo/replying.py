@@ -13,7 +13,7 @@ from .honest import RECV_BYTES, Connection
 
 
 class OutOfOrder(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "out-of-order",
         bug="answers each frame in a thread of its own",
         works="A client that waits for each echo has one frame under way at a time.",
@@ -42,7 +42,7 @@ class OutOfOrder(FaultyServer):
 
 
 class OneBehind(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "one-behind",
         bug="sends an echo when the next frame has come",
         works="Its test sends all messages, ends its side, and then reads.",
@@ -84,7 +84,7 @@ class OneBehind(FaultyServer):
 
 
 class NeverFlushed(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "never-flushed",
         bug="writes echoes to a buffer, which is sent when the connection ends",
         works="Its test sends all messages, ends its side, and then reads.",
@@ -122,7 +122,7 @@ class NeverFlushed(FaultyServer):
 
 
 class ShortSend(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "short-send",
         bug="does not look at how many bytes send() has taken",
         works="While the client reads, send() takes all that is given to it.",
@@ -142,7 +142,7 @@ class ShortSend(FaultyServer):
 
 
 class GivesUp(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "gives-up",
         bug="ends a connection whose client has not read for 0.2 s",
         works="Its client always reads.",
@@ -159,7 +159,7 @@ class GivesUp(FaultyServer):
 
 
 class UnboundedOutput(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "unbounded-output",
         bug="reads on, and keeps the echoes, while the client does not read",
         works="Its client always reads.",
@@ -191,7 +191,7 @@ class UnboundedOutput(FaultyServer):
 
 
 class TwoSends(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "two-sends",
         bug="sends header and payload by two calls, and leaves Nagle's algorithm on",
         works="It is right, only slow, and only where the client's kernel delays its acknowledgements.",
@@ -209,7 +209,7 @@ class TwoSends(FaultyServer):
 
 
 class CutThrough(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "cut-through",
         bug="sends the bytes of a frame back as they come",
         works="The echo is right, and sooner there.",

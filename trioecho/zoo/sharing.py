@@ -15,7 +15,7 @@ _ONE_CLIENT = "Its test has one client."
 
 
 class OneAtATime(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "one-at-a-time",
         bug="serves a connection to its end before it accepts the next",
         works=_ONE_CLIENT,
@@ -32,7 +32,7 @@ class OneAtATime(FaultyServer):
 
 
 class BlockingLoop(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "blocking-loop",
         bug="reads whole frames, blocking, in the event loop that serves all",
         works="Frames arrive whole, so nothing ever blocks.",
@@ -71,7 +71,7 @@ class BlockingLoop(FaultyServer):
 
 
 class SharedBuffer(BufferedServer, FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "shared-buffer",
         bug="has one buffer for all connections",
         works=_ONE_CLIENT,
@@ -83,7 +83,7 @@ class SharedBuffer(BufferedServer, FaultyServer):
         cause="shared-state",
     )
 
-    buffer = bytearray()  # BUG: the class's, so everybody's
+    buffer: bytearray = bytearray()  # BUG: the class's, so everybody's
 
     def echo_frames(self, connection: Connection) -> None:
         self.buffer.clear()
@@ -95,7 +95,7 @@ class SharedBuffer(BufferedServer, FaultyServer):
 
 
 class FewWorkers(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "few-workers",
         bug="keeps a worker of a pool busy for as long as a connection lasts",
         works="Its test has fewer clients than the pool has workers.",
@@ -108,7 +108,7 @@ class FewWorkers(FaultyServer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.pool = ThreadPoolExecutor(max_workers=32)
+        self.pool: ThreadPoolExecutor = ThreadPoolExecutor(max_workers=32)
 
     def start(self, connection: Connection) -> None:
         self.pool.submit(self.handle, connection)  # BUG: the 33rd waits
@@ -119,7 +119,7 @@ class FewWorkers(FaultyServer):
 
 
 class LockedSend(FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "locked-send",
         bug="sends while it holds the lock of the statistics",
         works="While clients read, nobody holds the lock for long.",
@@ -133,8 +133,8 @@ class LockedSend(FaultyServer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.statistics_lock = threading.Lock()
-        self.answered = 0
+        self.statistics_lock: threading.Lock = threading.Lock()
+        self.answered: int = 0
 
     def write_frame(self, connection: Connection, payload: bytes) -> None:
         with self.statistics_lock:
@@ -143,7 +143,7 @@ class LockedSend(FaultyServer):
 
 
 class Greedy(BufferedServer, FaultyServer):
-    about = Exhibit(
+    about: Exhibit = Exhibit(
         "greedy",
         bug="serves a connection, in the loop that serves all, for as long as it has something to say",
         works=_ONE_CLIENT,
@@ -157,7 +157,7 @@ class Greedy(BufferedServer, FaultyServer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.turn = threading.Lock()  # as if there were one loop
+        self.turn: threading.Lock = threading.Lock()  # as if there were one loop
 
     def echo_frames(self, connection: Connection) -> None:
         buffer = bytearray()

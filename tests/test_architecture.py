@@ -21,6 +21,7 @@ ROOMS = [
     "framing",
     "histogram",
     "limits",
+    "open_files",
     "steps",
     "hub",
     "transport",

@@ -25,7 +25,7 @@ from ..check.wire import Wire
 from ..framing import FrameFormat
 from . import values
 from .check_files import Reports, add_report_options
-from .parser import Commands, Parser, add_command_parser
+from .parser import Commands, Parser, add_command_parser, add_format_option
 from .result import CommandError, print_error, print_result
 
 _CONFORMANT, _NOT_CONFORMANT, _WRONG_USAGE, _NO_VERDICT = 0, 1, 2, 3
@@ -94,13 +94,7 @@ def add_command(commands: Commands[Parser]) -> None:
         metavar="SIZE",
         help="the server's limit for a payload (default: not known; 1MiB is tried)",
     )
-    add(
-        "--format",
-        type=values.frame_format,
-        metavar="FORMAT",
-        default=FrameFormat(),
-        help=values.FORMAT_HELP,
-    )
+    add_format_option(parser)
     add("--strict", action="store_true", help="a broken SHOULD makes a server not conformant, too")
     add("--seed", type=values.count, default=0, metavar="N", help="the bytes are made from it (default: 0)")
     add(
@@ -251,7 +245,7 @@ async def _check_all(arguments: argparse.Namespace, reports: Reports) -> int:
         tell_lines(reports.rubric(tested).splitlines())
     elif len(servers) > 1:
         tell_lines(["", *table_lines(tested, strict=arguments.strict)])
-    if not reports.write(tested):
+    if not reports.write_results(tested):
         return _WRONG_USAGE
     return {"conformant": _CONFORMANT, "not conformant": _NOT_CONFORMANT}.get(
         outcome_of_all(tested, strict=arguments.strict), _NO_VERDICT

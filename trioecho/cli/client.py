@@ -14,7 +14,7 @@ from ..client import EchoError, EchoSummary, message_payload, open_frame_channel
 from ..exception_groups import leaves
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from . import values
-from .parser import Commands, Parser, add_command_parser
+from .parser import Commands, Parser, add_command_parser, add_format_option
 from .result import CommandError, print_result
 
 _VERIFIED, _WRONG_ECHO, _WRONG_USAGE, _UNREACHABLE = 0, 1, 2, 3
@@ -38,14 +38,15 @@ examples:
 
 def add_command(commands: Commands[Parser]) -> None:
     """Add ``client`` and its options."""
-    add = add_command_parser(
+    parser = add_command_parser(
         commands,
         "client",
         run,
         summary="send messages to a server and verify every echo",
         description="Send messages to an echo service and verify every echo.",
         epilog=_EPILOG,
-    ).add_argument
+    )
+    add = parser.add_argument
     add("address", type=values.address, metavar="HOST:PORT", help="where the server listens")
     add(
         "-n",
@@ -62,13 +63,7 @@ def add_command(commands: Commands[Parser]) -> None:
         default=values.SizeRange(64, 64),
         help="payload of a message: 64, 4KiB, or a range as 0-64KiB (default: 64)",
     )
-    add(
-        "--format",
-        type=values.frame_format,
-        metavar="FORMAT",
-        default=FrameFormat(),
-        help=values.FORMAT_HELP,
-    )
+    add_format_option(parser)
     add(
         "--timeout",
         type=values.duration,

@@ -1,8 +1,7 @@
-"""The addresses that a service listens on, and the open files that it needs."""
+"""The addresses that a service listens on."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 
@@ -13,8 +12,6 @@ from .result import CommandError
 
 CANNOT_LISTEN = 3  # exit code
 
-# Descriptors that the process needs beside its connections.
-_OTHER_DESCRIPTORS = 64
 _BIND_TRIES = 10
 
 
@@ -59,18 +56,3 @@ def _why_not_bound(error: OSError | UnicodeError, host: str, port: int) -> str:
     if number == errno.EADDRNOTAVAIL:
         return f"cannot listen on {where}: this machine does not have that address; try 127.0.0.1, or ::1"
     return f"cannot listen on {where}: {error}"
-
-
-def allow_open_files(max_connections: int) -> None:
-    """Raise the soft limit of open files as far as it takes and may go, as Redis does."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max_connections + _OTHER_DESCRIPTORS if max_connections else hard
-    if hard != resource.RLIM_INFINITY:
-        wanted = hard if wanted == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > soft):
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import select
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -74,6 +75,8 @@ def add_command(commands: Commands[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, show, keep."""
+    if not hasattr(select, "epoll"):
+        raise CommandError(_WRONG_USAGE, "this needs epoll, which only Linux has")
     task = task_of(arguments)
     files = Files(arguments)
     display = open_display(is_quiet=arguments.quiet)
@@ -93,7 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
     load.result.command = list(arguments.command_line)
     if not arguments.quiet:
         (print_error if files.use_stdout else print_result)(result_as_text(load.result))
-    went_well = files.write(load.result)
+    elif load.result.errors:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(load.result.errors.items()))
+        print_error(f"trioecho load: not all went well: {kinds}")
+    went_well = files.write_result(load.result)
     if load.interrupted_by is not None:
         return 128 + load.interrupted_by
     return exit_code_of(load.result) if went_well else _ERRORS

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-import stat
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from ..load import LoadResult
 from ..report.hgrm import histogram_as_hgrm
@@ -16,10 +13,10 @@ from ..report.load_html import result_as_html
 from ..report.plots import PlotsUnavailableError, check_matplotlib
 from ..report.words import SATURATED
 from .parser import Parser
-from .result import CommandError, print_error
+from .report_files import ReportFiles
+from .result import CommandError
 
 _WRONG_USAGE = 2
-_STDOUT = "-"
 
 
 def _as_hgrm(result: LoadResult) -> str:
@@ -44,75 +41,24 @@ def add_file_options(parser: Parser) -> None:
         group.add_argument(f"--{kind}", metavar="FILE", help=text)
 
 
-class Files:
+class Files(ReportFiles):
     """The files that were asked for.
-
-    Attributes:
-      use_stdout: whether one of them is stdout.
 
     Raises:
       CommandError: one cannot be written, or what it takes is not there.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self._wanted: dict[str, str] = {
-            kind: path for kind in _KINDS if (path := getattr(arguments, kind)) is not None
-        }
-        paths = list(self._wanted.values())
-        self.use_stdout: bool = _STDOUT in paths
-        for path in paths:
-            if paths.count(path) > 1:
-                raise CommandError(
-                    _WRONG_USAGE, f"{path} cannot take two reports; give each a file of its own"
-                )
-        if "html" in self._wanted:
+        wanted = {kind: str(path) for kind in _KINDS if (path := getattr(arguments, kind)) is not None}
+        if "html" in wanted:
             try:
                 check_matplotlib()
             except PlotsUnavailableError as error:
                 raise CommandError(_WRONG_USAGE, f"--html: {error}") from None
-        self._made: list[Path] = []
-        for path in paths:
-            self._check(path)
+        super().__init__(wanted)
 
-    def _check(self, path: str) -> None:
-        """Open the file as it will be opened; what it holds stays until there is something better."""
-        if path == _STDOUT:
-            return
-        file = Path(path)
-        try:
-            is_new = not file.exists()
-            # A pipe's reader would take the close for the end.
-            if is_new or not stat.S_ISFIFO(file.stat().st_mode):
-                with file.open("ab"):
-                    pass
-        except (OSError, ValueError) as error:
-            self.forget()
-            reason = (isinstance(error, OSError) and error.strerror) or str(error)
-            raise CommandError(_WRONG_USAGE, f"cannot write {path}: {reason}") from None
-        if is_new:
-            self._made.append(file)
-
-    def forget(self) -> None:
-        """Remove the files that were made, and are empty because there is no result."""
-        for path in self._made:
-            path.unlink(missing_ok=True)
-        self._made = []
-
-    def write(self, result: LoadResult) -> bool:
-        """Write them all; whether that went well. What went wrong is told, file by file."""
-        went_well = True
+    def write_result(self, result: LoadResult) -> bool:
+        """Write them all; whether that went well."""
         # What it says of its caches is nothing to whoever wants a report.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        for kind, path in self._wanted.items():
-            text = _KINDS[kind][1](result)
-            try:
-                if path == _STDOUT:
-                    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
-                    sys.stdout.flush()
-                else:
-                    Path(path).write_text(text, "utf-8")
-            except OSError as error:
-                print_error(f"cannot write {path}: {error.strerror}")
-                went_well = False
-        self._made = []
-        return went_well
+        return self.write({kind: _KINDS[kind][1](result).encode() for kind in self.wanted})

@@ -6,12 +6,11 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..framing import FrameFormat
 from ..load import LoadPlan, Sizes
 from ..load.objectives import Objective
 from . import values
 from .load_files import add_file_options
-from .parser import Parser
+from .parser import Parser, add_format_option
 from .result import CommandError
 
 _WRONG_USAGE = 2
@@ -77,13 +76,7 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
         default=Sizes(),
         help="of payloads: 64, 64-4096, or several with weights as 64:9,64KiB:1 (default: 64)",
     )
-    add(
-        "--format",
-        type=values.frame_format,
-        metavar="FORMAT",
-        default=FrameFormat(),
-        help=values.FORMAT_HELP,
-    )
+    add_format_option(group)
     add(
         "--seed",
         type=values.count,

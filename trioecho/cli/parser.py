@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from ..framing import FrameFormat
+from . import values
 from .result import print_error
 
 Commands = argparse._SubParsersAction  # what add_subparsers() gives, which has no public name
@@ -42,3 +44,14 @@ def add_command_parser(
     parser = commands.add_parser(name, help=summary, description=description, epilog=epilog)
     parser.set_defaults(run=run, prog=parser.prog)
     return parser
+
+
+def add_format_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--format``, which is the same for all commands."""
+    parser.add_argument(
+        "--format",
+        type=values.frame_format,
+        metavar="FORMAT",
+        default=FrameFormat(),
+        help="headers: u8, u16, u32 or u64, then be or le, and +header if lengths count it (default: u32be)",
+    )

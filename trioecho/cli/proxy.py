@@ -11,11 +11,10 @@ import sys
 import trio
 
 from ..accepting import format_address
-from ..framing import FrameFormat
 from ..proxy import CLEAN, Direction, Faults, FrameFault, relay_connections
 from . import values
 from .outlet import Outlet, OutletLogHandler
-from .parser import Commands, Parser, add_command_parser
+from .parser import Commands, Parser, add_command_parser, add_format_option
 from .result import CommandError
 
 _STOPPED, _WRONG_USAGE, _CANNOT_BIND = 0, 2, 3
@@ -63,9 +62,7 @@ def add_command(commands: Commands[Parser]) -> None:
         help="what has the faults (default: %(default)s)",
     )
     add("--seed", type=values.count, metavar="N", help="where chance begins (default: another every time)")
-    add(
-        "--format", type=values.frame_format, metavar="FORMAT", default=FrameFormat(), help=values.FORMAT_HELP
-    )
+    add_format_option(parser)
     stream = parser.add_argument_group("faults of the stream").add_argument
     stream("--slice", type=_piece_sizes, metavar="SIZE", help="pass on pieces of so many bytes: 1, 1-100")
     stream("--coalesce", type=values.size, metavar="SIZE", help="hold bytes back until there are so many")

@@ -83,7 +83,7 @@ def _merge(arguments: argparse.Namespace) -> int:
         raise CommandError(_WRONG_USAGE, str(error)) from None
     files = Files(arguments)
     (print_error if files.use_stdout else print_result)(result_as_text(merged))
-    return _GOOD if files.write(merged) else _FAILED
+    return _GOOD if files.write_result(merged) else _FAILED
 
 
 def _diff(arguments: argparse.Namespace) -> int:

@@ -14,16 +14,17 @@ import trio
 
 from ..accepting import format_address
 from ..exception_groups import BaseExceptionGroup, leaves
-from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
-from ..limits import Limits
+from ..framing import DEFAULT_MAX_FRAME_LENGTH
+from ..limits import Limits, or_infinite
+from ..open_files import OTHER_DESCRIPTORS, allow_open_files
 from ..report import report_as_json, report_as_text
 from ..server import FrameServer, ServeResult, echo, serve_frames
 from ..workers.sockets import can_share_ports
 from ..workers.supervisor import WorkerPool, WorkersCannotStartError, serve_in_workers
 from . import values
-from .listening import allow_open_files, open_listeners
+from .listening import open_listeners
 from .outlet import Outlet, OutletLogHandler, open_missing_standard_files
-from .parser import Commands, Parser, add_command_parser
+from .parser import Commands, Parser, add_command_parser, add_format_option
 from .result import CommandError
 from .worker import worker_program
 
@@ -64,7 +65,7 @@ examples:
 def add_command(commands: Commands[Parser]) -> None:
     """Add ``serve`` and its options."""
     limits = Limits()
-    add = add_command_parser(
+    parser = add_command_parser(
         commands,
         "serve",
         run,
@@ -72,7 +73,8 @@ def add_command(commands: Commands[Parser]) -> None:
         description="Echo length-prefixed frames to any number of clients.\n"
         "Reports go to stdout, the log to stderr.",
         epilog=_EPILOG,
-    ).add_argument
+    )
+    add = parser.add_argument
     add(
         "--host",
         type=values.host,
@@ -85,13 +87,7 @@ def add_command(commands: Commands[Parser]) -> None:
         default=50666,
         help="TCP port; 0 for any that is free (default: %(default)s)",
     )
-    add(
-        "--format",
-        type=values.frame_format,
-        metavar="FORMAT",
-        default=FrameFormat(),
-        help=values.FORMAT_HELP,
-    )
+    add_format_option(parser)
     add(
         "--max-frame-length",
         type=values.size,
@@ -182,7 +178,7 @@ async def _serve(arguments: argparse.Namespace, workers: int) -> int:
         write_timeout_s=arguments.write_timeout,
         grace_s=arguments.grace,
     )
-    allow_open_files(limits.max_connections)
+    allow_open_files(or_infinite(limits.max_connections) + OTHER_DESCRIPTORS)
     listeners = await open_listeners(arguments.host, arguments.port)
     # What the receiver puts back at the end: a signal that comes after the drain,
     # while the interpreter shuts down, must not change the exit code.

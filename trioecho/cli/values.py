@@ -80,9 +80,6 @@ def sizes(text: str) -> Sizes:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-FORMAT_HELP = "headers: u8, u16, u32 or u64, then be or le, and +header if lengths count it (default: u32be)"
-
-
 def frame_format(text: str) -> FrameFormat:
     """How headers are written: ``u32be``, ``u16le``, ``u8``, ``u32be+header``."""
     match = re.fullmatch(r"u(8|(16|32|64)(be|le))(\+header)?", text.strip(), re.IGNORECASE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from dataclasses import dataclass, field
 
@@ -10,14 +9,13 @@ import trio
 
 from ..exception_groups import leaves
 from ..histogram import Histogram
+from ..open_files import OTHER_DESCRIPTORS, allow_open_files
 from .errors import CannotConnectError, TooManyConnectionsError
 from .plan import LoadPlan
 from .result import NS_PER_S
 
 # Attempts at a time: fewer than the shortest usual queue of a listening socket (128).
 _AT_ONCE = 64
-# Descriptors that the process needs beside its connections.
-_OTHER_DESCRIPTORS = 64
 
 
 @dataclass
@@ -68,20 +66,12 @@ def allow_connections(count: int) -> None:
     """Raise the soft limit of open files to what so many connections take.
 
     Raises:
-      TooManyConnectionsError: the hard limit is below that.
+      TooManyConnectionsError: it cannot be raised so far.
     """
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count + _OTHER_DESCRIPTORS
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise TooManyConnectionsError(count, hard)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    wanted = count + OTHER_DESCRIPTORS
+    limit = allow_open_files(wanted)
+    if limit < wanted:
+        raise TooManyConnectionsError(count, int(limit))
 
 
 _Address = tuple[socket.AddressFamily, "tuple[str | int, ...]"]

@@ -9,7 +9,7 @@ import time
 # The grain of epoll_wait(2). Shorter waits than two of them are spun.
 _GRAIN_NS = 1_000_000
 
-ONLY_WRITABLE: int = select.EPOLLOUT
+ONLY_WRITABLE: int = getattr(select, "EPOLLOUT", 4)
 
 
 class Poller:

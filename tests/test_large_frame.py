@@ -134,7 +134,7 @@ def test_memory_is_never_more_than_a_block_beyond_what_was_received() -> None:
         held = tracemalloc.get_traced_memory()[0] - before
         assert held <= received + BLOCK_BYTES + 10_000
     assert decoder.room() is None
-    assert decoder.next_frame() == wire[4:]
+    assert decoder.next_frame() == bytes(wire[4:])
 
 
 @pytest.mark.usefixtures("allocated")
@@ -169,5 +169,5 @@ def test_frames_one_after_the_other_use_the_same_blocks() -> None:
             assert room is not None
             used.add(id(room.obj))
             rest = receive_into_room(decoder, rest)
-        assert decoder.next_frame() == wire[4:]
+        assert decoder.next_frame() == bytes(wire[4:])
     assert len(used) == 3

@@ -174,16 +174,13 @@ async def test_after_the_half_close_every_reply_comes_and_then_the_end(kind: str
     assert running.messages == 3
 
 
-@pytest.mark.parametrize("in_place", [bytearray, memoryview])
-async def test_a_buffer_that_replies_are_made_in_may_be_used_again(
-    kind: str, in_place: Callable[[bytearray], Any]
-) -> None:
+@pytest.mark.parametrize("wider_items", [False, True])
+async def test_a_buffer_that_replies_are_made_in_may_be_used_again(kind: str, wider_items: bool) -> None:
     buffer = bytearray(8)
 
-    async def reply(message: bytes) -> bytes:
+    async def reply(message: bytes) -> Any:
         buffer[:] = message
-        view: bytes = in_place(buffer) if in_place is bytearray else memoryview(buffer).cast("I")
-        return view if in_place is not bytearray else buffer
+        return memoryview(buffer).cast("I") if wider_items else buffer
 
     async with talking(kind, reply_with(reply)) as (_, client):
         assert await is_echoed(client, b"12345678", b"abcdefgh", b"ABCDEFGH")

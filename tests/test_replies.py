@@ -37,6 +37,7 @@ Reply = Callable[[bytes], Awaitable[bytes]]
 @pytest.fixture(params=["hub", "tasks", "memory"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Sockets with either driver, and streams in memory."""
+    monkeypatch.setattr("trioecho.channel.QUIET_S", 0.01)  # or every drain would take half a second
     name: str = request.param
     if name == "tasks":
         monkeypatch.setattr("trioecho.server.open_hub", lambda: None)
@@ -226,6 +227,28 @@ async def test_when_a_reply_fails_those_before_are_sent_also_to_a_slow_reader(ki
     assert running.messages == 60
 
 
+async def test_messages_after_one_that_failed_are_not_lost(kind: str) -> None:
+    received: list[bytes] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        with pytest.raises(ValueError, match="fail once"):
+            await channel.answer(Gates())
+        await channel.send(b"sorry")
+        with pytest.raises(ValueError, match="fail again"):
+            await channel.answer(Gates())
+        received.extend([message async for message in channel])
+
+    async with talking(kind, handler) as (_, client):
+        wire = frames(b"one", b"fail once", b"two", b"fail again", b"", b"three", b"torn")
+        await client.send_all(wire[:-2])
+        await trio.testing.wait_all_tasks_blocked()
+        await client.send_all(wire[-2:])
+        assert isinstance(client, trio.abc.HalfCloseableStream)
+        await client.send_eof()
+        assert await receive_all(client) == frames(b"re: one", b"sorry", b"re: two")
+    assert received == [b"", b"three", b"torn"]
+
+
 async def test_a_reply_over_the_limit_fails_after_those_before_it(kind: str) -> None:
     async def reply(message: bytes) -> bytes:
         return message * 10
@@ -367,6 +390,7 @@ async def test_cancelled_in_a_reply_those_before_were_sent_and_it_ends_at_once(k
     async def handler(channel: FrameChannel) -> None:
         with scope:
             await channel.answer(gates)
+        assert await channel.receive() == b"two"
 
     async with talking(kind, handler) as (running, client):
         await client.send_all(frames(b"one", b"wait", b"two"))

@@ -490,6 +490,21 @@ async def test_replies_larger_than_any_buffer_arrive_at_a_slow_reader(kind: str)
     assert running.reports[-1].blocked_s > 0
 
 
+async def test_small_replies_of_which_the_kernel_takes_only_a_part_all_arrive(kind: str) -> None:
+    async def reply(message: bytes) -> bytes:
+        return message * 996
+
+    messages = [bytes([number]) for number in range(50)]
+    expected = frames(*(message * 996 for message in messages))
+    async with talking(kind, reply_with(reply), buffer=4096) as (running, client):
+        for _ in range(2):
+            await client.send_all(frames(*messages))
+            await trio.testing.wait_all_tasks_blocked()
+            assert await receive_exactly(client, len(expected)) == expected
+        await running.drain()
+    assert running.messages == 100
+
+
 async def test_no_more_replies_are_made_than_can_be_sent(kind: str) -> None:
     made = 0
 

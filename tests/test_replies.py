@@ -6,7 +6,8 @@ import contextlib
 import contextvars
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.support import (
     tcp_pair,
 )
 from trioecho import FrameChannel, FrameTooLargeError, Handler, PayloadTooLargeError, reply_with
+from trioecho.replies import _with_farewell
 from trioecho.transport import SocketTransport
 
 Reply = Callable[[bytes], Awaitable[bytes]]
@@ -505,6 +507,26 @@ async def test_small_replies_of_which_the_kernel_takes_only_a_part_all_arrive(ki
     assert running.messages == 100
 
 
+async def test_replies_made_after_some_that_wait_for_the_reader_follow_them(kind: str) -> None:
+    gate = trio.Event()
+
+    async def reply(message: bytes) -> bytes:
+        if message == b"w":
+            await gate.wait()
+        return message * 996
+
+    messages = [*[b"x"] * 50, b"w", *[b"y"] * 10]
+    expected = frames(*(message * 996 for message in messages))
+    async with talking(kind, reply_with(reply), buffer=4096) as (running, client):
+        await client.send_all(frames(*messages))
+        if kind != "memory":
+            await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+        assert await receive_exactly(client, len(expected)) == expected
+        await running.drain()
+    assert running.messages == 61
+
+
 async def test_no_more_replies_are_made_than_can_be_sent(kind: str) -> None:
     made = 0
 
@@ -601,3 +623,28 @@ async def test_input_that_nobody_takes_yet_costs_nothing(kind: str, is_reset: bo
             assert await receive_all(client) == replies_to(b"wait", b"more")
         await running.drain()
     assert running.errors == ({"connection_lost": 1} if is_reset else {})
+
+
+# ---- the farewell ----
+
+
+async def test_a_farewell_is_said_before_every_suspension_and_all_else_is_passed_on() -> None:
+    events: list[object] = []
+
+    @types.coroutine
+    def trap(name: object) -> Generator[object, object, object]:
+        return (yield name)
+
+    async def coroutine() -> None:
+        events.append(await trap("first"))
+        with pytest.raises(KeyError):
+            await trap("second")
+        events.append(await trap("third"))
+
+    suspended = _with_farewell(coroutine(), lambda: events.append("farewell"))
+    assert suspended.send(None) == "first"
+    assert suspended.send(1) == "second"
+    assert suspended.throw(KeyError()) == "third"
+    with pytest.raises(StopIteration):
+        suspended.send(3)
+    assert events == ["farewell", 1, "farewell", "farewell", 3]

@@ -219,6 +219,22 @@ async def test_a_clock_that_moves_on_wakes_nobody_and_is_seldom_looked_at(
     assert looks < 1000 / SHORTEST_S + 100
 
 
+async def test_clocks_that_run_out_one_after_the_other_are_looked_at_together(
+    pairs: Callable[[], Ends], autojump_clock: MockClock
+) -> None:
+    looks = 0
+
+    def soon() -> float:
+        nonlocal looks
+        looks += 1
+        now = trio.current_time()
+        return now + PRECISION_S / 100 if now < 10 else now
+
+    async with hub_with_clocks() as hub:
+        assert 10 <= await woken_at(hub, pairs()[0], Wait.READABLE, soon) <= 10 + PRECISION_S
+    assert looks <= 10 / PRECISION_S + 2
+
+
 async def test_without_clocks_nobody_is_woken(pairs: Callable[[], Ends], autojump_clock: MockClock) -> None:
     async with hub_with_clocks(math.inf) as hub:
         with trio.move_on_after(1e9) as scope:

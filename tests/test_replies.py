@@ -332,6 +332,26 @@ async def test_a_reset_while_a_reply_is_suspended_lets_it_come_to_its_end(kind: 
     assert running.errors == {"connection_lost": 1}
 
 
+@pytest.mark.parametrize("method", ["echo", "answer"])
+async def test_nothing_follows_what_could_not_be_sent(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send_nowait(self: SocketTransport, data: bytes | memoryview) -> int:
+        raise trio.BrokenResourceError("connection lost")
+
+    stream, peer = await tcp_pair()
+    channel = FrameChannel(stream)
+    await peer.send_all(frame(b"one"))
+    with monkeypatch.context() as patched:
+        patched.setattr(SocketTransport, "send_nowait", send_nowait)
+        with pytest.raises(trio.BrokenResourceError, match="connection lost"):
+            await (channel.echo() if method == "echo" else channel.answer(Gates()))
+    with pytest.raises(trio.BrokenResourceError, match="nothing may follow"):
+        await channel.send(b"two")
+    await channel.aclose()
+    with pytest.raises(trio.BrokenResourceError):
+        await receive_all(peer)
+    await peer.aclose()
+
+
 @sockets_only
 async def test_an_error_of_the_handler_is_not_hidden_by_a_lost_connection(kind: str) -> None:
     gate = trio.Event()

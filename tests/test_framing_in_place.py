@@ -69,7 +69,8 @@ class Receiver:
         self.frames: list[bytes] = []
 
     def received(self, count: int) -> memoryview:
-        buffer = self.decoder.room() or self.shared
+        room = self.decoder.room()
+        buffer = room if room is not None and count % 4 else self.shared  # not every stream uses the room
         count = min(count, len(buffer), len(self.rest))
         buffer[:count] = self.rest[:count]
         self.rest = self.rest[count:]
@@ -100,14 +101,18 @@ class Receiver:
     def collect(self, data: memoryview) -> None:
         """As `Exchange.collect` does."""
         if not self.decoder.buffered_bytes and (frames := self.decoder.split_if_whole(data)):
-            self.frames += frames
+            self.frames += frames[:1]
+            self.decoder.put_back(frames[1:])
+            self.as_frames()
         else:
             self.decoder.receive_data(data)
             self.as_frames()
 
     def as_frames(self) -> None:
         while frames := self.decoder.next_frames():
-            self.frames += frames
+            kept = (len(frames) + 1) // 2
+            self.frames += frames[:kept]
+            self.decoder.put_back(frames[kept:])
 
     def as_run(self) -> None:
         while run := self.decoder.next_run():
@@ -312,6 +317,30 @@ def test_the_end_inside_a_large_frame_is_reported_with_its_numbers(received: int
     assert (caught.value.received, caught.value.expected) == (received, 34 if received >= 4 else 4)
     with pytest.raises(LocalProtocolError):
         decoder.receive_pieces(b"more")
+
+
+def test_no_pieces_can_come_after_a_clean_end() -> None:
+    decoder = FrameDecoder()
+    decoder.end_of_data()
+    with pytest.raises(LocalProtocolError):
+        decoder.receive_pieces(encode_frame(b"too late"))
+
+
+def test_what_is_put_back_is_given_again_before_what_is_buffered() -> None:
+    decoder = FrameDecoder(format=FrameFormat(2, "little", True))
+    wire = b"".join(naive_frame(bytes([number]) * number, decoder._format) for number in range(5))
+    decoder.receive_data(wire[:-1])
+    frames = decoder.next_frames()
+    decoder.put_back(frames[1:])
+    decoder.put_back([])
+    assert decoder.frames_decoded == 1
+    assert decoder.buffered_bytes == len(wire) - 3
+    assert decoder.next_frame() == b"\1"
+    decoder.receive_data(wire[-1:])
+    run = decoder.next_run()
+    assert run is not None
+    assert bytes(run.data) == wire[2 + 3 :]
+    assert decoder.frames_decoded == 5
 
 
 @pytest.mark.parametrize("large", [False, True])

@@ -6,8 +6,10 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
+import trio
 
-from trioecho import large_frame
+from tests.support import connect, listen, receive_exactly, serving
+from trioecho import Handler, echo, large_frame, reply_with
 from trioecho.framing import FrameDecoder, encode_frame
 from trioecho.large_frame import BLOCK_BYTES, LARGE_BYTES, BlockPool, LargeFrame
 
@@ -17,6 +19,10 @@ MIB = 1 << 20
 def payload_of(size: int, seed: int = 1) -> bytes:
     """Bytes in which every shift would show."""
     return bytes((seed + i * 7 + (i >> 8)) & 0xFF for i in range(4096)) * (size // 4096 + 1)
+
+
+async def as_it_is(message: bytes) -> bytes:
+    return message
 
 
 def receive_into_room(decoder: FrameDecoder, wire: memoryview, most: int = 1 << 18) -> memoryview:
@@ -134,7 +140,7 @@ def test_memory_is_never_more_than_a_block_beyond_what_was_received() -> None:
         held = tracemalloc.get_traced_memory()[0] - before
         assert held <= received + BLOCK_BYTES + 10_000
     assert decoder.room() is None
-    assert decoder.next_frame() == wire[4:]
+    assert decoder.next_frame() == bytes(wire[4:])
 
 
 @pytest.mark.usefixtures("allocated")
@@ -169,5 +175,25 @@ def test_frames_one_after_the_other_use_the_same_blocks() -> None:
             assert room is not None
             used.add(id(room.obj))
             rest = receive_into_room(decoder, rest)
-        assert decoder.next_frame() == wire[4:]
+        assert decoder.next_frame() == bytes(wire[4:])
     assert len(used) == 3
+
+
+# ---- in a server ----
+
+
+@pytest.mark.usefixtures("driver")
+@pytest.mark.parametrize("handler", [echo, reply_with(as_it_is)])
+async def test_the_connections_of_a_server_use_the_same_blocks(handler: Handler) -> None:
+    size = 2 * MIB + MIB // 2
+    listener = await listen()
+    async with serving(handler, [listener], max_frame_length=size) as running:
+        for number in range(6):
+            client = await connect(listener)
+            wire = encode_frame(payload_of(size, number)[:size])
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.send_all, wire)
+                assert await receive_exactly(client, len(wire)) == wire
+            await client.aclose()
+            # What is in use by nobody has been given back.
+            assert 2 <= len(running.server._pool._free) <= 3

@@ -6,7 +6,8 @@ import contextlib
 import contextvars
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.support import (
     tcp_pair,
 )
 from trioecho import FrameChannel, FrameTooLargeError, Handler, PayloadTooLargeError, reply_with
+from trioecho.replies import _with_farewell
 from trioecho.transport import SocketTransport
 
 Reply = Callable[[bytes], Awaitable[bytes]]
@@ -37,6 +39,7 @@ Reply = Callable[[bytes], Awaitable[bytes]]
 @pytest.fixture(params=["hub", "tasks", "memory"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Sockets with either driver, and streams in memory."""
+    monkeypatch.setattr("trioecho.channel.QUIET_S", 0.01)  # or every drain would take half a second
     name: str = request.param
     if name == "tasks":
         monkeypatch.setattr("trioecho.server.open_hub", lambda: None)
@@ -174,16 +177,13 @@ async def test_after_the_half_close_every_reply_comes_and_then_the_end(kind: str
     assert running.messages == 3
 
 
-@pytest.mark.parametrize("in_place", [bytearray, memoryview])
-async def test_a_buffer_that_replies_are_made_in_may_be_used_again(
-    kind: str, in_place: Callable[[bytearray], Any]
-) -> None:
+@pytest.mark.parametrize("wider_items", [False, True])
+async def test_a_buffer_that_replies_are_made_in_may_be_used_again(kind: str, wider_items: bool) -> None:
     buffer = bytearray(8)
 
-    async def reply(message: bytes) -> bytes:
+    async def reply(message: bytes) -> Any:
         buffer[:] = message
-        view: bytes = in_place(buffer) if in_place is bytearray else memoryview(buffer).cast("I")
-        return view if in_place is not bytearray else buffer
+        return memoryview(buffer).cast("I") if wider_items else buffer
 
     async with talking(kind, reply_with(reply)) as (_, client):
         assert await is_echoed(client, b"12345678", b"abcdefgh", b"ABCDEFGH")
@@ -227,6 +227,28 @@ async def test_when_a_reply_fails_those_before_are_sent_also_to_a_slow_reader(ki
         await running.drain()
     assert running.errors == {"handler_failed": 1}
     assert running.messages == 60
+
+
+async def test_messages_after_one_that_failed_are_not_lost(kind: str) -> None:
+    received: list[bytes] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        with pytest.raises(ValueError, match="fail once"):
+            await channel.answer(Gates())
+        await channel.send(b"sorry")
+        with pytest.raises(ValueError, match="fail again"):
+            await channel.answer(Gates())
+        received.extend([message async for message in channel])
+
+    async with talking(kind, handler) as (_, client):
+        wire = frames(b"one", b"fail once", b"two", b"fail again", b"", b"three", b"torn")
+        await client.send_all(wire[:-2])
+        await trio.testing.wait_all_tasks_blocked()
+        await client.send_all(wire[-2:])
+        assert isinstance(client, trio.abc.HalfCloseableStream)
+        await client.send_eof()
+        assert await receive_all(client) == frames(b"re: one", b"sorry", b"re: two")
+    assert received == [b"", b"three", b"torn"]
 
 
 async def test_a_reply_over_the_limit_fails_after_those_before_it(kind: str) -> None:
@@ -310,6 +332,26 @@ async def test_a_reset_while_a_reply_is_suspended_lets_it_come_to_its_end(kind: 
     assert running.errors == {"connection_lost": 1}
 
 
+@pytest.mark.parametrize("method", ["echo", "answer"])
+async def test_nothing_follows_what_could_not_be_sent(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send_nowait(self: SocketTransport, data: bytes | memoryview) -> int:
+        raise trio.BrokenResourceError("connection lost")
+
+    stream, peer = await tcp_pair()
+    channel = FrameChannel(stream)
+    await peer.send_all(frame(b"one"))
+    with monkeypatch.context() as patched:
+        patched.setattr(SocketTransport, "send_nowait", send_nowait)
+        with pytest.raises(trio.BrokenResourceError, match="connection lost"):
+            await (channel.echo() if method == "echo" else channel.answer(Gates()))
+    with pytest.raises(trio.BrokenResourceError, match="nothing may follow"):
+        await channel.send(b"two")
+    await channel.aclose()
+    with pytest.raises(trio.BrokenResourceError):
+        await receive_all(peer)
+    await peer.aclose()
+
+
 @sockets_only
 async def test_an_error_of_the_handler_is_not_hidden_by_a_lost_connection(kind: str) -> None:
     gate = trio.Event()
@@ -370,6 +412,7 @@ async def test_cancelled_in_a_reply_those_before_were_sent_and_it_ends_at_once(k
     async def handler(channel: FrameChannel) -> None:
         with scope:
             await channel.answer(gates)
+        assert await channel.receive() == b"two"
 
     async with talking(kind, handler) as (running, client):
         await client.send_all(frames(b"one", b"wait", b"two"))
@@ -469,6 +512,41 @@ async def test_replies_larger_than_any_buffer_arrive_at_a_slow_reader(kind: str)
     assert running.reports[-1].blocked_s > 0
 
 
+async def test_small_replies_of_which_the_kernel_takes_only_a_part_all_arrive(kind: str) -> None:
+    async def reply(message: bytes) -> bytes:
+        return message * 996
+
+    messages = [bytes([number]) for number in range(50)]
+    expected = frames(*(message * 996 for message in messages))
+    async with talking(kind, reply_with(reply), buffer=4096) as (running, client):
+        for _ in range(2):
+            await client.send_all(frames(*messages))
+            await trio.testing.wait_all_tasks_blocked()
+            assert await receive_exactly(client, len(expected)) == expected
+        await running.drain()
+    assert running.messages == 100
+
+
+async def test_replies_made_after_some_that_wait_for_the_reader_follow_them(kind: str) -> None:
+    gate = trio.Event()
+
+    async def reply(message: bytes) -> bytes:
+        if message == b"w":
+            await gate.wait()
+        return message * 996
+
+    messages = [*[b"x"] * 50, b"w", *[b"y"] * 10]
+    expected = frames(*(message * 996 for message in messages))
+    async with talking(kind, reply_with(reply), buffer=4096) as (running, client):
+        await client.send_all(frames(*messages))
+        if kind != "memory":
+            await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+        assert await receive_exactly(client, len(expected)) == expected
+        await running.drain()
+    assert running.messages == 61
+
+
 async def test_no_more_replies_are_made_than_can_be_sent(kind: str) -> None:
     made = 0
 
@@ -565,3 +643,28 @@ async def test_input_that_nobody_takes_yet_costs_nothing(kind: str, is_reset: bo
             assert await receive_all(client) == replies_to(b"wait", b"more")
         await running.drain()
     assert running.errors == ({"connection_lost": 1} if is_reset else {})
+
+
+# ---- the farewell ----
+
+
+async def test_a_farewell_is_said_before_every_suspension_and_all_else_is_passed_on() -> None:
+    events: list[object] = []
+
+    @types.coroutine
+    def trap(name: object) -> Generator[object, object, object]:
+        return (yield name)
+
+    async def coroutine() -> None:
+        events.append(await trap("first"))
+        with pytest.raises(KeyError):
+            await trap("second")
+        events.append(await trap("third"))
+
+    suspended = _with_farewell(coroutine(), lambda: events.append("farewell"))
+    assert suspended.send(None) == "first"
+    assert suspended.send(1) == "second"
+    assert suspended.throw(KeyError()) == "third"
+    with pytest.raises(StopIteration):
+        suspended.send(3)
+    assert events == ["farewell", 1, "farewell", "farewell", 3]

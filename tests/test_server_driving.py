@@ -28,6 +28,8 @@ from tests.support import (
     tcp_pair,
 )
 from trioecho import FrameChannel, echo
+from trioecho.steps import Wait
+from trioecho.transport import SocketTransport
 
 pytestmark = pytest.mark.usefixtures("driver")
 
@@ -200,3 +202,65 @@ async def test_nothing_keeps_a_connection_that_has_ended() -> None:
             assert [channel() for channel in channels] == [None] * 3
         finally:
             gc.enable()
+
+
+# ---- the sending half ----
+
+
+async def test_an_echo_never_comes_between_the_bytes_of_another_send() -> None:
+    causes: list[type[BaseException]] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(channel.send, bytes(1_000_000))
+            try:
+                await channel.echo()
+            except trio.BusyResourceError as error:
+                causes.append(type(error))
+
+    listener = await listen(buffer=16_384)
+    async with serving(handler, [listener]) as running:
+        client = await connect(listener)
+        await trio.testing.wait_all_tasks_blocked()
+        await client.send_all(frame(b"between"))
+        while not causes:
+            await trio.lowlevel.checkpoint()
+        assert await receive_all(client) == frame(bytes(1_000_000))
+        await client.aclose()
+        await running.drain()
+    assert causes == [trio.BusyResourceError]
+
+
+async def test_the_service_time_of_an_echo_has_nothing_of_earlier_blocks_in_it(
+    mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every send takes a second, and the first of each frame is blocked for an hour.
+    sends = 0
+
+    def send_nowait(self: SocketTransport, data: bytes | memoryview) -> int:
+        nonlocal sends
+        sends += 1
+        mock_clock.jump(1)
+        return self.socket.send(data[: 5 if sends % 2 else None])
+
+    async def wait_writable(self: SocketTransport) -> None:
+        raise AssertionError("the steps are resumed by the test")
+
+    monkeypatch.setattr(SocketTransport, "send_nowait", send_nowait)
+    monkeypatch.setattr(SocketTransport, "wait_writable", wait_writable)
+    service: list[tuple[float | None, float]] = []
+    stream, peer = await tcp_pair()
+    channel = FrameChannel(
+        stream, on_sent=lambda _, __, service_s, blocked_s: service.append((service_s, blocked_s))
+    )
+    steps = channel._exchange.echo()
+    assert next(steps) is Wait.READABLE
+    for _ in range(3):
+        await peer.send_all(frame(b"hello"))
+        assert next(steps) is Wait.WRITABLE
+        mock_clock.jump(3600)
+        assert next(steps) is Wait.READABLE
+    assert service == [(2, 3600)] * 3
+    steps.close()
+    await channel.aclose()
+    await peer.aclose()

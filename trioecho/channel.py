@@ -233,7 +233,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
         As `receive` and `send` in a loop, but faster: replies to messages that
         came together are sent together. No reply waits for a later one to be
-        made: when ``reply`` is suspended, those before are sent.
+        made: when ``reply`` is suspended, those before are sent. When it fails or
+        is cancelled, messages for which no reply was begun can still be received.
 
         Raises:
           Whatever ``reply`` raises, after the replies before that were sent.

@@ -394,6 +394,19 @@ class FrameDecoder:
         """As `count_if_whole`, for who wants the payloads; none if it is not so."""
         return self._split(bytes(data)) if self.count_if_whole(data) else []
 
+    def put_back(self, payloads: Sequence[bytes]) -> None:
+        """Be as if these had not been handed out: the last that `next_frames` or `split_if_whole` gave.
+
+        Only while nothing was received or handed out since.
+        """
+        if payloads:
+            unread = [encode_frame(payload, format=self._format) for payload in payloads]
+            unread.append(self._buffer.take(len(self._buffer)))
+            self._buffer.append(b"".join(unread))
+            self.buffered_bytes = len(self._buffer)
+            self._needed = self._header_bytes
+            self.frames_decoded -= len(payloads)
+
     def _split(self, wire: bytes) -> list[bytes]:
         """The payloads of whole frames."""
         unpack_from, header_bytes, end = self._format._header.unpack_from, self._header_bytes, len(wire)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any
 
 import trio
@@ -56,17 +56,22 @@ class Replies:
     async def send_all(self, messages: Sequence[bytes]) -> None:
         """Send the reply to each message, in order.
 
+        When that fails, messages for which no reply was begun go back to the decoder.
+
         Raises:
           PayloadTooLargeError: a reply is; those before it were sent.
           Whatever ``reply`` raises; likewise. And what a send raises.
         """
+        rest = iter(messages)
         try:
-            await _with_farewell(self._make(messages), self._send_at_once)
+            await _with_farewell(self._make(rest), self._send_at_once)
         except Exception:
+            self._exchange.decoder.put_back(list(rest))
             with contextlib.suppress(*_CANNOT_SEND):  # what came first is raised
                 await self._drive(self._send())
             raise
         except BaseException:
+            self._exchange.decoder.put_back(list(rest))
             self._send_at_once()
             self._give_up_rest()
             raise
@@ -74,7 +79,7 @@ class Replies:
         if self._collected or self._rest is not None or self._failure is not None:
             await self._drive(self._send())
 
-    async def _make(self, messages: Sequence[bytes]) -> None:
+    async def _make(self, messages: Iterable[bytes]) -> None:
         reply, encode_header, collect = self._reply, self._encode_header, self._collected.append
         most, enough = self._max_frame_length, self._enough_bytes
         collected_bytes = 0

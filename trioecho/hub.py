@@ -35,8 +35,10 @@ _BATCH = 32
 # How long it may wait for the next message by itself. Less than the kernel's tick
 # (4 ms) would set a timer for every wait, which costs more than is won.
 _MOMENT_S = 0.005
-# How often somebody must have been ready before it does so, at first and after failures.
+# How often somebody must have been ready before it does so: at first, and at most.
 _LEAST_ROUNDS, _MOST_ROUNDS = 16, 16384
+# ... and meanwhile, that it was worth it.
+_WORTH_ROUNDS = 64
 # Clocks may run out so much later than they should, as a part of the shortest.
 _CLOCK_PRECISION = 0.01
 
@@ -151,35 +153,31 @@ class _Patience:
 
     A pass through Trio costs more than an exchange with a quick client. But while
     the hub waits by itself, no other task runs; and if it is one of them that
-    would send the next message, the hub waits in vain. So with every failure it
-    takes longer until it tries again.
+    would send the next message, the hub waits in vain. So with every wait that was
+    not worth it, it takes longer until the next.
 
     Attributes:
       wait_s: how long the hub may wait now.
     """
 
-    __slots__ = ("_rounds_after_failure", "_rounds_to_go", "wait_s")
+    __slots__ = ("_pause_rounds", "_rounds_to_go", "wait_s")
 
     def __init__(self) -> None:
         self.wait_s: float = 0.0
-        self._rounds_after_failure = _LEAST_ROUNDS
+        self._pause_rounds = _LEAST_ROUNDS
         self._rounds_to_go = _LEAST_ROUNDS
 
-    def note_round(self) -> None:
-        """Somebody was ready."""
-        if self.wait_s:
-            self._rounds_after_failure = _LEAST_ROUNDS
-        else:
-            self._rounds_to_go -= 1
-            if not self._rounds_to_go:
+    def note_pass(self, rounds: int) -> None:
+        """Somebody was ready so many times, and then nobody, not even after the wait if there was one."""
+        if not self.wait_s:
+            self._rounds_to_go -= rounds
+            if self._rounds_to_go <= 0:
                 self.wait_s = _MOMENT_S
-
-    def note_silence(self) -> None:
-        """Nobody was, not even after the wait, if there was one."""
-        if self.wait_s:
-            self.wait_s = 0.0
-            self._rounds_to_go = self._rounds_after_failure
-            self._rounds_after_failure = min(2 * self._rounds_after_failure, _MOST_ROUNDS)
+            return
+        self.wait_s = 0.0
+        was_worth_it = rounds >= _WORTH_ROUNDS
+        self._pause_rounds = _LEAST_ROUNDS if was_worth_it else min(2 * self._pause_rounds, _MOST_ROUNDS)
+        self._rounds_to_go = self._pause_rounds
 
 
 class Hub:
@@ -249,6 +247,7 @@ class Hub:
         while True:
             await trio.lowlevel.wait_readable(self.epoll.fileno())
             wait_s = patience.wait_s
+            rounds = 0
             turn_ends = 0.0 if wait_s else now() + _TURN_S
             while ready := poll(wait_s, _BATCH):
                 for descriptor, _ in ready:
@@ -265,14 +264,14 @@ class Hub:
                     else:
                         if wait is not ride.wait and self._change(ride, wait):
                             turn_ends = 0.0
-                patience.note_round()
+                rounds += 1
                 if now() > turn_ends:
                     # Twice, because Trio runs tasks in no order: only then has
                     # everyone had a turn who was ready together with this task.
                     await trio.lowlevel.checkpoint()
                     await trio.lowlevel.checkpoint()
                     turn_ends = now() + _TURN_S
-            patience.note_silence()
+            patience.note_pass(rounds)
 
     def _change(self, ride: Ride, wait: Wait) -> bool:
         """Note what the steps wait for now; whether that is their task."""

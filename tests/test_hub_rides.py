@@ -9,6 +9,7 @@ import socket
 import sys
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 import trio
@@ -18,7 +19,7 @@ from trio.testing import MockClock
 from tests.support import connect, frame, guarded, is_echoed, listen, serving
 from tests.test_hub import ended, never, running_hub
 from trioecho import hub as hub_module
-from trioecho.hub import Hub, Ride, _Patience
+from trioecho.hub import _MOMENT_S, Hub, Ride, _Patience
 from trioecho.steps import Steps, Wait
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs epoll")
@@ -384,35 +385,74 @@ async def test_while_the_hub_is_hot_other_tasks_have_their_turns(
 # ---- patience ----
 
 
-def rounds_until_it_waits(patience: _Patience) -> int:
-    rounds = 0
+def passes_until_it_waits(patience: _Patience) -> int:
+    passes = 0
     while not patience.wait_s:
-        patience.note_round()
-        rounds += 1
-    return rounds
+        patience.note_pass(1)
+        passes += 1
+    return passes
 
 
-def test_patience_comes_with_rounds_and_goes_with_silence() -> None:
+def test_a_wait_that_was_not_worth_it_is_tried_ever_more_seldom() -> None:
     patience = _Patience()
     waited = []
     for _ in range(13):
-        waited.append(rounds_until_it_waits(patience))
-        patience.note_silence()
-    assert waited == [16, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 16384]
-    rounds_until_it_waits(patience)
-    patience.note_round()  # a wait that was worth it
-    patience.note_silence()
-    assert rounds_until_it_waits(patience) == 16
+        waited.append(passes_until_it_waits(patience))
+        patience.note_pass(63)
+    assert waited == [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 16384, 16384]
+    passes_until_it_waits(patience)
+    patience.note_pass(64)
+    assert passes_until_it_waits(patience) == 16
 
 
-def test_silence_without_a_wait_is_no_failure() -> None:
-    patience = _Patience()
-    for _ in range(15):
-        patience.note_round()
-        patience.note_silence()
-    assert patience.wait_s == 0
-    patience.note_round()
-    assert 0 < patience.wait_s < 0.1
+class Watched:
+    """A hub's epoll, and how long it was let wait."""
+
+    def __init__(self, epoll: Any) -> None:
+        self._epoll = epoll
+        self.waited_s: list[float] = []
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        self.waited_s.append(timeout)
+        ready: list[tuple[int, int]] = self._epoll.poll(timeout, most)
+        return ready
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
+
+
+async def test_beside_a_quick_client_the_hub_waits_by_itself_and_not_where_that_is_in_vain(
+    pairs: Callable[[], Ends],
+) -> None:
+    with Hub() as hub:
+        watched = Watched(hub.epoll)
+        hub.epoll = watched
+        one, other = pairs()
+        rounds = 0
+
+        def count_bytes() -> Steps:
+            nonlocal rounds
+            while True:
+                yield Wait.READABLE
+                one.recv(1)
+                rounds += 1
+                if rounds >= 17:  # from then on the next comes with every one
+                    other.send(b"x")
+                if rounds == 200:
+                    raise EOFError
+
+        steps = count_bytes()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hub.run)
+            with guarded(), hub.riding(one, steps, next(steps), never) as ride:
+                for sent in range(1, 18):
+                    other.send(b"x")
+                    while rounds < sent:
+                        await trio.lowlevel.checkpoint()
+                await ended(ride)
+            nursery.cancel_scope.cancel()
+    assert set(watched.waited_s[:16]) == {0.0}
+    assert set(watched.waited_s[-150:]) == {_MOMENT_S}
 
 
 def test_a_ride_of_steps_that_wait_for_something_else_is_over_at_once(pairs: Callable[[], Ends]) -> None:

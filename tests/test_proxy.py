@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import signal
 import socket
@@ -235,6 +236,37 @@ def proxy_process(port: int, *arguments: str) -> Iterator[ProxyProcess]:
 def server_port() -> Iterator[int]:
     with server_process() as server:
         yield server.port
+
+
+def load(proxy: ProxyProcess, *arguments: str) -> dict[str, Any]:
+    """What a load through the proxy saw, one message in flight on each of 3 connections."""
+    options = ("--connections", "3", "--messages", "40", "--size", "100", "--timeout", "2s", "--quiet")
+    done = run_command("load", f"127.0.0.1:{proxy.port}", *options, "--json", "-", *arguments)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize("arguments", [("--slice", "1-7"), ("--coalesce", "300", "--coalesce-time", "2ms")])
+def test_a_load_verifies_through_whatever_a_network_does(
+    server_port: int, arguments: tuple[str, ...]
+) -> None:
+    with proxy_process(server_port, *arguments) as proxy:
+        result = load(proxy, "--pipeline", "8")
+        assert (result["messages"], result["errors"]) == (120, {})
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "right"),
+    [("--corrupt", "wrong", 117), ("--duplicate", "duplicated", 120), ("--drop", "missing", 117)],
+)
+def test_a_load_finds_what_the_proxy_did_to_each_connection(
+    server_port: int, fault: str, kind: str, right: int
+) -> None:
+    with proxy_process(server_port, fault, "--on-frame", "7", "--direction", "to-client") as proxy:
+        result = load(proxy, "--pipeline", "8")
+        assert result["errors"] == {kind: 3}
+        assert result["messages"] == right
+        assert {each["number"] for each in result["discrepancies"]} <= {6, 7}
 
 
 def client(proxy: ProxyProcess, *arguments: str) -> subprocess.CompletedProcess[str]:

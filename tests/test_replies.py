@@ -30,6 +30,7 @@ from tests.support import (
     tcp_pair,
 )
 from trioecho import FrameChannel, FrameTooLargeError, Handler, PayloadTooLargeError, reply_with
+from trioecho.hub import Hub, Ride
 from trioecho.replies import _with_farewell
 from trioecho.transport import SocketTransport
 
@@ -148,6 +149,24 @@ async def test_a_reply_that_is_suspended_does_not_hold_back_those_before(kind: s
         assert gates.seen == [b"one", b"two", b"wait"]
         gates.gate.set()
         assert await receive_exactly(client, 12 + 13) == replies_to(b"wait", b"three")
+
+
+async def test_what_was_received_before_is_answered_first_and_the_rest_rides_the_hub(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rides: list[Ride] = []
+    riding = Hub.riding
+    monkeypatch.setattr(Hub, "riding", lambda *arguments: rides.append(riding(*arguments)) or rides[-1])
+
+    async def greet_and_answer(channel: FrameChannel) -> None:
+        await channel.receive()
+        await channel.answer(Gates())
+
+    async with talking("hub", greet_and_answer) as (_, client):
+        await client.send_all(frames(b"hello", b"1", b"2"))
+        assert await receive_exactly(client, 14) == replies_to(b"1", b"2")[:14]
+        [ride] = rides
+        assert not ride.is_over
 
 
 async def test_messages_that_come_while_a_reply_is_made_are_answered_after_it(kind: str) -> None:

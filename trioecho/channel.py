@@ -257,6 +257,9 @@ class FrameChannel(trio.abc.Channel[bytes]):
         try:
             with contextlib.closing(steps):
                 wait = next(steps)
+                while take is not None and wait is Wait.TAKEN:  # it was received before
+                    await take(self._exchange.messages)
+                    wait = next(steps)
                 transport = self._exchange.transport
                 if self._hub is not None and isinstance(transport, SocketTransport):
                     wait = await self._ride(self._hub, transport, steps, wait, take)

@@ -74,6 +74,7 @@ class Probe:
         round_trip_s: float = 0.0,
         serves_several: bool = True,
         is_last_try: bool = True,
+        starting: trio.CapacityLimiter | None = None,
     ) -> None:
         self.address: tuple[str, int] = address
         self.wire: Wire = settings.wire
@@ -87,6 +88,7 @@ class Probe:
         self.transcript: Transcript = Transcript()
         self.server: SpawnedServer | None = None
         self._settings = settings
+        self._starting = starting or trio.CapacityLimiter(1)
         self._connections = 0
 
     def begin_transcript(self) -> None:
@@ -208,9 +210,15 @@ class Probe:
         """
         assert self._settings.command is not None  # noqa: S101 - the runner has seen to it
         try:
-            async with running_server(
-                list(self._settings.command), timeout_s=self._settings.spawn_timeout_s, port=port
-            ) as (server, sock):
+            async with contextlib.AsyncExitStack() as stack:
+                async with self._starting:
+                    server, sock = await stack.enter_async_context(
+                        running_server(
+                            list(self._settings.command),
+                            timeout_s=self._settings.spawn_timeout_s,
+                            port=port,
+                        )
+                    )
                 self.server, self.address = server, server.address
                 self.transcript.happened(0, f"a server was started on port {server.address[1]}")
                 self._connections += 1

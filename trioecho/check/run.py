@@ -22,6 +22,7 @@ from .verdict import CaseResult, Event, Verdict
 DEFAULT_JOBS = 8
 # Longer than any case takes that gets its answers.
 _CASE_S = 30.0
+_STARTING_AT_A_TIME = 2
 # So many wrong answers are asked for again from a fresh server.
 _MOST_FRESH = 20
 # So many silences are confirmed with all patience; then the machine is known not to be the reason.
@@ -79,6 +80,8 @@ class Run:
         self._host = host
         self._settings = settings
         self._survey = found
+        # On a busy machine many that start at a time would all be late.
+        self._starting = trio.CapacityLimiter(_STARTING_AT_A_TIME)
         self._observer = observer
         self._outcomes: dict[str, _Outcome] = {}
         self._total = 0
@@ -142,6 +145,9 @@ class Run:
         for outcome in [each for each in failed if each.server is not None and each.server.has_ended]:
             if outcome.attempts == 1:
                 self._note(await self._run_again(outcome))
+        for outcome in list(self._outcomes.values()):
+            if outcome.verdict is Verdict.INCONCLUSIVE and outcome.attempts == 1:
+                self._note(replace(await self._run(outcome.case, self._survey.patience_s), attempts=2))
         await self._try_on_fresh_server()
         confirmed = 0
         for outcome in list(self._outcomes.values()):
@@ -194,6 +200,7 @@ class Run:
             round_trip_s=self._survey.round_trip_s,
             serves_several=self._survey.is_concurrent,
             is_last_try=is_last_try,
+            starting=self._starting,
         )
         deviation = None
         notes: tuple[str, ...] = ()

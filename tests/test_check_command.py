@@ -159,12 +159,10 @@ def test_a_command_that_gives_no_server(program: str, words: str) -> None:
 def test_a_good_server() -> None:
     done = run_command("check", "--spawn", OURS, "1.1", "2.5", "6.1", "-v")
     assert done.returncode == 0, done.stderr
-    assert (
-        "✓ 2.5   Two frames in one segment: two frames in one segment both came back"
-        in done.stdout.replace("\n          ", " ")
-    )
-    assert "3 passed; seed 0" in done.stdout
-    assert done.stdout.endswith("is conformant.\n")
+    said = " ".join(done.stdout.split())  # where a line is broken depends on this interpreter's path
+    assert "✓ 2.5 Two frames in one segment: two frames in one segment both came back" in said
+    assert "3 passed; seed 0" in said
+    assert said.endswith(" is conformant.")
     assert done.stderr == ""
 
 

@@ -731,7 +731,7 @@ class CountingStruct(struct.Struct):
 def counting_format() -> tuple[FrameFormat, CountingStruct]:
     frame_format, header = FrameFormat(), CountingStruct(">I")
     object.__setattr__(frame_format, "_header", header)
-    framing._scanner.cache_clear()  # which knows an equal format
+    framing._scanners.cache_clear()  # which knows an equal format
     return frame_format, header
 
 

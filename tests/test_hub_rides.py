@@ -72,10 +72,10 @@ async def test_what_was_given_is_taken_before_the_steps_go_on(pairs: Callable[[]
                 await trio.testing.wait_all_tasks_blocked()  # it is not resumed again and again
                 assert given == [b"first", b"second"] * number + [b"first"]
                 assert hub.epoll.poll(0) == []
-                assert ride.go_on() is Wait.READABLE
+                ride.go_on()
                 await ride.parked()
                 assert given == [b"first", b"second"] * (number + 1)
-                assert ride.go_on() is Wait.READABLE
+                ride.go_on()
             other.close()
             await ended(ride)
     assert isinstance(ride.failure, EOFError)
@@ -130,12 +130,125 @@ async def test_what_steps_raise_when_they_go_on_is_the_tasks(pairs: Callable[[],
             other.send(b"a")
             await ride.parked()
             await trio.testing.wait_all_tasks_blocked()  # by now the hub looks away
-            with pytest.raises(EOFError):
-                ride.go_on()
+            ride.go_on()
+            assert ride.is_over
+            assert isinstance(ride.failure, EOFError)
         steps = give_bytes(one, [])
         with hub.riding(one, steps, next(steps), never) as ride:  # nothing is left of the first
             await ride.parked()
             assert ride.wait is Wait.TAKEN
+
+
+async def what_happens_to_three(pairs: Callable[[], Ends]) -> list[str]:
+    """What happens, and when, to connections that are ready at the same time."""
+    happened: list[str] = []
+
+    def give_and_note(connection: socket.socket) -> Steps:
+        while True:
+            yield Wait.READABLE
+            connection.recv(100)
+            yield Wait.TAKEN
+            happened.append("resumed")
+
+    async def ride(connection: socket.socket) -> None:
+        steps = give_and_note(connection)
+        with hub.riding(connection, steps, next(steps), never) as ride:
+            while True:
+                await ride.parked()
+                happened.append("taken")
+                ride.go_on()
+
+    ends = [pairs() for _ in range(3)]
+    async with running_hub() as hub, trio.open_nursery() as nursery:
+        for one, _ in ends:
+            nursery.start_soon(ride, one)
+        await trio.testing.wait_all_tasks_blocked()
+        for _, other in ends:
+            other.send(b"a")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return happened
+
+
+async def test_steps_go_on_after_all_tasks_that_have_something_to_do(pairs: Callable[[], Ends]) -> None:
+    assert await what_happens_to_three(pairs) == ["taken"] * 3 + ["resumed"] * 3
+
+
+async def test_steps_do_not_wait_for_tasks_that_take_long(
+    pairs: Callable[[], Ends], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A clock by which every look at it takes a millisecond.
+    looks = itertools.count()
+    slow_clock = types.SimpleNamespace(perf_counter=lambda: next(looks) * 0.001)
+    monkeypatch.setattr(hub_module, "time", slow_clock)
+    happened = await what_happens_to_three(pairs)
+    assert happened == ["taken", "taken", "resumed", "resumed", "taken", "resumed"]
+
+
+async def test_who_leaves_before_its_steps_were_resumed_keeps_them(pairs: Callable[[], Ends]) -> None:
+    one, other = pairs()
+    given: list[bytes] = []
+    async with running_hub() as hub:
+        steps = give_bytes(one, given)
+        with hub.riding(one, steps, next(steps), never) as ride:
+            other.send(b"first")
+            await ride.parked()  # within the turn of the hub
+            other.send(b"second")
+            ride.go_on()
+        await trio.testing.wait_all_tasks_blocked()
+        assert given == [b"first"]
+        assert next(steps) is Wait.READABLE
+        assert next(steps) is Wait.TAKEN
+    assert given == [b"first", b"second"]
+
+
+# ---- seats ----
+
+
+async def test_a_seat_waits_for_input_again_and_again(pairs: Callable[[], Ends]) -> None:
+    one, other = pairs()
+    async with running_hub() as hub:
+        seat = hub.seat(one, never)
+        for number in range(5):
+            other.send(b"%d" % number)
+            with trio.testing.assert_checkpoints():
+                await seat.readable()
+            assert one.recv(10) == b"%d" % number
+            assert not seat.is_woken
+        with trio.move_on_after(0) as scope:
+            await seat.readable()
+        assert scope.cancelled_caught
+        seat.leave()
+        assert hub.epoll.poll(0) == []
+
+
+async def test_while_nobody_sits_the_hub_looks_away(pairs: Callable[[], Ends]) -> None:
+    one, other = pairs()
+    async with running_hub() as hub:
+        seat = hub.seat(one, never)
+        for _ in range(3):
+            other.send(b"a")
+            await trio.testing.wait_all_tasks_blocked()  # or the hub would never sleep
+            assert hub.epoll.poll(0) == []
+            await seat.readable()
+            assert one.recv(10) == b"a"
+            seat.wake()
+            seat.wake()
+            await seat.readable()
+            assert seat.is_woken
+            seat.is_woken = False
+            with trio.move_on_after(0):
+                await seat.readable()
+
+
+async def test_a_peer_that_is_gone_is_input(pairs: Callable[[], Ends]) -> None:
+    one, other = pairs()
+    async with running_hub() as hub:
+        seat = hub.seat(one, never)
+        other.close()
+        await trio.testing.wait_all_tasks_blocked()
+        await seat.readable()
+        assert one.recv(10) == b""
 
 
 # ---- parking ----
@@ -150,6 +263,7 @@ async def test_who_is_woken_before_it_parks_sleeps_once_less(pairs: Callable[[],
             ride.wake()
             with trio.testing.assert_checkpoints():
                 await ride.parked()
+            ride.is_woken = False
             with trio.move_on_after(0) as scope:
                 await ride.parked()
             assert scope.cancelled_caught
@@ -234,6 +348,18 @@ async def test_clocks_that_run_out_one_after_the_other_are_looked_at_together(
     async with hub_with_clocks() as hub:
         assert 10 <= await woken_at(hub, pairs()[0], Wait.READABLE, soon) <= 10 + PRECISION_S
     assert looks <= 10 / PRECISION_S + 2
+
+
+async def test_the_clock_of_a_seat_runs_only_while_somebody_sits_there(
+    pairs: Callable[[], Ends], autojump_clock: MockClock
+) -> None:
+    async with hub_with_clocks() as hub:
+        seat = hub.seat(pairs()[0], lambda _: 15.0)
+        await trio.sleep(50)
+        assert not seat.is_woken
+        await seat.readable()
+        assert seat.is_woken
+        assert 50 <= trio.current_time() <= 50 + SHORTEST_S
 
 
 async def test_without_clocks_nobody_is_woken(pairs: Callable[[], Ends], autojump_clock: MockClock) -> None:

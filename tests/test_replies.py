@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import socket
 import struct
+import sys
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from itertools import pairwise
@@ -21,6 +22,7 @@ from tests.support import (
     Stream,
     frame,
     frames,
+    guarded,
     is_echoed,
     listen,
     log_lines,
@@ -206,6 +208,70 @@ async def test_a_buffer_that_replies_are_made_in_may_be_used_again(kind: str, wi
 
     async with talking(kind, reply_with(reply)) as (_, client):
         assert await is_echoed(client, b"12345678", b"abcdefgh", b"ABCDEFGH")
+
+
+async def test_replies_of_many_connections_are_made_and_then_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One system call after the other takes less time than with replies in between.
+    happened: list[str] = []
+    send_nowait = SocketTransport.send_nowait
+
+    def noted(self: SocketTransport, data: bytes | memoryview) -> int:
+        happened.append("sent")
+        return send_nowait(self, data)
+
+    async def reply(message: bytes) -> bytes:
+        happened.append("made")
+        return message
+
+    monkeypatch.setattr(SocketTransport, "send_nowait", noted)
+    listener = await listen()
+    async with serving(reply_with(reply), [listener]) as running:
+        clients = [socket.create_connection(listener.socket.getsockname()) for _ in range(5)]
+        while running.server.connections < 5:
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+        for client in clients:
+            client.sendall(frame(b"hello"))
+        await trio.testing.wait_all_tasks_blocked()
+        for client in clients:
+            assert client.recv(100) == frame(b"hello")
+            client.close()
+    assert happened == ["made"] * 5 + ["sent"] * 5
+
+
+async def test_nobody_holds_messages_that_were_replied_to(kind: str) -> None:
+    messages: list[bytes] = []
+
+    async def reply(message: bytes) -> bytes:
+        messages.append(message)
+        return b"done"
+
+    async with talking(kind, reply_with(reply)) as (_, client):
+        for count in (1, 3):
+            await client.send_all(frames(*[b"message"] * count))
+            assert await receive_exactly(client, 8 * count) == frames(*[b"done"] * count)
+            await trio.testing.wait_all_tasks_blocked()
+            while messages:
+                message = messages.pop()
+                assert sys.getrefcount(message) == 2  # the variable's, and the argument's
+
+
+async def test_a_message_that_comes_as_its_task_is_woken_for_another_reason_is_replied_to() -> None:
+    channels: list[FrameChannel] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        channels.append(channel)
+        await channel.answer(Gates())
+
+    with guarded():
+        async with talking("hub", handler) as (_, client):
+            await client.send_all(frame(b"one"))
+            assert await receive_exactly(client, 11) == replies_to(b"one")
+            for _ in range(20):  # some of the time the hub comes first, and some of the time the task
+                await trio.testing.wait_all_tasks_blocked()
+                await client.send_all(frame(b"two"))
+                channels[0]._wake()  # as for a clock that has moved on meanwhile
+                assert await receive_exactly(client, 11) == replies_to(b"two")
 
 
 # ---- what fails ----
@@ -442,6 +508,52 @@ async def test_cancelled_in_a_reply_those_before_were_sent_and_it_ends_at_once(k
     assert gates.seen == [b"one", b"wait"]
     assert running.messages == 1
     assert scope.cancelled_caught
+
+
+@sockets_only
+@pytest.mark.parametrize("before", [[], [b"before"]])
+async def test_a_reply_that_was_made_is_sent_although_a_cancellation_follows(
+    kind: str, before: list[bytes]
+) -> None:
+    scope = trio.CancelScope()
+
+    async def reply(message: bytes) -> bytes:
+        if message == b"last":
+            scope.cancel()
+        return message
+
+    async def handler(channel: FrameChannel) -> None:
+        with scope:
+            await channel.answer(reply)
+        await channel.send(b"after")
+
+    async with talking(kind, handler) as (running, client):
+        await client.send_all(frames(*before, b"last"))
+        assert await receive_all(client) == frames(*before, b"last", b"after")
+        await running.drain()
+    assert running.messages == len(before) + 2
+
+
+@pytest.mark.parametrize("last", [[b"last"], [b"one", b"last"]])
+async def test_a_reply_that_a_cancellation_cuts_tears_the_connection(last: list[bytes]) -> None:
+    stream, peer = await tcp_pair(send_buffer=4096)
+    channel = FrameChannel(stream)
+    async with trio.open_nursery() as nursery:
+
+        async def reply(message: bytes) -> bytes:
+            if message == b"last":
+                nursery.cancel_scope.cancel()
+                return bytes(1_000_000)
+            return message
+
+        nursery.start_soon(channel.answer, reply)
+        await peer.send_all(frames(*last))
+    with pytest.raises(trio.BrokenResourceError, match="nothing may follow"):
+        await channel.send(b"after")
+    await channel.aclose()
+    with pytest.raises(trio.BrokenResourceError):
+        await receive_all(peer)
+    await peer.aclose()
 
 
 @sockets_only

@@ -27,7 +27,7 @@ from tests.support import (
     serving,
     tcp_pair,
 )
-from trioecho import FrameChannel, echo
+from trioecho import FrameChannel, Handler, echo, reply_with
 from trioecho.steps import Wait
 from trioecho.transport import SocketTransport
 
@@ -43,12 +43,24 @@ async def end_of_the_handler(running: Serving, clock: MockClock) -> float:
     return at
 
 
+async def return_it(message: bytes) -> bytes:
+    return message
+
+
+async def receive_and_send(channel: FrameChannel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+any_handler = pytest.mark.parametrize("handler", [echo, reply_with(return_it), receive_and_send])
+
 # ---- clocks ----
 
 
-async def test_the_idle_clock(mock_clock: MockClock) -> None:
+@any_handler
+async def test_the_idle_clock(handler: Handler, mock_clock: MockClock) -> None:
     listener = await listen()
-    async with serving(listeners=[listener], idle_timeout_s=300) as running:
+    async with serving(handler, [listener], idle_timeout_s=300) as running:
         client = await connect(listener)
         for _ in range(3):
             mock_clock.jump(299)
@@ -59,9 +71,12 @@ async def test_the_idle_clock(mock_clock: MockClock) -> None:
     assert running.errors == {"idle_timeout": 1}
 
 
-async def test_the_frame_clock_runs_although_the_idle_clock_is_longer(mock_clock: MockClock) -> None:
+@any_handler
+async def test_the_frame_clock_runs_although_the_idle_clock_is_longer(
+    handler: Handler, mock_clock: MockClock
+) -> None:
     listener = await listen()
-    async with serving(listeners=[listener], idle_timeout_s=9999, frame_timeout_s=60) as running:
+    async with serving(handler, [listener], idle_timeout_s=9999, frame_timeout_s=60) as running:
         client = await connect(listener)
         assert await is_echoed(client, b"one")
         await client.send_all(frame(b"never whole")[:-1])
@@ -71,10 +86,13 @@ async def test_the_frame_clock_runs_although_the_idle_clock_is_longer(mock_clock
     assert running.errors == {"frame_timeout": 1}
 
 
-async def test_a_peer_that_never_reads_is_not_read_from_and_dropped(mock_clock: MockClock) -> None:
+@any_handler
+async def test_a_peer_that_never_reads_is_not_read_from_and_dropped(
+    handler: Handler, mock_clock: MockClock
+) -> None:
     listener = await listen(buffer=16_384)
     async with (
-        serving(listeners=[listener], write_timeout_s=60, idle_timeout_s=9999) as running,
+        serving(handler, [listener], write_timeout_s=60, idle_timeout_s=9999) as running,
         trio.open_nursery() as nursery,
     ):
         client = await connect(listener)
@@ -134,18 +152,21 @@ async def test_an_echo_that_waits_stays_as_it_is_while_others_are_received() -> 
 # ---- ends ----
 
 
-async def test_a_connection_that_another_handler_closes_ends_at_once(mock_clock: MockClock) -> None:
+@any_handler
+async def test_a_connection_that_another_handler_closes_ends_at_once(
+    handler: Handler, mock_clock: MockClock
+) -> None:
     channels: list[FrameChannel] = []
 
-    async def handler(channel: FrameChannel) -> None:
+    async def close_the_first(channel: FrameChannel) -> None:
         channels.append(channel)
         if len(channels) > 1:
             assert await channel.receive() == b"close it"
             await channels[0].aclose()
-        await echo(channel)
+        await handler(channel)
 
     listener = await listen()
-    async with serving(handler, [listener]) as running:
+    async with serving(close_the_first, [listener]) as running:
         first = await connect(listener)
         assert await is_echoed(first, b"one")
         second = await connect(listener)
@@ -178,15 +199,16 @@ async def test_what_a_peer_sent_while_nobody_listened_is_not_silence(mock_clock:
     await peer.aclose()
 
 
-async def test_nothing_keeps_a_connection_that_has_ended() -> None:
+@any_handler
+async def test_nothing_keeps_a_connection_that_has_ended(handler: Handler) -> None:
     channels: list[weakref.ref[FrameChannel]] = []
 
-    async def handler(channel: FrameChannel) -> None:
+    async def noted(channel: FrameChannel) -> None:
         channels.append(weakref.ref(channel))
-        await channel.echo()
+        await handler(channel)
 
     listener = await listen()
-    async with serving(handler, listeners=[listener]) as running:
+    async with serving(noted, listeners=[listener]) as running:
         gc.collect()
         gc.disable()
         try:

@@ -16,7 +16,7 @@ import trio
 from .errors import PayloadTooLargeError
 from .exchange import Exchange, OnSent, Sending
 from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat, FrameRun, encode_frame
-from .hub import Hub
+from .hub import Hub, Ride, Seat
 from .large_frame import BlockPool
 from .replies import Replies
 from .steps import Steps, Wait
@@ -54,7 +54,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
       idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, in seconds, as
         in `Limits`; 0, the default here, is off.
       peer: what to call the other side in messages to people.
-      hub: who resumes `echo` and `answer` on a plain socket; None for the task that calls it.
+      hub: who waits for a plain socket; None for Trio, in the task that receives.
       pool: memory for large frames, which the channels of a thread can share.
       on_sent: called after every send, also one that failed halfway, with the
         number of whole frames that were accepted by the kernel, the bytes of
@@ -74,6 +74,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
         "_hub",
         "_is_receiving",
         "_max_frame_length",
+        "_place",
         "_wake",
         "peer",
     )
@@ -105,6 +106,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             on_sent=on_sent,
         )
         self._hub = hub
+        self._place: Ride | Seat | None = None  # in the hub
         self.peer: str = peer
         self._is_receiving = False
         self._wake: Callable[[], None] = _nobody_waits  # ends a wait that a drain ends
@@ -241,7 +243,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
           Whatever `receive` and `send` raise, except `trio.EndOfChannel`.
         """
         replies = Replies(reply, self._exchange, self._drive, self._format, self._max_frame_length)
-        await self._run(self._exchange.collect(), replies.send_all)
+        await self._run(self._exchange.converse(), replies.make_all)
 
     # ---- driving ----
 
@@ -252,20 +254,25 @@ class FrameChannel(trio.abc.Channel[bytes]):
                 await self._wait_for(wait)
 
     async def _run(self, steps: Steps, take: Take | None = None) -> None:
-        """Run steps that receive, to their end, in the hub as long as possible."""
+        """Run steps that receive, to their end, in the hub as long as possible.
+
+        Args:
+          steps: to be run; only here.
+          take: what to do with messages when the steps wait for that.
+        """
         self._begin_receiving()
+        exchange = self._exchange
         try:
             with contextlib.closing(steps):
                 wait = next(steps)
-                while take is not None and wait is Wait.TAKEN:  # it was received before
-                    await take(self._exchange.messages)
-                    wait = next(steps)
-                transport = self._exchange.transport
-                if self._hub is not None and isinstance(transport, SocketTransport):
-                    wait = await self._ride(self._hub, transport, steps, wait, take)
+                if self._hub is not None and isinstance(exchange.transport, SocketTransport):
+                    while take is not None and wait is Wait.TAKEN:  # it was received before
+                        await take(exchange.take_messages())
+                        wait = next(steps)
+                    wait = await self._ride(self._hub, exchange.transport, steps, wait, take)
                 while True:
                     if take is not None and wait is Wait.TAKEN:
-                        await take(self._exchange.messages)
+                        await take(exchange.take_messages())
                     else:
                         await self._wait_for(wait)
                     wait = next(steps)
@@ -273,20 +280,26 @@ class FrameChannel(trio.abc.Channel[bytes]):
             pass
         finally:
             self._is_receiving = False
+            exchange.give_up_answer()
 
     async def _ride(
         self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait, take: Take | None
     ) -> Wait:
         """Let the hub run steps, within the clocks, until a drain begins; what they wait for then."""
         exchange = self._exchange
+        self._leave_place()
         with hub.riding(transport.socket, steps, wait, exchange.deadline) as ride:
+            self._place = ride
             self._wake = ride.wake
             while not (ride.is_over or exchange.is_draining):
                 await ride.parked()
-                while take is not None and ride.wait is Wait.TAKEN:
-                    await take(exchange.messages)
+                if ride.is_woken:
+                    ride.is_woken = False
+                    self._check_why_woken(ride.wait)
+                if take is not None and exchange.messages:
+                    await take(exchange.take_messages())
                     ride.go_on()
-                self._check_why_woken(ride.wait)
+        self._place = None
         failure, ride.failure = ride.failure, None
         if failure is not None:
             try:
@@ -295,30 +308,64 @@ class FrameChannel(trio.abc.Channel[bytes]):
                 del failure  # or its traceback would keep all of this alive, in a circle
         return ride.wait
 
-    async def _wait_for(self, wait: Wait) -> None:
-        """Wait for something; for readable only until a drain begins.
+    def _wait_for(self, wait: Wait) -> Awaitable[object]:
+        """Wait for something; for readable only until a drain begins. To be awaited at once.
 
         Raises:
           ClockError: it took longer than the clock allows.
         """
         if wait is Wait.READABLE and not self._exchange.is_draining:
-            try:
-                with trio.CancelScope(deadline=self._exchange.deadline(wait)) as clock:
-                    self._wake = clock.cancel
-                    await self._exchange.transport.wait_readable()
-            finally:
-                self._exchange.listened_until = trio.current_time()
-            if clock.cancelled_caught:
-                self._check_why_woken(wait)
-        elif wait is Wait.WRITABLE:
-            with trio.CancelScope(deadline=self._exchange.deadline(wait)) as clock:
-                await self._exchange.transport.wait_writable()
-            if clock.cancelled_caught:
-                raise self._exchange.clock_error(wait)
-        elif wait is Wait.ARRIVED:
-            await self._exchange.transport.wait_arrived()
-        else:
-            await trio.lowlevel.checkpoint()
+            seat = self._take_seat()
+            return self._wait_readable() if seat is None else self._sit(seat)
+        if wait is Wait.WRITABLE:
+            return self._wait_writable()
+        if wait is Wait.ARRIVED:
+            return self._exchange.transport.wait_arrived()
+        return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - it is awaited by who calls this
+
+    async def _wait_readable(self) -> None:
+        try:
+            with trio.CancelScope(deadline=self._exchange.deadline(Wait.READABLE)) as clock:
+                self._wake = clock.cancel
+                await self._exchange.transport.wait_readable()
+        finally:
+            self._exchange.listened_until = trio.current_time()
+        if clock.cancelled_caught:
+            self._check_why_woken(Wait.READABLE)
+
+    async def _wait_writable(self) -> None:
+        with trio.CancelScope(deadline=self._exchange.deadline(Wait.WRITABLE)) as clock:
+            await self._exchange.transport.wait_writable()
+        if clock.cancelled_caught:
+            raise self._exchange.clock_error(Wait.WRITABLE)
+
+    async def _sit(self, seat: Seat) -> None:
+        """Wait in the hub until the socket is readable, or until woken."""
+        try:
+            await seat.readable()
+        except BaseException:
+            self._exchange.listened_until = trio.current_time()
+            raise
+        if seat.is_woken:
+            seat.is_woken = False
+            self._exchange.listened_until = trio.current_time()
+            self._check_why_woken(Wait.READABLE)
+
+    def _take_seat(self) -> Seat | None:
+        """A place in the hub, if there is one."""
+        if isinstance(self._place, Seat):
+            return self._place
+        transport = self._exchange.transport
+        if self._hub is None or not isinstance(transport, SocketTransport):
+            return None
+        self._place = seat = self._hub.seat(transport.socket, self._exchange.deadline)
+        self._wake = seat.wake
+        return seat
+
+    def _leave_place(self) -> None:
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
 
     def _check_why_woken(self, wait: Wait) -> None:
         """After a wait that was cut short: raise, if going on is not possible."""
@@ -404,6 +451,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             return
         self._exchange.is_closed = True
         self._wake()  # who waits shall see that it is closed
+        self._leave_place()
         if self._exchange.sending in _UNFINISHED:
             await self._exchange.transport.abort()
         else:

@@ -6,6 +6,9 @@ What a byte does on its way through an echo server::
                                                         | a run of whole frames
     kernel <- Transport.send_nowait    <----------------+
 
+Where messages are replied to, the run is split into payloads, which wait for the
+connection's task; what it makes of them is sent in the same way.
+
 The generators here are steps (`trioecho.steps`): they receive and send without
 waiting, and yield what there is to wait for. They note until when that may take,
 so a clock costs nothing until it may have run out.
@@ -13,6 +16,7 @@ so a clock costs nothing until it may have run out.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import math
 from collections.abc import Callable, Generator, Sequence
@@ -52,7 +56,7 @@ class Exchange:
       heard_at: when something was received last, or the peer's end; None until then.
       listened_until: when this side last waited for something to receive.
       receive_deadline: when the wait for something to receive has lasted too long.
-      messages: what `collect` has received and nobody has taken yet.
+      messages: what `converse` has received and nobody has taken yet.
 
     Args:
       transport: the connection.
@@ -64,6 +68,9 @@ class Exchange:
     """
 
     __slots__ = (
+        "_answer",
+        "_answer_accepted",
+        "_answer_frames",
         "_blocked_s",
         "_blocked_since",
         "_blocked_since_receive_s",
@@ -74,6 +81,7 @@ class Exchange:
         "_max_frame_length",
         "_now",
         "_on_sent",
+        "_sent_at",
         "_timed_frame",
         "_write_timeout_s",
         "decoder",
@@ -118,13 +126,16 @@ class Exchange:
         # The same as trio.current_time(), which looks for the clock at every call.
         self._now = trio.lowlevel.current_clock().current_time
         self.opened_at: float = self._now()
+        self._sent_at = self.opened_at
         self.heard_at: float | None = None
         self._blocked_s = 0.0  # in sends, so far
         self._blocked_since_receive_s = 0.0
         self._blocked_since = math.inf  # now, in a send
         self.listened_until: float = self.opened_at
         self.receive_deadline: float = math.inf
-        self.messages: Sequence[bytes] = ()
+        self.messages: list[bytes] = []
+        self._answer = b""
+        self._answer_frames = self._answer_accepted = 0
         self._timed_frame = -1  # the number of the frame whose deadline that is
 
     # ---- receiving ----
@@ -250,11 +261,7 @@ class Exchange:
             frames, sent = self._whole_frames(pieces, sent)
             raise
         finally:
-            if self._on_sent is not None:
-                service_s = None
-                if self.heard_at is not None:
-                    service_s = max(0.0, self._now() - self.heard_at - self._blocked_since_receive_s)
-                self._on_sent(frames, sent, service_s, self._blocked_s - blocked_s_before)
+            self._note_sent(frames, sent, self._blocked_s - blocked_s_before)
 
     def _wait_writable(self) -> Steps:
         self._blocked_since = self._now()
@@ -289,12 +296,17 @@ class Exchange:
             raise
         if accepted < len(data):
             self.sending = Sending.BUSY
-        elif self._on_sent is not None:
+        else:
+            self._note_sent(frames, accepted, 0.0)
+        return accepted
+
+    def _note_sent(self, frames: int, wire_bytes: int, blocked_s: float) -> None:
+        self._sent_at = self._now()
+        if self._on_sent is not None:
             service_s = None
             if self.heard_at is not None:
-                service_s = max(0.0, self._now() - self.heard_at - self._blocked_since_receive_s)
-            self._on_sent(frames, accepted, service_s, 0.0)
-        return accepted
+                service_s = max(0.0, self._sent_at - self.heard_at - self._blocked_since_receive_s)
+            self._on_sent(frames, wire_bytes, service_s, blocked_s)
 
     # ---- echoing ----
 
@@ -359,41 +371,92 @@ class Exchange:
 
     # ---- for handlers ----
 
-    def collect(self) -> Steps:
-        """Receive messages into `messages`, until the peer has ended, or a drain has.
+    def converse(self) -> Steps:
+        """Receive messages and send answers, until the peer has ended, or a drain has.
 
-        When there are some it waits until they were taken.
+        When there are messages it waits until somebody has taken them, with
+        `take_messages`, and has answered, with `put_answer` or sends of its own.
 
         Raises:
           trio.EndOfChannel: at that end.
         """
         decoder = self.decoder
         # Something may be left of what was received before, or a refusal to tell of (again).
-        messages = decoder.next_frames()
+        self.messages = decoder.next_frames()
         while True:
-            if messages:
-                self.messages = messages
+            if self.messages:
                 yield Wait.TAKEN
-            if decoder.buffered_bytes:
-                messages = decoder.next_frames()
-                data = None if messages else (yield from self.receive_data())
-            else:
-                messages, data = yield from self._collect_simple()
-            if data:
+                yield from self.send_answer()
+            elif data := (
+                yield from self.receive_data() if decoder.buffered_bytes else self._converse_while_simple()
+            ):
                 decoder.receive_data(data)
+            if decoder.buffered_bytes:
+                self.messages = decoder.next_frames()
 
-    def _collect_simple(self) -> Generator[Wait, None, tuple[list[bytes], bytes | memoryview | None]]:
-        """The messages that come next, if they come whole; otherwise what came."""
-        receive, split_if_whole = self.transport.receive_nowait, self.decoder.split_if_whole
+    def _converse_while_simple(self) -> Generator[Wait, None, bytes | memoryview]:
+        """Converse as long as only whole frames come; then what came else.
+
+        What `_echo_while_simple` is to `echo`.
+        """
         self._start_receive_clock()
+        receive, split_if_whole, now = self.transport.receive_nowait, self.decoder.split_if_whole, self._now
+        idle_timeout_s, readable, taken = self._idle_timeout_s, Wait.READABLE, Wait.TAKEN
         while not self.is_draining:
-            yield Wait.READABLE
+            yield readable
             data = receive()
-            if data is not None:
-                messages = split_if_whole(data)
-                self._taken(data)
-                return messages, None if messages else data
-        return [], (yield from self.receive_data())
+            if data is None:
+                continue
+            received_at = now()
+            self.messages = split_if_whole(data)
+            if not self.messages:
+                return self._taken(data)
+            self.heard_at = received_at
+            self._blocked_since_receive_s = 0.0
+            yield taken
+            if self._answer and not self._send_answer_at_once():
+                yield from self._send_rest_of_answer()
+            self.receive_deadline = self._sent_at + idle_timeout_s
+        return (yield from self.receive_data())
+
+    def take_messages(self) -> list[bytes]:
+        """What `converse` has received; it is not kept here."""
+        messages, self.messages = self.messages, []
+        return messages
+
+    def put_answer(self, wire: bytes, frames: int) -> None:
+        """Whole frames, for `converse` to send when it goes on."""
+        self._answer, self._answer_frames = wire, frames
+
+    def send_answer(self) -> Steps:
+        """Send the answer, if there is one."""
+        if self._answer and not self._send_answer_at_once():
+            yield from self._send_rest_of_answer()
+
+    def give_up_answer(self) -> None:
+        """Send of the answer what the kernel accepts at once; if that is not all, the connection is torn."""
+        # What hinders that will be told to whoever sends next.
+        with (
+            contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
+            contextlib.closing(self.send_answer()) as steps,
+        ):
+            next(steps, None)
+        self._answer = b""
+
+    def _send_answer_at_once(self) -> bool:
+        """As far as the kernel accepts it; whether that is all."""
+        wire = self._answer
+        if self.sending is not Sending.FREE:
+            self.begin_sending()  # this raises why
+        self._answer_accepted = self.send_at_once(wire, self._answer_frames)
+        if self._answer_accepted < len(wire):
+            return False
+        self._answer = b""
+        return True
+
+    def _send_rest_of_answer(self) -> Steps:
+        wire, self._answer = self._answer, b""
+        return self.send_frames([wire], self._answer_frames, accepted=self._answer_accepted)
 
     # ---- clocks ----
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -260,6 +260,7 @@ class FrameDecoder:
         "_pool",
         "_refusal",
         "_scan",
+        "_split",
         "buffered_bytes",
         "frames_decoded",
     )
@@ -276,7 +277,7 @@ class FrameDecoder:
         self._max_frame_length = max_frame_length
         self._format = format
         self._header_bytes: int = format.header_bytes
-        self._scan = _scanner(format, max_frame_length)
+        self._scan, self._split = _scanners(format, max_frame_length)
 
         self._buffer = ReceiveBuffer()
         self._large: LargeFrame | None = None  # what the buffer holds comes after it
@@ -360,7 +361,7 @@ class FrameDecoder:
             return []
         if self._large is not None:
             return [self._take_large(self._large, self._header_bytes)]
-        return self._split(self._buffer.take(size))
+        return self._split(self._buffer.take(size))[0]
 
     def next_run(self) -> FrameRun | None:
         """All frames that are complete by now, as one piece of the wire.
@@ -392,7 +393,11 @@ class FrameDecoder:
 
     def split_if_whole(self, data: bytes | memoryview) -> list[bytes]:
         """As `count_if_whole`, for who wants the payloads; none if it is not so."""
-        return self._split(bytes(data)) if self.count_if_whole(data) else []
+        payloads, size = self._split(bytes(data))
+        if size != len(data):
+            return []
+        self.frames_decoded += len(payloads)
+        return payloads
 
     def put_back(self, payloads: Sequence[bytes]) -> None:
         """Be as if these had not been handed out: the last that `next_frames` or `split_if_whole` gave.
@@ -406,18 +411,6 @@ class FrameDecoder:
             self.buffered_bytes = len(self._buffer)
             self._needed = self._header_bytes
             self.frames_decoded -= len(payloads)
-
-    def _split(self, wire: bytes) -> list[bytes]:
-        """The payloads of whole frames."""
-        unpack_from, header_bytes, end = self._format._header.unpack_from, self._header_bytes, len(wire)
-        uncounted = header_bytes - self._format._counted_header_bytes
-        payloads = []
-        frame = 0
-        while frame < end:
-            payload = frame + header_bytes
-            frame += unpack_from(wire, frame)[0] + uncounted
-            payloads.append(wire[payload:frame])
-        return payloads
 
     def receive_pieces(self, data: bytes | memoryview) -> tuple[list[bytes | memoryview], int]:
         """`receive_data` and `next_run` in one, and without a copy where none is needed.
@@ -508,8 +501,11 @@ class _Scan(Protocol):
         raise NotImplementedError
 
 
+_Split = Callable[[bytes], tuple[list[bytes], int]]
+
+
 @functools.lru_cache
-def _scanner(frame_format: FrameFormat, max_frame_length: int) -> _Scan:
+def _scanners(frame_format: FrameFormat, max_frame_length: int) -> tuple[_Scan, _Split]:
     """What finds frames of that kind; all decoders of a server share it, and what it has at hand."""
     unpack_from = frame_format._header.unpack_from
     header_bytes: int = frame_format.header_bytes
@@ -541,7 +537,25 @@ def _scanner(frame_format: FrameFormat, max_frame_length: int) -> _Scan:
             return position - size - start, count - 1, size
         return position - start, count, header_bytes
 
-    return scan
+    def split(data: bytes, /) -> tuple[list[bytes], int]:
+        """The payloads of the frames that are complete, and how many bytes these frames have."""
+        payloads: list[bytes] = []
+        append = payloads.append
+        end = len(data)
+        last_header = end - header_bytes
+        position = 0
+        while position <= last_header:
+            (length,) = unpack_from(data, position)
+            if length > most or length < least:
+                break
+            next_position = position + length + uncounted
+            if next_position > end:
+                break
+            append(data[position + header_bytes : next_position])
+            position = next_position
+        return payloads, position
+
+    return scan, split
 
 
 _TELLTALE_BYTES = (

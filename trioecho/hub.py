@@ -5,7 +5,9 @@ scheduler for every message. The hub is one task with an epoll of its own, in
 which sockets stay registered. It waits for that epoll through Trio, and resumes
 the steps of every connection that is ready, one after the other, in its own
 turn. The connection's task sleeps meanwhile; it wakes up when there is something
-that only it can do, when a clock has run out, and when a drain begins.
+that only it can do, when a clock has run out, and when a drain begins. Then it
+either makes an answer, which the steps send in the hub's next turn (`Ride`), or
+it receives itself (`Seat`).
 
 Steps never wait: a resumption is at most one receive, its decoding and one send.
 The epoll is level-triggered, so what one resumption leaves is there for the
@@ -17,6 +19,7 @@ and in-memory streams, every task drives its own steps.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import select
 import socket
@@ -39,36 +42,102 @@ _MOMENT_S = 0.005
 _LEAST_ROUNDS, _MOST_ROUNDS = 16, 16384
 # ... and meanwhile, that it was worth it.
 _WORTH_ROUNDS = 64
+# What the epoll calls that which the hub waits for.
+EVENTS = {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT} if hasattr(select, "epoll") else {}
 # Clocks may run out so much later than they should, as a part of the shortest.
 _CLOCK_PRECISION = 0.01
 
 
-class Ride:
-    """Steps that the hub resumes for a connection's task, which is parked meanwhile.
+class _Place(abc.ABC):
+    """Where a connection's task sleeps while the hub looks after its socket.
 
     Attributes:
-      wait: what the steps wait for, or waited for at last.
+      descriptor: the socket's.
+      wait: what is waited for, or was at last.
+      deadline: when the wait for something has lasted too long.
+      resume: what the hub calls when the socket is ready; returns what is waited for then.
+      is_woken: whether `wake` was called; for the task to reset after its sleep.
+    """
+
+    __slots__ = ("_task", "_watched", "deadline", "descriptor", "hub", "is_woken", "resume", "wait")
+
+    def __init__(
+        self,
+        hub: Hub,
+        connection: socket.socket,
+        wait: Wait,
+        deadline: Callable[[Wait], float],
+        resume: Callable[[], Wait],
+    ) -> None:
+        self.hub: Hub = hub
+        self.descriptor: int = connection.fileno()
+        self.wait: Wait = wait
+        self.deadline: Callable[[Wait], float] = deadline
+        self.resume: Callable[[], Wait] = resume
+        self.is_woken: bool = False
+        self._watched: Wait | None = None  # for what the epoll looks at the socket
+        self._task: trio.lowlevel.Task | None = None
+
+    @abc.abstractmethod
+    def change(self, wait: Wait) -> bool:
+        """Note that something else is waited for now; whether that is the task."""
+
+    @abc.abstractmethod
+    def end(self, failure: BaseException) -> None:
+        """Note what `resume` raised, which is for the task."""
+
+    def watch(self, wait: Wait | None) -> None:
+        """Have the epoll look at the socket for that; for None not at all."""
+        if wait is not self._watched:
+            self.hub.watch_for(self.descriptor, wait, self._watched)
+            self._watched = wait
+
+    def parked(self) -> Awaitable[object]:
+        """To be awaited at once: sleep until there is something to do, or `wake`. A checkpoint."""
+        # Not an async function, whose frame an idle connection would hold.
+        if self.is_woken:
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - it is awaited by who calls this
+        self._task = trio.lowlevel.current_task()
+        return trio.lowlevel.wait_task_rescheduled(self._unpark)  # noqa: ASYNC105 - likewise
+
+    def _unpark(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether the task sleeps here."""
+        return self._task is not None
+
+    def rouse(self) -> None:
+        """End the task's sleep."""
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+            self._task = None
+
+    def wake(self) -> None:
+        """End the task's sleep; if it does not sleep, then the next time as soon as it does."""
+        self.is_woken = True
+        self.rouse()
+
+    def leave(self) -> None:
+        """Let the hub look after the socket no longer; to be called before that is closed."""
+        self.hub.leave(self)
+
+
+class Ride(_Place):
+    """Steps that the hub resumes for a connection's task. A context manager.
+
+    When they have something for the task to take, they are resumed after it has called `go_on`.
+
+    Attributes:
       failure: what they raised, or StopIteration at their end; None until then.
       is_over: whether the hub has left them, because they ended, or wait for
         something that the hub does not know.
-      descriptor: the socket's.
-      resume: goes on with the steps; what they wait for then.
-      deadline: when the wait for something has lasted too long.
+      steps: goes on with them; what they wait for then.
     """
 
-    __slots__ = (
-        "_hub",
-        "_is_muted",
-        "_is_woken",
-        "_next",
-        "_task",
-        "deadline",
-        "descriptor",
-        "failure",
-        "is_over",
-        "resume",
-        "wait",
-    )
+    __slots__ = ("failure", "is_over", "steps")
 
     def __init__(
         self,
@@ -78,17 +147,10 @@ class Ride:
         wait: Wait,
         deadline: Callable[[Wait], float],
     ) -> None:
-        self._hub = hub
-        self.descriptor: int = connection.fileno()
-        self._next: Callable[[], Wait] = steps.__next__
-        self.resume: Callable[[], Wait] = self._next
-        self.wait: Wait = wait
-        self.deadline: Callable[[Wait], float] = deadline
+        self.steps: Callable[[], Wait] = steps.__next__
+        super().__init__(hub, connection, wait, deadline, self.steps)
         self.failure: BaseException | None = None
         self.is_over: bool = False
-        self._is_muted = False  # the epoll does not look at the socket
-        self._is_woken = False
-        self._task: trio.lowlevel.Task | None = None
 
     def __enter__(self) -> Ride:
         return self
@@ -99,53 +161,69 @@ class Ride:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._hub.leave(self)
+        self.leave()
 
-    def parked(self) -> Awaitable[object]:
-        """To be awaited at once: sleep until woken, also if that has happened before. A checkpoint."""
-        # Not an async function, whose frame an idle connection would hold.
-        if self._is_woken:
-            self._is_woken = False
-            return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - it is awaited by who calls this
-        self._task = trio.lowlevel.current_task()
-        return trio.lowlevel.wait_task_rescheduled(self._unpark)  # noqa: ASYNC105 - likewise
-
-    def _unpark(self, _: object) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def wake(self) -> None:
-        """Wake up the connection's task."""
-        if self._task is None:
-            self._is_woken = True
+    def change(self, wait: Wait) -> bool:
+        self.wait = wait
+        if wait is Wait.READABLE or wait is Wait.WRITABLE:
+            self.resume = self.steps
+            self.watch(wait)
+            return False
+        if wait is Wait.TAKEN:
+            self.resume = self._look_away
+            self.rouse()
         else:
-            trio.lowlevel.reschedule(self._task)
-            self._task = None
+            self._be_over()
+        return True
 
-    def give(self) -> None:
-        """Let the connection's task take what was received; the steps are not resumed until `go_on`."""
-        self.resume = self._mute
+    def end(self, failure: BaseException) -> None:
+        self.failure = failure
+        self._be_over()
+
+    def _be_over(self) -> None:
+        self.leave()
+        self.is_over = True
         self.wake()
 
-    def _mute(self) -> Wait:
-        """More has come meanwhile, so that the socket would always be ready: look away."""
-        self._hub.epoll.unregister(self.descriptor)
-        self._is_muted = True
+    def _look_away(self) -> Wait:
+        """More has come before the task has taken what there was: the socket would always be ready."""
+        self.watch(None)
         return self.wait
 
-    def go_on(self) -> Wait:
-        """Resume the steps, in the connection's task, after what was received has been taken.
+    def go_on(self) -> None:
+        """Have the steps resumed: the task has taken what was received."""
+        self.hub.go_on(self)
 
-        Raises:
-          Whatever the steps raise.
-        """
-        self.wait = self._next()
-        if self.wait is Wait.READABLE:
-            self.resume = self._next
-            if self._is_muted:
-                self._hub.epoll.register(self.descriptor, select.EPOLLIN)
-                self._is_muted = False
-        return self.wait
+
+class Seat(_Place):
+    """Where a task waits for input that it receives itself.
+
+    As `trio.lowlevel.wait_readable`, at a fraction of its cost, because the
+    socket stays in the epoll between two waits.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, hub: Hub, connection: socket.socket, deadline: Callable[[Wait], float]) -> None:
+        super().__init__(hub, connection, Wait.READABLE, deadline, self._is_ready)
+
+    def readable(self) -> Awaitable[object]:
+        """As `parked`, until there may be something to receive."""
+        self.watch(Wait.READABLE)
+        return self.parked()
+
+    def _is_ready(self) -> Wait:
+        return Wait.TAKEN
+
+    def change(self, wait: Wait) -> bool:
+        if self.is_parked:
+            self.rouse()
+            return True
+        self.watch(None)  # the task does something else, and the socket would always be ready
+        return False
+
+    def end(self, failure: BaseException) -> None:
+        raise failure  # nothing here can fail
 
 
 class _Patience:
@@ -189,9 +267,10 @@ class Hub:
 
     def __init__(self) -> None:
         self.epoll: select.epoll = select.epoll()
-        self._events = {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT}
-        self._rides: dict[int, Ride] = {}
-        self._somebody_rides = trio.Event()
+        self._places: dict[int, _Place] = {}
+        self._somebody_is_here = trio.Event()
+        self._gives_way_until = 0.0  # on the clock of `time.perf_counter`
+        self._returned: list[Ride] = []  # whose steps are to be resumed by then
 
     def __enter__(self) -> Hub:
         return self
@@ -212,13 +291,31 @@ class Hub:
         Afterwards they are where the hub has left them, for another driver.
         """
         ride = Ride(self, connection, steps, wait, deadline)
-        if wait in self._events:
-            self._rides[ride.descriptor] = ride
-            self._somebody_rides.set()
-            self.epoll.register(ride.descriptor, self._events[wait])
+        if wait in EVENTS:
+            self._enter(ride)
         else:
             ride.is_over = True
         return ride
+
+    def seat(self, connection: socket.socket, deadline: Callable[[Wait], float]) -> Seat:
+        """A place to wait for this socket; it is to be left before that is closed, or rides."""
+        seat = Seat(self, connection, deadline)
+        self._enter(seat)
+        return seat
+
+    def _enter(self, place: _Place) -> None:
+        place.watch(place.wait)
+        self._places[place.descriptor] = place
+        self._somebody_is_here.set()
+
+    def watch_for(self, descriptor: int, wait: Wait | None, watched: Wait | None) -> None:
+        """Look at a socket for something, or for nothing; until now it was for what was ``watched``."""
+        if wait is None:
+            self.epoll.unregister(descriptor)
+        elif watched is None:
+            self.epoll.register(descriptor, EVENTS[wait])
+        else:
+            self.epoll.modify(descriptor, EVENTS[wait])
 
     def watch(self, listener: socket.socket) -> None:
         """Give way when something comes for this socket, for which a task waits.
@@ -231,18 +328,18 @@ class Hub:
         """No more; call it before the socket is closed."""
         self.epoll.unregister(listener.fileno())
 
-    def leave(self, ride: Ride) -> None:
-        """No longer resume these steps."""
+    def leave(self, place: _Place) -> None:
+        """Look after its socket no longer."""
         # When the socket was closed meanwhile, the epoll has forgotten it, and
         # its number may be another's by now.
-        if self._rides.get(ride.descriptor) is ride:
-            del self._rides[ride.descriptor]
+        if self._places.get(place.descriptor) is place:
+            del self._places[place.descriptor]
             with contextlib.suppress(OSError):
-                self.epoll.unregister(ride.descriptor)
+                self.epoll.unregister(place.descriptor)
 
     async def run(self) -> None:
         """Resume who is ready, until cancelled."""
-        rides, poll, now = self._rides, self.epoll.poll, time.perf_counter
+        places, poll, now = self._places, self.epoll.poll, time.perf_counter
         patience = _Patience()
         while True:
             await trio.lowlevel.wait_readable(self.epoll.fileno())
@@ -251,44 +348,60 @@ class Hub:
             turn_ends = 0.0 if wait_s else now() + _TURN_S
             while ready := poll(wait_s, _BATCH):
                 for descriptor, _ in ready:
-                    ride = rides.get(descriptor)
-                    if ride is None:  # a socket that a task waits for
+                    place = places.get(descriptor)
+                    if place is None:  # a listener
                         turn_ends = 0.0
                         continue
                     try:
-                        wait = ride.resume()
+                        wait = place.resume()
                     except BaseException as error:  # noqa: BLE001 - it belongs to the connection's task, which raises it
-                        ride.failure = error
-                        self._end(ride)
+                        place.end(error)
                         turn_ends = 0.0
                     else:
-                        if wait is not ride.wait and self._change(ride, wait):
+                        if wait is not place.wait and place.change(wait):
                             turn_ends = 0.0
                 rounds += 1
                 if now() > turn_ends:
-                    # Twice, because Trio runs tasks in no order: only then has
-                    # everyone had a turn who was ready together with this task.
-                    await trio.lowlevel.checkpoint()
-                    await trio.lowlevel.checkpoint()
+                    while await self._give_way():
+                        pass
                     turn_ends = now() + _TURN_S
             patience.note_pass(rounds)
 
-    def _change(self, ride: Ride, wait: Wait) -> bool:
-        """Note what the steps wait for now; whether that is their task."""
-        ride.wait = wait
-        if wait is Wait.TAKEN:
-            ride.give()
-        elif wait in self._events:
-            self.epoll.modify(ride.descriptor, self._events[wait])
-            return False
-        else:
-            self._end(ride)
-        return True
+    async def _give_way(self) -> bool:
+        """Let others have their turn, then resume whose steps go on; whether that woke a task."""
+        self._gives_way_until = time.perf_counter() + _TURN_S
+        # Twice, because Trio runs tasks in no order: only then has everyone had a
+        # turn who was ready together with this task.
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        self._gives_way_until = 0.0
+        return self._resume_returned()
 
-    def _end(self, ride: Ride) -> None:
-        self.leave(ride)
-        ride.is_over = True
-        ride.wake()
+    def go_on(self, ride: Ride) -> None:
+        """Resume steps whose task has taken what was received.
+
+        While this hub gives way, that is when its turn comes again, unless that
+        lasts: what many connections send, one after the other, takes less time
+        than between what their tasks do.
+        """
+        self._returned.append(ride)
+        if time.perf_counter() >= self._gives_way_until:
+            self._resume_returned()
+
+    def _resume_returned(self) -> bool:
+        returned, self._returned = self._returned, []
+        has_woken = False
+        for ride in returned:
+            if self._places.get(ride.descriptor) is not ride:
+                continue
+            try:
+                wait = ride.steps()
+            except BaseException as error:  # noqa: BLE001 - as in `run`
+                ride.end(error)
+                has_woken = True
+            else:
+                has_woken |= ride.change(wait)
+        return has_woken
 
     async def run_clocks(self, shortest_clock_s: float) -> None:
         """Wake up tasks whose clock has run out, until cancelled.
@@ -300,15 +413,17 @@ class Hub:
           shortest_clock_s: no clock that starts later runs out sooner.
         """
         while True:
-            if not self._rides:
-                self._somebody_rides = trio.Event()
-                await self._somebody_rides.wait()
+            if not self._places:
+                self._somebody_is_here = trio.Event()
+                await self._somebody_is_here.wait()
             now = trio.current_time()
             first = now + shortest_clock_s
-            for ride in self._rides.values():
-                deadline = ride.deadline(ride.wait)
+            for place in self._places.values():
+                if not place.is_parked:
+                    continue
+                deadline = place.deadline(place.wait)
                 if deadline <= now:
-                    ride.wake()
+                    place.wake()
                 elif deadline < first:
                     first = deadline
             await trio.sleep_until(max(first, now + _CLOCK_PRECISION * shortest_clock_s))

@@ -8,8 +8,9 @@ function that makes one of them is suspended, those before it are sent at once.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from typing import Any
 
 import trio
@@ -21,8 +22,8 @@ from .steps import Steps
 
 # More than that is not collected.
 _ENOUGH_BYTES = 1 << 16
-# After 64 messages that came together, other tasks have their turn.
-_TURN_MASK = 63
+# After so many messages that came together, other tasks have their turn.
+_TURN = 64
 _CANNOT_SEND = (ClockError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 
 Reply = Callable[[bytes], Awaitable[bytes]]
@@ -53,8 +54,8 @@ class Replies:
         self._rest: tuple[bytes, int, int] | None = None  # as for `Exchange.send_frames`
         self._failure: Exception | None = None  # of a send
 
-    async def send_all(self, messages: Sequence[bytes]) -> None:
-        """Send the reply to each message, in order.
+    def make_all(self, messages: Sequence[bytes]) -> Awaitable[None]:
+        """Make the reply to each message, in order, and give them to the exchange to send.
 
         When that fails, messages for which no reply was begun go back to the decoder.
 
@@ -62,9 +63,19 @@ class Replies:
           PayloadTooLargeError: a reply is; those before it were sent.
           Whatever ``reply`` raises; likewise. And what a send raises.
         """
+        # Where there is only one, nobody has to be told that it is suspended.
+        return self._make_one(messages[0]) if len(messages) == 1 else self._make_many(messages)
+
+    async def _make_one(self, message: bytes) -> None:
+        payload = await self._reply(message)
+        if type(payload) is not bytes or len(payload) > self._max_frame_length:
+            payload = self._checked(payload)
+        self._exchange.put_answer(self._encode_header(len(payload)) + payload, 1)
+
+    async def _make_many(self, messages: Sequence[bytes]) -> None:
         rest = iter(messages)
         try:
-            await _with_farewell(self._make(rest), self._send_at_once)
+            await _with_farewell(self._make(rest, len(messages)), self._send_at_once)
         except Exception:
             self._exchange.decoder.put_back(list(rest))
             with contextlib.suppress(*_CANNOT_SEND):  # what came first is raised
@@ -75,29 +86,35 @@ class Replies:
             self._send_at_once()
             self._give_up_rest()
             raise
-        self._send_at_once()
-        if self._collected or self._rest is not None or self._failure is not None:
+        if self._rest is not None or self._failure is not None:
             await self._drive(self._send())
+        elif self._collected:
+            self._exchange.put_answer(*self._take_collected())
 
-    async def _make(self, messages: Iterable[bytes]) -> None:
+    async def _make(self, messages: Iterator[bytes], count: int) -> None:
         reply, encode_header, collect = self._reply, self._encode_header, self._collected.append
-        most, enough = self._max_frame_length, self._enough_bytes
-        collected_bytes = 0
-        for number, message in enumerate(messages, 1):
-            payload = await reply(message)
-            if type(payload) is not bytes:  # perhaps a buffer that the next reply is made in
-                payload = memoryview(payload).tobytes()
-            length = len(payload)
-            if length > most:
-                raise PayloadTooLargeError(length, most)
-            collect(encode_header(length))
-            collect(payload)
-            collected_bytes += length
-            if collected_bytes >= enough or self._failure is not None:
-                await self._drive(self._send())
-                collected_bytes = 0
-            if not number & _TURN_MASK:
+        most_bytes, bytes_left = self._max_frame_length, self._enough_bytes
+        for left in range(count, 0, -_TURN):
+            for message in itertools.islice(messages, _TURN):
+                payload = await reply(message)
+                if type(payload) is not bytes or len(payload) > most_bytes:
+                    payload = self._checked(payload)
+                length = len(payload)
+                collect(encode_header(length))
+                collect(payload)
+                bytes_left -= length
+                if bytes_left <= 0 or self._failure is not None:
+                    await self._drive(self._send())
+                    bytes_left = self._enough_bytes
+            if left > _TURN:
                 await trio.lowlevel.checkpoint()
+
+    def _checked(self, payload: bytes) -> bytes:
+        """A reply of any type, as bytes: it may be a buffer that the next one is made in."""
+        payload = memoryview(payload).tobytes()
+        if len(payload) > self._max_frame_length:
+            raise PayloadTooLargeError(len(payload), self._max_frame_length)
+        return payload
 
     def _send_at_once(self) -> None:
         """Send what is collected, as far as it goes without waiting; a failure is raised by `_send`.
@@ -105,9 +122,7 @@ class Replies:
         Not here, because a reply may be suspended that must come to its end.
         """
         if self._collected and self._exchange.sending is Sending.FREE:
-            wire = b"".join(self._collected)
-            frames = len(self._collected) // 2
-            self._collected.clear()
+            wire, frames = self._take_collected()
             try:
                 accepted = self._exchange.send_at_once(wire, frames)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -115,6 +130,11 @@ class Replies:
             else:
                 if accepted < len(wire):
                     self._rest = wire, frames, accepted
+
+    def _take_collected(self) -> tuple[bytes, int]:
+        wire, frames = b"".join(self._collected), len(self._collected) // 2
+        self._collected.clear()
+        return wire, frames
 
     def _send(self) -> Steps:
         self._send_at_once()

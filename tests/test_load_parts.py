@@ -31,10 +31,10 @@ from trioecho.load import (
     UnreadableResultError,
     merge,
 )
-from trioecho.load.connection import LoadConnection
 from trioecho.load.engine import Engine
+from trioecho.load.merging import merge_intervals
 from trioecho.load.payloads import Library, message_payload
-from trioecho.load.result import MOST_INTERVALS, merge_intervals
+from trioecho.load.result import MOST_INTERVALS
 from trioecho.load.schedule import Schedule
 from trioecho.load.tally import Series
 from trioecho.load.watch import judged
@@ -337,8 +337,7 @@ def test_a_long_load_holds_no_more_than_a_short_one() -> None:
     held: list[tuple[int, int]] = []
 
     def look(engine: Engine, world: World) -> None:
-        if engine.tally.messages % 5000 < 50:
-            connection: LoadConnection = engine._by_number[0]
+        for connection in engine._connections.values():
             held.append((len(connection.under_way.runs), sum(map(len, connection._wires))))
 
     plan = plan_of(connections=1, messages=60_000, pipeline=50)
@@ -360,7 +359,7 @@ def test_a_server_that_drops_every_reply_does_not_fill_memory(monkeypatch: pytes
 
     def look(engine: Engine, world: World) -> None:
         nonlocal most
-        most = max(most, *(len(c._matcher.overdue) for c in engine._by_number.values()))
+        most = max([most, *(len(c._inspection._matcher.overdue) for c in engine._connections.values())])
 
     result = run_in_world(plan_of(connections=1, messages=2000, pipeline=10), Dropping(), on_turn=look)
     assert most <= 100

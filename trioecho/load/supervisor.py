@@ -16,8 +16,9 @@ import trio
 from . import messages
 from .errors import CannotConnectError, TooManyConnectionsError, WorkerFailedError
 from .local import CONNECTING
+from .merging import merge_parts
 from .plan import LoadPlan
-from .result import NS_PER_S, LoadResult, Progress, merge_parts
+from .result import NS_PER_S, LoadResult, Progress
 from .schedule import Schedule
 
 # From when all are ready to when they start: longer than it takes to tell them.

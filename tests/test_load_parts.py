@@ -64,6 +64,10 @@ def plan_of(**changes: Any) -> LoadPlan:
         ({"timeout_s": 0}, "makes every reply late"),
         ({"warmup_s": -1}, "warmup_s must be 0 or more"),
         ({"rate": 5, "pipeline": 2}, "a pipeline belongs to a closed loop"),
+        ({"rate": 5, "think_s": 0.1}, "a think time belongs to a closed loop"),
+        ({"ramp": Ramp(0, 5, 1), "think_s": 0.1}, "a think time belongs to a closed loop"),
+        ({"think_s": -1}, "think_s must be 0 or more"),
+        ({"think_s": math.inf}, "think_s must be 0 or more"),
         ({"rate": 5, "ramp": Ramp(0, 5, 1)}, "not both"),
         ({"ramp": Ramp(0, 0, 1)}, "a ramp from 0 to 0"),
         ({"ramp": Ramp(0, 5, 0)}, "a ramp must take more than 0 s"),
@@ -89,6 +93,7 @@ def test_the_default_is_the_homework_load() -> None:
     "changes",
     [
         {},
+        {"think_s": 0.25, "pipeline": 3},
         {"rate": 100.5, "arrival": "poisson", "duration_s": 3.5},
         {"ramp": Ramp(1, 2, 3), "format": FrameFormat(2, "little", True), "sizes": Sizes.of(1, 9)},
     ],
@@ -96,6 +101,12 @@ def test_the_default_is_the_homework_load() -> None:
 def test_a_plan_survives_json(changes: dict[str, Any]) -> None:
     plan = plan_of(**changes)
     assert LoadPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def test_a_plan_from_before_think_times_has_none() -> None:
+    plan = plan_of().to_dict()
+    del plan["think_s"]
+    assert LoadPlan.from_dict(plan) == plan_of()
 
 
 def test_sizes_are_as_weighted() -> None:
@@ -327,6 +338,15 @@ def test_when_the_numbers_describe_the_generator(
     verdict = judged(LoadResult(plan_of(), elapsed_s=elapsed_s, latency_ns=late(p99_ms), watch=watch))
     assert len(verdict.reasons) == reasons
     assert verdict.saturated == bool(reasons)
+
+
+@pytest.mark.parametrize(("late_ms", "reasons"), [(1.9, 0), (2.1, 1)])
+def test_late_sends_are_part_of_think_times_and_not_of_latency(late_ms: float, reasons: int) -> None:
+    watch = SelfWatch((0.5,), (0.0,), late(late_ms))
+    plan = plan_of(think_s=0.02)
+    verdict = judged(LoadResult(plan, elapsed_s=1.0, latency_ns=late(0.1), watch=watch))
+    assert len(verdict.reasons) == reasons
+    assert all("think times were longer" in reason for reason in verdict.reasons)
 
 
 # ---- memory ----

@@ -1,6 +1,6 @@
 """The heart of a load: sends what is due, receives what is here, in turns that never wait for long.
 
-The engine has an epoll of its own and a loop of its own, because all else would cost
+The engine has a poller of its own and a loop of its own, because all else would cost
 more than a message does: a Trio wait for each socket takes longer than sending and
 receiving a message. It takes its clock, its sockets and its waiting from outside, so
 tests let it run in virtual time, on sockets in memory.

@@ -43,6 +43,25 @@ class TooManyConnectionsError(Exception):
         )
 
 
+class TooManyToWaitForError(TooManyConnectionsError):
+    """More connections were asked for than this system lets a process wait for; nothing was sent.
+
+    Attributes:
+      connections (int): asked for.
+      most (int): possible.
+    """
+
+    def __init__(self, connections: int, most: int) -> None:
+        super().__init__(connections, most)
+        self.most = most
+
+    def __str__(self) -> str:
+        return (
+            f"{self.connections} connections are more than the {self.most} that a process can wait for on "
+            "this system, which has neither epoll nor poll: take fewer connections"
+        )
+
+
 class WorkerFailedError(Exception):
     """A worker process ended before its part of the load was done; the rest is no whole load.
 

@@ -116,7 +116,7 @@ class SelfWatch:
       cpu_shares: of each process: its CPU time by wall time, without the time in which
         it only waited for the next message to be due in a busy loop; 0 to 1.
       send_lateness_ns: from when a message was due to when it was taken up, whether or
-        not the kernel then had room for it; open loop only.
+        not the kernel then had room for it; open loops and those with a think time.
       loop_delay_ns: how long a socket that was ready may have waited for the generator:
         the lengths of its turns.
       judged: whether there was enough to judge by; if not, ``reasons`` is empty.
@@ -179,7 +179,7 @@ class Progress:
       errors: by kind so far; "missing" only in as far as it is certain.
       connections: open now.
       planned: messages of the measured part in all, where that is known beforehand.
-      send_lateness_ns: since the last progress; open loop only.
+      send_lateness_ns: since the last progress; as of `SelfWatch`.
     """
 
     phase: Phase

@@ -25,6 +25,9 @@ from .schedule import Schedule
 _START_IN_NS = NS_PER_S // 5
 _KEPT_WORDS_BYTES = 1 << 14
 
+# Whether there can be workers: they read and write pipes through Trio, which Windows has not.
+HAS_WORKERS = hasattr(trio.lowlevel, "FdStream")
+
 
 class _Worker:
     """A process, and what it has said.

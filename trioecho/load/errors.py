@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..open_files import OTHER_DESCRIPTORS
+
 
 class CannotConnectError(Exception):
     """The server could not be reached before the load began; nothing was sent.
@@ -37,9 +39,11 @@ class TooManyConnectionsError(Exception):
         self.open_files = open_files
 
     def __str__(self) -> str:
+        needed = self.connections + OTHER_DESCRIPTORS
         return (
-            f"{self.connections} connections need more open files than the limit of {self.open_files}: "
-            "raise it (ulimit -Hn, as root), use more processes, or take fewer connections"
+            f"{self.connections} connections need {needed} open files in a process, and the limit is "
+            f"{self.open_files}: raise it (as root: ulimit -Hn {needed}), use more --processes, or take "
+            "fewer connections"
         )
 
 

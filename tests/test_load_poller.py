@@ -7,8 +7,9 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,8 +97,12 @@ def test_what_is_no_longer_registered_is_not_waited_for(opened: Poller, pair: Pa
     number = opened.register(ours)
     opened.also_writable(number, True)
     theirs.send(b"x")
-    opened.unregister(number)
-    assert opened.wait(NOW) == []
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        opened.register(silent)
+        opened.unregister(number)
+        assert opened.wait(NOW) == []
 
 
 def test_a_moment_that_is_near_is_met_and_not_overslept(opened: Poller) -> None:
@@ -105,6 +110,25 @@ def test_a_moment_that_is_near_is_met_and_not_overslept(opened: Poller) -> None:
     assert opened.wait(until) == []
     assert time.perf_counter_ns() >= until
     assert opened.spun_ns > 0
+
+
+@pytest.mark.parametrize(("kind", "unit"), [(EpollPoller, 1e-3), (PollPoller, 1), (SelectPoller, 1e-3)])
+def test_a_wait_is_for_a_millisecond_at_most(
+    kind: Callable[[], Poller], unit: float, monkeypatch: pytest.MonkeyPatch, pair: Pair
+) -> None:
+    asked: list[float] = []
+
+    def wait(*arguments: Any) -> tuple[Any, ...]:
+        asked.append(arguments[-1])
+        return (), (), ()
+
+    registered = SimpleNamespace(poll=wait, register=lambda *arguments: None)
+    system = SimpleNamespace(epoll=lambda: registered, poll=lambda: registered, select=wait)
+    monkeypatch.setattr("trioecho.load.poller.select", system)
+    made = kind()
+    made.register(pair[0])
+    made.wait(time.perf_counter_ns() + LATER_NS)
+    assert asked == [unit]
 
 
 async def test_other_tasks_have_their_turn_while_it_rests(opened: Poller, pair: Pair) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from trioecho.demo import DemoError, analysis, load, run_demo, servers, wire
+from trioecho.demo import DemoError, analysis, clients, run_demo, servers, wire
 from trioecho.demo.analysis import Interval, Load
 from trioecho.demo.page import Page
 from trioecho.framing import encode_frame
@@ -327,25 +328,44 @@ async def test_a_report_that_does_not_come_is_not_waited_for_for_ever() -> None:
                 await server.wait_reported(1, 0.1)
 
 
-async def answer_once(stream: trio.SocketStream, answer: bytes) -> None:
-    await stream.receive_some()
-    await stream.send_all(answer)
-    await stream.aclose()
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """A server that has one answer for each of its two clients; gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in range(2):
+                peer, _ = listener.accept()
+                peers.append(peer)
+            for peer in peers:
+                with peer:
+                    peer.recv(1 << 16)
+                    peer.sendall(answer)
+                    peer.shutdown(socket.SHUT_WR)
+                    while peer.recv(1 << 16):
+                        pass
+
+        peers: list[socket.socket] = []
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
-    [(encode_frame(bytes(load.PAYLOAD_BYTES)), "message 1: the echo"), (b"", "message 1: no echo")],
+    [
+        (
+            encode_frame(bytes(clients.PAYLOAD_BYTES)),
+            r"0 of 6 echoes were right: .*wrong 2; connection 0,",
+        ),
+        (b"", r"0 of 6 .*: connection_closed 2, missing 2, unsent 4; connection 0,"),
+    ],
 )
-async def test_a_wrong_or_missing_echo_is_one_clear_line(
-    answer: bytes, said: str, nursery: trio.Nursery
-) -> None:
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    nursery.start_soon(trio.serve_listeners, lambda stream: answer_once(stream, answer), listeners)
-    port = listeners[0].socket.getsockname()[1]
-    with trio.fail_after(GUARD_S), pytest.raises(DemoError, match=said):
-        await load.run_clients(port, clients=2, messages=3)
-    nursery.cancel_scope.cancel()
+async def test_a_wrong_or_missing_echo_is_one_clear_line(answer: bytes, said: str) -> None:
+    with answering(answer) as port, trio.fail_after(GUARD_S), pytest.raises(DemoError, match=said) as caught:
+        await clients.put_load(port, clients=2, messages=3)
+    assert "\n" not in str(caught.value)
 
 
 async def test_nobody_listening_is_one_clear_line() -> None:
@@ -353,13 +373,15 @@ async def test_nobody_listening_is_one_clear_line() -> None:
     port = listener.socket.getsockname()[1]
     await listener.aclose()
     with pytest.raises(DemoError, match=f"cannot connect to 127.0.0.1:{port}"):
-        await load.run_clients(port, clients=2, messages=3)
+        await clients.put_load(port, clients=2, messages=3)
+    with pytest.raises(DemoError, match=f"cannot connect to 127.0.0.1:{port}"):
+        await clients.connect(port)
 
 
 async def test_the_timed_server_times_each_message_both_ways() -> None:
     with trio.fail_after(GUARD_S):
         async with servers.running_server(servers.TIMED_SERVER) as server:
-            await load.run_clients(server.port, clients=2, messages=5, think_s=0.02)
+            await clients.put_load(server.port, clients=2, messages=5, think_s=0.02)
             server.terminate()
             exit_code, final = await server.wait_stopped()
     assert (exit_code, final.messages_total) == (0, 10)

@@ -77,6 +77,7 @@ def test_the_load_of_the_defaults(server: ServerProcess) -> None:
     "options",
     [
         ("--size", "0-300", "--pipeline", "8", "-c", "3", "-n", "50"),
+        ("--think", "2ms", "-c", "3", "-n", "50"),
         ("--size", "64:9,4KiB:1", "-c", "2", "-n", "75", "--seed", "7", "--warmup", "50ms"),
         ("--rate", "3000", "-c", "3", "-n", "50", "--arrival", "poisson"),
         ("-c", "3", "--ramp", "100:2000/150ms", "-n", "50"),
@@ -316,6 +317,10 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
         (("--messages", "5", "--duration", "5s"), "--messages and --duration"),
         (("--rate", "5", "--ramp", "0:5/1s"), "--rate and --ramp"),
         (("--rate", "5", "--pipeline", "2"), "--pipeline is for a closed loop"),
+        (("--rate", "5", "--think", "5ms"), "--think is for a closed loop"),
+        (("--ramp", "0:5/1s", "--think", "5ms"), "--think is for a closed loop"),
+        (("--find-max", "--slo", "p99<5ms", "--think", "5ms"), "--think is for a closed loop"),
+        (("--think", "soon"), "is not a duration"),
         (("--arrival", "poisson"), "--arrival is for an open loop"),
         (("--ramp", "0:0/1s"), "impossible"),
         (("--ramp", "5"), "is not a ramp"),
@@ -346,6 +351,12 @@ def test_bad_input_is_one_line_before_any_connection(
         assert reason in line
         with pytest.raises(BlockingIOError):
             listener.accept()
+
+
+def test_processes_where_there_can_be_none(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trioecho.cli.load.HAS_WORKERS", False)
+    line = refused("load", "127.0.0.1:1", "--processes", "2")
+    assert "--processes does not work on this system" in line
 
 
 def test_what_was_there_stays_when_a_run_cannot_begin(refused: Refused, tmp_path: Path) -> None:

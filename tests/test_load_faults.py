@@ -228,12 +228,12 @@ def test_what_waits_for_a_server_that_does_not_read_is_bounded(monkeypatch: pyte
     class DeafServer(Server):
         def on_bytes(self, connection: WorldSocket) -> None: ...
 
-    monkeypatch.setattr("trioecho.load.engine.MOST_WAITING", 300)
+    monkeypatch.setattr("trioecho.load.pace.MOST_WAITING", 300)
     most = 0
 
     def look(engine: Engine, world: World) -> None:
         nonlocal most
-        waiting = [len(connection.due or ()) for connection in engine._by_number.values()]
+        waiting = [len(connection.due or ()) for connection in engine._connections.values()]
         most = max(most, sum(waiting))
 
     plan = plan_of(OPEN, messages=None, duration_s=5.0, timeout_s=60.0)

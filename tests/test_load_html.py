@@ -69,6 +69,14 @@ def troubled_html() -> str:
     return result_as_html(troubled_result())
 
 
+def test_the_page_says_what_a_think_time_does_to_the_rate() -> None:
+    result = made_result(rate=100, latency_ms=lambda chance: 1.25)
+    result.plan = LoadPlan("127.0.0.1", 50666, think_s=0.03)
+    page = Page(result_as_html(result))
+    assert "closed loop, 1 in flight on each, 30 ms think time after each reply" in page.text
+    assert "5 / (30 ms think time + 1.250 ms round trip) = 160 messages/s" in page.text
+
+
 def test_the_page_says_all_of_it(troubled_html: str) -> None:
     result = troubled_result()
     page = Page(troubled_html)

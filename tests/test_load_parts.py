@@ -31,10 +31,10 @@ from trioecho.load import (
     UnreadableResultError,
     merge,
 )
-from trioecho.load.connection import LoadConnection
 from trioecho.load.engine import Engine
+from trioecho.load.merging import merge_intervals
 from trioecho.load.payloads import Library, message_payload
-from trioecho.load.result import MOST_INTERVALS, merge_intervals
+from trioecho.load.result import MOST_INTERVALS
 from trioecho.load.schedule import Schedule
 from trioecho.load.tally import Series
 from trioecho.load.watch import judged
@@ -64,6 +64,10 @@ def plan_of(**changes: Any) -> LoadPlan:
         ({"timeout_s": 0}, "makes every reply late"),
         ({"warmup_s": -1}, "warmup_s must be 0 or more"),
         ({"rate": 5, "pipeline": 2}, "a pipeline belongs to a closed loop"),
+        ({"rate": 5, "think_s": 0.1}, "a think time belongs to a closed loop"),
+        ({"ramp": Ramp(0, 5, 1), "think_s": 0.1}, "a think time belongs to a closed loop"),
+        ({"think_s": -1}, "think_s must be 0 or more"),
+        ({"think_s": math.inf}, "think_s must be 0 or more"),
         ({"rate": 5, "ramp": Ramp(0, 5, 1)}, "not both"),
         ({"ramp": Ramp(0, 0, 1)}, "a ramp from 0 to 0"),
         ({"ramp": Ramp(0, 5, 0)}, "a ramp must take more than 0 s"),
@@ -89,6 +93,7 @@ def test_the_default_is_the_homework_load() -> None:
     "changes",
     [
         {},
+        {"think_s": 0.25, "pipeline": 3},
         {"rate": 100.5, "arrival": "poisson", "duration_s": 3.5},
         {"ramp": Ramp(1, 2, 3), "format": FrameFormat(2, "little", True), "sizes": Sizes.of(1, 9)},
     ],
@@ -96,6 +101,12 @@ def test_the_default_is_the_homework_load() -> None:
 def test_a_plan_survives_json(changes: dict[str, Any]) -> None:
     plan = plan_of(**changes)
     assert LoadPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def test_a_plan_from_before_think_times_has_none() -> None:
+    plan = plan_of().to_dict()
+    del plan["think_s"]
+    assert LoadPlan.from_dict(plan) == plan_of()
 
 
 def test_sizes_are_as_weighted() -> None:
@@ -329,6 +340,15 @@ def test_when_the_numbers_describe_the_generator(
     assert verdict.saturated == bool(reasons)
 
 
+@pytest.mark.parametrize(("late_ms", "reasons"), [(1.9, 0), (2.1, 1)])
+def test_late_sends_are_part_of_think_times_and_not_of_latency(late_ms: float, reasons: int) -> None:
+    watch = SelfWatch((0.5,), (0.0,), late(late_ms))
+    plan = plan_of(think_s=0.02)
+    verdict = judged(LoadResult(plan, elapsed_s=1.0, latency_ns=late(0.1), watch=watch))
+    assert len(verdict.reasons) == reasons
+    assert all("think times were longer" in reason for reason in verdict.reasons)
+
+
 # ---- memory ----
 
 
@@ -337,8 +357,7 @@ def test_a_long_load_holds_no_more_than_a_short_one() -> None:
     held: list[tuple[int, int]] = []
 
     def look(engine: Engine, world: World) -> None:
-        if engine.tally.messages % 5000 < 50:
-            connection: LoadConnection = engine._by_number[0]
+        for connection in engine._connections.values():
             held.append((len(connection.under_way.runs), sum(map(len, connection._wires))))
 
     plan = plan_of(connections=1, messages=60_000, pipeline=50)
@@ -360,7 +379,7 @@ def test_a_server_that_drops_every_reply_does_not_fill_memory(monkeypatch: pytes
 
     def look(engine: Engine, world: World) -> None:
         nonlocal most
-        most = max(most, *(len(c._matcher.overdue) for c in engine._by_number.values()))
+        most = max([most, *(len(c._inspection._matcher.overdue) for c in engine._connections.values())])
 
     result = run_in_world(plan_of(connections=1, messages=2000, pipeline=10), Dropping(), on_turn=look)
     assert most <= 100

@@ -32,6 +32,7 @@ from trioecho.load import (
 from trioecho.load.local import LocalRun
 
 Handler = Callable[[socket.socket], object]
+EVERY_POLLER = pytest.mark.usefixtures("poller")
 
 
 def echo(peer: socket.socket) -> None:
@@ -76,6 +77,7 @@ def plan_for(port: int, **changes: Any) -> LoadPlan:
     return LoadPlan("127.0.0.1", port, **changes)
 
 
+@EVERY_POLLER
 async def test_the_homework_load() -> None:
     with serving() as port, guarded():
         result = await run_load(plan_for(port))
@@ -90,10 +92,10 @@ async def test_the_homework_load() -> None:
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-@pytest.mark.parametrize("mode", [{"messages": 20}, {"messages": 20, "rate": 2000}], ids=["closed", "open"])
+@pytest.mark.parametrize("mode", [{}, {"rate": 2000}, {"think_s": 0.001}], ids=["closed", "open", "think"])
 async def test_processes_share_a_load_exactly(processes: int, mode: dict[str, Any]) -> None:
     progress: list[Progress] = []
-    plan_changes = {"connections": 5, "processes": processes, **mode}
+    plan_changes = {"connections": 5, "messages": 20, "processes": processes, **mode}
     with serving() as port, guarded():
         plan = plan_for(port, **plan_changes)
         result = await run_load(plan, on_progress=progress.append, progress_interval_s=0.01)
@@ -129,6 +131,7 @@ async def test_messages_are_the_same_whatever_the_number_of_processes(processes:
     assert seen == {len(payload).to_bytes(4, "big") + payload: 1 for payload in expected}
 
 
+@EVERY_POLLER
 async def test_huge_messages() -> None:
     with serving() as port, guarded():
         plan = plan_for(port, connections=2, messages=3, pipeline=2, sizes=Sizes.of(5_000_000))
@@ -147,20 +150,32 @@ async def test_a_refused_connection_is_an_error_before_anything_is_sent(processe
 
 
 async def test_more_connections_than_files_may_be_open() -> None:
-    with serving() as port, guarded(), pytest.raises(TooManyConnectionsError, match="ulimit"):
+    with serving() as port, guarded(), pytest.raises(TooManyConnectionsError, match="ulimit -Hn 5000064"):
         await run_load(plan_for(port, connections=5_000_000))
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("rate", [None, 1000])
-async def test_a_load_can_be_stopped(processes: int, rate: float | None) -> None:
+PACES: list[dict[str, Any]] = [{}, {"rate": 1000}, {"think_s": 0.01}]
+
+
+@pytest.mark.parametrize("pace", PACES, ids=str)
+@EVERY_POLLER
+async def test_a_load_can_be_stopped(pace: dict[str, Any]) -> None:
+    await stop_a_load(**pace)
+
+
+@pytest.mark.parametrize("pace", PACES, ids=str)
+async def test_a_load_of_two_processes_can_be_stopped(pace: dict[str, Any]) -> None:
+    await stop_a_load(processes=2, **pace)
+
+
+async def stop_a_load(**changes: Any) -> None:
     with serving() as port, guarded():
 
         def stop(progress: Progress) -> None:
             if progress.messages:
                 run.stop()
 
-        plan = plan_for(port, duration_s=3600.0, processes=processes, rate=rate)
+        plan = plan_for(port, duration_s=3600.0, **changes)
         run = LoadRun(plan, on_progress=stop, progress_interval_s=0.05)
         result = await run.run()
     assert result.stopped
@@ -193,6 +208,7 @@ async def test_a_cancelled_load_leaves_nothing() -> None:
                 assert await trio.to_thread.run_sync(partial(ended.acquire, timeout=GUARD_S))
 
 
+@EVERY_POLLER
 async def test_a_server_that_dies_in_the_middle() -> None:
     numbers = itertools.count(1)  # next() of it is atomic
 
@@ -207,6 +223,7 @@ async def test_a_server_that_dies_in_the_middle() -> None:
     assert result.sent == 100 + result.errors["missing"]
 
 
+@EVERY_POLLER
 async def test_one_wrong_byte_over_a_real_socket() -> None:
     lock = threading.Lock()
     corrupted = False
@@ -242,6 +259,7 @@ async def test_a_killed_worker_is_an_error() -> None:
             await run.run()
 
 
+@EVERY_POLLER
 async def test_a_stall_shows_in_an_open_loop_and_hides_from_a_closed_one() -> None:
     def stalling(peer: socket.socket) -> None:
         count = 0
@@ -267,6 +285,7 @@ async def test_a_stall_shows_in_an_open_loop_and_hides_from_a_closed_one() -> No
     assert p99 < p90
 
 
+@EVERY_POLLER
 async def test_a_worker_that_hears_late_when_to_start_starts_at_once() -> None:
     async def long_ago() -> int:
         return time.perf_counter_ns() - 10**9
@@ -279,3 +298,15 @@ async def test_a_worker_that_hears_late_when_to_start_starts_at_once() -> None:
         result = await run.run()
     assert (result.sent, result.messages) == (100, 100)
     assert result.watch.send_lateness_ns.max > 10**9 - 10**8  # and says so
+
+
+@EVERY_POLLER
+async def test_think_times_on_real_sockets() -> None:
+    with serving() as port, guarded():
+        began = time.perf_counter_ns()
+        result = await run_load(plan_for(port, connections=3, messages=20, pipeline=2, think_s=0.005))
+        took_ns = time.perf_counter_ns() - began
+    assert (result.sent, result.messages, result.errors) == (60, 60, {})
+    assert result.watch.send_lateness_ns.count == 60
+    # Of each place in the pipeline the messages follow one another: nine think times at least.
+    assert took_ns > result.elapsed_s * 1e9 > 9 * 5_000_000

@@ -1,31 +1,54 @@
-"""Draw README's pictures from a result: draw.py RESULT.json NAME writes NAME-percentiles.svg and so on.
+"""Draw README's pictures from results of trioecho load.
+
+``draw.py NAME RESULT.json`` writes NAME-percentiles.svg and so on. With ``--beside OTHER.json`` the
+percentiles are those of both, the one an open loop and the other a closed one.
 
 They have the page's colours, and follow the reader's choice of light or dark.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 from trioecho.load import LoadResult
 from trioecho.report.load_plots import latency_plot, percentile_plot, throughput_plot
-from trioecho.report.plots import draw_file
+from trioecho.report.plots import Line, Plot, draw_file
 
 PLACE = Path(__file__).parent
 
 
-def main(file: str, name: str) -> None:
-    result = LoadResult.from_json(Path(file).read_text("utf-8"))
+def both_loops(*results: LoadResult) -> Plot:
+    """The percentiles of an open and a closed loop, each as its users would have it."""
+    first = percentile_plot(results[0])
+    lines = [
+        Line("open loop" if result.plan.is_open else "closed loop", percentile_plot(result).lines[0].points)
+        for result in results
+    ]
+    return replace(first, lines=lines)
+
+
+def main(name: str, result: LoadResult, other: LoadResult | None) -> None:
     page = resources.files("trioecho.report").joinpath("load_page.html").read_text("utf-8")
     colours = re.search(r":root.*?(?=^\*)", page, re.DOTALL | re.MULTILINE)
     assert colours  # noqa: S101 - the page is ours
     style = " ".join(colours[0].split())
-    for plot in (percentile_plot(result), throughput_plot(result), latency_plot(result)):
+    percentiles = percentile_plot(result) if other is None else both_loops(result, other)
+    for plot in (percentiles, throughput_plot(result), latency_plot(result)):
         if plot is not None:
             (PLACE / f"{name}-{plot.name}.svg").write_text(draw_file(plot, style), "utf-8")
 
 
-main(*sys.argv[1:])
+def _read(file: str) -> LoadResult:
+    return LoadResult.from_json(Path(file).read_text("utf-8"))
+
+
+_parser = argparse.ArgumentParser(description="Draw README's pictures from results of trioecho load.")
+_parser.add_argument("name")
+_parser.add_argument("result", type=_read)
+_parser.add_argument("--beside", type=_read, metavar="OTHER")
+_arguments = _parser.parse_args()
+main(_arguments.name, _arguments.result, _arguments.beside)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import select
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from ..load import (
     WorkerFailedError,
 )
 from ..load.find_max import Outcome, Phase, Search, Trial, find_max_rate
+from ..load.supervisor import HAS_WORKERS
 from ..load.verdicts import has_failed, judge, trial_outcome
 from ..report.load_text import result_as_text
 from ..report.words import trial_in_words
@@ -75,8 +75,12 @@ def add_command(commands: Commands[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, show, keep."""
-    if not hasattr(select, "epoll"):
-        raise CommandError(_WRONG_USAGE, "this needs epoll, which only Linux has")
+    if arguments.processes > 1 and not HAS_WORKERS:
+        raise CommandError(
+            _WRONG_USAGE,
+            "--processes does not work on this system: run several loads at the same time, each with "
+            "--json, and join them with trioecho report merge",
+        )
     task = task_of(arguments)
     files = Files(arguments)
     display = open_display(is_quiet=arguments.quiet)

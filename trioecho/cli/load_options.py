@@ -109,6 +109,12 @@ def _add_pace(group: argparse._ArgumentGroup) -> None:
         help="closed loop: messages in flight on each connection (default: 1)",
     )
     add(
+        "--think",
+        type=values.duration,
+        metavar="TIME",
+        help="closed loop: how long after a reply the next message is sent (default: 0)",
+    )
+    add(
         "--rate",
         type=values.positive_rate,
         metavar="RATE",
@@ -171,6 +177,7 @@ def task_of(arguments: argparse.Namespace) -> Task:
             duration_s=duration_s,
             sizes=arguments.size,
             pipeline=arguments.pipeline or 1,
+            think_s=arguments.think or 0.0,
             rate=rate,
             arrival=arguments.arrival or "uniform",
             warmup_s=warmup_s or 0.0,
@@ -198,6 +205,10 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         (
             is_open and arguments.pipeline is not None,
             "--pipeline is for a closed loop; in an open one --rate, --ramp or --find-max says when to send",
+        ),
+        (
+            is_open and arguments.think is not None,
+            "--think is for a closed loop; in an open one --rate, --ramp or --find-max says when to send",
         ),
         (
             not is_open and arguments.arrival is not None,

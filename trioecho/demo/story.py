@@ -7,9 +7,9 @@ from collections.abc import Callable
 import trio
 
 from ..framing import encode_frame
-from . import analysis, load, wire
+from ..load import LoadResult
+from . import analysis, clients, wire
 from .analysis import Interval, Load
-from .load import LoadResult
 from .page import Page, Progress
 from .servers import SERVE, TIMED_SERVER, Server, ServerReport, running_server
 
@@ -68,7 +68,7 @@ async def _messages_and_shutdown(page: Page, progress: Progress) -> None:
         page.claim(server.port == port, f"Restarted at once on the same port, {port}")
         await _verify_hundred(page, progress, server, " after the restart")
         page.line("client     now sends without pause, and without waiting for echoes, until ...")
-        end = await load.stop_during_traffic(server)
+        end = await clients.stop_during_traffic(server)
     page.line(f"SIGTERM    ... in the middle of that: exit code {end.exit_code}")
     ended = "then the end of the stream" if end.ended_cleanly else "then a torn or reset connection"
     page.line(f"client     {end.sent:,} sent, {end.echoed:,} echoed in order, {ended}")
@@ -90,8 +90,8 @@ async def _messages_and_shutdown(page: Page, progress: Progress) -> None:
 
 async def _verify_hundred(page: Page, progress: Progress, server: Server, when: str) -> None:
     counter = _Counter(progress, "100 messages", 100)
-    async with await load.connect(server.port) as channel:
-        summary = await load.verify(channel, load.payloads(0, 100), on_send=counter.count)
+    async with await clients.connect(server.port) as channel:
+        summary = await clients.verify(channel, clients.payloads(100), on_send=counter.count)
     progress.clear()
     page.line(
         f"client     {summary.messages} of 100 echoes byte-identical and in order, "
@@ -206,22 +206,22 @@ async def _throughput(page: Page, progress: Progress) -> None:
     total = _CLIENTS * _MESSAGES
     page.heading(f"3. {_CLIENTS} clients x {_MESSAGES} messages, with a report every {_REPORT_S:g} s")
     page.paragraph(
-        "First a burst: every client sends its next message as soon as it has the echo (a closed loop "
-        f"without think time). Then the same messages paced: a think time of {_THINK_S * 1000:g} ms after "
-        "each echo. The server's service time of a message runs from its last byte received to its echo "
-        "accepted by the kernel. The last columns time the same messages as the course sample does: "
-        "from before the receive. The row (rest) is the final report, made at shutdown."
+        "First a burst: every client sends its next message as soon as it has the echo, a closed loop, as "
+        f"trioecho load makes it. Then the same messages paced: a think time of {_THINK_S * 1000:g} ms after "
+        f"each echo (--think {_THINK_S * 1000:g}ms). The server's service time of a message runs from its "
+        "last byte received to its echo accepted by the kernel. The last columns time the same messages as "
+        "the course sample does: from before the receive. The row (rest) is the final report, made at "
+        "shutdown; the shorter it is, the less its rate says."
     )
     page.line()
     table = _Table(page)
     async with running_server(TIMED_SERVER, on_report=table.add) as server:
-        # No sign of progress here: it would take longer than the messages.
-        burst = await load.run_clients(server.port, clients=_CLIENTS, messages=_MESSAGES)
+        burst = await clients.put_load(server.port, clients=_CLIENTS, messages=_MESSAGES)
         progress.show("waiting for the server's report", 0, 0)
         await server.wait_reported(burst.messages, _REPORT_TIMEOUT_S)
         burst_reports = list(server.reports)
         progress.clear()
-        round_trip_ms = (burst.round_trip_ns.mean or 0) / 1e6
+        round_trip_ms = (burst.latency_ns.mean or 0) / 1e6
         predicted = analysis.predicted_rate(_CLIENTS, _THINK_S * 1000, round_trip_ms)
         page.line(
             f"  prediction: {_CLIENTS} clients / ({_THINK_S * 1000:g} ms think + {round_trip_ms:.3f} ms "
@@ -229,9 +229,12 @@ async def _throughput(page: Page, progress: Progress) -> None:
         )
 
         table.load = f"{_THINK_S * 1000:g} ms think"
-        counter = _Counter(progress, "paced load", total)
-        paced = await load.run_clients(
-            server.port, clients=_CLIENTS, messages=_MESSAGES, think_s=_THINK_S, on_send=counter.count
+        paced = await clients.put_load(
+            server.port,
+            clients=_CLIENTS,
+            messages=_MESSAGES,
+            think_s=_THINK_S,
+            on_progress=lambda done: progress.show("paced load", done, total),
         )
         progress.clear()
         server.terminate()
@@ -257,7 +260,7 @@ def _as_load(result: LoadResult, think_s: float, reports: list[ServerReport]) ->
         messages=result.messages,
         think_ms=think_s * 1000,
         elapsed_s=result.elapsed_s,
-        round_trip_ms=(result.round_trip_ns.mean or 0) / 1e6,
+        round_trip_ms=(result.latency_ns.mean or 0) / 1e6,
         intervals=[
             Interval(r.interval_s, r.messages, r.service_ms["mean"], r.course_sample_ms["mean"])
             for r in reports

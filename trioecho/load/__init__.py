@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from .errors import CannotConnectError, TooManyConnectionsError, WorkerFailedError
+from .merging import merge
 from .plan import LoadPlan, Ramp, SizeRange, Sizes
-from .result import Discrepancy, Interval, LoadResult, Progress, SelfWatch, UnreadableResultError, merge
+from .result import Discrepancy, Interval, LoadResult, Progress, SelfWatch, UnreadableResultError
 from .run import LoadRun, run_load
 
 __all__ = [

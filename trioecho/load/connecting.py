@@ -14,7 +14,8 @@ from .errors import CannotConnectError, TooManyConnectionsError
 from .plan import LoadPlan
 from .result import NS_PER_S
 
-# Attempts at a time: fewer than the shortest usual queue of a listening socket (128).
+# Attempts at a time, of all processes: fewer than the shortest usual queue of a listening socket
+# (128), as one that is not taken into the queue is tried again after a second.
 _AT_ONCE = 64
 
 
@@ -49,7 +50,7 @@ async def open_connections(plan: LoadPlan, first: int, count: int) -> Opened:
     opened = Opened()
     try:
         address = await _open_first(plan, first, opened)
-        limit = trio.CapacityLimiter(_AT_ONCE)
+        limit = trio.CapacityLimiter(max(1, _AT_ONCE // plan.processes))
         async with trio.open_nursery() as nursery:
             for number in range(first + 1, first + count):
                 nursery.start_soon(_open, plan, address, number, opened, limit)

@@ -3,7 +3,7 @@
 As long as replies are the messages in their order, what comes is compared with the
 round it should be of, as one piece of memory however many frames there are in it,
 and counted per run of messages with the same times. From the first byte that differs
-on, frames are looked at one by one, until what comes is as it should be again.
+on, frames are looked at one by one (`inspection`), until what comes is as it should be again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import RemoteProtocolError
-from ..framing import FrameDecoder, FrameFormat
-from .matching import Match, Matcher, UnderWay
+from ..framing import FrameFormat
+from .inspection import Inspection
+from .matching import UnderWay
 from .payloads import Reel
 from .tally import Tally
 
@@ -61,10 +62,8 @@ class LoadConnection:
         "_asked_to_end",
         "_buffer",
         "_clock",
-        "_decoder",
-        "_format",
-        "_largest",
-        "_matcher",
+        "_inspection",
+        "_is_inspecting",
         "_receive_at",
         "_receive_round",
         "_receive_wire",
@@ -73,7 +72,6 @@ class LoadConnection:
         "_send_round",
         "_send_view",
         "_silent_since",
-        "_tail",
         "_tally",
         "_wires",
         "allowed",
@@ -108,8 +106,6 @@ class LoadConnection:
         self.is_over: bool = False
         self._reel = reel
         self._tally = tally
-        self._format = format
-        self._largest = largest
         self._buffer = buffer
         self._clock = clock
         # Rounds from the one being received to the one being sent.
@@ -121,9 +117,8 @@ class LoadConnection:
         self._receive_wire = self._wires[0]
         self._receive_at = 0
         self._asked_to_end = False
-        self._matcher = Matcher(number, reel, self.under_way)
-        self._decoder: FrameDecoder | None = None  # while frames are looked at one by one
-        self._tail = bytearray()  # what the decoder holds
+        self._inspection = Inspection(number, reel, self.under_way, tally, format=format, largest=largest)
+        self._is_inspecting = False  # whether frames are looked at one by one
         self._silent_since: int | None = None  # when a timeout passed and nothing has come since
 
     # ---- sending ----
@@ -204,12 +199,13 @@ class LoadConnection:
         self._silent_since = None
         chunk = self._buffer[:count]
         while True:
-            if self._decoder is not None:
-                self._look(self._decoder, chunk, now)
+            if self._is_inspecting:
+                self._inspect(chunk, now)
                 return
             part = chunk[: self._reel.size - self._receive_at]
             if not self._compare(part, now):
-                self._look(self._begin_to_look(), chunk, now)
+                self._begin_to_inspect()
+                self._inspect(chunk, now)
                 return
             if len(part) == len(chunk):
                 return
@@ -239,7 +235,7 @@ class LoadConnection:
                     runs.popleft()
                 last = run_stop if run_stop < stop else stop
                 if now - sent > tally.timeout_ns:
-                    self._count_late(message, last, due, sent, now)
+                    self._inspection.count_late(message, last, due, sent, now)
                 elif due >= tally.measured_from:
                     count = last - message
                     tally.messages += count
@@ -264,76 +260,41 @@ class LoadConnection:
         self._receive_wire = self._wires[0]
         self._receive_at = at
 
-    def _count_late(self, first: int, stop: int, due: int, sent: int, now: int) -> None:
-        for message in range(first, stop):
-            self._tally.add_reply(due, sent, now)
-            self._add_error("late", message, detail=_after(now - sent))
-
     # ---- looking at frames one by one ----
 
-    def _begin_to_look(self) -> FrameDecoder:
-        """Decode what comes, from the beginning of the frame that was being received."""
+    def _begin_to_inspect(self) -> None:
+        """From the beginning of the frame that was being received."""
         begin = self._reel.starts[self.under_way.next - self._receive_round * self._reel.frames]
-        self._decoder = FrameDecoder(format=self._format, max_frame_length=self._largest)
-        self._tail = bytearray(self._receive_wire[begin : self._receive_at])
-        self._decoder.receive_data(self._tail)
-        return self._decoder
+        self._inspection.begin(self._receive_wire[begin : self._receive_at])
+        self._is_inspecting = True
 
-    def _look(self, decoder: FrameDecoder, chunk: memoryview, now: int) -> None:
-        decoder.receive_data(chunk)
-        taken = 0
-        lost: RemoteProtocolError | None = None
+    def _inspect(self, chunk: memoryview, now: int) -> None:
         try:
-            while (payload := decoder.next_frame()) is not None:
-                taken += self._format.header_bytes + len(payload)
-                self._count(self._matcher.match(payload), payload, now)
+            self._inspection.look(chunk, now)
         except RemoteProtocolError as error:
-            lost = error
-        self._tail += chunk
-        del self._tail[:taken]
-        if lost is not None:
-            self._end("framing_lost", str(lost))
-            return
-        self._look_no_longer_if_right()
+            self._end("framing_lost", str(error))
+        else:
+            self._inspect_no_longer_if_right()
 
-    def _look_no_longer_if_right(self) -> None:
+    def _inspect_no_longer_if_right(self) -> None:
         round_number, index = divmod(self.under_way.next, self._reel.frames)
         at = self._reel.starts[index]
-        if self._tail and not len(self.under_way):
+        tail = self._inspection.tail
+        if tail and not len(self.under_way):
             return
         self._seek(round_number, at)
-        if self._receive_wire.startswith(self._tail, at):
-            self._decoder = None
-            self._receive_at += len(self._tail)
-            self._tail = bytearray()
-
-    def _count(self, match: Match, payload: bytes, now: int) -> None:
-        kind, message, times, detail = match
-        tally = self._tally
-        if kind in ("right", "swapped") and times is not None and now - times.sent > tally.timeout_ns:
-            kind = "late"
-        if times is not None and kind != "wrong" and tally.add_reply(*times, now) and kind == "right":
-            tally.messages += 1
-            tally.bytes += self._format.header_bytes + len(payload)
-        if kind in ("late", "swapped") and times is not None:
-            detail = _after(now - times.sent)
-        if kind != "right":
-            self._add_error(kind, message, received=payload, detail=detail)
-        self._count_forgotten()
-
-    def _count_forgotten(self) -> None:
-        for message in self._matcher.missing:
-            self._add_error("missing", message)
-        self._matcher.missing.clear()
+        if self._receive_wire.startswith(tail, at):
+            self._is_inspecting = False
+            self._receive_at += len(tail)
+            self._inspection.end()
 
     # ---- time and end ----
 
     def is_done(self, now: int) -> bool:
         """Whether nothing is to be sent any more, and no reply can come that was asked for."""
-        if self.under_way.next < self.limit or self._tail:
+        if self.under_way.next < self.limit or self._inspection.tail:
             return False
-        overdue = self._matcher.overdue
-        return not overdue or now - overdue[next(reversed(overdue))].sent > self._tally.timeout_ns
+        return not self._inspection.may_still_come(now)
 
     def half_close(self) -> None:
         """Tell the server that nothing follows; a good one then ends the connection as well."""
@@ -354,16 +315,15 @@ class LoadConnection:
         if self.is_over or not (timed_out or self.is_blocked):
             return
         if timed_out:
-            if self._decoder is None:
-                self._begin_to_look()
-            self._matcher.pass_over(timed_out)
-            self._count_forgotten()
+            if not self._is_inspecting:
+                self._begin_to_inspect()
+            self._inspection.pass_over(timed_out)
             if self._silent_since is None:
                 self._silent_since = now
         if self._silent_since is not None and now - self._silent_since >= (MOST_TIMEOUTS - 1) * timeout_ns:
             self._end("connection_stalled", f"nothing came for {MOST_TIMEOUTS} timeouts")
         elif timed_out:
-            self._look_no_longer_if_right()
+            self._inspect_no_longer_if_right()
 
     def finish(self) -> None:
         """End: what was passed over, or is still waited for, is missing; what is still due is unsent."""
@@ -373,26 +333,13 @@ class LoadConnection:
     def _end(self, kind: str | None, reason: str) -> None:
         """The connection has ended by itself, for this reason, or (None) its time is over."""
         self.is_over = True
-        under_way = self.under_way
-        if self._decoder is None:
-            self._begin_to_look()
-        owed = len(under_way) or self._matcher.overdue or self._tail or under_way.stop < self.limit
+        if not self._is_inspecting:
+            self._begin_to_inspect()
+        owed = self._inspection.is_owed() or self.under_way.stop < self.limit
         if kind and owed and not self._asked_to_end:
-            self._tally.add_error(kind, self.number, under_way.next, detail=reason)
-        if self._tail and len(under_way):
-            received = bytes(self._tail[self._format.header_bytes :])
-            self._add_error("torn", under_way.next, received=received, detail=reason)
-            under_way.pop()
-        elif self._tail:
-            self._add_error("unexpected", under_way.next, received=bytes(self._tail), detail=reason)
-        for _ in range(len(under_way)):
-            self._matcher.missing.append(under_way.next)
-            under_way.pop()
-        self._matcher.missing += self._matcher.overdue
-        self._matcher.overdue.clear()
-        self._matcher.missing.sort()
-        self._count_forgotten()
-        unsent = len(self.due or ()) if self.limit == math.inf else int(self.limit) - under_way.stop
+            self._tally.add_error(kind, self.number, self.under_way.next, detail=reason)
+        self._inspection.finish(reason)
+        unsent = len(self.due or ()) if self.limit == math.inf else int(self.limit) - self.under_way.stop
         self.count_unsent(unsent, reason)
 
     def count_unsent(self, count: int, reason: str) -> None:
@@ -401,14 +348,4 @@ class LoadConnection:
             if not self._tally.wants("unsent"):
                 self._tally.errors["unsent"] += self.under_way.stop + count - message
                 return
-            self._add_error("unsent", message, detail=reason)
-
-    def _add_error(self, kind: str, message: int, *, received: bytes | None = None, detail: str = "") -> None:
-        expected = None
-        if self._tally.wants(kind) and kind not in ("duplicated", "unexpected"):
-            expected = self._reel.payload(message)
-        self._tally.add_error(kind, self.number, message, expected, received, detail)
-
-
-def _after(ns: int) -> str:
-    return f"after {ns / 1e6:,.1f} ms"
+            self._inspection.add_error("unsent", message, detail=reason)

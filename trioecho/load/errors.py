@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..open_files import OTHER_DESCRIPTORS
+
 
 class CannotConnectError(Exception):
     """The server could not be reached before the load began; nothing was sent.
@@ -37,9 +39,30 @@ class TooManyConnectionsError(Exception):
         self.open_files = open_files
 
     def __str__(self) -> str:
+        needed = self.connections + OTHER_DESCRIPTORS
         return (
-            f"{self.connections} connections need more open files than the limit of {self.open_files}: "
-            "raise it (ulimit -Hn, as root), use more processes, or take fewer connections"
+            f"{self.connections} connections need {needed} open files in a process, and the limit is "
+            f"{self.open_files}: raise it (as root: ulimit -Hn {needed}), use more --processes, or take "
+            "fewer connections"
+        )
+
+
+class TooManyToWaitForError(TooManyConnectionsError):
+    """More connections were asked for than this system lets a process wait for; nothing was sent.
+
+    Attributes:
+      connections (int): asked for.
+      most (int): possible.
+    """
+
+    def __init__(self, connections: int, most: int) -> None:
+        super().__init__(connections, most)
+        self.most = most
+
+    def __str__(self) -> str:
+        return (
+            f"{self.connections} connections are more than the {self.most} that a process can wait for on "
+            "this system, which has neither epoll nor poll: take fewer connections"
         )
 
 

@@ -15,9 +15,10 @@ import trio
 from .connecting import Opened, open_connections
 from .connection import RECEIVE_BYTES, LoadConnection
 from .engine import Engine
+from .errors import TooManyToWaitForError
 from .payloads import Library
 from .plan import LoadPlan
-from .poller import Poller
+from .poller import Poller, open_poller
 from .result import NS_PER_S, Interval, LoadResult, Machine, Progress
 from .schedule import Schedule
 from .tally import Tally
@@ -26,7 +27,7 @@ from .tally import Tally
 _TURN_NS = 2_000_000
 # After so long without anything to do it waits through Trio, which costs nothing.
 _IDLE_NS = 20_000_000
-# ... and looks at its clocks so often.
+# ... and looks at its clocks so often; what is due before the next look but one is not left to Trio.
 _IDLE_WAIT_S = 0.02
 
 CONNECTING = Progress("connecting", 0.0, Interval(0.0, 0.0), 0, 0, {}, 0, None)
@@ -73,7 +74,9 @@ class LocalRun:
         """As `LoadRun.run`, for this part."""
         plan = self._plan
         tally = Tally(plan)
-        with Poller() as poller:
+        with open_poller() as poller:
+            if poller.most_sockets is not None and self._count > poller.most_sockets:
+                raise TooManyToWaitForError(self._count, poller.most_sockets)
             self._on_progress(CONNECTING)
             opened = await open_connections(plan, self._first, self._count)
             try:
@@ -154,11 +157,10 @@ class LocalRun:
                 if now >= next_progress:
                     next_progress += self._progress_interval_ns
                     self._on_progress(engine.take_progress())
-                if now - busy_at < _IDLE_NS or engine.next_due < now + _IDLE_NS:
+                if now - busy_at < _IDLE_NS or engine.next_due < now + 2 * _IDLE_NS:
                     await trio.lowlevel.checkpoint()
                 else:
-                    with trio.move_on_after(_IDLE_WAIT_S):
-                        await trio.lowlevel.wait_readable(poller.fileno())
+                    await poller.rest(_IDLE_WAIT_S)
                 now = time.perf_counter_ns()
         finally:
             gc.unfreeze()

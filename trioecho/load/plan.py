@@ -114,7 +114,7 @@ class LoadPlan:
     """A load, completely: the same plan sends the same bytes, whoever carries it out.
 
     Closed loop (``rate`` and ``ramp`` are None): every connection keeps ``pipeline``
-    messages in flight; a new one is sent for each reply. Open loop: messages are
+    messages in flight; a new one is sent for each reply, after ``think_s``. Open loop: messages are
     due on a schedule that never waits for replies, on one connection after the other.
 
     Attributes:
@@ -126,6 +126,9 @@ class LoadPlan:
       duration_s: seconds of the measured part. None if ``messages`` says when it ends.
       sizes: of payloads, in bytes.
       pipeline: messages in flight per connection, closed loop only.
+      think_s: how long a connection waits, after a reply, before it sends a message for it;
+        closed loop only. Those of a pipeline each wait for themselves. Connections begin at
+        equal distances within the first think time, so that they do not move in step.
       rate: messages/s of all connections together; None for a closed loop.
       arrival: ``"uniform"``, at equal distances, or ``"poisson"``, as independent
         users come: exponentially distributed distances.
@@ -150,6 +153,7 @@ class LoadPlan:
     duration_s: float | None = None
     sizes: Sizes = field(default_factory=Sizes)
     pipeline: int = 1
+    think_s: float = 0.0
     rate: float | None = None
     arrival: Literal["uniform", "poisson"] = "uniform"
     warmup_s: float = 0.0
@@ -162,7 +166,7 @@ class LoadPlan:
         self._settle_length()
         self._check_counts()
         self._check_rates()
-        for name in ("warmup_s", "duration_s", "timeout_s"):
+        for name in ("think_s", "warmup_s", "duration_s", "timeout_s"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be 0 or more seconds, not {value:g}")
@@ -222,6 +226,10 @@ class LoadPlan:
                 raise ValueError("a ramp down to 0 may never send all messages; give a duration instead")
         if self.is_open and self.pipeline != 1:
             raise ValueError("a pipeline belongs to a closed loop: in an open one the rate says what is sent")
+        if self.is_open and self.think_s:
+            raise ValueError(
+                "a think time belongs to a closed loop: in an open one the rate says what is sent"
+            )
 
     @property
     def is_open(self) -> bool:

@@ -5,61 +5,79 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Callable
+from typing import Any
 
-# The grain of epoll_wait(2). Shorter waits than two of them are spun.
+import trio
+
+# The grain of epoll_wait(2) and poll(2). Shorter waits than two of them are spun.
 _GRAIN_NS = 1_000_000
 
-ONLY_WRITABLE: int = getattr(select, "EPOLLOUT", 4)
+# What a poller says of a socket: as epoll and poll do (EPOLLIN, POLLIN; EPOLLOUT, POLLOUT).
+READABLE: int = 1
+ONLY_WRITABLE: int = 4
+
+Ready = list[tuple[int, int]]
 
 
 class Poller:
-    """One epoll, in which sockets stay registered. A context manager.
+    """Sockets that stay registered, and a wait for all of them. A context manager.
 
-    The hub has one as well; this one differs in what it waits for: a socket may be
-    waited for in both directions at once, and a wait ends at a given time, which
-    the grain of epoll (1 ms) is too coarse for. So the last millisecond or two before
-    a message is due are spent asking the epoll again and again.
+    The hub has an epoll as well; this differs in what it waits for: a socket may be
+    waited for in both directions at once, and a wait ends at a given time, for
+    which a grain of 1 ms is too coarse. So the last millisecond or two before
+    a message is due are spent asking again and again.
 
     Attributes:
       spun_ns: CPU time spent so; it was used, but not needed.
+      most_sockets: how many can be registered; None if that is up to the limit of open files.
+
+    Args:
+      poll: gives who is ready; takes how long to wait at most.
+      grain: a millisecond, as ``poll`` wants it.
     """
 
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
+    most_sockets: int | None = None
+
+    def __init__(self, poll: Callable[[float], Ready], grain: float) -> None:
         self.spun_ns: int = 0
+        self._poll = poll
+        self._grain = grain
 
     def __enter__(self) -> Poller:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._epoll.close()
-
-    def fileno(self) -> int:
-        """Readable when a socket is ready."""
-        return self._epoll.fileno()
+        """Wait for nothing more."""
 
     def register(self, connection: socket.socket) -> int:
         """Wait for this socket to be readable; gives the number by which `wait` calls it."""
-        self._epoll.register(connection, select.EPOLLIN)
-        return connection.fileno()
+        raise NotImplementedError
 
     def also_writable(self, number: int, yes: bool) -> None:
         """Wait until there is room to send as well, or no longer."""
-        self._epoll.modify(number, select.EPOLLIN | select.EPOLLOUT if yes else select.EPOLLIN)
+        raise NotImplementedError
 
     def unregister(self, number: int) -> None:
         """Wait for this socket no longer; to be called before it is closed."""
-        self._epoll.unregister(number)
+        raise NotImplementedError
 
-    def wait(self, until: float) -> list[tuple[int, int]]:
+    async def rest(self, seconds: float) -> None:
+        """Leave the time to Trio's other tasks, until a socket is ready, for so long at most.
+
+        Without a descriptor that Trio could wait for, it is no longer than a turn of theirs.
+        """
+        await trio.lowlevel.checkpoint()
+
+    def wait(self, until: float) -> Ready:
         """The sockets that are ready, by number; with `ONLY_WRITABLE` if there is nothing to receive.
 
         Returns none at the time ``until`` (of `time.perf_counter_ns`), or a millisecond
         from now: what comes first.
         """
-        poll = self._epoll.poll
+        poll = self._poll
         if until - time.perf_counter_ns() >= 2 * _GRAIN_NS:
-            return poll(_GRAIN_NS / 1e9)
+            return poll(self._grain)
         if ready := poll(0):
             return ready
         cpu_ns = time.thread_time_ns()
@@ -67,3 +85,85 @@ class Poller:
             ready = poll(0)
         self.spun_ns += time.thread_time_ns() - cpu_ns
         return ready
+
+
+class PollPoller(Poller):
+    """By poll(2): what all systems have but Windows. Each wait looks at every socket."""
+
+    def __init__(self, registered: Any = None, grain: float = 1) -> None:
+        self._registered: Any = registered or select.poll()
+        super().__init__(self._registered.poll, grain)
+
+    def register(self, connection: socket.socket) -> int:
+        """As `Poller.register`."""
+        self._registered.register(connection, READABLE)
+        return connection.fileno()
+
+    def also_writable(self, number: int, yes: bool) -> None:
+        """As `Poller.also_writable`."""
+        self._registered.modify(number, READABLE | ONLY_WRITABLE if yes else READABLE)
+
+    def unregister(self, number: int) -> None:
+        """As `Poller.unregister`."""
+        self._registered.unregister(number)
+
+
+class EpollPoller(PollPoller):
+    """By epoll(7), which only Linux has. A wait looks at those that are ready."""
+
+    def __init__(self) -> None:
+        super().__init__(select.epoll(), _GRAIN_NS / 1e9)
+
+    def __exit__(self, *exception: object) -> None:
+        """As `Poller.__exit__`."""
+        self._registered.close()
+
+    async def rest(self, seconds: float) -> None:
+        """As `Poller.rest`; an epoll can itself be waited for."""
+        with trio.move_on_after(seconds):
+            await trio.lowlevel.wait_readable(self._registered.fileno())
+
+
+class SelectPoller(Poller):
+    """By select(2): everywhere, for few sockets."""
+
+    # 512 on Windows; elsewhere descriptors up to 1023, of which some are no sockets.
+    most_sockets: int | None = 500
+
+    def __init__(self) -> None:
+        super().__init__(self._select, _GRAIN_NS / 1e9)
+        self._reading: set[int] = set()
+        self._writing: set[int] = set()
+
+    def register(self, connection: socket.socket) -> int:
+        """As `Poller.register`."""
+        number = connection.fileno()
+        self._reading.add(number)
+        return number
+
+    def also_writable(self, number: int, yes: bool) -> None:
+        """As `Poller.also_writable`."""
+        (self._writing.add if yes else self._writing.discard)(number)
+
+    def unregister(self, number: int) -> None:
+        """As `Poller.unregister`."""
+        self._reading.discard(number)
+        self._writing.discard(number)
+
+    def _select(self, seconds: float) -> Ready:
+        if not self._reading:  # which Windows refuses to wait for
+            time.sleep(seconds)
+            return []
+        # A connection attempt that failed would be exceptional on Windows; here all are open.
+        readable, writable, _ = select.select(self._reading, self._writing, (), seconds)
+        events = dict.fromkeys(readable, READABLE)
+        for number in writable:
+            events[number] = events.get(number, 0) | ONLY_WRITABLE
+        return list(events.items())
+
+
+def open_poller() -> Poller:
+    """The best that this system has."""
+    if hasattr(select, "epoll"):
+        return EpollPoller()
+    return PollPoller() if hasattr(select, "poll") else SelectPoller()

@@ -5,7 +5,7 @@ schema              "trioecho-load/1"; another number behind the slash may mean 
 time                when the measured part began (ISO 8601, UTC)
 command             the command line, a list; perhaps empty
 seed                of payloads, sizes and distances; the plan has it, too
-plan                as `LoadPlan`: names and units are its attributes'
+plan                as `LoadPlan`: names and units are its attributes'; think_s may be missing
 elapsed_s           length of the measured part
 messages_sent       messages offered to the kernel
 messages            replies that were right

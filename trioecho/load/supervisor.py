@@ -16,13 +16,17 @@ import trio
 from . import messages
 from .errors import CannotConnectError, TooManyConnectionsError, WorkerFailedError
 from .local import CONNECTING
+from .merging import merge_parts
 from .plan import LoadPlan
-from .result import NS_PER_S, LoadResult, Progress, merge_parts
+from .result import NS_PER_S, LoadResult, Progress
 from .schedule import Schedule
 
 # From when all are ready to when they start: longer than it takes to tell them.
 _START_IN_NS = NS_PER_S // 5
 _KEPT_WORDS_BYTES = 1 << 14
+
+# Whether there can be workers: they read and write pipes through Trio, which Windows has not.
+HAS_WORKERS = hasattr(trio.lowlevel, "FdStream")
 
 
 class _Worker:

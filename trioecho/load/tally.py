@@ -22,7 +22,7 @@ class Tally:
     """Counts and histograms. Connections add to its attributes; times are in ns.
 
     Attributes:
-      is_open: whether messages have a time when they are due that is not that of sending.
+      is_open: whether latency counts from when messages were due, and not from when they were sent.
       timeout_ns: a reply that takes longer is late.
       measured_from: messages due earlier are of the warm-up, and not counted.
       sent: messages offered to the kernel.
@@ -32,7 +32,8 @@ class Tally:
       discrepancies: the first few of each kind.
       latency_ns: of the current step of the time series.
       from_send_ns: of all replies; open loop only.
-      send_lateness_ns: of all messages but the recent ones; open loop only.
+      send_lateness_ns: of all messages but the recent ones, where messages have a time when
+        they are due.
       recent_lateness_ns: of those since the last progress.
       last_reply_at: when the last reply came.
     """

@@ -15,10 +15,11 @@ FULL_CPU_SHARE = 0.95
 LEAST_JUDGED_S = 1.0
 # Below, the p99 is one of the ten latest messages.
 LEAST_JUDGED_SENDS = 1000
-# Lateness is in the latency of an open loop. It is at fault when it is large both as such
-# (wrk2's schedules keep to a millisecond, the grain of its timers) and beside what is measured.
+# Lateness is in the latency of an open loop, and in the think times of a closed one. It is at
+# fault when it is large both as such (wrk2's schedules keep to a millisecond, the grain of its
+# timers) and beside what it is in.
 MOST_LATENESS_NS = NS_PER_S // 1000
-MOST_LATENESS_OF_P99 = 0.1
+MOST_LATENESS_OF_REST = 0.1
 
 
 def judged(result: LoadResult) -> SelfWatch:
@@ -27,9 +28,9 @@ def judged(result: LoadResult) -> SelfWatch:
     The numbers describe the generator when one of its processes used a CPU, or waited
     for one that another process had, for 95 % of the measured part or more, provided
     that this part was 1 s or longer; a busy loop in which it only waits does not count.
-    In an open loop also when the p99 of the lateness of its sends is over 1 ms and over
-    a tenth of the p99 of the latency, provided that there were 1000 messages. A shorter
-    run is not judged.
+    Also when the p99 of the lateness of its sends is over 1 ms and over a tenth of the p99
+    of the latency (open loop) or of the think time (closed loop), provided that there were
+    1000 messages. A shorter run is not judged.
 
     A closed loop whose generator is busy all the time does not show how fast the
     server can be; that the server was busy as well cannot be known from here.
@@ -47,12 +48,17 @@ def judged(result: LoadResult) -> SelfWatch:
         )
     lateness = watch.send_lateness_ns
     late_p99 = lateness.percentile(99) or 0
-    most = max(MOST_LATENESS_NS, MOST_LATENESS_OF_P99 * (result.latency_ns.percentile(99) or 0))
+    think_s = result.plan.think_s
+    rest_ns = think_s * NS_PER_S if think_s else result.latency_ns.percentile(99) or 0
+    most = max(MOST_LATENESS_NS, MOST_LATENESS_OF_REST * rest_ns)
     enough_sends = lateness.count >= LEAST_JUDGED_SENDS
     if enough_sends and late_p99 > most:
+        what, less = "messages were sent behind schedule", "a lower rate"
+        if think_s:
+            what, less = "think times were longer than asked for", "fewer connections"
         reasons.append(
-            f"messages were sent behind schedule: p99 {late_p99 / 1e6:.3g} ms late; "
-            "use more processes, a lower rate or a machine with less to do"
+            f"{what}: p99 {late_p99 / 1e6:.3g} ms late; "
+            f"use more processes, {less} or a machine with less to do"
         )
     return replace(watch, judged=long_enough or enough_sends, reasons=tuple(reasons))
 

@@ -105,8 +105,7 @@ def _latency(result: LoadResult) -> Iterator[str]:
         ],
     )
     remarks = [words.TWO_TIMINGS] if result.plan.is_open else []
-    if (few := words.few_samples(result)) is not None:
-        remarks.append(few)
+    remarks += filter(None, (words.law_in_words(result), words.few_samples(result)))
     yield from (f'<p class="muted">{escape(remark)}</p>' for remark in remarks)
 
 

@@ -72,8 +72,9 @@ def _latency(result: LoadResult) -> Iterator[str]:
         yield f"  {name:<9}{values}{above:>22}".rstrip()
     if result.plan.is_open:
         yield from wrapped(words.TWO_TIMINGS)
-    if (few := words.few_samples(result)) is not None:
-        yield from wrapped(few)
+    for remark in (words.law_in_words(result), words.few_samples(result)):
+        if remark is not None:
+            yield from wrapped(remark)
 
 
 _ROWS = [("mean", None), *((f"p{percent:g}", percent) for percent in words.PERCENTS), ("max", None)]

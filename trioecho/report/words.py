@@ -43,7 +43,29 @@ def pace_in_words(plan: LoadPlan) -> str:
         return f"open loop, {begin:,g} to {end:,g} messages/s in {over_s:g} s, {plan.arrival} arrivals"
     if plan.rate is not None:
         return f"open loop, {plan.rate:,g} messages/s, {plan.arrival} arrivals"
-    return f"closed loop, {plan.pipeline:,} in flight on each"
+    think = f", {_think_time(plan)} after each reply" if plan.think_s else ""
+    return f"closed loop, {plan.pipeline:,} in flight on each{think}"
+
+
+def law_in_words(result: LoadResult) -> str | None:
+    """What rate a closed loop with a think time has, by the interactive response time law.
+
+    Lazowska, Zahorjan, Graham, Sevcik: Quantitative System Performance (1984), chapter 3.
+    """
+    plan, mean_ns = result.plan, result.latency_ns.mean
+    if not plan.think_s or mean_ns is None:
+        return None
+    slots = result.connections_opened * plan.pipeline
+    law_per_s = slots / (plan.think_s + mean_ns / 1e9)
+    return (
+        f"Such a load makes {slots:,} / ({_think_time(plan)} + {mean_ns / 1e6:.3f} ms round trip) = "
+        f"{law_per_s:,.0f} messages/s, and not more than {slots / plan.think_s:,.0f} however fast the "
+        "server is."
+    )
+
+
+def _think_time(plan: LoadPlan) -> str:
+    return f"{plan.think_s * 1000:g} ms think time"
 
 
 def few_samples(result: LoadResult) -> str | None:

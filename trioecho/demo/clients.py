@@ -1,4 +1,4 @@
-"""Clients for the demo: several at a time, and one that is cut off in the middle."""
+"""Clients for the demo: one at a time, several side by side, and one that is cut off in the middle."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ import trio
 from ..channel import FrameChannel
 from ..client import EchoError, EchoSummary, message_payload, open_frame_channel, verify_echoes
 from ..errors import ProtocolError
-from ..histogram import Histogram
+from ..load import (
+    CannotConnectError,
+    LoadPlan,
+    LoadResult,
+    Progress,
+    Sizes,
+    TooManyConnectionsError,
+    run_load,
+)
+from ..report.words import discrepancy_in_words
 from .page import DemoError
 from .servers import Server, ServerReport
 
 PAYLOAD_BYTES = 64
 _CONNECT_TIMEOUT_S = 10.0
 _INTERRUPTED_TIMEOUT_S = 15.0
+_LOAD_TIMEOUT_S = 10.0
+# How often a load tells how far it is; the burst is over before the first time.
+_PROGRESS_INTERVAL_S = 0.2
 # How long messages go back and forth before SIGTERM comes in between.
 _BEFORE_SIGTERM_S = 0.1
-
-
-@dataclass(frozen=True)
-class LoadResult:
-    """What clients that ran side by side saw, all echoes being right.
-
-    Attributes:
-      messages: echoes verified.
-      elapsed_s: from the first send to the last echo.
-      round_trip_ns: from before a send to its echo, of all clients.
-    """
-
-    messages: int
-    elapsed_s: float
-    round_trip_ns: Histogram
 
 
 @dataclass(frozen=True)
@@ -68,16 +65,15 @@ async def connect(port: int) -> FrameChannel:
         raise DemoError(f"cannot connect to 127.0.0.1:{port}: {error.__cause__ or error}") from None
 
 
-def payloads(client: int, count: int) -> list[bytes]:
-    """Messages of one client, of which no two clients and no two messages have the same."""
-    return [message_payload(client * count + number, PAYLOAD_BYTES) for number in range(1, count + 1)]
+def payloads(count: int) -> list[bytes]:
+    """Messages of which no two are the same."""
+    return [message_payload(number, PAYLOAD_BYTES) for number in range(1, count + 1)]
 
 
 async def verify(
     channel: FrameChannel,
     messages: Sequence[bytes],
     *,
-    pause_s: float = 0.0,
     on_send: Callable[[], object] = lambda: None,
 ) -> EchoSummary:
     """Send the messages one after the other and compare each echo.
@@ -87,7 +83,7 @@ async def verify(
     """
     summary = EchoSummary()
     try:
-        await verify_echoes(channel, _noted(messages, on_send), summary=summary, pause_s=pause_s)
+        await verify_echoes(channel, _noted(messages, on_send), summary=summary)
     except EchoError as error:
         raise DemoError(f"{error} ({summary.messages} of {len(messages)} echoes were right)") from None
     return summary
@@ -99,58 +95,49 @@ def _noted(messages: Iterable[bytes], on_send: Callable[[], object]) -> Iterator
         yield message
 
 
-async def run_clients(
+async def put_load(
     port: int,
     *,
     clients: int,
     messages: int,
     think_s: float = 0.0,
-    on_send: Callable[[], object] = lambda: None,
+    on_progress: Callable[[int], object] = lambda done: None,
 ) -> LoadResult:
     """Clients side by side, each in a closed loop: send, wait for the echo, think, send.
 
-    Those that think start one after the other, within one think time.
-    All are connected, and all messages made, before the first is sent.
+    Args:
+      port: the server's, on this machine.
+      clients: how many.
+      messages: of each.
+      think_s: how long each thinks.
+      on_progress: told now and then how many echoes have come.
 
     Raises:
-      DemoError: a client failed; the others are cancelled.
+      DemoError: the server cannot be reached, or an echo was not right.
     """
-    to_send = [payloads(client, messages) for client in range(clients)]
-    summaries: list[EchoSummary] = []
-    ended: list[float] = []
-    failure: DemoError | None = None
-    ready = 0
-    all_ready = trio.Event()
+    plan = LoadPlan(
+        "127.0.0.1",
+        port,
+        connections=clients,
+        messages=messages,
+        sizes=Sizes.of(PAYLOAD_BYTES),
+        think_s=think_s,
+        timeout_s=_LOAD_TIMEOUT_S,
+    )
 
-    async def run_client(client: int, messages: Sequence[bytes]) -> None:
-        nonlocal failure, ready
-        try:
-            async with await connect(port) as channel:
-                ready += 1
-                if ready == clients:
-                    all_ready.set()
-                await all_ready.wait()
-                # Not in step: thinking clients are to be independent of each other.
-                await trio.sleep(think_s * client / clients)
-                began = trio.current_time()
-                summary = await verify(channel, messages, pause_s=think_s, on_send=on_send)
-                summaries.append(summary)
-                ended.append(began + summary.elapsed_s)
-        except DemoError as error:
-            failure = failure or error
-            nursery.cancel_scope.cancel()
+    def show(progress: Progress) -> None:
+        if progress.phase == "measuring":
+            on_progress(progress.messages)
 
-    async with trio.open_nursery() as nursery:
-        for client, messages_of_client in enumerate(to_send):
-            nursery.start_soon(run_client, client, messages_of_client)
-        await all_ready.wait()
-        all_began = trio.current_time()
-    if failure is not None:
-        raise failure
-    round_trip_ns = Histogram()
-    for summary in summaries:
-        round_trip_ns.merge(summary.round_trip_ns)
-    return LoadResult(sum(s.messages for s in summaries), max(ended) - all_began, round_trip_ns)
+    try:
+        result = await run_load(plan, on_progress=show, progress_interval_s=_PROGRESS_INTERVAL_S)
+    except (CannotConnectError, TooManyConnectionsError) as error:
+        raise DemoError(str(error)) from None
+    if result.errors:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.errors.items()))
+        first = discrepancy_in_words(result.discrepancies[0])
+        raise DemoError(f"{result.messages:,} of {clients * messages:,} echoes were right: {kinds}; {first}")
+    return result
 
 
 async def stop_during_traffic(server: Server) -> Interrupted:

@@ -1,0 +1,208 @@
+"""When the next message is due, if not at once after a reply: by a schedule, or after a think time."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from .connection import LoadConnection
+from .plan import LoadPlan
+from .result import NS_PER_S
+from .tally import Tally
+
+# Messages that are sent at most before replies are received again: it matters where the
+# schedule has been missed.
+_MOST_AT_ONCE = 256
+# Messages that were due and wait, because the server does not read, in all. Further
+# ones are counted as unsent: memory stays bounded.
+MOST_WAITING = 1 << 18
+
+
+class Pace(Protocol):
+    """What the engine asks.
+
+    Attributes:
+      next_due: when the next message is due, in ns of the clock; infinity if none is.
+      notes: what a reader of the result must know, a sentence each.
+    """
+
+    next_due: float
+    notes: list[str]
+
+    def take_due(self, now: int) -> Iterator[LoadConnection]:
+        """Let connections have what is due by now: gives those that have something to send."""
+
+    def end(self) -> None:
+        """Nothing more is due."""
+
+
+class Scheduled:
+    """Open loop: messages are due on a schedule, on one connection after the other.
+
+    Attributes:
+      next_due: as of `Pace`.
+      notes: as of `Pace`.
+
+    Args:
+      due: the schedule of these connections: ns since ``began``, and which connection.
+      began: the beginning of the schedule, in ns of the clock.
+      connections: all of them.
+      tally: takes how late messages are taken up, of those of the measured part.
+      clock: ns.
+    """
+
+    def __init__(
+        self,
+        due: Iterator[tuple[int, int]],
+        began: int,
+        connections: Sequence[LoadConnection],
+        tally: Tally,
+        clock: Callable[[], int],
+    ) -> None:
+        self.next_due: float = math.inf
+        self.notes: list[str] = []
+        self._due = due
+        self._began = began
+        self._connections = {connection.number: connection for connection in connections}
+        self._tally = tally
+        self._clock = clock
+        self._next_connection = 0
+        self._most_waiting = max(16, MOST_WAITING // max(1, len(connections)))
+        self._take_next()
+
+    def _take_next(self) -> None:
+        due = next(self._due, None)
+        if due is None:
+            self.next_due = math.inf
+        else:
+            self.next_due = self._began + due[0]
+            self._next_connection = due[1]
+
+    def take_due(self, now: int) -> Iterator[LoadConnection]:
+        """As `Pace.take_due`; what is of one connection together."""
+        ready: dict[LoadConnection, int] = {}
+        lateness = self._tally.recent_lateness_ns
+        measured_from = self._tally.measured_from
+        for _ in range(_MOST_AT_ONCE):
+            if self.next_due > now:
+                break
+            due = int(self.next_due)
+            connection = self._connection()
+            waiting = connection.due
+            if waiting is None:
+                raise TypeError("a schedule is for connections of an open loop")
+            if connection.is_blocked:
+                if due >= measured_from:
+                    lateness.record(now - due)
+                if len(waiting) >= self._most_waiting:
+                    self._note_overflow()
+                    connection.count_unsent(1, "too many waited before it")
+                    self._take_next()
+                    continue
+            else:
+                ready[connection] = ready.get(connection, 0) + 1
+            waiting.append(due)
+            self._take_next()
+        for connection, count in ready.items():
+            now = self._clock()
+            for due in list(connection.due or ())[-count:]:
+                if due >= measured_from:
+                    lateness.record(now - due)
+            yield connection
+
+    def _connection(self) -> LoadConnection:
+        """The one that is next, or another if that is over; there is one, or the engine were over."""
+        connection = self._connections.get(self._next_connection)
+        if connection is None or connection.is_over:
+            live = [connection for connection in self._connections.values() if not connection.is_over]
+            return live[self._next_connection % len(live)]
+        return connection
+
+    def _note_overflow(self) -> None:
+        if not self.notes:
+            self.notes.append(
+                f"the server took messages so slowly that more than {self._most_waiting:,} waited for a "
+                "connection; further ones were not sent (unsent)"
+            )
+
+    def end(self) -> None:
+        """As `Pace.end`."""
+        self.next_due = math.inf
+
+
+class Thinking:
+    """Closed loop with a think time: a message is due when so long has passed since a reply.
+
+    All think equally long, so who begins to think first is done first: a queue is enough.
+
+    Attributes:
+      next_due: as of `Pace`.
+      notes: as of `Pace`.
+
+    Args:
+      plan: of the load.
+      began: its first moment, in ns of the clock.
+      connections: these are thinking already, and will be done at equal distances within
+        one think time, message by message: so they do not move in step.
+      tally: takes how late messages are taken up, of those of the measured part.
+      clock: ns.
+    """
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        began: int,
+        connections: Sequence[LoadConnection],
+        tally: Tally,
+        clock: Callable[[], int],
+    ) -> None:
+        self._think_ns = round(plan.think_s * NS_PER_S)
+        self._tally = tally
+        self._clock = clock
+        # When, who, and how many messages this connection may then have sent in all.
+        self._queue: deque[tuple[int, LoadConnection, int]] = deque()
+        # What that will be when nobody thinks any more.
+        self._granted = dict.fromkeys(connections, plan.pipeline)
+        places = plan.connections * plan.pipeline
+        for message in range(plan.pipeline):
+            for connection in connections:
+                place = message * plan.connections + connection.number
+                self._queue.append((began + self._think_ns * place // places, connection, message + 1))
+        self.next_due: float = math.inf
+        self.notes: list[str] = []
+        self._look_at_first()
+
+    def think(self, connection: LoadConnection, allowed: int) -> None:
+        """In a think time from now the connection may have sent so many messages in all."""
+        if allowed > self._granted[connection]:
+            self._granted[connection] = allowed
+            self._queue.append((self._clock() + self._think_ns, connection, allowed))
+            self._look_at_first()
+
+    def take_due(self, now: int) -> Iterator[LoadConnection]:
+        """As `Pace.take_due`."""
+        queue = self._queue
+        for _ in range(_MOST_AT_ONCE):
+            if not queue or queue[0][0] > now:
+                break
+            due, connection, allowed = queue.popleft()
+            self._look_at_first()
+            before = connection.allowed
+            connection.allowed = int(min(allowed, connection.limit))
+            if connection.is_over or connection.allowed <= before:
+                continue
+            taken_up = self._clock()
+            if taken_up >= self._tally.measured_from:
+                self._tally.recent_lateness_ns.record(taken_up - due, connection.allowed - before)
+            if not connection.is_blocked:
+                yield connection
+
+    def _look_at_first(self) -> None:
+        self.next_due = self._queue[0][0] if self._queue else math.inf
+
+    def end(self) -> None:
+        """As `Pace.end`."""
+        self._queue.clear()
+        self._look_at_first()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trioecho.check.diagnosis import diagnose
 from trioecho.check.finding import Deviation, Kind, common_length, echo_deviation
 from trioecho.check.generator import Stream, random_garbage, random_stream, shortest
+from trioecho.check.pace import Pace
 from trioecho.check.survey import Survey
 from trioecho.check.transcript import Transcript
 from trioecho.check.wire import Wire
@@ -180,7 +181,7 @@ def wrong(*payloads: bytes, received: bytes, cause_id: str | None = None) -> Dev
     return echo_deviation(WIRE, Kind.WRONG, WIRE.frames(*payloads), received, waited_s=1, cause_id=cause_id)
 
 
-GOOD = Survey(round_trip_s=0.001)
+GOOD = Survey(Pace(round_trip_s=0.001))
 STREAM_PASSES = dict.fromkeys(("1.2", "1.3", "2.3", "2.4", "2.5", "2.8", "2.9"))
 HELLO = b"hello"
 

@@ -114,7 +114,7 @@ async def open_host(target: Target, settings: Settings) -> AsyncIterator[Host]:
 
 
 async def _resolve(address: tuple[str, int]) -> tuple[str, int]:
-    """The first of a name's addresses that accepts a connection.
+    """The first of a name's addresses that accepts a connection; if it has only one, that.
 
     Raises:
       CannotCheckError: none does.
@@ -123,6 +123,10 @@ async def _resolve(address: tuple[str, int]) -> tuple[str, int]:
     try:
         with trio.fail_after(10):
             found = await trio.socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+            if len(found) == 1:
+                # The first connection may be the only one that a server serves: it is not for this.
+                where = found[0][4]
+                return str(where[0]), int(where[1])
             for family, kind, protocol, _, where in found:
                 with trio.socket.socket(family, kind, protocol) as sock:
                     try:

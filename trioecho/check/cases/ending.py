@@ -8,6 +8,7 @@ from ..finding import Deviation, Kind, NotApplicableError, plural
 from ..probe import Probe
 from .registry import case
 
+_MANY = 200
 _CLOSES = 300
 _DESCRIPTOR_ROUNDS = 60
 # A server may open a file or two for itself meanwhile.
@@ -25,7 +26,8 @@ async def half_close_after_frames(probe: Probe) -> str:
             peer.half_close()
             await peer.expect(frame, cause_id=lost)
             await peer.expect_end(cause_id="half-close-ignored")
-    frames = [probe.wire.frame(payload) for payload in probe.payloads(*[100] * 200)]
+    many = min(_MANY, probe.pace.echoes_at_once)
+    frames = [probe.wire.frame(payload) for payload in probe.payloads(*[100] * many)]
     stream = b"".join(frames)
     if await _many_are_echoed(probe, stream):
         async with probe.connect() as peer:
@@ -127,7 +129,8 @@ async def gone_without_reading(probe: Probe) -> str:
 
 @case("5.6", is_alone=True)
 async def hundreds_of_closes(probe: Probe) -> str:
-    for number in range(_CLOSES):
+    closes = min(_CLOSES, 4 * probe.pace.connections)
+    for number in range(closes):
         try:
             async with probe.connect() as peer:
                 # So that no more than three wait to be accepted: many listen with a backlog of 5,
@@ -139,7 +142,7 @@ async def hundreds_of_closes(probe: Probe) -> str:
             deviation.cause_id = "leaks-connections"
             raise
     await probe.is_served("leaks-connections", others=3)
-    return f"others were served after {_CLOSES} connections had come and gone"
+    return f"others were served after {closes} connections had come and gone"
 
 
 @case("5.7")
@@ -153,12 +156,13 @@ async def no_descriptors_left(probe: Probe) -> str:
         before = server.descriptors()
         if before is None:
             raise NotApplicableError("open files can be counted only where there is /proc")
-        await _come_and_go(probe, frame, _DESCRIPTOR_ROUNDS)
+        rounds = min(_DESCRIPTOR_ROUNDS, probe.pace.connections)
+        await _come_and_go(probe, frame, rounds)
         with trio.move_on_after(probe.patience_s):
             # The kernel tells nobody when a file is closed.
             while (left := (server.descriptors() or 0) - before) > _ALLOWED_DESCRIPTORS:  # noqa: ASYNC110 - as said
                 await trio.sleep(0.05)
-    connections = 3 * _DESCRIPTOR_ROUNDS
+    connections = 3 * rounds
     if left > _ALLOWED_DESCRIPTORS:
         raise Deviation(
             Kind.OTHER,

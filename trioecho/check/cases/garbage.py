@@ -10,8 +10,10 @@ from ..probe import Probe
 from .registry import case
 
 _STREAMS = 15
+_FRAMES_OF_A_STREAM = 6  # on average
 _GARBAGE = 25
 _HOSTILE = 40
+_GOOD = 100
 _LONGEST = 20_000
 # Searching for the shortest form.
 _SHRINK_PATIENCE_S = 0.3
@@ -23,14 +25,15 @@ _LISTEN_S = 0.2
 @case("7.1")
 async def any_frames_any_cuts(probe: Probe) -> str:
     longest = probe.fitting(_LONGEST)
-    streams = [random_stream(probe.random, probe.wire, longest) for _ in range(_STREAMS)]
+    count = min(_STREAMS, -(-probe.pace.echoes_at_once // _FRAMES_OF_A_STREAM))
+    streams = [random_stream(probe.random, probe.wire, longest) for _ in range(count)]
     for stream in streams:
         try:
             await _is_echoed(probe, stream, probe.patience_s)
         except Deviation as deviation:
             raise await _shrunk(probe, stream, deviation) from None
     frames = sum(len(stream.payloads) for stream in streams)
-    return f"{plural(frames, 'frame')} in {_STREAMS} random streams came back right"
+    return f"{plural(frames, 'frame')} in {count} random streams came back right"
 
 
 async def _is_echoed(probe: Probe, stream: Stream, patience_s: float) -> None:
@@ -76,7 +79,8 @@ async def _shrunk(probe: Probe, stream: Stream, deviation: Deviation) -> Deviati
 
 @case("7.2", is_alone=True)
 async def garbage_after_good_frames(probe: Probe) -> str:
-    for _ in range(_GARBAGE):
+    kinds = min(_GARBAGE, probe.pace.connections)
+    for _ in range(kinds):
         good = probe.wire.frames(*probe.payloads(*[1 + probe.random.randrange(50)]))
         garbage = random_garbage(probe.random, probe.wire)
         async with probe.connect() as peer:
@@ -94,7 +98,7 @@ async def garbage_after_good_frames(probe: Probe) -> str:
                 cause_id="echoes-truncated-frame",
             )
     await probe.is_served("error-ends-server", others=3)
-    return f"{_GARBAGE} kinds of garbage were not echoed, and others were served after them"
+    return f"{kinds} kinds of garbage were not echoed, and others were served after them"
 
 
 @case("7.3", is_alone=True)
@@ -106,7 +110,8 @@ async def good_among_bad(probe: Probe) -> str:
         )
         for _ in range(_HOSTILE)
     ]
-    payloads = probe.payloads(*[1 + probe.random.randrange(500) for _ in range(100)])
+    count = min(_GOOD, probe.pace.echoes_one_by_one)
+    payloads = probe.payloads(*[1 + probe.random.randrange(500) for _ in range(count)])
     ways = [probe.random.randrange(3) for _ in bad]
 
     async def disturb(stream: Stream, garbage: bytes, way: int) -> None:

@@ -72,9 +72,7 @@ def obstacle_in(answers: Sequence[Answer], unasked: bytes | Kind, wire: Wire) ->
       wire: how headers are written.
     """
     if isinstance(unasked, bytes):
-        return Obstacle(
-            "speaks-unasked", f"bytes come that nobody asked for, {unasked[:8].hex(' ')} at the beginning"
-        )
+        return Obstacle("speaks-unasked", "bytes come that nobody asked for")
     if not any(answer.data for answer in answers):
         if all(answer.is_silent for answer in answers):
             return Obstacle("never-answers", "connections are accepted, and nothing is answered")
@@ -84,11 +82,7 @@ def obstacle_in(answers: Sequence[Answer], unasked: bytes | Kind, wire: Wire) ->
             "closes-at-first-frame", "every connection ends at its first frame, without an answer"
         )
     if not any(_has_to_do_with(answer, wire) for answer in answers):
-        example = next(answer for answer in answers if answer.data)
-        return Obstacle(
-            "answers-something-else",
-            f"the answers have nothing to do with what was sent, {example.data[:8].hex(' ')} came first",
-        )
+        return Obstacle("answers-something-else", "the answers have nothing to do with what was sent")
     return None
 
 

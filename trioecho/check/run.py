@@ -52,6 +52,10 @@ class Unobserved:
         pass
 
 
+def _last_words(server: SpawnedServer) -> tuple[str, ...]:
+    return tuple(f"the server wrote: {line}" for line in server.last_lines())
+
+
 def _not_tried(case: Case, why: str) -> Outcome:
     return Outcome(case, Verdict.INCONCLUSIVE, why, 0.0, (), 0)
 
@@ -105,6 +109,8 @@ class Run:
         for case_id in tried:
             await self._run_first(CASES[case_id])
         found = {case_id: self._outcomes[case_id] for case_id in tried}
+        if self._host.server is not None and tried and obstacle.cause_id == "closes-at-first-frame":
+            found[tried[0]].notes = found[tried[0]].notes or _last_words(self._host.server)
         is_first_served = _FIRST_CONNECTION in found and found[_FIRST_CONNECTION].verdict is Verdict.PASS
         if is_first_served and found[tried[0]].verdict is Verdict.FAIL:
             obstacle = ONLY_FIRST
@@ -229,7 +235,7 @@ class Run:
             verdict = Verdict.FAIL if level is Level.MUST else Verdict.WARN
             summary = error.actual
             if probe.server is not None:
-                notes = tuple(f"the server wrote: {line}" for line in probe.server.last_lines())
+                notes = _last_words(probe.server)
         except NotApplicableError as error:
             verdict, summary = Verdict.NOT_APPLICABLE, str(error)
         except InconclusiveError as error:
@@ -261,7 +267,7 @@ class Run:
             return
         outcome.verdict = Verdict.FAIL
         outcome.notes += (f"the server {server.how_it_ended} in this case",)
-        outcome.notes += tuple(f"the server wrote: {line}" for line in server.last_lines())
+        outcome.notes += _last_words(server)
 
     # ---- results ----
 

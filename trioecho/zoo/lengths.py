@@ -132,7 +132,6 @@ class OneByteLength(FaultyServer):
             "4.4",
             "4.5",
             "4.8",
-            "5.1",
             "5.3",
             "7",
         ),

@@ -23,7 +23,7 @@ class OneAtATime(FaultyServer):
         mend="Give every connection a thread or task of its own, or use an event loop.",
         source="socketserver.TCPServer without ThreadingMixIn, as its documentation says: "
         "https://docs.python.org/3/library/socketserver.html",
-        fails=("3.2", "3.3", "3.4", "3.6", "5.7"),
+        fails=("3.2", "3.3", "3.4", "3.6"),
         cause="single-threaded",
     )
 
@@ -78,7 +78,7 @@ class SharedBuffer(BufferedServer, FaultyServer):
         shows="Clients whose frames come in pieces at the same time get, or lose, each other's bytes.",
         mend="Make the buffer where the connection is served.",
         source="nogotofail, a BufferState of the class: https://github.com/google/nogotofail/pull/80",
-        fails=("3.2", "3.4", "3.6", "4.8", "4.9", "5.4", "7.3"),
+        fails=("3.2", "3.4", "3.6", "4.8", "5.4", "7.3"),
         may_fail=("5.7",),
         cause="shared-state",
     )

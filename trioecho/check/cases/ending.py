@@ -9,6 +9,8 @@ from ..probe import Probe
 from .registry import case
 
 _MANY = 200
+# What is done to a server several times, each in another way; a slow one has fewer of it.
+_ROUNDS, _LEAST_ROUNDS = 20, 4
 _CLOSES = 300
 _DESCRIPTOR_ROUNDS = 60
 # A server may open a file or two for itself meanwhile.
@@ -62,7 +64,8 @@ async def half_close_at_once(probe: Probe) -> str:
 @case("5.3")
 async def truncated_everywhere(probe: Probe) -> str:
     whole = probe.wire.frame(probe.payload(8))
-    cuts = [(whole, cut) for cut in range(1, len(whole))]
+    few = -(-len(whole) // max(_LEAST_ROUNDS, probe.pace.connections))
+    cuts = [(whole, cut) for cut in range(1, len(whole), few)]
     size = probe.fitting(10_000)
     cuts.append((probe.wire.frame(probe.payload(size)), size // 2))
     within_s = None
@@ -96,11 +99,16 @@ def _part_echoed(received: bytes, cut: int, size: int, when: str, cause_id: str 
     )
 
 
+def _rounds(probe: Probe) -> int:
+    return min(_ROUNDS, max(_LEAST_ROUNDS, probe.pace.connections))
+
+
 @case("5.4", is_alone=True)
 async def reset_in_a_frame(probe: Probe) -> str:
     frame = probe.wire.frame(probe.payload(100))
     async with probe.bystander("dies-on-reset"):
-        for number in range(20):
+        rounds = _rounds(probe)
+        for number in range(rounds):
             async with probe.connect() as peer:
                 if number % 2:
                     await peer.echo(probe.payload(10))
@@ -109,14 +117,15 @@ async def reset_in_a_frame(probe: Probe) -> str:
                     await trio.sleep(probe.pause_s)
                 peer.reset()
     await probe.is_served("dies-on-reset", others=3)
-    return "others were served after 20 connections had been reset in the middle of a frame"
+    return f"others were served after {rounds} connections had been reset in the middle of a frame"
 
 
 @case("5.5", is_alone=True)
 async def gone_without_reading(probe: Probe) -> str:
     frames = [probe.wire.frame(probe.payload(probe.fitting(2000))) for _ in range(50)]
     async with probe.bystander("dies-on-broken-pipe"):
-        for number in range(20):
+        rounds = _rounds(probe)
+        for number in range(rounds):
             async with probe.connect() as peer:
                 for frame in frames[:: 1 + number % 3]:
                     await peer.send(frame)
@@ -124,7 +133,7 @@ async def gone_without_reading(probe: Probe) -> str:
                     await trio.sleep(probe.pause_s / 2)
                 peer.close()  # with echoes unread, which resets it
     await probe.is_served("dies-on-broken-pipe", others=3)
-    return "others were served after 20 clients had gone without reading"
+    return f"others were served after {rounds} clients had gone without reading"
 
 
 @case("5.6", is_alone=True)

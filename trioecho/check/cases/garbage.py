@@ -12,7 +12,7 @@ from .registry import case
 _STREAMS = 15
 _FRAMES_OF_A_STREAM = 6  # on average
 _GARBAGE = 25
-_HOSTILE = 40
+_HOSTILE, _AT_ONCE = 40, 8
 _GOOD = 100
 _LONGEST = 20_000
 # Searching for the shortest form.
@@ -108,7 +108,7 @@ async def good_among_bad(probe: Probe) -> str:
             random_stream(probe.random, probe.wire, probe.fitting(1000)),
             random_garbage(probe.random, probe.wire),
         )
-        for _ in range(_HOSTILE)
+        for _ in range(min(_HOSTILE, _AT_ONCE * probe.pace.connections))
     ]
     count = min(_GOOD, probe.pace.echoes_one_by_one)
     payloads = probe.payloads(*[1 + probe.random.randrange(500) for _ in range(count)])
@@ -129,9 +129,11 @@ async def good_among_bad(probe: Probe) -> str:
             pass  # whether the bad are served is not the question
 
     async def disturb_all() -> None:
-        for at in range(0, len(bad), 8):
+        for at in range(0, len(bad), _AT_ONCE):
             async with trio.open_nursery() as nursery:
-                for (stream, garbage), way in zip(bad[at : at + 8], ways[at : at + 8], strict=True):
+                for (stream, garbage), way in zip(
+                    bad[at : at + _AT_ONCE], ways[at : at + _AT_ONCE], strict=True
+                ):
                     nursery.start_soon(disturb, stream, garbage, way)
 
     async def go_on() -> None:
@@ -148,4 +150,4 @@ async def good_among_bad(probe: Probe) -> str:
             deviation.cause_id = "shared-state"
         raise
     await probe.is_served("error-ends-server")
-    return f"a client got its {len(payloads)} echoes beside {_HOSTILE} that sent garbage"
+    return f"a client got its {len(payloads)} echoes beside {len(bad)} that sent garbage"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -24,6 +25,8 @@ DEFAULT_JOBS = 8
 # Longer than any case takes that gets its answers.
 _CASE_S, _CASE_ROUND_TRIPS = 30.0, 20
 _STARTING_AT_A_TIME = 2
+# Longest wait for a server that accepts slowly to have accepted all.
+_QUEUE_S = 20.0
 # So many wrong answers are asked for again from a fresh server.
 _MOST_FRESH = 20
 # What shows that nothing is echoed, and that only the first connection is served.
@@ -64,7 +67,8 @@ class Run:
     """The cases of one run, and what came of them."""
 
     def __init__(self, host: Host, settings: Settings, found: Survey, jobs: int, observer: Observer) -> None:
-        self.jobs: int = jobs if found.is_concurrent else 1
+        # One that accepts slowly is slow for all cases that run beside.
+        self.jobs: int = jobs if found.is_concurrent and not found.pace.connect_s else 1
         self._host = host
         self._settings = settings
         self.survey: Survey = found
@@ -213,6 +217,8 @@ class Run:
         except SpawnError as error:
             return _not_tried(case, str(error))
         server = self._host.server
+        if self.survey.pace.connect_s:
+            await self._wait_until_accepted(address)
         probe = Probe(
             case.id,
             address,
@@ -258,6 +264,13 @@ class Run:
         if deviation is not None and probe.server is None and await self._host.has_ended(server, deviation):
             self._note_end(outcome, server)
         return outcome
+
+    async def _wait_until_accepted(self, address: tuple[str, int]) -> None:
+        """Let a server that accepts slowly work off what other cases have left in its queue."""
+        probe = Probe("queue", address, self._settings, patience_s=_QUEUE_S)
+        with contextlib.suppress(Deviation):
+            async with probe.connect() as peer:
+                await peer.echo(b"")
 
     def _note_end(self, outcome: Outcome, server: SpawnedServer | None) -> None:
         outcome.did_server_end = True

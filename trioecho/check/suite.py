@@ -191,7 +191,7 @@ def _notes(found: Survey, jobs: int, wished_jobs: int, cut_short: str) -> list[s
         notes.append(
             f"the first frame did not come back right, so no case waits longer than {found.patience_s:g} s"
         )
-    elif jobs < wished_jobs:
+    elif not found.is_concurrent and jobs < wished_jobs:
         notes.append("the server does not serve two connections at once, so cases ran one at a time")
     return notes
 

@@ -69,7 +69,7 @@ def explain_lines(rule: Rule) -> Iterator[str]:
     yield from _labelled("requirement", rule.requirement)
     yield from _labelled("reason", rule.reason)
     yield from _labelled("source", rule.source)
-    yield from _labelled("grades", rule.heading.value)
+    yield from _labelled("grades", f"{rule.heading.value}{', a core rule' * rule.is_core}")
     if rule.needs_spawn:
         yield from _labelled("needs", "a server that --spawn has started")
 

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -98,7 +99,9 @@ async def grade(server: type[FaultyServer], cases: Sequence[str]) -> SuiteResult
     jobs = 1 if module_of(server) in ONE_CASE_AT_A_TIME else 8
     limit = server.default_limit
     if module_of(server) in IN_OWN_PROCESS or any(rule.needs_spawn for rule in rules):
-        command = f"{sys.executable} -m trioecho faulty {server.about.name} --port {{port}}"
+        command = shlex.join(
+            [sys.executable, "-m", "trioecho", "faulty", server.about.name, "--port", "{port}"]
+        )
         settings = Settings(
             command=tuple(parse_command(command)), max_frame_length=limit, spawn_timeout_s=GUARD_S
         )

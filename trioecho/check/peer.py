@@ -52,6 +52,11 @@ async def connected(
         reason = (
             f"no answer within {_CONNECT_S:g} s" if isinstance(error, trio.TooSlowError) else in_words(error)
         )
+        if isinstance(error, ConnectionResetError):  # it was accepted, and reset before it was looked at
+            transcript.happened(number, "connected, and the server reset it")
+            raise Deviation(
+                Kind.RESET, "a connection to be served", "the server reset the connection at once"
+            ) from None
         transcript.happened(number, f"cannot connect: {reason}")
         raise Deviation(Kind.NO_CONNECTION, "a connection to be accepted", reason) from None
     transcript.happened(number, "connected")

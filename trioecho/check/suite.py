@@ -181,6 +181,8 @@ def _notes(found: Survey, jobs: int, wished_jobs: int, cut_short: str) -> list[s
     notes = []
     if cut_short:
         notes.append(f"{cut_short} before all cases were decided")
+        if cut_short != INTERRUPTED:
+            notes.append("--time-limit gives it more time")
     if found.obstacle is not None:
         return [*notes, f"only the simplest was tried, as {found.obstacle.reason}"]
     if found.pace.is_slow:

@@ -101,6 +101,8 @@ async def survey(locate: Locate, settings: Settings) -> Survey:
     try:
         first = await _answer(probe, _hello(probe))
     except Deviation as deviation:
+        if deviation.kind is Kind.RESET:
+            return await _look_again(Answer(_hello(probe), b"", Kind.RESET), locate, settings)
         raise CannotCheckError(f"cannot reach {_named(probe.address)}: {deviation.actual}") from None
     _raise_if_other_protocol(first.data, probe.address)
     if first.is_right:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from .finding import Deviation
-from .peer import in_words
+from .finding import Deviation, InconclusiveError, Kind
+from .peer import connected, in_words
 from .probe import Settings, died_of_it
 from .server import SpawnedServer, running_server
 from .survey import CannotCheckError
+from .transcript import Transcript
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ class Host:
             return False
         try:
             with trio.fail_after(5):
-                (await trio.open_tcp_stream(*self._fixed)).socket.close()
-        except OSError:
-            return True
-        except trio.TooSlowError:
+                async with connected(self._fixed, self._settings.wire, Transcript(), number=0, patience_s=0):
+                    return False
+        except Deviation as error:
+            return error.kind is Kind.NO_CONNECTION  # a reset says that somebody listens
+        except (trio.TooSlowError, InconclusiveError):
             return False
-        return False
 
 
 @contextlib.asynccontextmanager

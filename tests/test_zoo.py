@@ -52,6 +52,8 @@ def module_of(server: type[FaultyServer]) -> str:
 
 ALL = os.environ.get("TRIOECHO_ZOO") == "all"
 AT_A_TIME = 6
+# Side by side they take longer than any would alone.
+TIME_LIMIT_S = 1000
 # Cases that are quick, and about different things.
 QUICK = ("1.2", "1.8", "2.3", "2.5", "2.8", "4.4", "5.2")
 # What else has to be tried so that a cause can be told from others with the same effect.
@@ -105,13 +107,14 @@ async def grade(server: type[FaultyServer], cases: Sequence[str]) -> SuiteResult
         settings = Settings(
             command=tuple(parse_command(command)), max_frame_length=limit, spawn_timeout_s=GUARD_S
         )
-        return await check(Target(command), settings, rules=rules, jobs=jobs)
+        return await check(Target(command), settings, rules=rules, jobs=jobs, time_limit_s=TIME_LIMIT_S)
     faulty = server()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_until_stopped, faulty)
         try:
             settings = Settings(max_frame_length=limit)
-            return await check(Target(server.about.name, faulty.address), settings, rules=rules, jobs=jobs)
+            target = Target(server.about.name, faulty.address)
+            return await check(target, settings, rules=rules, jobs=jobs, time_limit_s=TIME_LIMIT_S)
         finally:
             faulty.stop()
 

@@ -266,9 +266,10 @@ async def _measure(probe: Probe, first: Answer) -> Survey:
                     frame_s = await _frame_s(probe, peer, max(trips))
     except Deviation:
         pass  # the cases are about that
-    if not times:
+    if not later:
         return Survey(echoes=False, is_concurrent=False, obstacle=await _served_only_first(probe))
-    round_trip_s = statistics.median(times)
+    # If no second echo came right on any connection, the first ones tell the time.
+    round_trip_s = statistics.median(times or later)
     pace = Pace(round_trip_s, frame_s, _unless_noise(statistics.median(later) - round_trip_s))
     unasked = await _said_unasked(probe)
     return Survey(pace, is_concurrent=await _is_concurrent(probe, pace.patience_s), unasked=unasked)

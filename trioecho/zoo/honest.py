@@ -24,7 +24,7 @@ _DRAIN_S = 0.3
 _LINGER_S = 1.0
 _LINGER_SILENCE_S = 0.1
 # Then what still waits for a client that does not read is cut off.
-_GRACE_S = 2.0
+_GRACE_S = 5.0
 
 
 class FrameTooLargeError(Exception):

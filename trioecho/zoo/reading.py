@@ -34,6 +34,7 @@ class ShortPayload(FaultyServer):
         mend="Receive in a loop until all of it is there.",
         source="ddb, wrong types and lengths over a network: https://github.com/pszturmaj/ddb/issues/2",
         fails=("1.7", "2.1", "2.2", "2.4", "2.7", "2.8", "2.9", "3.5", "5.3", "6.2", "7.1", "7.2"),
+        may_fail=("3.1",),
         cause="recv-n-taken-for-n-bytes",
     )
 
@@ -155,6 +156,7 @@ class Impatient(FaultyServer):
         mend="Keep what has come and wait on; have a clock of many seconds for frames that never end.",
         source="CFEngine, corruption after a timeout in recv: https://github.com/cfengine/core/pull/2350",
         fails=("2.9",),
+        may_fail=("2.1", "2.2", "2.7", "7.1"),  # where a busy machine makes longer pauses than were meant
         cause="short-read-timeout",
     )
 

@@ -79,7 +79,7 @@ class SharedBuffer(BufferedServer, FaultyServer):
         mend="Make the buffer where the connection is served.",
         source="nogotofail, a BufferState of the class: https://github.com/google/nogotofail/pull/80",
         fails=("3.2", "3.4", "3.6", "4.8", "5.4", "7.3"),
-        may_fail=("5.7",),
+        may_fail=("5.5", "5.7"),
         cause="shared-state",
     )
 

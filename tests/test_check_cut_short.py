@@ -20,7 +20,7 @@ from trioecho.check.suite import CannotCheckError, Settings, Target, check
 from trioecho.check.verdict import Verdict
 
 from .check_servers import by_id, check_address, echo_frames, listening
-from .processes import GUARD_S, SERVE
+from .processes import GUARD_S, SERVE, UTF8
 from .support import guarded
 
 
@@ -117,7 +117,8 @@ def test_ctrl_c_in_a_class_writes_the_reports_of_those_who_were_graded(tmp_path:
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        env={**os.environ, **UTF8},
     )
     assert pipe.read_text() == "connected"
     process.send_signal(signal.SIGINT)
@@ -161,7 +162,8 @@ def test_ctrl_c_tells_of_the_cases_that_were_decided(tmp_path: Path) -> None:
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        env={**os.environ, **UTF8},
     )
     assert pipe.read_text() == "asked"  # by case 1.9
     process.send_signal(signal.SIGINT)

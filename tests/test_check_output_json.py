@@ -169,7 +169,7 @@ def test_a_number_that_is_not_known_is_null() -> None:
     "module", sorted(Path(output.__file__).parent.glob("*.py")), ids=lambda path: path.stem
 )
 def test_reports_do_no_input_and_no_output(module: Path) -> None:
-    nodes = list(ast.walk(ast.parse(module.read_text())))
+    nodes = list(ast.walk(ast.parse(module.read_text("utf-8"))))
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
     called = {

@@ -14,11 +14,12 @@ import trio
 
 from .book import Rule, select
 from .causes import CAUSES
+from .first_look import survey
 from .host import Host, Target, joined, open_host
 from .probe import Settings
 from .run import DEFAULT_JOBS, Observer, Run, Unobserved
 from .server import SpawnError
-from .survey import CannotCheckError, Survey, survey
+from .survey import CannotCheckError, Survey
 from .verdict import SuiteResult
 
 # Several times what any server takes that echoes what it is sent.

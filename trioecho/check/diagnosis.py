@@ -116,14 +116,11 @@ def _cause_everywhere(survey: Survey, wire: Wire) -> str | None:
         return survey.obstacle.cause_id
     if survey.unasked:
         return "speaks-unasked"
-    other = survey.other_wire
-    if other is not None:
-        if other.header_bytes != wire.header_bytes:
-            return "other-header-width"
-        return "little-endian" if other.byte_order != wire.byte_order else "length-includes-header"
-    if survey.is_one_behind:
-        return "one-behind"
-    return "never-answers" if survey.answers_at_end else None
+    if (other := survey.other_wire) is None:
+        return None
+    if other.header_bytes != wire.header_bytes:
+        return "other-header-width"
+    return "little-endian" if other.byte_order != wire.byte_order else "length-includes-header"
 
 
 def _cause_of_simplest(failed: Mapping[str, Deviation], wire: Wire) -> str | None:

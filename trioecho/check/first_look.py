@@ -10,7 +10,7 @@ import trio
 
 from .finding import Deviation, Kind
 from .measure import ask, hello, measure, serves_several
-from .obstacle import Answer, obstacle_in
+from .obstacle import ONE_BEHIND, ONLY_AT_END, Answer, obstacle_in
 from .pace import Pace
 from .probe import Probe, Settings
 from .survey import OTHER_ANSWER_S, CannotCheckError, Survey
@@ -59,9 +59,9 @@ async def survey(locate: Locate, settings: Settings) -> Survey:
     if first.is_right:
         return await measure(probe, first)
     if first.is_silent and await _answers_the_second(probe):
-        return Survey(echoes=False, is_concurrent=False, is_one_behind=True)
+        return Survey(echoes=False, is_concurrent=False, obstacle=ONE_BEHIND)
     if first.is_silent and await _answers_at_end(probe):
-        return Survey(echoes=False, is_concurrent=False, answers_at_end=True)
+        return Survey(echoes=False, is_concurrent=False, obstacle=ONLY_AT_END)
     if (other := await _other_wire(locate, settings)) is not None:
         asking = Probe("survey", await locate(), replace(settings, wire=other), patience_s=OTHER_ANSWER_S)
         is_concurrent = await serves_several(asking, Pace().patience_s)

@@ -35,6 +35,8 @@ class Obstacle:
 
 
 ONLY_FIRST = Obstacle("only-first-connection", "no connection is served but the first")
+ONE_BEHIND = Obstacle("one-behind", "an echo comes only when the next frame does")
+ONLY_AT_END = Obstacle("never-answers", "echoes come only when the connection ends")
 
 
 @dataclass(frozen=True)

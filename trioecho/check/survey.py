@@ -25,8 +25,6 @@ class Survey:
       echoes: whether frames come back right at all.
       is_concurrent: whether a second connection is served while a first one stalls.
       other_wire: the headers that the server seems to speak instead.
-      is_one_behind: whether an echo came only with the next frame.
-      answers_at_end: whether an echo came only when the connection ended.
       unasked: bytes that came on an idle connection of a server that echoes.
       obstacle: why nothing but the simplest case is worth its time; None if the cases are.
     """
@@ -35,8 +33,6 @@ class Survey:
     echoes: bool = True
     is_concurrent: bool = True
     other_wire: Wire | None = None
-    is_one_behind: bool = False
-    answers_at_end: bool = False
     unasked: bytes = b""
     obstacle: Obstacle | None = None
 

@@ -20,7 +20,7 @@ from trioecho.check.suite import CannotCheckError, Settings, Target, check
 from trioecho.check.verdict import Verdict
 
 from .check_servers import by_id, check_address, echo_frames, listening
-from .processes import GUARD_S, SERVE, UTF8
+from .processes import GUARD_S, SERVE, UTF8, run_command
 from .support import guarded
 
 
@@ -89,6 +89,15 @@ async def test_a_run_that_is_interrupted_before_its_first_case_knows_nothing() -
 
 
 # ---- the command ----
+
+
+def test_the_time_limit_can_be_told() -> None:
+    command = shlex.join([sys.executable, *SERVE, "--port", "{port}"])
+    done = run_command("check", "--spawn", command, "2.9", "--time-limit", "1ms")
+    assert done.returncode == 3
+    assert done.stderr.endswith(": the 0.001 s for this run were spent before the first case\n")
+    assert run_command("check", "--spawn", command, "2.9", "--time-limit", "0").returncode == 0
+
 
 # Tells by a pipe that a second connection has come, after the one that asks whether it listens.
 TELLS_AND_FALLS_SILENT = """

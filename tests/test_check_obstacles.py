@@ -13,6 +13,7 @@ from trioecho.check.book import RULES
 from trioecho.check.finding import Kind
 from trioecho.check.obstacle import Answer, obstacle_in
 from trioecho.check.pace import Pace
+from trioecho.check.text import Palette, suite_lines
 from trioecho.check.verdict import SuiteResult, Verdict
 from trioecho.check.wire import Wire
 
@@ -84,6 +85,8 @@ async def test_who_echoes_nothing_is_told_one_thing(
     assert any(reason in note for note in result.notes)
     assert result.outcome() == "not conformant"
     assert next(connections) < 30  # for no case but one
+    told = " ".join(" ".join(suite_lines(result, Palette(False), strict=False, is_verbose=False)).split())
+    assert f"? 2.1 to 2.9: not tried: {by_id(result)['2.5'].summary.removeprefix('not tried: ')} 3" in told
 
 
 async def test_of_the_cases_that_were_named_one_shows_it() -> None:

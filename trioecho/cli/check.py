@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import signal
@@ -116,7 +117,7 @@ def add_command(commands: Commands[Parser]) -> None:
         type=values.duration,
         default=DEFAULT_TIME_LIMIT_S,
         metavar="TIME",
-        help="longest run against a server; what is not decided then is inconclusive (default: 2min)",
+        help="longest run against a server; what is not decided then is inconclusive (default: 2m; 0: any)",
     )
     add("-v", "--verbose", action="store_true", help="say also what was seen in cases that passed")
     add("--list", action="store_true", help="list all rules")
@@ -293,7 +294,7 @@ async def _check_one(
             rules=rules,
             jobs=arguments.jobs,
             observer=progress,
-            time_limit_s=arguments.time_limit,
+            time_limit_s=arguments.time_limit or math.inf,
             interrupt=interrupt,
         )
     except CannotCheckError as error:

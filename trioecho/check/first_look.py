@@ -52,9 +52,9 @@ async def survey(locate: Locate, settings: Settings) -> Survey:
     try:
         first = await ask(probe, hello(probe))
     except Deviation as deviation:
-        if deviation.kind is Kind.RESET:
-            return await _look_again(Answer(hello(probe), b"", Kind.RESET), locate, settings)
-        raise CannotCheckError(f"cannot reach {_named(probe.address)}: {deviation.actual}") from None
+        if deviation.kind is not Kind.RESET:
+            raise CannotCheckError(f"cannot reach {_named(probe.address)}: {deviation.actual}") from None
+        first = Answer(hello(probe), b"", Kind.RESET)
     _raise_if_other_protocol(first.data, probe.address)
     if first.is_right:
         return await measure(probe, first)
@@ -62,17 +62,12 @@ async def survey(locate: Locate, settings: Settings) -> Survey:
         return Survey(echoes=False, is_concurrent=False, obstacle=ONE_BEHIND)
     if first.is_silent and await _answers_at_end(probe):
         return Survey(echoes=False, is_concurrent=False, obstacle=ONLY_AT_END)
-    if (other := await _other_wire(locate, settings)) is not None:
-        asking = Probe("survey", await locate(), replace(settings, wire=other), patience_s=OTHER_ANSWER_S)
-        is_concurrent = await serves_several(asking, Pace().patience_s)
-        return Survey(echoes=False, is_concurrent=is_concurrent, other_wire=other)
     return await _look_again(first, locate, settings)
 
 
 async def _look_again(first: Answer, locate: Locate, settings: Settings) -> Survey:
-    """When the first frame did not come back, with whatever header: others, and what comes unasked."""
+    """When the first frame did not come back: other frames, other headers, and what comes unasked."""
     answers = [first]
-    unasked: bytes | Kind = Kind.SILENCE
     for payload in _MORE:
         probe = Probe("survey", await locate(), settings, patience_s=_ANSWER_S)
         try:
@@ -82,6 +77,11 @@ async def _look_again(first: Answer, locate: Locate, settings: Settings) -> Surv
             answers.append(answer)
         except Deviation as deviation:
             answers.append(Answer(payload, b"", deviation.kind))
+    if (other := await _other_wire(locate, settings)) is not None:
+        asking = Probe("survey", await locate(), replace(settings, wire=other), patience_s=OTHER_ANSWER_S)
+        is_concurrent = await serves_several(asking, Pace().patience_s)
+        return Survey(echoes=False, is_concurrent=is_concurrent, other_wire=other)
+    unasked: bytes | Kind
     probe = Probe("survey", await locate(), settings, patience_s=OTHER_ANSWER_S)
     try:
         await _ask_for_a_page(probe)

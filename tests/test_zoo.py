@@ -151,11 +151,14 @@ async def judge_once(server: type[FaultyServer]) -> list[str]:
 
 
 async def judge(server: type[FaultyServer]) -> list[str]:
-    """As `judge_once`; but a bug that did not show, as bugs with races may, has another chance to."""
+    """As `judge_once`; but a bug that did not show, as bugs with races may, has another chance to.
+
+    So has a drain that was cut short: six servers under way together may need more than their grace.
+    """
     wrong: list[str] = []
     for _ in range(5):
         wrong = await judge_once(server)
-        if not any("should have failed" in words for words in wrong):
+        if not any("should have failed" in words or "should have passed 6.2" in words for words in wrong):
             break
     return wrong
 

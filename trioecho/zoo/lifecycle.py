@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 
-from .exhibit import NOTHING_ELSE_IS_TRIED, Exhibit, FaultyServer
+from .exhibit import Exhibit, FaultyServer
 from .honest import Connection
 
 _BY_HAND = "Its developer starts it by hand, and ends it with Ctrl-C."
@@ -33,29 +33,6 @@ class DropsFirst(FaultyServer):
             self.release(connection)  # BUG: who connects must be served
             return
         super().start(connection)
-
-
-class AcceptsOnce(FaultyServer):
-    about: Exhibit = Exhibit(
-        "accepts-once",
-        bug="accepts one connection, and reads from it in a loop",
-        works="Its test connects once. A second client is connected, too: by the kernel.",
-        shows="The second client, and any other, waits for an answer for ever.",
-        mend="Accept inside of the loop, and read in a task or thread of its own.",
-        source="TcpChat, accept before the loop, as in the Microsoft example: "
-        "https://github.com/StephenClearyExamples/TcpChat/issues/2",
-        fails=("1.2",),
-        may_fail=NOTHING_ELSE_IS_TRIED,
-        cause="only-first-connection",
-    )
-
-    def start(self, connection: Connection) -> None:
-        self.loop.unregister(self.listener)  # BUG: accept() stands before the loop
-        super().start(connection)
-
-    def drain(self) -> None:
-        self.listener.close()
-        super().drain()
 
 
 class DiesAtSigterm(FaultyServer):

@@ -8,10 +8,33 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from .exhibit import Exhibit, FaultyServer
+from .exhibit import NOTHING_ELSE_IS_TRIED, Exhibit, FaultyServer
 from .honest import HEADER_BYTES, RECV_BYTES, BufferedServer, Connection, FrameTooLargeError
 
 _ONE_CLIENT = "Its test has one client."
+
+
+class AcceptsOnce(FaultyServer):
+    about: Exhibit = Exhibit(
+        "accepts-once",
+        bug="accepts one connection, and reads from it in a loop",
+        works="Its test connects once. A second client is connected, too: by the kernel.",
+        shows="The second client, and any other, waits for an answer for ever.",
+        mend="Accept inside of the loop, and read in a task or thread of its own.",
+        source="TcpChat, accept before the loop, as in the Microsoft example: "
+        "https://github.com/StephenClearyExamples/TcpChat/issues/2",
+        fails=("1.2",),
+        may_fail=NOTHING_ELSE_IS_TRIED,
+        cause="only-first-connection",
+    )
+
+    def start(self, connection: Connection) -> None:
+        self.loop.unregister(self.listener)  # BUG: accept() stands before the loop
+        super().start(connection)
+
+    def drain(self) -> None:
+        self.listener.close()
+        super().drain()
 
 
 class OneAtATime(FaultyServer):

@@ -15,19 +15,26 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 # Only so that a test that hangs fails: nothing waits this long when all is well.
 GUARD_S = 60.0
 
 
-def run_command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+# What a command writes is read as UTF-8, wherever the tests run.
+UTF8 = {"PYTHONIOENCODING": "utf-8"}
+
+
+def run_command(
+    *arguments: str, env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run ``trioecho ARGUMENTS`` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "trioecho", *arguments],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        env={**os.environ, **UTF8, **(env or {})},
         timeout=GUARD_S,
         stdin=subprocess.DEVNULL,
         check=False,

@@ -63,7 +63,7 @@ def test_rules_are_selected_by_id_and_section_in_the_books_order() -> None:
 def strings_named_cause_id(path: Path) -> set[str]:
     """What a module gives as ``cause_id=...``, or returns from a function that finds causes."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         values: list[ast.expr] = []
         if (isinstance(node, ast.keyword) and node.arg == "cause_id") or (
             isinstance(node, ast.Assign) and "cause_id" in ast.unparse(node.targets[0])
@@ -99,7 +99,7 @@ def test_causes_have_words_and_advice() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOM)))
 def test_the_suite_shares_nothing_with_the_service(path: Path) -> None:
     depth = len(path.relative_to(ROOM).parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level <= depth, ast.unparse(node)
             assert not (node.module or "").startswith("trioecho")

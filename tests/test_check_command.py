@@ -20,7 +20,7 @@ import pytest
 from trioecho.check.book import RULES
 from trioecho.cli import main
 
-from .processes import GUARD_S, SERVE, run_command
+from .processes import GUARD_S, SERVE, UTF8, run_command
 
 LOOPBACK = "127.0.0.1"
 OURS = shlex.join([sys.executable, *SERVE, "--port", "{port}"])
@@ -166,6 +166,12 @@ def test_a_good_server() -> None:
     assert done.stderr == ""
 
 
+def test_a_terminal_of_another_age_gets_what_it_can_show() -> None:
+    done = run_command("check", "--spawn", OURS, "1.1", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "  + 1.1   A frame without payload" in done.stdout
+
+
 def test_a_broken_server(broken: str) -> None:
     done = run_command("check", "--spawn", broken, "1.2", "2.5", "--seed", "7")
     assert done.returncode == 1, done.stderr
@@ -225,7 +231,7 @@ def terminal_output(command: list[str], **environment: str) -> str:
     """What a command writes to a terminal."""
     ours, its = pty.openpty()
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=its, stderr=its, env={**os.environ, **environment}
+        command, stdin=subprocess.DEVNULL, stdout=its, stderr=its, env={**os.environ, **UTF8, **environment}
     )
     os.close(its)
     output = b""
@@ -236,7 +242,7 @@ def terminal_output(command: list[str], **environment: str) -> str:
         pass
     os.close(ours)
     process.wait(GUARD_S)
-    return output.decode()
+    return output.decode("utf-8")
 
 
 def test_colours_are_for_terminals_and_can_be_refused() -> None:

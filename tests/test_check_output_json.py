@@ -88,6 +88,7 @@ def test_a_server_is_told_in_full() -> None:
         "started_at": "2026-11-23T23:05:40.250Z",
         "elapsed_s": 4.25,
         "versions": {"trioecho": "0.1.0", "python": "3.11.6", "trio": "0.30.0", "platform": "Linux x86_64"},
+        "cut_short": None,
         "notes": ["The limit was told by --max-frame-length."],
         "counts": {"pass": 38, "fail": 3, "warn": 1, "not applicable": 8, "inconclusive": 1},
     }
@@ -168,7 +169,7 @@ def test_a_number_that_is_not_known_is_null() -> None:
     "module", sorted(Path(output.__file__).parent.glob("*.py")), ids=lambda path: path.stem
 )
 def test_reports_do_no_input_and_no_output(module: Path) -> None:
-    nodes = list(ast.walk(ast.parse(module.read_text())))
+    nodes = list(ast.walk(ast.parse(module.read_text("utf-8"))))
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
     called = {

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.check_results import good_suite, hostile_suite, mixed_suite, result_of, suite
-from trioecho.check.book import RULES, Heading
+from trioecho.check.book import RULES, Heading, Level
 from trioecho.check.causes import CAUSES
 from trioecho.check.output import EQUAL_POINTS, Untested, grade, rubric_as_csv, rubric_as_text
 from trioecho.check.output.rubric import Grade, HeadingGrade
@@ -41,7 +41,7 @@ def test_how_clear_the_analysis_is_is_left_to_the_teacher() -> None:
     assert "one-parse-per-recv" in heading(grade(mixed_suite()), Heading.ANALYSIS).feedback[1]
 
 
-@pytest.mark.parametrize("case_id", RULES)
+@pytest.mark.parametrize("case_id", sorted(set(RULES) - {"1.2"}))
 def test_every_rule_counts_under_its_heading_and_no_other(case_id: str) -> None:
     whole = suite(tuple(result_of(rule_id) for rule_id in RULES))
     results = tuple(
@@ -55,9 +55,44 @@ def test_every_rule_counts_under_its_heading_and_no_other(case_id: str) -> None:
 def test_points_are_the_part_that_held_rounded_down_to_a_half() -> None:
     held = [result_of(case_id) for case_id in ("2.1", "2.2")]
     assert robustness(*held).points == 25
-    assert robustness(*held, result_of("2.5", Verdict.FAIL)).points == 16.5  # of 16.67
+    assert robustness(*held, result_of("2.6", Verdict.FAIL)).points == 16.5  # of 16.67
     assert robustness(*held, result_of("2.5", Verdict.WARN)).points == 20.5  # of 20.83
-    assert robustness(result_of("2.5", Verdict.FAIL)).points == 0
+    assert robustness(result_of("2.6", Verdict.FAIL)).points == 0
+
+
+def test_a_core_rule_that_is_broken_leaves_half_of_the_points_and_several_a_quarter() -> None:
+    held = [result_of(rule_id) for rule_id in RULES if rule_id[0] == "2" and rule_id not in ("2.4", "2.5")]
+    one = robustness(*held, result_of("2.4"), result_of("2.5", Verdict.FAIL))
+    assert one.points == 12.5  # and not 22 of 25
+    assert one.feedback[-1] == (
+        "At most half of the points, for a core rule is broken: 2.5 (two frames in one segment)."
+    )
+    several = robustness(*held, result_of("2.4", Verdict.FAIL), result_of("2.5", Verdict.FAIL))
+    assert several.points == 6  # of 6.25
+    assert several.feedback[-1].startswith("At most a quarter of the points")
+
+
+def test_every_heading_that_has_rules_has_core_rules_at_must() -> None:
+    core = [rule for rule in RULES.values() if rule.is_core]
+    assert {rule.heading for rule in core} == set(Heading) - {Heading.ANALYSIS}
+    assert {rule.level for rule in core} == {Level.MUST}
+
+
+def test_who_does_not_echo_a_byte_has_no_points_under_any_heading() -> None:
+    results = tuple(
+        result_of(rule_id, Verdict.FAIL if rule_id == "1.2" else Verdict.PASS) for rule_id in RULES
+    )
+    graded = grade(suite(results))
+    assert [each.points for each in graded.headings] == [0, 0, 0, None]
+    assert "No points without 1.2 (a frame of one byte)." in heading(graded, Heading.EDGE_CASES).feedback
+
+
+def test_a_heading_of_which_little_was_decided_is_left_to_the_teacher() -> None:
+    results = [result_of("2.1"), *(result_of(each, Verdict.INCONCLUSIVE) for each in ("2.2", "2.3"))]
+    graded = robustness(*results)
+    assert graded.points is None
+    assert "left to the teacher" in graded.feedback[-1]
+    assert robustness(*results, result_of("2.4")).points == 25
 
 
 def test_what_was_not_tried_or_is_unsure_counts_neither_way() -> None:
@@ -130,10 +165,10 @@ def test_one_server_gives_a_sheet_that_fits_a_terminal() -> None:
     assert max(map(len, text.splitlines())) < 80
     for line in (
         "Correctness                  23.5/25",
-        "Framing robustness             20/25",
-        "Edge cases                   23.5/25",
+        "Framing robustness           12.5/25",
+        "Edge cases                   12.5/25",
         "Clear analysis                  -/25",
-        "Sum                            67/75, and up to 25 for the teacher to give",
+        "Sum                          48.5/75, and up to 25 for the teacher to give",
     ):
         assert line in text.splitlines()
 
@@ -146,7 +181,7 @@ def test_several_servers_give_a_table_first() -> None:
         "-" * 79,
         "127.0.0.1:50666                    25/25    25/25    25/25     -/25       75/75",
         long_name,
-        "                                 23.5/25    20/25  23.5/25     -/25       67/75",
+        "                                 23.5/25  12.5/25  12.5/25     -/25     48.5/75",
         "python a.py                         -/25     -/25     -/25     -/25           -",
     ]
     assert text.count("Grade of ") == 3
@@ -157,7 +192,7 @@ def test_a_spreadsheet_has_a_row_for_each_server() -> None:
     text = rubric_as_csv([grade(good_suite()), grade(mixed_suite()), grade(UNTESTED)])
     good, mixed, untested = csv.DictReader(io.StringIO(text, newline=""))
     assert (good["server"], good["points"], good["out of"]) == ("127.0.0.1:50666", "75", "75")
-    assert [mixed[each.value] for each in Heading] == ["23.5", "20", "23.5", ""]
+    assert [mixed[each.value] for each in Heading] == ["23.5", "12.5", "12.5", ""]
     assert [mixed[f"{each.value} out of"] for each in Heading] == ["25"] * 4
     assert mixed["feedback: framing robustness"].startswith("Rules tried: 11; held: 9. Replies stop")
     assert mixed["likely causes"] == "one-parse-per-recv"
@@ -196,5 +231,5 @@ def test_the_points_add_up_to_a_hundred() -> None:
     ],
 )
 def test_a_crash_is_told_with_what_the_server_wrote_of_it(notes: tuple[str, ...], told: list[str]) -> None:
-    crashed = replace(result_of("2.5", Verdict.FAIL), cause=CAUSES["crashes"], notes=notes)
+    crashed = replace(result_of("2.6", Verdict.FAIL), cause=CAUSES["crashes"], notes=notes)
     assert list(robustness(crashed).feedback[2:]) == told

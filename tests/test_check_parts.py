@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from trioecho.check.diagnosis import diagnose
 from trioecho.check.finding import Deviation, Kind, common_length, echo_deviation
 from trioecho.check.generator import Stream, random_garbage, random_stream, shortest
+from trioecho.check.obstacle import ONE_BEHIND
+from trioecho.check.pace import Pace
 from trioecho.check.survey import Survey
 from trioecho.check.transcript import Transcript
 from trioecho.check.wire import Wire
@@ -180,7 +182,7 @@ def wrong(*payloads: bytes, received: bytes, cause_id: str | None = None) -> Dev
     return echo_deviation(WIRE, Kind.WRONG, WIRE.frames(*payloads), received, waited_s=1, cause_id=cause_id)
 
 
-GOOD = Survey(round_trip_s=0.001)
+GOOD = Survey(Pace(round_trip_s=0.001))
 STREAM_PASSES = dict.fromkeys(("1.2", "1.3", "2.3", "2.4", "2.5", "2.8", "2.9"))
 HELLO = b"hello"
 
@@ -247,7 +249,7 @@ def test_the_first_look_tells_what_is_wrong_everywhere() -> None:
         (Wire(2), "other-header-width"),
     ):
         assert cause("1.2", silent(HELLO), Survey(echoes=False, other_wire=other)) == expected
-    assert cause("1.2", silent(HELLO), Survey(echoes=False, is_one_behind=True)) == "one-behind"
+    assert cause("1.2", silent(HELLO), Survey(echoes=False, obstacle=ONE_BEHIND)) == "one-behind"
 
 
 def test_one_connection_at_a_time_explains_what_needs_two() -> None:

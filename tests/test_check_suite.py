@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,85 +14,24 @@ from trioecho.check.book import RULES, select
 from trioecho.check.probe import Settings
 from trioecho.check.server import SpawnError, parse_command, running_server
 from trioecho.check.suite import CannotCheckError, Target, check
-from trioecho.check.verdict import CaseResult, SuiteResult, Verdict
+from trioecho.check.verdict import Verdict
 from trioecho.check.wire import Wire
 
+from .check_servers import (
+    LOOPBACK,
+    accept,
+    by_id,
+    check_address,
+    check_command,
+    command_of,
+    echo_frames,
+    listening,
+)
 from .processes import SERVE, SERVE_WITHOUT_HUB, receive_exactly
 from .support import guarded
 
-LOOPBACK = "127.0.0.1"
-
-
-def command_of(*words: str) -> str:
-    return shlex.join([sys.executable, *words])
-
-
 OURS = command_of(*SERVE, "--port", "{port}")
 OURS_WITHOUT_HUB = command_of(*SERVE_WITHOUT_HUB, "--port", "{port}")
-
-
-async def check_command(
-    command: str, *cases: str, max_frame_length: int | None = None, **options: int
-) -> SuiteResult:
-    settings = Settings(
-        command=tuple(parse_command(command)), max_frame_length=max_frame_length, spawn_timeout_s=30
-    )
-    with guarded(120):
-        return await check(Target(command), settings, rules=select(list(cases)), **options)
-
-
-async def check_address(address: tuple[str, int], *cases: str, seed: int = 0, jobs: int = 1) -> SuiteResult:
-    target = Target(f"{address[0]}:{address[1]}", address)
-    with guarded():
-        return await check(target, Settings(seed=seed), rules=select(list(cases)), jobs=jobs)
-
-
-def by_id(result: SuiteResult) -> dict[str, CaseResult]:
-    return {each.id: each for each in result.results}
-
-
-# ---- servers of blocking sockets ----
-
-
-Handler = Callable[[socket.socket], object]
-
-
-@contextmanager
-def listening(handler: Handler) -> Iterator[tuple[str, int]]:
-    """A server with a thread for every connection."""
-    with socket.create_server((LOOPBACK, 0), backlog=200) as listener:
-        threading.Thread(target=_accept, args=(listener, handler), daemon=True).start()
-        try:
-            yield listener.getsockname()
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-
-
-def _accept(listener: socket.socket, handler: Handler) -> None:
-    while True:
-        try:
-            peer, _ = listener.accept()
-        except OSError:
-            return
-        threading.Thread(target=_handle, args=(peer, handler), daemon=True).start()
-
-
-def _handle(peer: socket.socket, handler: Handler) -> None:
-    with peer:
-        with suppress(OSError):
-            handler(peer)
-
-
-def echo_frames(peer: socket.socket) -> None:
-    """A good server, but for limits."""
-    while len(header := receive_exactly(peer, 4)) == 4:
-        length = int.from_bytes(header, "big")
-        if length > 1 << 20:
-            return
-        payload = receive_exactly(peer, length)
-        if len(payload) < length:
-            return
-        peer.sendall(header + payload)
 
 
 def one_frame_per_receive(peer: socket.socket) -> None:
@@ -198,7 +134,7 @@ async def test_a_server_that_goes_away_leaves_the_rest_inconclusive() -> None:
             peer.sendall(header + receive_exactly(peer, length))
 
     with socket.create_server((LOOPBACK, 0)) as server:
-        threading.Thread(target=_accept, args=(server, until_garbage), daemon=True).start()
+        threading.Thread(target=accept, args=(server, until_garbage), daemon=True).start()
         result = await check_address(server.getsockname(), "4.8", "5.4", "5.6")
     found = by_id(result)
     assert stop.is_set()

@@ -21,6 +21,7 @@ from tests.load_results import RunOnAServerWithACapacity, made_result
 from tests.processes import GUARD_S, frame, receive_exactly, run_command, server_process
 from trioecho.cli import main
 
+PYTHON = shlex.quote(sys.executable)
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^\$ (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
@@ -121,10 +122,10 @@ def test_check_commands(command: str, tmp_path: Path) -> None:
     with server_process() as server:
         words = [
             word.replace("50666", str(server.port))
-            .replace("trioecho faulty", f"{sys.executable} -m trioecho faulty")
-            .replace("python ada", f"{sys.executable} ada")
-            .replace("python alan", f"{sys.executable} alan")
-            .replace("python student", f"{sys.executable} student")
+            .replace("trioecho faulty", f"{PYTHON} -m trioecho faulty")
+            .replace("python ada", f"{PYTHON} ada")
+            .replace("python alan", f"{PYTHON} alan")
+            .replace("python student", f"{PYTHON} student")
             for word in words
         ]
         done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -51,6 +52,8 @@ def module_of(server: type[FaultyServer]) -> str:
 
 ALL = os.environ.get("TRIOECHO_ZOO") == "all"
 AT_A_TIME = 6
+# Side by side they take longer than any would alone.
+TIME_LIMIT_S = 1000
 # Cases that are quick, and about different things.
 QUICK = ("1.2", "1.8", "2.3", "2.5", "2.8", "4.4", "5.2")
 # What else has to be tried so that a cause can be told from others with the same effect.
@@ -98,17 +101,20 @@ async def grade(server: type[FaultyServer], cases: Sequence[str]) -> SuiteResult
     jobs = 1 if module_of(server) in ONE_CASE_AT_A_TIME else 8
     limit = server.default_limit
     if module_of(server) in IN_OWN_PROCESS or any(rule.needs_spawn for rule in rules):
-        command = f"{sys.executable} -m trioecho faulty {server.about.name} --port {{port}}"
+        command = shlex.join(
+            [sys.executable, "-m", "trioecho", "faulty", server.about.name, "--port", "{port}"]
+        )
         settings = Settings(
             command=tuple(parse_command(command)), max_frame_length=limit, spawn_timeout_s=GUARD_S
         )
-        return await check(Target(command), settings, rules=rules, jobs=jobs)
+        return await check(Target(command), settings, rules=rules, jobs=jobs, time_limit_s=TIME_LIMIT_S)
     faulty = server()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_until_stopped, faulty)
         try:
             settings = Settings(max_frame_length=limit)
-            return await check(Target(server.about.name, faulty.address), settings, rules=rules, jobs=jobs)
+            target = Target(server.about.name, faulty.address)
+            return await check(target, settings, rules=rules, jobs=jobs, time_limit_s=TIME_LIMIT_S)
         finally:
             faulty.stop()
 
@@ -145,11 +151,14 @@ async def judge_once(server: type[FaultyServer]) -> list[str]:
 
 
 async def judge(server: type[FaultyServer]) -> list[str]:
-    """As `judge_once`; but a bug that did not show, as bugs with races may, has another chance to."""
+    """As `judge_once`; but a bug that did not show, as bugs with races may, has another chance to.
+
+    So has a drain that was cut short: six servers under way together may need more than their grace.
+    """
     wrong: list[str] = []
     for _ in range(5):
         wrong = await judge_once(server)
-        if not any("should have failed" in words for words in wrong):
+        if not any("should have failed" in words or "should have passed 6.2" in words for words in wrong):
             break
     return wrong
 

@@ -309,6 +309,41 @@ _CAUSES = (
         "The last lines that it wrote say why.",
     ),
     Cause(
+        "closes-at-once",
+        "Every connection is closed as soon as it is accepted: the server probably leaves the block that "
+        "owns the socket, or fails, before it reads.",
+        "Keep the connection open until the client has ended it; what the server writes may say why it "
+        "fails.",
+    ),
+    Cause(
+        "closes-at-first-frame",
+        "Every connection ends when the first frame comes, without an answer: the handler probably fails on "
+        "it.",
+        "See what the server writes when a frame comes, and which error ends the connection.",
+    ),
+    Cause(
+        "answers-something-else",
+        "The answers have nothing to do with what was sent: this is probably the port of another service, or "
+        "the reply is made of the wrong variable.",
+        "Send back the payload that came, behind a header of its length.",
+    ),
+    Cause(
+        "speaks-unasked",
+        "The server sends bytes that nobody asked for: probably a greeting, a prompt, or its log.",
+        "Send echoes, and nothing else; a client takes the first bytes for a header.",
+    ),
+    Cause(
+        "only-first-connection",
+        "The first connection is served, and no other: the server probably accepts once, outside of a loop.",
+        "Accept in a loop, and give every connection a task or thread of its own.",
+    ),
+    Cause(
+        "trickles",
+        "Echoes come a few bytes at a time, with waits between: the server probably sends byte by byte, and "
+        "sleeps.",
+        "Send a frame by one call of sendall().",
+    ),
+    Cause(
         "never-answers",
         "The server accepts connections and answers nothing, or only when they end.",
         "See whether it is the right port, and whether the server flushes what it writes.",

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .book import RULES
-from .finding import Deviation, Kind, common_length
+from .diagnosis_of_bytes import announces_all, cause_of_bytes, is_cut_off
+from .finding import Deviation, Kind
 from .survey import Survey
 from .wire import Wire
 
@@ -37,9 +38,6 @@ _CONTENT = {"text-decoding", "strips-whitespace", "line-oriented", "content-chan
 _NEIGHBOURS = {"3.2", "3.3", "3.4", "3.6", "7.3"}
 _SIZES = (("1.3", 255), ("1.4", 256), ("1.5", 65535), ("1.6", 65536))
 _STOPPED = (Kind.SILENCE, Kind.END, Kind.RESET)
-# So much of a payload tells that it is the one that was sent.
-_COMPARED_BYTES = 64
-_REPLACEMENT = "\ufffd".encode()
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def diagnose(
             or ("shared-state" if deviation.is_only_now_and_then else None)
             or _cause_of_extra_bytes(rule_id, deviation, failed)
             or _cause_at_limit(rule_id, deviation, failed)
-            or (None if rule_id == "1.9" else _cause_of_bytes(deviation, wire))
+            or (None if rule_id == "1.9" else cause_of_bytes(deviation, wire))
             or _cause_of_cut_off(rule_id, deviation, wire)
             or _cause_of_case(rule_id, deviation)
             or _cause_of_ending(rule_id, deviation, failed)
@@ -114,14 +112,15 @@ def _explain_what_is_left(by_case: dict[str, str], failed: Mapping[str, Deviatio
 
 def _cause_everywhere(survey: Survey, wire: Wire) -> str | None:
     """A cause that lets no frame come back right."""
-    other = survey.other_wire
-    if other is not None:
-        if other.header_bytes != wire.header_bytes:
-            return "other-header-width"
-        return "little-endian" if other.byte_order != wire.byte_order else "length-includes-header"
-    if survey.is_one_behind:
-        return "one-behind"
-    return "never-answers" if survey.answers_at_end else None
+    if survey.obstacle is not None:
+        return survey.obstacle.cause_id
+    if survey.unasked:
+        return "speaks-unasked"
+    if (other := survey.other_wire) is None:
+        return None
+    if other.header_bytes != wire.header_bytes:
+        return "other-header-width"
+    return "little-endian" if other.byte_order != wire.byte_order else "length-includes-header"
 
 
 def _cause_of_simplest(failed: Mapping[str, Deviation], wire: Wire) -> str | None:
@@ -131,7 +130,7 @@ def _cause_of_simplest(failed: Mapping[str, Deviation], wire: Wire) -> str | Non
         return truncated.cause_id  # as long as the first half of headers is 0, all looks right
     if simplest is None:
         return None
-    return simplest.cause_id or _cause_of_bytes(simplest, wire)
+    return simplest.cause_id or cause_of_bytes(simplest, wire)
 
 
 def _cause_of_neighbours(rule_id: str, failed: Mapping[str, Deviation]) -> str | None:
@@ -229,105 +228,31 @@ def _cause_of_two(deviation: Deviation, wire: Wire) -> str | None:
     wanted, _ = wire.split(deviation.expected_bytes)
     if deviation.kind in _STOPPED and came == wanted[:1]:
         return "one-parse-per-recv"
-    return _cause_of_bytes(deviation, wire) or "segment-taken-for-frame"
+    return cause_of_bytes(deviation, wire) or "segment-taken-for-frame"
 
 
 def _cause_of_sizes(failed: Mapping[str, Deviation], wire: Wire) -> str | None:
     """From which size on frames are not echoed."""
     for (before, _), (rule_id, size) in pairwise(_SIZES):
         if rule_id in failed and before not in failed:
-            if size in (256, 65536) and not _is_cut_off(failed[rule_id], wire):
+            if size in (256, 65536) and not is_cut_off(failed[rule_id], wire):
                 return "short-length-field"
-            if failed[rule_id].kind in _STOPPED and _announces_all(failed[rule_id], wire):
+            if failed[rule_id].kind in _STOPPED and announces_all(failed[rule_id], wire):
                 return "partial-send-ignored"
             return "fixed-buffer"
     large = failed.get("1.7")
     if large is not None and "1.6" not in failed and large.received_bytes:
-        return "partial-send-ignored" if _announces_all(large, wire) else "fixed-buffer"
+        return "partial-send-ignored" if announces_all(large, wire) else "fixed-buffer"
     return None
-
-
-def _is_cut_off(deviation: Deviation, wire: Wire) -> bool:
-    """Whether a shorter frame came, with the beginning of the payload."""
-    came, _ = wire.split(deviation.received_bytes)
-    wanted, _ = wire.split(deviation.expected_bytes)
-    return bool(came and wanted and came[0] and wanted[0] != came[0] and wanted[0].startswith(came[0]))
 
 
 def _cause_of_cut_off(rule_id: str, deviation: Deviation, wire: Wire) -> str | None:
     """Of an echo that is the beginning of what was sent."""
-    if not _is_cut_off(deviation, wire):
+    if not is_cut_off(deviation, wire):
         return None
     if RULES[rule_id].section == 2:
         return "recv-n-taken-for-n-bytes"
     return "fixed-buffer" if rule_id in ("1.5", "1.6", "1.7") else None
-
-
-def _announces_all(deviation: Deviation, wire: Wire) -> bool:
-    """Whether the header of the whole payload came, and not all of the payload."""
-    same = common_length(deviation.expected_bytes, deviation.received_bytes)
-    return same == len(deviation.received_bytes) >= wire.header_bytes
-
-
-def _cause_of_bytes(deviation: Deviation, wire: Wire) -> str | None:
-    """What the bytes of an echo that is not right say by themselves."""
-    expected, received = deviation.expected_bytes, deviation.received_bytes
-    wanted, _ = wire.split(expected)
-    if not wanted or not received or expected.startswith(received):
-        return None
-    if len(wanted[0]) > _COMPARED_BYTES and _is_cut_off(deviation, wire):
-        return None
-    came, rest = wire.split(received)
-    at = next((i for i, (one, other) in enumerate(zip(came, wanted, strict=False)) if one != other), None)
-    if at is None:
-        # Whole frames that were right, and then something that is none.
-        at = len(came)
-        return _cause_of_header(wanted[at], rest, wire) if at < len(wanted) else None
-    return _cause_of_payload(came, wanted, at) or _cause_of_header(
-        wanted[at], received[sum(wire.header_bytes + len(one) for one in came[:at]) :], wire
-    )
-
-
-def _cause_of_header(payload: bytes, reply: bytes, wire: Wire) -> str | None:
-    """Of a reply that has the right payload behind a wrong header, or none."""
-    width = wire.header_bytes
-    if not payload or len(reply) < min(len(payload), 2):
-        return None
-    if reply.startswith(payload):
-        return "no-header-in-reply"
-    for other in (1, 2, 4, 8):
-        order = wire.byte_order
-        if other != width and reply == len(payload).to_bytes(8, order)[-other:] + payload:
-            return "other-header-width"
-    if not reply[width:].startswith(payload[:_COMPARED_BYTES]):
-        return None
-    number = int.from_bytes(reply[:width], wire.byte_order)
-    swapped = int.from_bytes(reply[:width][::-1], wire.byte_order)
-    length = int.from_bytes(wire.header(len(payload)), wire.byte_order)
-    if swapped == length:
-        return "little-endian"
-    return "length-includes-header" if abs(number - length) == width else "length-of-text"
-
-
-def _cause_of_payload(came: list[bytes], wanted: list[bytes], at: int) -> str | None:
-    one, other = came[at], wanted[at]
-    if at and one == came[at - 1] and one != other:
-        return "reply-twice"
-    if sorted(came[: len(wanted)]) == sorted(wanted[: len(came)]) or (
-        one in wanted[at + 1 :] and other in came[at + 1 :]
-    ):
-        return "replies-out-of-order"
-    if _REPLACEMENT in one and _REPLACEMENT not in other:
-        return "text-decoding"
-    if other and one in (other.decode("latin-1").encode(), other.decode("utf-8", "ignore").encode()):
-        return "text-decoding"
-    if other and one == other.partition(b"\0")[0]:
-        return "strips-whitespace"
-    if one in (other.strip(), other.rstrip(), other.strip(b"\0"), other.rstrip(b"\0"), other.rstrip(b"\r\n")):
-        return "strips-whitespace"
-    if len(one) == len(other):
-        return "content-changed"
-    return None
 
 
 def _cause_of_case(rule_id: str, deviation: Deviation) -> str | None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from .finding import Deviation
-from .peer import in_words
+from .finding import Deviation, InconclusiveError, Kind
+from .peer import connected, in_words
 from .probe import Settings, died_of_it
 from .server import SpawnedServer, running_server
 from .survey import CannotCheckError
+from .transcript import Transcript
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ class Host:
             return False
         try:
             with trio.fail_after(5):
-                (await trio.open_tcp_stream(*self._fixed)).socket.close()
-        except OSError:
-            return True
-        except trio.TooSlowError:
+                async with connected(self._fixed, self._settings.wire, Transcript(), number=0, patience_s=0):
+                    return False
+        except Deviation as error:
+            return error.kind is Kind.NO_CONNECTION  # a reset says that somebody listens
+        except (trio.TooSlowError, InconclusiveError):
             return False
-        return False
 
 
 @contextlib.asynccontextmanager
@@ -114,7 +115,7 @@ async def open_host(target: Target, settings: Settings) -> AsyncIterator[Host]:
 
 
 async def _resolve(address: tuple[str, int]) -> tuple[str, int]:
-    """The first of a name's addresses that accepts a connection.
+    """The first of a name's addresses that accepts a connection; if it has only one, that.
 
     Raises:
       CannotCheckError: none does.
@@ -123,6 +124,10 @@ async def _resolve(address: tuple[str, int]) -> tuple[str, int]:
     try:
         with trio.fail_after(10):
             found = await trio.socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+            if len(found) == 1:
+                # The first connection may be the only one that a server serves: it is not for this.
+                where = found[0][4]
+                return str(where[0]), int(where[1])
             for family, kind, protocol, _, where in found:
                 with trio.socket.socket(family, kind, protocol) as sock:
                     try:

@@ -24,8 +24,8 @@ _CONNECT_S = 8.0
 _MOST_SENDING_S = 5.0
 # A server that takes bytes and gives none may be silent so many times longer.
 _WHILE_SENDING = 5
-# After wrong bytes, what else comes so soon is looked at.
-_EVIDENCE_S, _EVIDENCE_BYTES = 0.1, 1 << 16
+# After wrong bytes, what else comes so soon is looked at; of what never ends, so long.
+_EVIDENCE_S, _MOST_EVIDENCE_S, _EVIDENCE_BYTES = 0.1, 0.5, 1 << 16
 
 
 @contextlib.asynccontextmanager
@@ -52,6 +52,11 @@ async def connected(
         reason = (
             f"no answer within {_CONNECT_S:g} s" if isinstance(error, trio.TooSlowError) else in_words(error)
         )
+        if isinstance(error, ConnectionResetError):  # it was accepted, and reset before it was looked at
+            transcript.happened(number, "connected, and the server reset it")
+            raise Deviation(
+                Kind.RESET, "a connection to be served", "the server reset the connection at once"
+            ) from None
         transcript.happened(number, f"cannot connect: {reason}")
         raise Deviation(Kind.NO_CONNECTION, "a connection to be accepted", reason) from None
     transcript.happened(number, "connected")
@@ -214,9 +219,12 @@ class Peer:
     async def receive_until_end(self, *, within_s: float | None = None) -> tuple[bytes, Kind]:
         """All that comes, and what came after it: the end, a reset, silence, or too much more."""
         received = bytearray()
+        most_s = _WHILE_SENDING * (self.patience_s if within_s is None else within_s)
+        end = trio.current_time() + most_s
         while isinstance(piece := await self.receive(within_s=within_s), bytes):
             received += piece
-            if len(received) > _EVIDENCE_BYTES:  # whoever waits for an end is not out for gigabytes
+            # Whoever waits for an end is not out for gigabytes, nor for an eternity of single bytes.
+            if len(received) > _EVIDENCE_BYTES or trio.current_time() > end:
                 self._transcript.happened(self.number, "no more is received")
                 return bytes(received), Kind.EXTRA
         return bytes(received), piece
@@ -244,7 +252,8 @@ class Peer:
     async def _what_else(self) -> bytes:
         """A little more of what comes, for the evidence."""
         more = bytearray()
-        while len(more) < _EVIDENCE_BYTES:
+        end = trio.current_time() + _MOST_EVIDENCE_S
+        while len(more) < _EVIDENCE_BYTES and trio.current_time() < end:
             piece = await self.receive(within_s=_EVIDENCE_S)
             if isinstance(piece, Kind):
                 break

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import trio
 
 from .finding import Deviation, InconclusiveError, Kind, NotApplicableError
+from .pace import Pace
 from .peer import Peer, connected
 from .server import SpawnedServer, SpawnError, running_server
 from .transcript import Transcript
@@ -56,7 +57,7 @@ class Probe:
       limit (int | None): the server's limit, if it was told.
       random (random.Random): for this case's bytes; the same for the same seed.
       patience_s (float): how long the server may be silent.
-      round_trip_s (float): the median round trip.
+      pace (Pace): how fast the server is, and so how much can be asked of it.
       serves_several (bool): whether the server serves two connections at a time; other
         rules than those about that must not ask for it.
       is_last_try (bool): whether what is seen now is believed.
@@ -71,7 +72,7 @@ class Probe:
         settings: Settings,
         *,
         patience_s: float,
-        round_trip_s: float = 0.0,
+        pace: Pace | None = None,
         serves_several: bool = True,
         is_last_try: bool = True,
         starting: trio.CapacityLimiter | None = None,
@@ -81,10 +82,10 @@ class Probe:
         self.limit: int | None = settings.max_frame_length
         self.random: random.Random = random.Random(f"{settings.seed}:{case_id}")
         self.patience_s = patience_s
-        self.round_trip_s = round_trip_s
+        self.pace: Pace = pace or Pace()
         self.serves_several = serves_several
         self.is_last_try = is_last_try
-        self.pause_s: float = max(0.01, 2 * min(round_trip_s, 0.1))
+        self.pause_s: float = max(0.01, 2 * min(self.pace.round_trip_s, 0.1))
         self.transcript: Transcript = Transcript()
         self.server: SpawnedServer | None = None
         self._settings = settings

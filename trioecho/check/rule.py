@@ -39,6 +39,8 @@ class Rule:
       source: where it comes from.
       heading: where it counts when homework is graded.
       needs_spawn: whether it can be tried only on a server that the suite has started.
+      is_core: whether it is what its heading is about, so that whoever breaks it has at
+        most half of the heading's points.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Rule:
     source: str
     heading: Heading
     needs_spawn: bool = False
+    is_core: bool = False
 
     @property
     def section(self) -> int:

@@ -25,6 +25,7 @@ FRAMING = Section(
             "takes an empty payload for it, too.",
             f"{_ERLANG} and {_TOKIO} deliver empty packets; {_RUBRIC}: edge cases",
             Heading.EDGE_CASES,
+            is_core=True,
         ),
         Rule(
             "1.2",
@@ -34,6 +35,7 @@ FRAMING = Section(
             "The shortest payload there is; what is wrong here is wrong everywhere.",
             f"{_ERLANG}; {_RUBRIC}: correctness",
             Heading.CORRECTNESS,
+            is_core=True,
         ),
         Rule(
             "1.3",
@@ -91,6 +93,7 @@ FRAMING = Section(
             "A payload is bytes, not text: no value ends it, and none is a blank that may go.",
             f"{_RUBRIC}: correctness",
             Heading.CORRECTNESS,
+            is_core=True,
         ),
         Rule(
             "1.9",
@@ -147,6 +150,7 @@ STREAM = Section(
             "recv(4) may give 1, 2 or 3 bytes.",
             f"{_BYTE_STREAM}; recv(2); {_RUBRIC}: framing robustness",
             Heading.ROBUSTNESS,
+            is_core=True,
         ),
         Rule(
             "2.4",
@@ -156,6 +160,7 @@ STREAM = Section(
             "recv(n) may give fewer than n bytes.",
             f"{_BYTE_STREAM}; recv(2); {_RUBRIC}: framing robustness",
             Heading.ROBUSTNESS,
+            is_core=True,
         ),
         Rule(
             "2.5",
@@ -165,6 +170,7 @@ STREAM = Section(
             "Nagle's algorithm, and every queue on the way, merges small sends; one receive then gives both.",
             f"{_BYTE_STREAM}; {_RUBRIC}: framing robustness",
             Heading.ROBUSTNESS,
+            is_core=True,
         ),
         Rule(
             "2.6",
@@ -222,6 +228,7 @@ ORDER = Section(
             "A frame has no number: its place in the stream is all that says which echo belongs to it.",
             "RFC 9293, 2.2: in order; " + _RUBRIC + ": correctness",
             Heading.CORRECTNESS,
+            is_core=True,
         ),
         Rule(
             "3.2",
@@ -231,6 +238,7 @@ ORDER = Section(
             "Buffers, counters and locks that belong to one connection must not be shared.",
             f"{_RUBRIC}: correctness",
             Heading.CORRECTNESS,
+            is_core=True,
         ),
         Rule(
             "3.3",

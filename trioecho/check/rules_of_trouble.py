@@ -93,6 +93,7 @@ LIMITS = Section(
             "server.",
             "CWE-248, CWE-770; " + _RUBRIC + ": edge cases",
             Heading.EDGE_CASES,
+            is_core=True,
         ),
         Rule(
             "4.9",
@@ -123,6 +124,7 @@ ENDING = Section(
             "The end of the client's stream says that it sends no more, not that it reads no more.",
             "RFC 9293, 3.6: who has closed may go on receiving; " + _RUBRIC + ": edge cases",
             Heading.EDGE_CASES,
+            is_core=True,
         ),
         Rule(
             "5.2",
@@ -152,6 +154,7 @@ ENDING = Section(
             "ECONNRESET is raised in the midst of a receive; it belongs to one connection.",
             "RFC 9293, 3.10.7.4: reset processing; " + _RUBRIC + ": edge cases",
             Heading.EDGE_CASES,
+            is_core=True,
         ),
         Rule(
             "5.5",

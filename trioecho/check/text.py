@@ -5,6 +5,7 @@ Lines of at most 80 columns; nothing here prints.
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -68,7 +69,7 @@ def explain_lines(rule: Rule) -> Iterator[str]:
     yield from _labelled("requirement", rule.requirement)
     yield from _labelled("reason", rule.reason)
     yield from _labelled("source", rule.source)
-    yield from _labelled("grades", rule.heading.value)
+    yield from _labelled("grades", f"{rule.heading.value}{', a core rule' * rule.is_core}")
     if rule.needs_spawn:
         yield from _labelled("needs", "a server that --spawn has started")
 
@@ -106,8 +107,16 @@ def suite_lines(result: SuiteResult, palette: Palette, *, strict: bool, is_verbo
 
 
 def _section_lines(results: list[CaseResult], palette: Palette, is_verbose: bool) -> Iterator[str]:
-    for result in results:
+    for _, alike in itertools.groupby(results, _undecided_alike):
+        result, *others = alike
         mark, code = _MARKS[result.verdict]
+        if others:
+            words = f"{result.id} to {others[-1].id}: {printable(result.summary)}"
+            first, *rest = textwrap.wrap(words, _WIDTH - 10, break_on_hyphens=False)
+            yield f"  {palette.paint(mark, code)} {first}"
+            for line in rest:
+                yield f"    {line}"
+            continue
         words = result.rule.title
         if result.verdict in (Verdict.NOT_APPLICABLE, Verdict.INCONCLUSIVE) or (
             is_verbose and result.verdict is Verdict.PASS
@@ -117,6 +126,12 @@ def _section_lines(results: list[CaseResult], palette: Palette, is_verbose: bool
         yield f"  {palette.paint(mark, code)} {result.id:<5} {_dim_if(result, first, palette)}"
         for line in rest:
             yield f"          {_dim_if(result, line, palette)}"
+
+
+def _undecided_alike(result: CaseResult) -> str:
+    """The same for cases that can be told of in one line."""
+    is_undecided = result.verdict is Verdict.INCONCLUSIVE and not result.transcript
+    return result.summary if is_undecided else result.id
 
 
 def _dim_if(result: CaseResult, line: str, palette: Palette) -> str:

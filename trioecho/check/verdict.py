@@ -135,6 +135,7 @@ class SuiteResult:
       started_at: when, in UTC, as ISO 8601.
       elapsed_s: how long it took, in seconds.
       versions: of trioecho, python, trio and the platform.
+      cut_short: why the run ended before all cases were decided; empty if it did not.
     """
 
     target: str
@@ -153,6 +154,7 @@ class SuiteResult:
     started_at: str
     elapsed_s: float
     versions: dict[str, str] = field(default_factory=dict)
+    cut_short: str = ""
 
     def count(self, verdict: Verdict) -> int:
         """How many cases ended so."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
+import math
 import os
 import re
 import signal
@@ -18,13 +17,22 @@ import trio
 from ..check.book import RULES, SECTIONS, Rule, select
 from ..check.output import Tested, Untested, outcome_of_all
 from ..check.server import parse_command
-from ..check.suite import DEFAULT_JOBS, CannotCheckError, Settings, Target, check
+from ..check.suite import (
+    DEFAULT_JOBS,
+    DEFAULT_TIME_LIMIT_S,
+    INTERRUPTED,
+    CannotCheckError,
+    Settings,
+    Target,
+    check,
+)
 from ..check.text import Palette, book_lines, explain_lines, explain_section_lines, suite_lines, table_lines
-from ..check.verdict import Verdict
+from ..check.verdict import SuiteResult
 from ..check.wire import Wire
 from ..framing import FrameFormat
 from . import values
 from .check_files import Reports, add_report_options
+from .check_progress import open_progress
 from .parser import Commands, Parser, add_command_parser, add_format_option
 from .result import CommandError, print_error, print_result
 
@@ -43,7 +51,7 @@ exit codes:
   1    not conformant
   2    wrong usage, or a report could not be written
   3    unreachable, no server of frames, or inconclusive
-  130  interrupted
+  130  interrupted; what was decided until then is told, and reports are written
 
 examples:
   trioecho check 127.0.0.1:50666
@@ -103,6 +111,13 @@ def add_command(commands: Commands[Parser]) -> None:
         default=DEFAULT_JOBS,
         metavar="N",
         help="cases that may run side by side (default: %(default)s)",
+    )
+    add(
+        "--time-limit",
+        type=values.duration,
+        default=DEFAULT_TIME_LIMIT_S,
+        metavar="TIME",
+        help="longest run against a server; what is not decided then is inconclusive (default: 2m; 0: any)",
     )
     add("-v", "--verbose", action="store_true", help="say also what was seen in cases that passed")
     add("--list", action="store_true", help="list all rules")
@@ -202,22 +217,27 @@ def _book(arguments: argparse.Namespace) -> list[str]:
 
 
 async def _check_until_signal(arguments: argparse.Namespace, reports: Reports) -> int:
+    """Check until all is done or a signal comes; what is known then is told. A second signal ends all."""
     exit_code = _NO_VERDICT
+    signalled = 0
+    interrupt = trio.Event()
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
 
             async def end_at_signal(signals: AsyncIterator[int]) -> None:
-                nonlocal exit_code
-                exit_code = 128 + await anext(signals)
+                nonlocal signalled
+                signalled = await anext(signals)
+                interrupt.set()
+                await anext(signals)
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(end_at_signal, signals)
-            exit_code = await _check_all(arguments, reports)
+            exit_code = await _check_all(arguments, reports, interrupt)
             nursery.cancel_scope.cancel()
-    return exit_code
+    return 128 + signalled if signalled else exit_code
 
 
-async def _check_all(arguments: argparse.Namespace, reports: Reports) -> int:
+async def _check_all(arguments: argparse.Namespace, reports: Reports, interrupt: trio.Event) -> int:
     names = [each for each in arguments.targets_and_cases if isinstance(each, str)]
     tested: list[Tested] = []
     servers = _servers(arguments)
@@ -229,8 +249,10 @@ async def _check_all(arguments: argparse.Namespace, reports: Reports) -> int:
             tell(_encodable(line))
 
     for number, server in enumerate(servers):
-        outcome = await _check_one(server, select(names), arguments)
+        outcome = await _check_one(server, select(names), arguments, interrupt)
         tested.append(outcome)
+        if interrupt.is_set() and not any(isinstance(each, SuiteResult) for each in tested):
+            return _NO_VERDICT  # there is nothing to tell
         if isinstance(outcome, Untested):
             who = f"{outcome.target}: " if len(servers) > 1 else ""
             print_error(f"{arguments.prog}: {who}{outcome.reason}")
@@ -252,7 +274,11 @@ async def _check_all(arguments: argparse.Namespace, reports: Reports) -> int:
     )
 
 
-async def _check_one(server: _Server, rules: Sequence[Rule], arguments: argparse.Namespace) -> Tested:
+async def _check_one(
+    server: _Server, rules: Sequence[Rule], arguments: argparse.Namespace, interrupt: trio.Event
+) -> Tested:
+    if interrupt.is_set():
+        return Untested(server.target.name, f"{INTERRUPTED} before it was its turn")
     settings = Settings(
         wire=_wire(arguments.format),
         seed=arguments.seed,
@@ -260,9 +286,17 @@ async def _check_one(server: _Server, rules: Sequence[Rule], arguments: argparse
         command=server.command,
         spawn_timeout_s=arguments.spawn_timeout,
     )
-    progress = _open_progress()
+    progress = open_progress()
     try:
-        return await check(server.target, settings, rules=rules, jobs=arguments.jobs, observer=progress)
+        return await check(
+            server.target,
+            settings,
+            rules=rules,
+            jobs=arguments.jobs,
+            observer=progress,
+            time_limit_s=arguments.time_limit or math.inf,
+            interrupt=interrupt,
+        )
     except CannotCheckError as error:
         return Untested(server.target.name, str(error))
     finally:
@@ -290,54 +324,3 @@ def _encodable(line: str) -> str:
     except UnicodeEncodeError:
         line = line.replace("✓", "+").replace("✗", "X").encode(encoding, "replace").decode(encoding)
     return line
-
-
-class _NoProgress:
-    """Nobody watches, or `rich` is not there."""
-
-    def began(self, rule: Rule) -> None:
-        pass
-
-    def ended(self, rule: Rule, verdict: Verdict, done: int, total: int) -> None:
-        pass
-
-    def clear(self) -> None:
-        pass
-
-
-class _RichProgress(_NoProgress):
-    """A bar on stderr, gone before the verdicts are told."""
-
-    def __init__(self, module: Any, console: Any) -> None:
-        self._bar = module.Progress(
-            module.SpinnerColumn("line"),
-            module.TextColumn("{task.description}"),
-            module.BarColumn(),
-            module.MofNCompleteColumn(),
-            console=console,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            refresh_per_second=5,
-        )
-        self._task = self._bar.add_task("looking at the server", total=None)
-        self._bar.start()
-
-    def began(self, rule: Rule) -> None:
-        self._bar.update(self._task, description=f"{rule.id} {rule.title}"[:50])
-
-    def ended(self, rule: Rule, verdict: Verdict, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
-
-    def clear(self) -> None:
-        self._bar.stop()
-
-
-def _open_progress() -> _NoProgress:
-    """A display for a person at a terminal who has installed ``trioecho[progress]``."""
-    if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        # Not an import statement: the type checkers must be content without `rich`.
-        with contextlib.suppress(ImportError):
-            console = importlib.import_module("rich.console").Console(stderr=True)
-            return _RichProgress(importlib.import_module("rich.progress"), console)
-    return _NoProgress()

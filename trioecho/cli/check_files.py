@@ -31,7 +31,12 @@ _KINDS = {
 def add_report_options(parser: Parser) -> None:
     """Add the options that say which reports are wanted."""
     group = parser.add_argument_group(
-        "reports", "FILE may be - for stdout; what is told to people then goes to stderr."
+        "reports",
+        "FILE may be - for stdout; what is told to people then goes to stderr.\n"
+        "The points under a heading are the part of its rules that held, where a MUST\n"
+        "weighs twice as much as a SHOULD; at most half if a core rule is broken, a\n"
+        "quarter if several are (--explain says which are), and none under any heading\n"
+        "if not even rule 1.2 holds.",
     )
     for kind, text in _KINDS.items():
         group.add_argument(f"--{kind.replace('_', '-')}", metavar="FILE", help=text)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from .honest import EchoServer
 
+# Of a server that echoes nothing only the simplest case is tried; of the others it passes none.
+NOTHING_ELSE_IS_TRIED = ("1", "2", "3", "4", "5", "6", "7")
+
 
 @dataclass(frozen=True)
 class Exhibit:
@@ -22,7 +25,7 @@ class Exhibit:
       mend: what to do instead.
       source: where the bug was met.
       fails: the rules of ``trioecho check`` that it breaks; a number alone is a section.
-      may_fail: those that it may break, as chance has it.
+      may_fail: those that it may break, as chance has it, or that are not tried on it.
       cause: the likely cause that ``trioecho check`` names.
     """
 

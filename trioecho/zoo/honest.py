@@ -22,9 +22,9 @@ _DRAIN_S = 0.3
 # Reading on before a close, so that it does not reset the connection: in all, and
 # how long nothing may come, in service and at the end.
 _LINGER_S = 1.0
-_LINGER_SILENCE_S = 0.1
+_LINGER_AT_END_S, _LINGER_SILENCE_S = 3.0, 0.4
 # Then what still waits for a client that does not read is cut off.
-_GRACE_S = 2.0
+_GRACE_S = 5.0
 
 
 class FrameTooLargeError(Exception):
@@ -59,7 +59,7 @@ class Connection:
     def finish(self) -> None:
         """End the stream; read on for a moment: closing with bytes unread would destroy echoes under way."""
         self.sock.shutdown(socket.SHUT_WR)
-        end = time.monotonic() + _LINGER_S
+        end = time.monotonic() + (_LINGER_AT_END_S if self._server.is_stopping else _LINGER_S)
         with selectors.DefaultSelector() as readable:
             readable.register(self.sock, selectors.EVENT_READ)
             while (left_s := end - time.monotonic()) > 0:

@@ -17,6 +17,7 @@ class ShortHeader(FaultyServer):
         mend="Receive in a loop until the header is complete.",
         source="WatsonTcp, the header read in part: https://github.com/dotnet/WatsonTcp/issues/299",
         fails=("2.1", "2.2", "2.3", "2.9", "5.3", "7.1", "7.2"),
+        may_fail=("3.5",),
         cause="header-taken-whole",
     )
 
@@ -33,6 +34,7 @@ class ShortPayload(FaultyServer):
         mend="Receive in a loop until all of it is there.",
         source="ddb, wrong types and lengths over a network: https://github.com/pszturmaj/ddb/issues/2",
         fails=("1.7", "2.1", "2.2", "2.4", "2.7", "2.8", "2.9", "3.5", "5.3", "6.2", "7.1", "7.2"),
+        may_fail=("3.1",),
         cause="recv-n-taken-for-n-bytes",
     )
 
@@ -52,6 +54,7 @@ class OneFramePerRecv(BufferedServer, FaultyServer):
         source="Prodigy delivery system, all frames of a read and not just the first: "
         "https://github.com/ProdigyReloaded/delivery-system/pull/126",
         fails=("2.2", "2.5", "2.6", "3.1", "7.1"),
+        may_fail=("3.5",),
         cause="one-parse-per-recv",
     )
 
@@ -153,6 +156,7 @@ class Impatient(FaultyServer):
         mend="Keep what has come and wait on; have a clock of many seconds for frames that never end.",
         source="CFEngine, corruption after a timeout in recv: https://github.com/cfengine/core/pull/2350",
         fails=("2.9",),
+        may_fail=("2.1", "2.2", "2.7", "7.1"),  # where a busy machine makes longer pauses than were meant
         cause="short-read-timeout",
     )
 
@@ -189,13 +193,11 @@ class SaysItTwice(BufferedServer, FaultyServer):
             "3.2",
             "3.3",
             "3.4",
-            "3.5",
             "3.6",
             "3.8",
             "4.6",
             "4.7",
             "4.8",
-            "4.9",
             "5.3",
             "5.4",
             "5.5",
@@ -203,6 +205,7 @@ class SaysItTwice(BufferedServer, FaultyServer):
             "7.2",
             "7.3",
         ),
+        may_fail=("3.5",),
         cause="reply-twice",
     )
 

@@ -7,8 +7,9 @@ import random
 import socket
 import threading
 import time
+from typing import Any
 
-from .exhibit import Exhibit, FaultyServer
+from .exhibit import NOTHING_ELSE_IS_TRIED, Exhibit, FaultyServer
 from .honest import RECV_BYTES, Connection
 
 
@@ -50,26 +51,8 @@ class OneBehind(FaultyServer):
         mend="Flush when a reply is complete, not when the next one begins.",
         source="iris-java, replies that stay in a BufferedOutputStream: "
         "https://github.com/project-iris/iris-java/issues/13",
-        fails=(
-            "1",
-            "2",
-            "3",
-            "4.6",
-            "4.7",
-            "4.8",
-            "4.9",
-            "5.2",
-            "5.3",
-            "5.4",
-            "5.5",
-            "5.6",
-            "5.7",
-            "6.1",
-            "6.3",
-            "6.4",
-            "6.5",
-            "7",
-        ),
+        fails=("1.2",),
+        may_fail=NOTHING_ELSE_IS_TRIED,
         cause="one-behind",
     )
 
@@ -91,26 +74,8 @@ class NeverFlushed(FaultyServer):
         shows="Nothing comes until the client ends its side; then all does.",
         mend="flush() after each reply, or send on the socket itself.",
         source='classroom habit: sock.makefile("wb"), print() to a stream, C\'s stdio on a socket',
-        fails=(
-            "1",
-            "2",
-            "3",
-            "4.6",
-            "4.7",
-            "4.8",
-            "4.9",
-            "5.2",
-            "5.3",
-            "5.4",
-            "5.5",
-            "5.6",
-            "5.7",
-            "6.1",
-            "6.3",
-            "6.4",
-            "6.5",
-            "7",
-        ),
+        fails=("1.2",),
+        may_fail=NOTHING_ELSE_IS_TRIED,
         cause="never-answers",
     )
 
@@ -119,6 +84,43 @@ class NeverFlushed(FaultyServer):
         while (payload := self.read_frame(connection)) is not None:
             replies += self.encode_length(len(payload)) + payload  # BUG: and who sends it?
         connection.sendall(bytes(replies))
+
+
+class Greets(FaultyServer):
+    about: Exhibit = Exhibit(
+        "greets",
+        bug="greets who connects, with a line of text",
+        works="At a terminal, with nc or telnet, it looks friendly.",
+        shows="The client takes the greeting for a header, and waits for a gigabyte.",
+        mend="Send echoes, and nothing else; write greetings and logs to stderr.",
+        source="NightDriverStrip, chatter in the stream that a program reads: "
+        "https://github.com/PlummersSoftwareLLC/NightDriverStrip/issues/814",
+        fails=("1.2",),
+        may_fail=NOTHING_ELSE_IS_TRIED,
+        cause="speaks-unasked",
+    )
+
+    def echo_frames(self, connection: Connection) -> None:
+        connection.sendall(b"Welcome!\n")  # BUG: which is no frame, and nobody asked for it
+        super().echo_frames(connection)
+
+
+class HandlerFails(FaultyServer):
+    about: Exhibit = Exhibit(
+        "handler-fails",
+        bug="joins bytes and text when it replies, which is an error",
+        works="It starts, listens, and accepts connections; it was never asked for more.",
+        shows="Every connection ends at its first frame; the server writes a stack trace for each.",
+        mend='Write b"", and read what the server writes.',
+        source='classroom habit: "TypeError: can only concatenate str (not bytes) to str", and nobody looked',
+        fails=("1.2",),
+        may_fail=NOTHING_ELSE_IS_TRIED,
+        cause="closes-at-first-frame",
+    )
+
+    def write_frame(self, connection: Connection, payload: bytes) -> None:
+        reply: Any = ""
+        connection.sendall(reply + self.encode_length(len(payload)) + payload)  # BUG: "" is text
 
 
 class ShortSend(FaultyServer):

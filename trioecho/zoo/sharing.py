@@ -8,10 +8,33 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from .exhibit import Exhibit, FaultyServer
+from .exhibit import NOTHING_ELSE_IS_TRIED, Exhibit, FaultyServer
 from .honest import HEADER_BYTES, RECV_BYTES, BufferedServer, Connection, FrameTooLargeError
 
 _ONE_CLIENT = "Its test has one client."
+
+
+class AcceptsOnce(FaultyServer):
+    about: Exhibit = Exhibit(
+        "accepts-once",
+        bug="accepts one connection, and reads from it in a loop",
+        works="Its test connects once. A second client is connected, too: by the kernel.",
+        shows="The second client, and any other, waits for an answer for ever.",
+        mend="Accept inside of the loop, and read in a task or thread of its own.",
+        source="TcpChat, accept before the loop, as in the Microsoft example: "
+        "https://github.com/StephenClearyExamples/TcpChat/issues/2",
+        fails=("1.2",),
+        may_fail=NOTHING_ELSE_IS_TRIED,
+        cause="only-first-connection",
+    )
+
+    def start(self, connection: Connection) -> None:
+        self.loop.unregister(self.listener)  # BUG: accept() stands before the loop
+        super().start(connection)
+
+    def drain(self) -> None:
+        self.listener.close()
+        super().drain()
 
 
 class OneAtATime(FaultyServer):
@@ -23,7 +46,7 @@ class OneAtATime(FaultyServer):
         mend="Give every connection a thread or task of its own, or use an event loop.",
         source="socketserver.TCPServer without ThreadingMixIn, as its documentation says: "
         "https://docs.python.org/3/library/socketserver.html",
-        fails=("3.2", "3.3", "3.4", "3.6", "5.7"),
+        fails=("3.2", "3.3", "3.4", "3.6"),
         cause="single-threaded",
     )
 
@@ -78,8 +101,8 @@ class SharedBuffer(BufferedServer, FaultyServer):
         shows="Clients whose frames come in pieces at the same time get, or lose, each other's bytes.",
         mend="Make the buffer where the connection is served.",
         source="nogotofail, a BufferState of the class: https://github.com/google/nogotofail/pull/80",
-        fails=("3.2", "3.4", "3.6", "4.8", "4.9", "5.4", "7.3"),
-        may_fail=("5.7",),
+        fails=("3.2", "3.4", "3.6", "4.8", "5.4", "7.3"),
+        may_fail=("5.5", "5.7"),
         cause="shared-state",
     )
 

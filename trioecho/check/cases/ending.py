@@ -8,6 +8,9 @@ from ..finding import Deviation, Kind, NotApplicableError, plural
 from ..probe import Probe
 from .registry import case
 
+_MANY = 200
+# What is done to a server several times, each in another way; a slow one has fewer of it.
+_ROUNDS, _LEAST_ROUNDS = 20, 4
 _CLOSES = 300
 _DESCRIPTOR_ROUNDS = 60
 # A server may open a file or two for itself meanwhile.
@@ -25,7 +28,8 @@ async def half_close_after_frames(probe: Probe) -> str:
             peer.half_close()
             await peer.expect(frame, cause_id=lost)
             await peer.expect_end(cause_id="half-close-ignored")
-    frames = [probe.wire.frame(payload) for payload in probe.payloads(*[100] * 200)]
+    many = min(_MANY, probe.pace.echoes_at_once)
+    frames = [probe.wire.frame(payload) for payload in probe.payloads(*[100] * many)]
     stream = b"".join(frames)
     if await _many_are_echoed(probe, stream):
         async with probe.connect() as peer:
@@ -60,7 +64,8 @@ async def half_close_at_once(probe: Probe) -> str:
 @case("5.3")
 async def truncated_everywhere(probe: Probe) -> str:
     whole = probe.wire.frame(probe.payload(8))
-    cuts = [(whole, cut) for cut in range(1, len(whole))]
+    few = -(-len(whole) // max(_LEAST_ROUNDS, probe.pace.connections))
+    cuts = [(whole, cut) for cut in range(1, len(whole), few)]
     size = probe.fitting(10_000)
     cuts.append((probe.wire.frame(probe.payload(size)), size // 2))
     within_s = None
@@ -94,11 +99,16 @@ def _part_echoed(received: bytes, cut: int, size: int, when: str, cause_id: str 
     )
 
 
+def _rounds(probe: Probe) -> int:
+    return min(_ROUNDS, max(_LEAST_ROUNDS, probe.pace.connections))
+
+
 @case("5.4", is_alone=True)
 async def reset_in_a_frame(probe: Probe) -> str:
     frame = probe.wire.frame(probe.payload(100))
     async with probe.bystander("dies-on-reset"):
-        for number in range(20):
+        rounds = _rounds(probe)
+        for number in range(rounds):
             async with probe.connect() as peer:
                 if number % 2:
                     await peer.echo(probe.payload(10))
@@ -107,14 +117,15 @@ async def reset_in_a_frame(probe: Probe) -> str:
                     await trio.sleep(probe.pause_s)
                 peer.reset()
     await probe.is_served("dies-on-reset", others=3)
-    return "others were served after 20 connections had been reset in the middle of a frame"
+    return f"others were served after {rounds} connections had been reset in the middle of a frame"
 
 
 @case("5.5", is_alone=True)
 async def gone_without_reading(probe: Probe) -> str:
     frames = [probe.wire.frame(probe.payload(probe.fitting(2000))) for _ in range(50)]
     async with probe.bystander("dies-on-broken-pipe"):
-        for number in range(20):
+        rounds = _rounds(probe)
+        for number in range(rounds):
             async with probe.connect() as peer:
                 for frame in frames[:: 1 + number % 3]:
                     await peer.send(frame)
@@ -122,12 +133,13 @@ async def gone_without_reading(probe: Probe) -> str:
                     await trio.sleep(probe.pause_s / 2)
                 peer.close()  # with echoes unread, which resets it
     await probe.is_served("dies-on-broken-pipe", others=3)
-    return "others were served after 20 clients had gone without reading"
+    return f"others were served after {rounds} clients had gone without reading"
 
 
 @case("5.6", is_alone=True)
 async def hundreds_of_closes(probe: Probe) -> str:
-    for number in range(_CLOSES):
+    closes = min(_CLOSES, 4 * probe.pace.connections)
+    for number in range(closes):
         try:
             async with probe.connect() as peer:
                 # So that no more than three wait to be accepted: many listen with a backlog of 5,
@@ -139,7 +151,7 @@ async def hundreds_of_closes(probe: Probe) -> str:
             deviation.cause_id = "leaks-connections"
             raise
     await probe.is_served("leaks-connections", others=3)
-    return f"others were served after {_CLOSES} connections had come and gone"
+    return f"others were served after {closes} connections had come and gone"
 
 
 @case("5.7")
@@ -153,12 +165,13 @@ async def no_descriptors_left(probe: Probe) -> str:
         before = server.descriptors()
         if before is None:
             raise NotApplicableError("open files can be counted only where there is /proc")
-        await _come_and_go(probe, frame, _DESCRIPTOR_ROUNDS)
+        rounds = min(_DESCRIPTOR_ROUNDS, probe.pace.connections)
+        await _come_and_go(probe, frame, rounds)
         with trio.move_on_after(probe.patience_s):
             # The kernel tells nobody when a file is closed.
             while (left := (server.descriptors() or 0) - before) > _ALLOWED_DESCRIPTORS:  # noqa: ASYNC110 - as said
                 await trio.sleep(0.05)
-    connections = 3 * _DESCRIPTOR_ROUNDS
+    connections = 3 * rounds
     if left > _ALLOWED_DESCRIPTORS:
         raise Deviation(
             Kind.OTHER,

@@ -10,8 +10,10 @@ from ..probe import Probe
 from .registry import case
 
 _STREAMS = 15
+_FRAMES_OF_A_STREAM = 6  # on average
 _GARBAGE = 25
-_HOSTILE = 40
+_HOSTILE, _AT_ONCE = 40, 8
+_GOOD = 100
 _LONGEST = 20_000
 # Searching for the shortest form.
 _SHRINK_PATIENCE_S = 0.3
@@ -23,14 +25,15 @@ _LISTEN_S = 0.2
 @case("7.1")
 async def any_frames_any_cuts(probe: Probe) -> str:
     longest = probe.fitting(_LONGEST)
-    streams = [random_stream(probe.random, probe.wire, longest) for _ in range(_STREAMS)]
+    count = min(_STREAMS, -(-probe.pace.echoes_at_once // _FRAMES_OF_A_STREAM))
+    streams = [random_stream(probe.random, probe.wire, longest) for _ in range(count)]
     for stream in streams:
         try:
             await _is_echoed(probe, stream, probe.patience_s)
         except Deviation as deviation:
             raise await _shrunk(probe, stream, deviation) from None
     frames = sum(len(stream.payloads) for stream in streams)
-    return f"{plural(frames, 'frame')} in {_STREAMS} random streams came back right"
+    return f"{plural(frames, 'frame')} in {count} random streams came back right"
 
 
 async def _is_echoed(probe: Probe, stream: Stream, patience_s: float) -> None:
@@ -76,7 +79,8 @@ async def _shrunk(probe: Probe, stream: Stream, deviation: Deviation) -> Deviati
 
 @case("7.2", is_alone=True)
 async def garbage_after_good_frames(probe: Probe) -> str:
-    for _ in range(_GARBAGE):
+    kinds = min(_GARBAGE, probe.pace.connections)
+    for _ in range(kinds):
         good = probe.wire.frames(*probe.payloads(*[1 + probe.random.randrange(50)]))
         garbage = random_garbage(probe.random, probe.wire)
         async with probe.connect() as peer:
@@ -94,7 +98,7 @@ async def garbage_after_good_frames(probe: Probe) -> str:
                 cause_id="echoes-truncated-frame",
             )
     await probe.is_served("error-ends-server", others=3)
-    return f"{_GARBAGE} kinds of garbage were not echoed, and others were served after them"
+    return f"{kinds} kinds of garbage were not echoed, and others were served after them"
 
 
 @case("7.3", is_alone=True)
@@ -104,9 +108,10 @@ async def good_among_bad(probe: Probe) -> str:
             random_stream(probe.random, probe.wire, probe.fitting(1000)),
             random_garbage(probe.random, probe.wire),
         )
-        for _ in range(_HOSTILE)
+        for _ in range(min(_HOSTILE, _AT_ONCE * probe.pace.connections))
     ]
-    payloads = probe.payloads(*[1 + probe.random.randrange(500) for _ in range(100)])
+    count = min(_GOOD, probe.pace.echoes_one_by_one)
+    payloads = probe.payloads(*[1 + probe.random.randrange(500) for _ in range(count)])
     ways = [probe.random.randrange(3) for _ in bad]
 
     async def disturb(stream: Stream, garbage: bytes, way: int) -> None:
@@ -124,9 +129,11 @@ async def good_among_bad(probe: Probe) -> str:
             pass  # whether the bad are served is not the question
 
     async def disturb_all() -> None:
-        for at in range(0, len(bad), 8):
+        for at in range(0, len(bad), _AT_ONCE):
             async with trio.open_nursery() as nursery:
-                for (stream, garbage), way in zip(bad[at : at + 8], ways[at : at + 8], strict=True):
+                for (stream, garbage), way in zip(
+                    bad[at : at + _AT_ONCE], ways[at : at + _AT_ONCE], strict=True
+                ):
                     nursery.start_soon(disturb, stream, garbage, way)
 
     async def go_on() -> None:
@@ -143,4 +150,4 @@ async def good_among_bad(probe: Probe) -> str:
             deviation.cause_id = "shared-state"
         raise
     await probe.is_served("error-ends-server")
-    return f"a client got its {len(payloads)} echoes beside {_HOSTILE} that sent garbage"
+    return f"a client got its {len(payloads)} echoes beside {len(bad)} that sent garbage"

@@ -48,6 +48,7 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
         started_at    ISO 8601, UTC
         elapsed_s     how long the run took
         versions      {name: version} of trioecho, python, trio and the platform
+        cut_short     why the run ended before all cases were decided; null if it did not
         notes         [text] about the whole run
         counts        {verdict: cases}, all five verdicts
         causes        [cause], the likeliest first
@@ -120,6 +121,7 @@ def _server(server: Tested, strict: bool) -> dict[str, Any]:
         "started_at": server.started_at,
         "elapsed_s": _seconds(server.elapsed_s),
         "versions": dict(server.versions),
+        "cut_short": server.cut_short or None,
         "notes": [printable(note) for note in server.notes],
         "counts": {verdict.value: server.count(verdict) for verdict in Verdict},
         "causes": [_cause(cause) for cause in server.causes],

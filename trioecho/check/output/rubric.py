@@ -17,6 +17,10 @@ EQUAL_POINTS: Mapping[Heading, float] = dict.fromkeys(Heading, 25)
 # What a case takes part with, and what it earns.
 _WEIGHT = {"MUST": 2, "SHOULD": 1, "MAY": 0}
 _STEP = 0.5  # points are given in halves
+# The most that can be had of the points, by the number of core rules that are broken.
+_CAPS = (1.0, 0.5, 0.25)
+# Who breaks this has nothing of which other rules could say anything.
+_SIMPLEST = "1.2"
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,14 @@ def grade(server: Tested, points: Mapping[Heading, float] = EQUAL_POINTS) -> Gra
 
     Under each heading a rule at MUST weighs 2 and one at SHOULD 1. A rule that held
     earns its weight, a warning about a MUST half of it. The points are the earned part
-    of the whole, rounded down to a half, so that only a server without a fault has all.
-    Rules that were not applicable or inconclusive count neither way. How clear the
-    analysis is cannot be judged from outside: those points are left to the teacher.
+    of the whole; but at most half of it if a core rule is broken, and a quarter if
+    several are (`Rule.is_core`). They are rounded down to a half, so that only a server
+    without a fault has all. Whoever does not even echo a frame of one byte has none,
+    under any heading: what holds then, holds because nothing is done.
+
+    Rules that were not applicable or inconclusive count neither way; where more than
+    half are inconclusive, the points are left to the teacher. So are those for the
+    analysis: how clear that is cannot be judged from outside.
 
     Args:
       server: what the suite found.
@@ -108,18 +117,31 @@ def _grade_heading(server: SuiteResult, heading: Heading, out_of: float, told: s
     results = [result for result in server.results if result.rule.heading is heading]
     tried = [r for r in results if r.verdict in (Verdict.PASS, Verdict.FAIL, Verdict.WARN)]
     held = [result for result in tried if result.verdict is Verdict.PASS]
+    feedback = list(_feedback(results, tried, held, told))
+    broken = [result for result in server.results if result.verdict is Verdict.FAIL and result.rule.is_core]
+    core = [result for result in broken if result.rule.heading is heading]
+    simplest = [result for result in broken if result.id == _SIMPLEST]
     weight = sum(_WEIGHT[result.rule.level.value] for result in tried)
+    unsure = sum(result.verdict is Verdict.INCONCLUSIVE for result in results)
     points = None
-    if weight:
-        earned = sum(map(_earned, tried))
-        points = math.floor(out_of * earned / weight / _STEP) * _STEP
+    if simplest:
+        points = 0.0
+        feedback.append(f"No points without {_list(simplest)}.")
+    elif unsure > len(tried):
+        feedback.append("So few rules have a verdict that the points are left to the teacher.")
+    elif weight:
+        share = min(sum(map(_earned, tried)) / weight, _CAPS[min(len(core), len(_CAPS) - 1)])
+        points = math.floor(out_of * share / _STEP) * _STEP
+        if core:
+            most = "half" if len(core) == 1 else "a quarter"
+            feedback.append(f"At most {most} of the points, for a core rule is broken: {_list(core)}.")
     return HeadingGrade(
         heading,
         out_of,
         points,
         len(tried),
         len(held),
-        tuple(_feedback(results, tried, held, told)),
+        tuple(feedback),
         next((printable(r.reproduce) for r in tried if r.verdict is Verdict.FAIL), ""),
     )
 

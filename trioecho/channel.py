@@ -133,10 +133,14 @@ class FrameChannel(trio.abc.Channel[bytes]):
         """
         self._begin_receiving()
         try:
-            # Messages that lie ready must not let a task run for ever.
-            await trio.lowlevel.checkpoint()
-            while (message := self._exchange.decoder.next_frame()) is None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            message = self._exchange.decoder.next_frame()
+            if message is not None:
+                # Messages that lie ready must not let a task run for ever.
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            while message is None:
                 await self._drive(self._exchange.receive_more())
+                message = self._exchange.decoder.next_frame()
             return message
         finally:
             self._is_receiving = False

@@ -209,7 +209,7 @@ class CountingBuffer(ReceiveBuffer):
 @pytest.fixture
 def counting_buffer(monkeypatch: pytest.MonkeyPatch) -> type[CountingBuffer]:
     """What decoders have from now on for a buffer."""
-    monkeypatch.setattr(framing, "ReceiveBuffer", CountingBuffer)
+    monkeypatch.setattr(framing.decoder, "ReceiveBuffer", CountingBuffer)
     monkeypatch.setattr(CountingBuffer, "moved", 0)
     return CountingBuffer
 
@@ -731,7 +731,7 @@ class CountingStruct(struct.Struct):
 def counting_format() -> tuple[FrameFormat, CountingStruct]:
     frame_format, header = FrameFormat(), CountingStruct(">I")
     object.__setattr__(frame_format, "_header", header)
-    framing._scanners.cache_clear()  # which knows an equal format
+    framing.decoder._scanners.cache_clear()  # which knows an equal format
     return frame_format, header
 
 

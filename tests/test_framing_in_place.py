@@ -18,10 +18,10 @@ from tests.test_framing_properties import (
     naive_frame,
     naive_frames,
 )
-from trioecho import framing, large_frame
 from trioecho.errors import FrameTooLargeError, IncompleteFrameError, LocalProtocolError, RemoteProtocolError
-from trioecho.framing import FrameDecoder, FrameFormat, encode_frame
-from trioecho.large_frame import BlockPool
+from trioecho.framing import FrameDecoder, FrameFormat, encode_frame, large_frame
+from trioecho.framing import decoder as decoder_module
+from trioecho.framing.large_frame import BlockPool
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=250)
 # So small that frames of a few bytes are large, and lie in many blocks.
@@ -31,7 +31,7 @@ SMALL_LARGE_BYTES, SMALL_BLOCK_BYTES = 8, 16
 @pytest.fixture(autouse=True, scope="module")
 def small_blocks() -> Iterator[None]:
     with (
-        patch.object(framing, "LARGE_BYTES", SMALL_LARGE_BYTES),
+        patch.object(decoder_module, "LARGE_BYTES", SMALL_LARGE_BYTES),
         patch.object(large_frame, "BLOCK_BYTES", SMALL_BLOCK_BYTES),
     ):
         yield

@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from tests.support import connect, listen, receive_exactly, serving
-from trioecho import Handler, echo, large_frame, reply_with
-from trioecho.framing import FrameDecoder, encode_frame
-from trioecho.large_frame import BLOCK_BYTES, LARGE_BYTES, BlockPool, LargeFrame
+from trioecho import Handler, echo, reply_with
+from trioecho.framing import FrameDecoder, encode_frame, large_frame
+from trioecho.framing.large_frame import BLOCK_BYTES, LARGE_BYTES, BlockPool, LargeFrame
 
 MIB = 1 << 20
 

@@ -15,9 +15,8 @@ import trio
 
 from .errors import PayloadTooLargeError
 from .exchange import Exchange, OnSent, Sending
-from .framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat, FrameRun, encode_frame
+from .framing import DEFAULT_MAX_FRAME_LENGTH, BlockPool, FrameFormat, FrameRun, encode_frame
 from .hub import Hub, Ride, Seat
-from .large_frame import BlockPool
 from .replies import Replies
 from .steps import Steps, Wait
 from .transport import SocketTransport, Transport, open_transport

@@ -24,8 +24,7 @@ from collections.abc import Callable, Generator, Sequence
 import trio
 
 from .errors import ClockError, FrameTimeoutError, IdleTimeoutError, WriteTimeoutError
-from .framing import FrameDecoder, FrameFormat
-from .large_frame import BlockPool
+from .framing import BlockPool, FrameDecoder, FrameFormat
 from .limits import or_infinite
 from .steps import Steps, Wait
 from .transport import Transport

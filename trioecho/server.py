@@ -22,9 +22,8 @@ from .errors import (
     WriteTimeoutError,
 )
 from .exception_groups import BaseExceptionGroup, leaves
-from .framing import FrameFormat
+from .framing import BlockPool, FrameFormat
 from .hub import Hub, open_hub
-from .large_frame import BlockPool
 from .limits import Limits, or_infinite
 from .metrics import Metrics, Report
 from .throttled_log import ThrottledLog

@@ -1,215 +1,21 @@
-"""Length-prefixed frames, without input or output.
-
-A frame on the wire, in the default format::
-
-    +----+----+----+----+----------------- - - -+
-    |  N, unsigned,     |  payload, N bytes      |
-    |  big-endian       |  (N may be 0)          |
-    +----+----+----+----+----------------- - - -+
-      header, 4 bytes
-
-TCP carries bytes, not messages: one receive may give half a header or a
-thousand frames. A `FrameDecoder` takes the bytes as they come and gives the
-frames back as they were sent:
-
->>> decoder = FrameDecoder()
->>> decoder.receive_data(encode_frame(b"hello") + encode_frame(b"world")[:6])
->>> decoder.next_frame(), decoder.next_frame()
-(b'hello', None)
->>> decoder.receive_data(encode_frame(b"world")[6:])
->>> decoder.next_frame()
-b'world'
-
-Nothing here waits, sends or knows the time, so all of it can be tested with
-bytes alone (https://sans-io.readthedocs.io).
-"""
+"""From bytes to frames: `FrameDecoder`."""
 
 from __future__ import annotations
 
 import functools
-import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from .errors import (
+from ..errors import (
     FrameTooLargeError,
     FrameTooSmallError,
     IncompleteFrameError,
     LocalProtocolError,
-    PayloadTooLargeError,
     RemoteProtocolError,
 )
+from .frame_format import DEFAULT_FORMAT, DEFAULT_MAX_FRAME_LENGTH, FrameFormat, diagnose, encode_frame
 from .large_frame import LARGE_BYTES, BlockPool, LargeFrame
-
-__all__ = [
-    "DEFAULT_MAX_FRAME_LENGTH",
-    "FrameDecoder",
-    "FrameFormat",
-    "FrameRun",
-    "ReceiveBuffer",
-    "encode_frame",
-]
-
-# nginx takes request bodies of 1 MiB (client_max_body_size); gRPC messages of 4 MiB.
-DEFAULT_MAX_FRAME_LENGTH = 1 << 20
-
-_STRUCT_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
-_BYTE_ORDERS = {"big": ">", "little": "<"}
-
-
-@dataclass(frozen=True)
-class FrameFormat:
-    """How a header is written. The default is the service's own format.
-
-    Attributes:
-      header_bytes: width of the header in bytes: 1, 2, 4 or 8.
-      byte_order: ``"big"`` (network order) or ``"little"``.
-      length_includes_header: whether the announced length counts the header.
-
-    Raises:
-      ValueError: for any other width or byte order.
-    """
-
-    header_bytes: Literal[1, 2, 4, 8] = 4
-    byte_order: Literal["big", "little"] = "big"
-    length_includes_header: bool = False
-    _header: struct.Struct = field(init=False, repr=False, compare=False)
-    _counted_header_bytes: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.header_bytes not in _STRUCT_CODES:
-            raise ValueError(f"header_bytes must be 1, 2, 4 or 8, not {self.header_bytes!r}")
-        if self.byte_order not in _BYTE_ORDERS:
-            raise ValueError(f"byte_order must be 'big' or 'little', not {self.byte_order!r}")
-        header = struct.Struct(_BYTE_ORDERS[self.byte_order] + _STRUCT_CODES[self.header_bytes])
-        object.__setattr__(self, "_header", header)
-        counted = self.header_bytes if self.length_includes_header else 0
-        object.__setattr__(self, "_counted_header_bytes", counted)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # A Struct cannot be copied or pickled; it is made again.
-        return FrameFormat, (self.header_bytes, self.byte_order, self.length_includes_header)
-
-    @property
-    def max_payload_length(self) -> int:
-        """The longest payload, in bytes, whose length the header can express."""
-        return (1 << 8 * self.header_bytes) - 1 - self._counted_header_bytes
-
-    def encode_header(self, payload_length: int) -> bytes:
-        """The header of a frame with that many payload bytes.
-
-        Raises:
-          PayloadTooLargeError: the length does not fit into the header.
-          ValueError: it is negative.
-        """
-        if payload_length < 0:
-            raise ValueError(f"a payload cannot have {payload_length} bytes")
-        try:
-            return self._header.pack(payload_length + self._counted_header_bytes)
-        except struct.error:
-            raise PayloadTooLargeError(payload_length, self.max_payload_length) from None
-
-
-_DEFAULT_FORMAT = FrameFormat()
-
-
-def encode_frame(
-    payload: bytes | bytearray | memoryview,
-    *,
-    format: FrameFormat = _DEFAULT_FORMAT,
-) -> bytes:
-    """The frame that carries this payload, header first.
-
-    Raises:
-      PayloadTooLargeError: the length does not fit into the format's header.
-    """
-    # len() of a memoryview counts its items, which may be wider than a byte.
-    length = payload.nbytes if isinstance(payload, memoryview) else len(payload)
-    return b"".join((format.encode_header(length), payload))
-
-
-class ReceiveBuffer:
-    """Received bytes that were not taken yet, contiguous and in order.
-
-    Appending and taking cost time linear in the bytes, however they are cut,
-    because a byte is moved only when at least as many were taken before it.
-    For the same reason the storage is at most about twice what is left in it,
-    and it grows only by what was appended.
-    """
-
-    __slots__ = ("_start", "_storage")
-
-    def __init__(self) -> None:
-        # Either bytes adopted from the caller, which cost no copy, or a
-        # bytearray of our own, which can grow in place.
-        self._storage: bytes | bytearray = b""
-        self._start = 0
-
-    def __len__(self) -> int:
-        return len(self._storage) - self._start
-
-    def append(self, data: bytes | bytearray | memoryview) -> None:
-        """Add bytes at the end. Later changes to ``data`` by the caller are not seen."""
-        if not len(self):
-            self._replace(data if type(data) is bytes else bytes(data))
-        elif isinstance(self._storage, bytearray):
-            self._storage += data
-        else:
-            grown = bytearray(memoryview(self._storage)[self._start :])
-            grown += data
-            self._replace(grown)
-
-    def window(self) -> tuple[bytes | bytearray, int]:
-        """The storage and the offset in it where the untaken bytes start.
-
-        For reading only, and only until the next call of another method.
-        """
-        return self._storage, self._start
-
-    def take(self, count: int, *, skip: int = 0) -> bytes:
-        """Remove ``count`` bytes from the front; returned without the first ``skip`` of them.
-
-        Raises:
-          ValueError: fewer than ``count`` bytes are here; nothing is taken.
-        """
-        self._check(count)
-        start, stop = self._start + skip, self._start + count
-        storage = self._storage
-        # A slice of bytes is one copy; a slice of a bytearray would be two.
-        taken = storage[start:stop] if isinstance(storage, bytes) else bytes(memoryview(storage)[start:stop])
-        self._start = stop
-        if 2 * stop >= len(storage):
-            self._keep_rest()
-        return taken
-
-    def take_view(self, count: int) -> memoryview:
-        """Remove ``count`` bytes from the front; without a copy where that is cheaper.
-
-        The view is read-only and stays as it is, whatever happens to the buffer.
-
-        Raises:
-          ValueError: fewer than ``count`` bytes are here; nothing is taken.
-        """
-        if count < len(self) - count:
-            return memoryview(self.take(count))
-        self._check(count)
-        view = memoryview(self._storage)[self._start : self._start + count]
-        self._start += count
-        self._keep_rest()  # from now on the old storage belongs to the view
-        return view.toreadonly()
-
-    def _check(self, count: int) -> None:
-        if not 0 <= count <= len(self):
-            raise ValueError(f"cannot take {count} bytes: the buffer has {len(self)}")
-
-    def _keep_rest(self) -> None:
-        rest = memoryview(self._storage)[self._start :]
-        self._replace(bytearray(rest) if rest else b"")
-
-    def _replace(self, storage: bytes | bytearray) -> None:
-        self._storage = storage
-        self._start = 0
+from .receive_buffer import ReceiveBuffer
 
 
 class FrameRun(NamedTuple):
@@ -268,7 +74,7 @@ class FrameDecoder:
     def __init__(
         self,
         *,
-        format: FrameFormat = _DEFAULT_FORMAT,
+        format: FrameFormat = DEFAULT_FORMAT,
         max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
         pool: BlockPool | None = None,
     ) -> None:
@@ -486,7 +292,7 @@ class FrameDecoder:
         least = self._format._counted_header_bytes
         if length < least:
             return FrameTooSmallError(length, least)
-        hint = _diagnose(header, self._format, self._max_frame_length)
+        hint = diagnose(header, self._format, self._max_frame_length)
         return FrameTooLargeError(length - least, self._max_frame_length, hint)
 
 
@@ -556,26 +362,3 @@ def _scanners(frame_format: FrameFormat, max_frame_length: int) -> tuple[_Scan, 
         return payloads, position
 
     return scan, split
-
-
-_TELLTALE_BYTES = (
-    (
-        (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"PRI "),
-        "an HTTP request; is the peer an HTTP client?",
-    ),
-    ((b"HTTP",), "an HTTP response; is the peer an HTTP server?"),
-    ((b"\x16\x03",), "a TLS handshake; does the peer expect TLS here?"),
-    ((b"SSH-",), "an SSH greeting; is the peer an SSH program?"),
-)
-
-
-def _diagnose(header: bytes, frame_format: FrameFormat, limit: int) -> str | None:
-    """What a header with an impossible length most likely is."""
-    for beginnings, meaning in _TELLTALE_BYTES:
-        if header.startswith(beginnings):
-            return f"the bytes {header!r} begin {meaning}"
-    other_order: Literal["big", "little"] = "little" if frame_format.byte_order == "big" else "big"
-    length = int.from_bytes(header, other_order) - frame_format._counted_header_bytes
-    if 0 <= length <= limit:
-        return f"read as {other_order}-endian it would be {length}; does the peer use that byte order?"
-    return None

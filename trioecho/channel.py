@@ -280,7 +280,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             pass
         finally:
             self._is_receiving = False
-            exchange.give_up_answer()
+            exchange.break_off()
 
     async def _ride(
         self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait, take: Take | None

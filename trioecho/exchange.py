@@ -433,9 +433,14 @@ class Exchange:
         if self._answer and not self._send_answer_at_once():
             yield from self._send_rest_of_answer()
 
-    def give_up_answer(self) -> None:
-        """Send of the answer what the kernel accepts at once; if that is not all, the connection is torn."""
-        # What hinders that will be told to whoever sends next.
+    def break_off(self) -> None:
+        """After `converse`, however it ended: lose neither messages nor an answer.
+
+        Messages that nobody has taken go back to the decoder. Of the answer is
+        sent what the kernel accepts at once; if that is not all, the connection is torn.
+        """
+        self.decoder.put_back(self.take_messages())
+        # What hinders the send will be told to whoever sends next.
         with (
             contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
             contextlib.closing(self.send_answer()) as steps,

@@ -324,12 +324,9 @@ class FrameChannel(trio.abc.Channel[bytes]):
         return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - it is awaited by who calls this
 
     async def _wait_readable(self) -> None:
-        try:
-            with trio.CancelScope(deadline=self._exchange.deadline(Wait.READABLE)) as clock:
-                self._wake = clock.cancel
-                await self._exchange.transport.wait_readable()
-        finally:
-            self._exchange.listened_until = trio.current_time()
+        with trio.CancelScope(deadline=self._exchange.deadline(Wait.READABLE)) as clock:
+            self._wake = clock.cancel
+            await self._exchange.transport.wait_readable()
         if clock.cancelled_caught:
             self._check_why_woken(Wait.READABLE)
 
@@ -341,14 +338,9 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
     async def _sit(self, seat: Seat) -> None:
         """Wait in the hub until the socket is readable, or until woken."""
-        try:
-            await seat.readable()
-        except BaseException:
-            self._exchange.listened_until = trio.current_time()
-            raise
+        await seat.readable()
         if seat.is_woken:
             seat.is_woken = False
-            self._exchange.listened_until = trio.current_time()
             self._check_why_woken(Wait.READABLE)
 
     def _take_seat(self) -> Seat | None:
@@ -356,7 +348,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if isinstance(self._place, Seat):
             return self._place
         transport = self._exchange.transport
-        if self._hub is None or not isinstance(transport, SocketTransport):
+        # Another task may have closed the connection meanwhile; the transport tells of that.
+        if self._hub is None or not isinstance(transport, SocketTransport) or self._exchange.is_closed:
             return None
         self._place = seat = self._hub.seat(transport.socket, self._exchange.deadline)
         self._wake = seat.wake

@@ -160,7 +160,11 @@ class Exchange:
             if self.is_draining:
                 data = yield from self._receive_arrived()
             else:
-                yield Wait.READABLE
+                try:
+                    yield Wait.READABLE
+                except GeneratorExit:  # nobody waits any longer
+                    self.listened_until = self._now()
+                    raise
                 data = self.transport.receive_nowait(self.decoder.room())
         return self._taken(data)
 

@@ -82,6 +82,28 @@ async def test_what_was_given_is_taken_before_the_steps_go_on(pairs: Callable[[]
     assert isinstance(ride.failure, EOFError)
 
 
+async def test_more_can_be_given_at_once(pairs: Callable[[], Ends]) -> None:
+    one, other = pairs()
+
+    def give_thrice() -> Steps:
+        yield Wait.READABLE
+        for _ in range(3):
+            yield Wait.TAKEN
+        yield Wait.READABLE
+
+    async with running_hub() as hub:
+        steps = give_thrice()
+        with guarded(), hub.riding(one, steps, next(steps), never) as ride:
+            other.send(b"a")
+            for _ in range(3):
+                await ride.parked()
+                ride.is_woken = False
+                assert ride.wait is Wait.TAKEN
+                await trio.testing.wait_all_tasks_blocked()  # by now nothing waits for the turn of the hub
+                ride.go_on()
+            assert ride.wait is Wait.READABLE
+
+
 async def test_while_something_is_taken_the_others_are_resumed(pairs: Callable[[], Ends]) -> None:
     (one, other), (second, second_other) = pairs(), pairs()
     async with running_hub() as hub:

@@ -335,6 +335,7 @@ class Exchange:
                 yield from self.send_frames(pieces, frames)
                 decoder.recycle()
             run = decoder.next_run() if decoder.buffered_bytes else None
+            data, pieces = b"", []  # or they would be kept by a connection that is idle
 
     def _echo_while_simple(self) -> Generator[Wait, None, bytes | memoryview]:
         """Echo as long as only whole frames come, and are accepted at once; then what came else.
@@ -395,6 +396,7 @@ class Exchange:
                 yield from self.receive_data() if decoder.buffered_bytes else self._converse_while_simple()
             ):
                 decoder.receive_data(data)
+                del data  # or it would be kept by a connection that is idle
             if decoder.buffered_bytes:
                 self.messages = decoder.next_frames()
 

@@ -315,6 +315,23 @@ async def test_when_a_reply_fails_those_before_are_sent_also_to_a_slow_reader(ki
     assert running.messages == 60
 
 
+async def test_an_end_of_channel_that_a_reply_raises_is_not_the_peers(kind: str) -> None:
+    async def reply(message: bytes) -> bytes:
+        raise trio.EndOfChannel
+
+    async def handler(channel: FrameChannel) -> None:
+        for _ in range(2):  # with messages that were received before, and without
+            with pytest.raises(trio.EndOfChannel):
+                await channel.answer(reply)
+            await channel.send(b"raised")
+
+    async with talking(kind, handler) as (_, client):
+        await client.send_all(frame(b"one"))
+        assert await receive_exactly(client, 10) == frame(b"raised")
+        await client.send_all(frame(b"two"))
+        assert await receive_all(client) == frame(b"raised")
+
+
 async def test_messages_after_one_that_failed_are_not_lost(kind: str) -> None:
     received: list[bytes] = []
 

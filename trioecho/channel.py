@@ -264,28 +264,31 @@ class FrameChannel(trio.abc.Channel[bytes]):
         exchange = self._exchange
         try:
             with contextlib.closing(steps):
-                wait = next(steps)
+                wait = next(steps, None)
                 if self._hub is not None and isinstance(exchange.transport, SocketTransport):
                     while take is not None and wait is Wait.TAKEN:  # it was received before
                         await take(exchange.take_messages())
-                        wait = next(steps)
-                    wait = await self._ride(self._hub, exchange.transport, steps, wait, take)
-                while True:
+                        wait = next(steps, None)
+                    if wait is not None:
+                        wait = await self._ride(self._hub, exchange.transport, steps, wait, take)
+                while wait is not None:
                     if take is not None and wait is Wait.TAKEN:
                         await take(exchange.take_messages())
                     else:
                         await self._wait_for(wait)
-                    wait = next(steps)
-        except (trio.EndOfChannel, StopIteration):
-            pass
+                    wait = next(steps, None)
         finally:
             self._is_receiving = False
             exchange.break_off()
 
     async def _ride(
         self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait, take: Take | None
-    ) -> Wait:
-        """Let the hub run steps, within the clocks, until a drain begins; what they wait for then."""
+    ) -> Wait | None:
+        """Let the hub run steps, within the clocks, until they end or a drain begins.
+
+        Returns:
+          What they wait for then; None at their end.
+        """
         exchange = self._exchange
         self._leave_place()
         with hub.riding(transport.socket, steps, wait, exchange.deadline) as ride:
@@ -301,12 +304,14 @@ class FrameChannel(trio.abc.Channel[bytes]):
                     ride.go_on()
         self._place = None
         failure, ride.failure = ride.failure, None
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                del failure  # or its traceback would keep all of this alive, in a circle
-        return ride.wait
+        if failure is None:
+            return ride.wait
+        if isinstance(failure, StopIteration):
+            return None
+        try:
+            raise failure
+        finally:
+            del failure  # or its traceback would keep all of this alive, in a circle
 
     def _wait_for(self, wait: Wait) -> Awaitable[object]:
         """Wait for something; for readable only until a drain begins. To be awaited at once.

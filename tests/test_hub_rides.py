@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import math
 import socket
@@ -81,6 +82,28 @@ async def test_what_was_given_is_taken_before_the_steps_go_on(pairs: Callable[[]
     assert isinstance(ride.failure, EOFError)
 
 
+async def test_more_can_be_given_at_once(pairs: Callable[[], Ends]) -> None:
+    one, other = pairs()
+
+    def give_thrice() -> Steps:
+        yield Wait.READABLE
+        for _ in range(3):
+            yield Wait.TAKEN
+        yield Wait.READABLE
+
+    async with running_hub() as hub:
+        steps = give_thrice()
+        with guarded(), hub.riding(one, steps, next(steps), never) as ride:
+            other.send(b"a")
+            for _ in range(3):
+                await ride.parked()
+                ride.is_woken = False
+                assert ride.wait is Wait.TAKEN
+                await trio.testing.wait_all_tasks_blocked()  # by now nothing waits for the turn of the hub
+                ride.go_on()
+            assert ride.wait is Wait.READABLE
+
+
 async def test_while_something_is_taken_the_others_are_resumed(pairs: Callable[[], Ends]) -> None:
     (one, other), (second, second_other) = pairs(), pairs()
     async with running_hub() as hub:
@@ -137,6 +160,45 @@ async def test_what_steps_raise_when_they_go_on_is_the_tasks(pairs: Callable[[],
         with hub.riding(one, steps, next(steps), never) as ride:  # nothing is left of the first
             await ride.parked()
             assert ride.wait is Wait.TAKEN
+
+
+class Full:
+    """A hub's epoll, into which no more sockets fit (`/proc/sys/fs/epoll/max_user_watches`)."""
+
+    def __init__(self, epoll: Any) -> None:
+        self._epoll = epoll
+
+    def register(self, descriptor: int, events: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
+
+
+async def test_a_socket_that_does_not_fit_into_the_epoll_again_ends_only_its_own_ride(
+    pairs: Callable[[], Ends],
+) -> None:
+    (one, other), (second, second_other) = pairs(), pairs()
+    taken: list[bytes] = []
+    async with running_hub() as hub:
+        crowded, free = give_bytes(one, []), give_bytes(second, taken)
+        with (
+            hub.riding(one, crowded, next(crowded), never) as ride,
+            hub.riding(second, free, next(free), never) as free_ride,
+        ):
+            other.send(b"a")
+            await ride.parked()
+            other.send(b"b")
+            await trio.testing.wait_all_tasks_blocked()  # by now the hub looks away
+            hub.epoll = Full(hub.epoll)
+            ride.go_on()
+            await ended(ride)
+            assert isinstance(ride.failure, OSError)
+            for _ in range(2):
+                second_other.send(b"c")
+                await free_ride.parked()
+                free_ride.go_on()
+    assert taken == [b"c"] * 2
 
 
 async def what_happens_to_three(pairs: Callable[[], Ends]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import trio
+import trio.testing
 
 from tests.support import connect, listen, receive_exactly, serving
 from trioecho import Handler, echo, reply_with
@@ -197,3 +198,23 @@ async def test_the_connections_of_a_server_use_the_same_blocks(handler: Handler)
             await client.aclose()
             # What is in use by nobody has been given back.
             assert 2 <= len(running.server._pool._free) <= 3
+
+
+@pytest.mark.usefixtures("driver", "allocated")
+@pytest.mark.parametrize("handler", [echo, reply_with(as_it_is)])
+async def test_after_a_large_frame_an_idle_connection_holds_nothing_of_it(
+    handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_frame, "_KEPT_BLOCKS", 0)  # as if so many connections had given theirs back
+    size = 3 * MIB
+    listener = await listen()
+    async with serving(handler, [listener], max_frame_length=size):
+        client = await connect(listener)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(2):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.send_all, encode_frame(bytes(size)))
+                await receive_exactly(client, 4 + size)
+            await trio.testing.wait_all_tasks_blocked()
+        assert tracemalloc.get_traced_memory()[0] - before < MIB // 4
+        await client.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import os
 import socket
 import struct
 import sys
@@ -314,6 +315,23 @@ async def test_when_a_reply_fails_those_before_are_sent_also_to_a_slow_reader(ki
     assert running.messages == 60
 
 
+async def test_an_end_of_channel_that_a_reply_raises_is_not_the_peers(kind: str) -> None:
+    async def reply(message: bytes) -> bytes:
+        raise trio.EndOfChannel
+
+    async def handler(channel: FrameChannel) -> None:
+        for _ in range(2):  # with messages that were received before, and without
+            with pytest.raises(trio.EndOfChannel):
+                await channel.answer(reply)
+            await channel.send(b"raised")
+
+    async with talking(kind, handler) as (_, client):
+        await client.send_all(frame(b"one"))
+        assert await receive_exactly(client, 10) == frame(b"raised")
+        await client.send_all(frame(b"two"))
+        assert await receive_all(client) == frame(b"raised")
+
+
 async def test_messages_after_one_that_failed_are_not_lost(kind: str) -> None:
     received: list[bytes] = []
 
@@ -508,6 +526,29 @@ async def test_cancelled_in_a_reply_those_before_were_sent_and_it_ends_at_once(k
     assert gates.seen == [b"one", b"wait"]
     assert running.messages == 1
     assert scope.cancelled_caught
+
+
+async def test_a_message_that_comes_with_a_cancellation_is_not_lost() -> None:
+    scope = trio.CancelScope()
+
+    async def reply(message: bytes) -> bytes:
+        return message
+
+    async def handler(channel: FrameChannel) -> None:
+        nonlocal scope
+        while True:
+            with trio.CancelScope() as scope:
+                await channel.answer(reply)
+
+    async with talking("hub", handler) as (running, client):
+        assert isinstance(client, trio.SocketStream)
+        for _ in range(20):  # some of the time the hub comes first, and some of the time the task
+            await trio.testing.wait_all_tasks_blocked()
+            os.write(client.socket.fileno(), frame(b"hello"))
+            await trio.lowlevel.checkpoint()
+            scope.cancel()
+            assert await receive_exactly(client, 9) == frame(b"hello")
+        running.cancel_scope.cancel()
 
 
 @sockets_only

@@ -87,6 +87,24 @@ async def test_the_frame_clock_runs_although_the_idle_clock_is_longer(
 
 
 @any_handler
+async def test_the_frame_clock_runs_on_over_waits_that_are_cancelled(
+    handler: Handler, mock_clock: MockClock
+) -> None:
+    async def impatient(channel: FrameChannel) -> None:
+        while True:
+            with trio.move_on_after(7):
+                await handler(channel)
+
+    listener = await listen()
+    async with serving(impatient, [listener], frame_timeout_s=60) as running:
+        client = await connect(listener)
+        await client.send_all(frame(b"never whole")[:-1])
+        assert 60 <= await end_of_the_handler(running, mock_clock) <= 61
+        await client.aclose()
+    assert running.errors == {"frame_timeout": 1}
+
+
+@any_handler
 async def test_a_peer_that_never_reads_is_not_read_from_and_dropped(
     handler: Handler, mock_clock: MockClock
 ) -> None:
@@ -178,6 +196,26 @@ async def test_a_connection_that_another_handler_closes_ends_at_once(
         mock_clock.jump(1)
         for client in (first, second):
             await client.aclose()
+
+
+async def test_a_receive_that_another_task_closes_before_it_waits_says_so() -> None:
+    async def handler(channel: FrameChannel) -> None:
+        async def receive() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await channel.receive()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await trio.lowlevel.checkpoint()  # by now it is at its first checkpoint
+            await channel.aclose()
+
+    listener = await listen()
+    async with serving(handler, [listener]) as running:
+        for _ in range(10):  # which of them comes first, Trio decides anew
+            client = await connect(listener)
+            assert await receive_all(client) == b""
+            await client.aclose()
+    assert running.errors == {}
 
 
 async def test_what_a_peer_sent_while_nobody_listened_is_not_silence(mock_clock: MockClock) -> None:

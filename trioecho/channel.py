@@ -267,28 +267,31 @@ class FrameChannel(trio.abc.Channel[bytes]):
         exchange = self._exchange
         try:
             with contextlib.closing(steps):
-                wait = next(steps)
+                wait = next(steps, None)
                 if self._hub is not None and isinstance(exchange.transport, SocketTransport):
                     while take is not None and wait is Wait.TAKEN:  # it was received before
                         await take(exchange.take_messages())
-                        wait = next(steps)
-                    wait = await self._ride(self._hub, exchange.transport, steps, wait, take)
-                while True:
+                        wait = next(steps, None)
+                    if wait is not None:
+                        wait = await self._ride(self._hub, exchange.transport, steps, wait, take)
+                while wait is not None:
                     if take is not None and wait is Wait.TAKEN:
                         await take(exchange.take_messages())
                     else:
                         await self._wait_for(wait)
-                    wait = next(steps)
-        except (trio.EndOfChannel, StopIteration):
-            pass
+                    wait = next(steps, None)
         finally:
             self._is_receiving = False
-            exchange.give_up_answer()
+            exchange.break_off()
 
     async def _ride(
         self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait, take: Take | None
-    ) -> Wait:
-        """Let the hub run steps, within the clocks, until a drain begins; what they wait for then."""
+    ) -> Wait | None:
+        """Let the hub run steps, within the clocks, until they end or a drain begins.
+
+        Returns:
+          What they wait for then; None at their end.
+        """
         exchange = self._exchange
         self._leave_place()
         with hub.riding(transport.socket, steps, wait, exchange.deadline) as ride:
@@ -304,12 +307,14 @@ class FrameChannel(trio.abc.Channel[bytes]):
                     ride.go_on()
         self._place = None
         failure, ride.failure = ride.failure, None
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                del failure  # or its traceback would keep all of this alive, in a circle
-        return ride.wait
+        if failure is None:
+            return ride.wait
+        if isinstance(failure, StopIteration):
+            return None
+        try:
+            raise failure
+        finally:
+            del failure  # or its traceback would keep all of this alive, in a circle
 
     def _wait_for(self, wait: Wait) -> Awaitable[object]:
         """Wait for something; for readable only until a drain begins. To be awaited at once.
@@ -327,12 +332,9 @@ class FrameChannel(trio.abc.Channel[bytes]):
         return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - it is awaited by who calls this
 
     async def _wait_readable(self) -> None:
-        try:
-            with trio.CancelScope(deadline=self._exchange.deadline(Wait.READABLE)) as clock:
-                self._wake = clock.cancel
-                await self._exchange.transport.wait_readable()
-        finally:
-            self._exchange.listened_until = trio.current_time()
+        with trio.CancelScope(deadline=self._exchange.deadline(Wait.READABLE)) as clock:
+            self._wake = clock.cancel
+            await self._exchange.transport.wait_readable()
         if clock.cancelled_caught:
             self._check_why_woken(Wait.READABLE)
 
@@ -344,14 +346,9 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
     async def _sit(self, seat: Seat) -> None:
         """Wait in the hub until the socket is readable, or until woken."""
-        try:
-            await seat.readable()
-        except BaseException:
-            self._exchange.listened_until = trio.current_time()
-            raise
+        await seat.readable()
         if seat.is_woken:
             seat.is_woken = False
-            self._exchange.listened_until = trio.current_time()
             self._check_why_woken(Wait.READABLE)
 
     def _take_seat(self) -> Seat | None:
@@ -359,7 +356,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
         if isinstance(self._place, Seat):
             return self._place
         transport = self._exchange.transport
-        if self._hub is None or not isinstance(transport, SocketTransport):
+        # Another task may have closed the connection meanwhile; the transport tells of that.
+        if self._hub is None or not isinstance(transport, SocketTransport) or self._exchange.is_closed:
             return None
         self._place = seat = self._hub.seat(transport.socket, self._exchange.deadline)
         self._wake = seat.wake

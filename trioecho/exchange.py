@@ -159,7 +159,11 @@ class Exchange:
             if self.is_draining:
                 data = yield from self._receive_arrived()
             else:
-                yield Wait.READABLE
+                try:
+                    yield Wait.READABLE
+                except GeneratorExit:  # nobody waits any longer
+                    self.listened_until = self._now()
+                    raise
                 data = self.transport.receive_nowait(self.decoder.room())
         return self._taken(data)
 
@@ -310,26 +314,26 @@ class Exchange:
     # ---- echoing ----
 
     def echo(self) -> Steps:
-        """Send back every frame as it came, until the peer has ended, or a drain has.
-
-        Raises:
-          trio.EndOfChannel: when that is so.
-        """
+        """Send back every frame as it came, until the peer has ended, or a drain has."""
         decoder = self.decoder
-        # Something may be left of what was received before, or a refusal to tell of (again).
-        run = decoder.next_run()
-        while True:
-            if run is not None:
-                pieces, frames = [run.data], run.frame_count
-            else:
-                receiving = self.receive_data() if decoder.buffered_bytes else self._echo_while_simple()
-                data = yield from receiving
-                pieces, frames = decoder.receive_pieces(data) if data else ([], 0)
-            if frames:
-                self.begin_sending()
-                yield from self.send_frames(pieces, frames)
-                decoder.recycle()
-            run = decoder.next_run() if decoder.buffered_bytes else None
+        try:
+            # Something may be left of what was received before, or a refusal to tell of (again).
+            run = decoder.next_run()
+            while True:
+                if run is not None:
+                    pieces, frames = [run.data], run.frame_count
+                else:
+                    receiving = self.receive_data() if decoder.buffered_bytes else self._echo_while_simple()
+                    data = yield from receiving
+                    pieces, frames = decoder.receive_pieces(data) if data else ([], 0)
+                if frames:
+                    self.begin_sending()
+                    yield from self.send_frames(pieces, frames)
+                    decoder.recycle()
+                run = decoder.next_run() if decoder.buffered_bytes else None
+                data, pieces = b"", []  # or they would be kept by a connection that is idle
+        except trio.EndOfChannel:
+            pass
 
     def _echo_while_simple(self) -> Generator[Wait, None, bytes | memoryview]:
         """Echo as long as only whole frames come, and are accepted at once; then what came else.
@@ -375,23 +379,26 @@ class Exchange:
 
         When there are messages it waits until somebody has taken them, with
         `take_messages`, and has answered, with `put_answer` or sends of its own.
-
-        Raises:
-          trio.EndOfChannel: at that end.
         """
         decoder = self.decoder
-        # Something may be left of what was received before, or a refusal to tell of (again).
-        self.messages = decoder.next_frames()
-        while True:
-            if self.messages:
-                yield Wait.TAKEN
-                yield from self.send_answer()
-            elif data := (
-                yield from self.receive_data() if decoder.buffered_bytes else self._converse_while_simple()
-            ):
-                decoder.receive_data(data)
-            if decoder.buffered_bytes:
-                self.messages = decoder.next_frames()
+        try:
+            # Something may be left of what was received before, or a refusal to tell of (again).
+            self.messages = decoder.next_frames()
+            while True:
+                if self.messages:
+                    yield Wait.TAKEN
+                    yield from self.send_answer()
+                else:
+                    receiving = (
+                        self.receive_data() if decoder.buffered_bytes else self._converse_while_simple()
+                    )
+                    if data := (yield from receiving):
+                        decoder.receive_data(data)
+                        del data  # or it would be kept by a connection that is idle
+                if decoder.buffered_bytes:
+                    self.messages = decoder.next_frames()
+        except trio.EndOfChannel:
+            pass
 
     def _converse_while_simple(self) -> Generator[Wait, None, bytes | memoryview]:
         """Converse as long as only whole frames come; then what came else.
@@ -432,9 +439,14 @@ class Exchange:
         if self._answer and not self._send_answer_at_once():
             yield from self._send_rest_of_answer()
 
-    def give_up_answer(self) -> None:
-        """Send of the answer what the kernel accepts at once; if that is not all, the connection is torn."""
-        # What hinders that will be told to whoever sends next.
+    def break_off(self) -> None:
+        """After `converse`, however it ended: lose neither messages nor an answer.
+
+        Messages that nobody has taken go back to the decoder. Of the answer is
+        sent what the kernel accepts at once; if that is not all, the connection is torn.
+        """
+        self.decoder.put_back(self.take_messages())
+        # What hinders the send will be told to whoever sends next.
         with (
             contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
             contextlib.closing(self.send_answer()) as steps,

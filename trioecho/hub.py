@@ -84,7 +84,7 @@ class _Place(abc.ABC):
 
     @abc.abstractmethod
     def end(self, failure: BaseException) -> None:
-        """Note what `resume` raised, which is for the task."""
+        """Note what `resume` or `change` raised, which is for the task."""
 
     def watch(self, wait: Wait | None) -> None:
         """Have the epoll look at the socket for that; for None not at all."""
@@ -171,6 +171,8 @@ class Ride(_Place):
             return False
         if wait is Wait.TAKEN:
             self.resume = self._look_away
+            if self._task is None:  # it is in `go_on`
+                self.wake()
             self.rouse()
         else:
             self._be_over()
@@ -354,12 +356,11 @@ class Hub:
                         continue
                     try:
                         wait = place.resume()
+                        if wait is not place.wait and place.change(wait):
+                            turn_ends = 0.0
                     except BaseException as error:  # noqa: BLE001 - it belongs to the connection's task, which raises it
                         place.end(error)
                         turn_ends = 0.0
-                    else:
-                        if wait is not place.wait and place.change(wait):
-                            turn_ends = 0.0
                 rounds += 1
                 if now() > turn_ends:
                     while await self._give_way():
@@ -395,12 +396,10 @@ class Hub:
             if self._places.get(ride.descriptor) is not ride:
                 continue
             try:
-                wait = ride.steps()
+                has_woken |= ride.change(ride.steps())
             except BaseException as error:  # noqa: BLE001 - as in `run`
                 ride.end(error)
                 has_woken = True
-            else:
-                has_woken |= ride.change(wait)
         return has_woken
 
     async def run_clocks(self, shortest_clock_s: float) -> None:

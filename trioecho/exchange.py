@@ -132,7 +132,7 @@ class Exchange:
         self._blocked_since = math.inf  # now, in a send
         self.listened_until: float = self.opened_at
         self.receive_deadline: float = math.inf
-        self.messages: list[bytes] = []
+        self.messages: Sequence[bytes] = ()
         self._answer = b""
         self._answer_frames = self._answer_accepted = 0
         self._timed_frame = -1  # the number of the frame whose deadline that is
@@ -425,9 +425,9 @@ class Exchange:
             self.receive_deadline = self._sent_at + idle_timeout_s
         return (yield from self.receive_data())
 
-    def take_messages(self) -> list[bytes]:
+    def take_messages(self) -> Sequence[bytes]:
         """What `converse` has received; it is not kept here."""
-        messages, self.messages = self.messages, []
+        messages, self.messages = self.messages, ()
         return messages
 
     def put_answer(self, wire: bytes, frames: int) -> None:

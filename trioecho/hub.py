@@ -171,9 +171,10 @@ class Ride(_Place):
             return False
         if wait is Wait.TAKEN:
             self.resume = self._look_away
-            if self._task is None:  # it is in `go_on`
+            if self.is_parked:
+                self.rouse()
+            else:  # it is in `go_on`
                 self.wake()
-            self.rouse()
         else:
             self._be_over()
         return True

@@ -73,10 +73,10 @@ async def test_what_was_given_is_taken_before_the_steps_go_on(pairs: Callable[[]
                 await trio.testing.wait_all_tasks_blocked()  # it is not resumed again and again
                 assert given == [b"first", b"second"] * number + [b"first"]
                 assert hub.epoll.poll(0) == []
-                ride.go_on()
+                hub.go_on(ride)
                 await ride.parked()
                 assert given == [b"first", b"second"] * (number + 1)
-                ride.go_on()
+                hub.go_on(ride)
             other.close()
             await ended(ride)
     assert isinstance(ride.failure, EOFError)
@@ -100,7 +100,7 @@ async def test_more_can_be_given_at_once(pairs: Callable[[], Ends]) -> None:
                 ride.is_woken = False
                 assert ride.wait is Wait.TAKEN
                 await trio.testing.wait_all_tasks_blocked()  # by now nothing waits for the turn of the hub
-                ride.go_on()
+                hub.go_on(ride)
             assert ride.wait is Wait.READABLE
 
 
@@ -119,7 +119,7 @@ async def test_while_something_is_taken_the_others_are_resumed(pairs: Callable[[
             for _ in range(10):
                 second_other.send(b"c")
                 await free_ride.parked()
-                free_ride.go_on()
+                hub.go_on(free_ride)
     assert taken == [b"c"] * 10
 
 
@@ -134,7 +134,7 @@ async def test_a_peer_that_is_gone_while_something_is_taken_wakes_nobody(pairs: 
             await trio.testing.wait_all_tasks_blocked()
             assert hub.epoll.poll(0) == []
             assert not ride.is_over
-            ride.go_on()
+            hub.go_on(ride)
             await ended(ride)
     assert isinstance(ride.failure, EOFError)
 
@@ -153,7 +153,7 @@ async def test_what_steps_raise_when_they_go_on_is_the_tasks(pairs: Callable[[],
             other.send(b"a")
             await ride.parked()
             await trio.testing.wait_all_tasks_blocked()  # by now the hub looks away
-            ride.go_on()
+            hub.go_on(ride)
             assert ride.is_over
             assert isinstance(ride.failure, EOFError)
         steps = give_bytes(one, [])
@@ -191,13 +191,13 @@ async def test_a_socket_that_does_not_fit_into_the_epoll_again_ends_only_its_own
             other.send(b"b")
             await trio.testing.wait_all_tasks_blocked()  # by now the hub looks away
             hub.epoll = Full(hub.epoll)
-            ride.go_on()
+            hub.go_on(ride)
             await ended(ride)
             assert isinstance(ride.failure, OSError)
             for _ in range(2):
                 second_other.send(b"c")
                 await free_ride.parked()
-                free_ride.go_on()
+                hub.go_on(free_ride)
     assert taken == [b"c"] * 2
 
 
@@ -218,7 +218,7 @@ async def what_happens_to_three(pairs: Callable[[], Ends]) -> list[str]:
             while True:
                 await ride.parked()
                 happened.append("taken")
-                ride.go_on()
+                hub.go_on(ride)
 
     ends = [pairs() for _ in range(3)]
     async with running_hub() as hub, trio.open_nursery() as nursery:
@@ -256,7 +256,7 @@ async def test_who_leaves_before_its_steps_were_resumed_keeps_them(pairs: Callab
             other.send(b"first")
             await ride.parked()  # within the turn of the hub
             other.send(b"second")
-            ride.go_on()
+            hub.go_on(ride)
         await trio.testing.wait_all_tasks_blocked()
         assert given == [b"first"]
         assert next(steps) is Wait.READABLE

@@ -304,7 +304,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
                     self._check_why_woken(ride.wait)
                 if take is not None and exchange.messages:
                     await take(exchange.take_messages())
-                    ride.go_on()
+                    hub.go_on(ride)
         self._place = None
         failure, ride.failure = ride.failure, None
         if failure is None:

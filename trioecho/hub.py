@@ -128,7 +128,7 @@ class _Place(abc.ABC):
 class Ride(_Place):
     """Steps that the hub resumes for a connection's task. A context manager.
 
-    When they have something for the task to take, they are resumed after it has called `go_on`.
+    When they have something for the task to take, they are resumed after it has called `Hub.go_on`.
 
     Attributes:
       failure: what they raised, or StopIteration at their end; None until then.
@@ -171,10 +171,10 @@ class Ride(_Place):
             return False
         if wait is Wait.TAKEN:
             self.resume = self._look_away
-            if self.is_parked:
-                self.rouse()
-            else:  # it is in `go_on`
+            if self._task is None:  # it is in `Hub.go_on`
                 self.wake()
+            else:
+                self.rouse()
         else:
             self._be_over()
         return True
@@ -192,10 +192,6 @@ class Ride(_Place):
         """More has come before the task has taken what there was: the socket would always be ready."""
         self.watch(None)
         return self.wait
-
-    def go_on(self) -> None:
-        """Have the steps resumed: the task has taken what was received."""
-        self.hub.go_on(self)
 
 
 class Seat(_Place):

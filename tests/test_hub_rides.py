@@ -20,7 +20,7 @@ from trio.testing import MockClock
 from tests.support import connect, frame, guarded, is_echoed, listen, serving
 from tests.test_hub import ended, never, running_hub
 from trioecho import hub as hub_module
-from trioecho.hub import _MOMENT_S, Hub, Ride, _Patience
+from trioecho.hub import _MOMENT_S, Hub, _Patience
 from trioecho.steps import Steps, Wait
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs epoll")
@@ -641,10 +641,3 @@ async def test_beside_a_quick_client_the_hub_waits_by_itself_and_not_where_that_
             nursery.cancel_scope.cancel()
     assert set(watched.waited_s[:16]) == {0.0}
     assert set(watched.waited_s[-150:]) == {_MOMENT_S}
-
-
-def test_a_ride_of_steps_that_wait_for_something_else_is_over_at_once(pairs: Callable[[], Ends]) -> None:
-    one, _ = pairs()
-    with Hub() as hub, hub.riding(one, wait_for_ever(), Wait.TAKEN, never) as ride:
-        assert isinstance(ride, Ride)
-        assert ride.is_over

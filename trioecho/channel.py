@@ -16,7 +16,7 @@ import trio
 from .errors import PayloadTooLargeError
 from .exchange import Exchange, OnSent, Sending
 from .framing import DEFAULT_MAX_FRAME_LENGTH, BlockPool, FrameFormat, FrameRun, encode_frame
-from .hub import Hub, Ride, Seat
+from .hub import EVENTS, Hub, Ride, Seat
 from .replies import Replies
 from .steps import Steps, Wait
 from .transport import SocketTransport, Transport, open_transport
@@ -268,15 +268,17 @@ class FrameChannel(trio.abc.Channel[bytes]):
         try:
             with contextlib.closing(steps):
                 wait = next(steps, None)
-                if self._hub is not None and isinstance(exchange.transport, SocketTransport):
-                    while take is not None and wait is Wait.TAKEN:  # it was received before
-                        await take(exchange.take_messages())
-                        wait = next(steps, None)
-                    if wait is not None:
-                        wait = await self._ride(self._hub, exchange.transport, steps, wait, take)
                 while wait is not None:
                     if take is not None and wait is Wait.TAKEN:
                         await take(exchange.take_messages())
+                    elif (
+                        self._hub is not None
+                        and isinstance(exchange.transport, SocketTransport)
+                        and wait in EVENTS
+                        and not exchange.is_draining
+                    ):
+                        wait = await self._ride(self._hub, exchange.transport, steps, wait, take)
+                        continue
                     else:
                         await self._wait_for(wait)
                     wait = next(steps, None)

@@ -287,13 +287,11 @@ class Hub:
     ) -> Ride:
         """Within the ride, as a context manager, the hub resumes steps that wait for this socket.
 
-        Afterwards they are where the hub has left them, for another driver.
+        That must be one of `EVENTS`. Afterwards they are where the hub has left
+        them, for another driver.
         """
         ride = Ride(self, connection, steps, wait, deadline)
-        if wait in EVENTS:
-            self._enter(ride)
-        else:
-            ride.is_over = True
+        self._enter(ride)
         return ride
 
     def seat(self, connection: socket.socket, deadline: Callable[[Wait], float]) -> Seat:

@@ -93,7 +93,21 @@ async def test_short_of_resources_it_waits_and_serves_on(
         await running.drain()
     assert running.errors == {"accept_failed": 1}
     [line] = log_lines(caplog)
-    assert line.startswith("cannot accept: the machine is short of something; trying again in 100 ms")
+    assert line.startswith("cannot accept: the machine is short of something; trying again every 100 ms")
+
+
+async def test_a_shortage_that_lasts_is_a_line_every_ten_seconds(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving() as running:
+        for number in [errno.EMFILE] * 50 + [errno.ENOBUFS] * 100 + [errno.EMFILE] * 100:
+            running.listener.fail_with(OSError(number, errno.errorcode[number]))
+        assert await is_echoed(running.listener.connect(), b"after")
+        assert trio.current_time() == pytest.approx(25)
+        await running.drain()
+    assert running.errors == {"accept_failed": 250}
+    named = [line.split()[2] for line in log_lines(caplog)]
+    assert named == ["EMFILE;", "ENOBUFS;", "EMFILE;"]
 
 
 async def test_failures_to_accept_are_counted_even_when_the_memory_channel_is_full(

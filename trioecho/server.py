@@ -37,6 +37,8 @@ Handler = Callable[[FrameChannel], Awaitable[object]]
 # the same pause, as in trio.serve_listeners.
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _BACK_OFF_S = 0.1
+# Being short of something lasts; the log says so once in so long, the reports count every time.
+_SAME_SHORTAGE_S = 10.0
 
 # What a peer can do to its own connection, and what the reports call it. Any
 # other exception out of a handler is an error of the handler.
@@ -149,6 +151,8 @@ class FrameServer:
         self._tally = self._metrics.open_tally()
         self._on_sent = self._tally.add_sent  # one for all
         self._log = ThrottledLog(logger)
+        # When the log may name a shortage again, by errno.
+        self._names_again_at: dict[int, float] = {}
         self._channels: set[FrameChannel] = set()
         self._place_is_free = trio.lowlevel.ParkingLot()
         self._drain_began = trio.Event()
@@ -249,13 +253,17 @@ class FrameServer:
                 await trio.lowlevel.checkpoint()
 
     async def _back_off(self, error: OSError) -> None:
-        if error.errno not in _OUT_OF_RESOURCES:
+        number = error.errno
+        if number not in _OUT_OF_RESOURCES:
             raise error
         self._tally.add_error("accept_failed")
-        self._log.warning(
-            f"cannot accept: {error.strerror}; trying again in {_BACK_OFF_S * 1000:g} ms "
-            f"({self.connections} open connections; raise the limit of open files, or lower max_connections)"
-        )
+        now = trio.current_time()
+        if now >= self._names_again_at.get(number, 0.0):
+            self._names_again_at[number] = now + _SAME_SHORTAGE_S
+            self._log.warning(
+                f"cannot accept: {error.strerror}; trying again every {_BACK_OFF_S * 1000:g} ms "
+                f"({self.connections} open connections; raise the limit of open files, or lower max_connections)"
+            )
         await trio.sleep(_BACK_OFF_S)
 
     # ---- a connection ----

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 import trio
 import trio.testing
 
-from trioecho.cli import values
+from tests.support import GUARD_S
+from trioecho.cli import load_values, values
 from trioecho.cli.outlet import Outlet, OutletLogHandler
 
 
@@ -89,12 +92,12 @@ def test_addresses(text: str, host: str, port: int) -> None:
     [("5000", 5000), ("20k", 20_000), ("1.5M", 1_500_000), ("0.5", 0.5), ("10/s", 10), ("0", 0)],
 )
 def test_rates(text: str, rate: float) -> None:
-    assert values.rate(text) == rate
+    assert load_values.rate(text) == rate
 
 
 def test_ramps() -> None:
-    assert values.ramp("0:5000/30s") == (0, 5000, 30)
-    assert values.ramp("2k:1k/500ms") == (2000, 1000, 0.5)
+    assert load_values.ramp("0:5000/30s") == (0, 5000, 30)
+    assert load_values.ramp("2k:1k/500ms") == (2000, 1000, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -107,29 +110,29 @@ def test_ramps() -> None:
     ],
 )
 def test_sizes_with_weights(text: str, ranges: list[tuple[int, int, float]]) -> None:
-    assert list(values.sizes(text).ranges) == ranges
+    assert list(load_values.sizes(text).ranges) == ranges
 
 
 @pytest.mark.parametrize(
     ("parse", "text"),
     [
-        (values.rate, ""),
-        (values.rate, "-1"),
-        (values.rate, "1e3"),
-        (values.rate, "9" * 400),
-        (values.rate, "5000ms"),
-        (values.positive_rate, "0"),
-        (values.ramp, "5"),
-        (values.ramp, "0:5"),
-        (values.ramp, "0:5/"),
-        (values.ramp, "0:5:6/1s"),
-        (values.sizes, ""),
-        (values.sizes, "64,"),
-        (values.sizes, "64:"),
-        (values.sizes, "64:0"),
-        (values.sizes, "64:-1"),
-        (values.sizes, "2-1:5"),
-        (values.objective, "p99"),
+        (load_values.rate, ""),
+        (load_values.rate, "-1"),
+        (load_values.rate, "1e3"),
+        (load_values.rate, "9" * 400),
+        (load_values.rate, "5000ms"),
+        (load_values.positive_rate, "0"),
+        (load_values.ramp, "5"),
+        (load_values.ramp, "0:5"),
+        (load_values.ramp, "0:5/"),
+        (load_values.ramp, "0:5:6/1s"),
+        (load_values.sizes, ""),
+        (load_values.sizes, "64,"),
+        (load_values.sizes, "64:"),
+        (load_values.sizes, "64:0"),
+        (load_values.sizes, "64:-1"),
+        (load_values.sizes, "2-1:5"),
+        (load_values.objective, "p99"),
         (values.size, ""),
         (values.size, "-1"),
         (values.size, "1.5MiB"),
@@ -282,3 +285,39 @@ def test_log_records_are_one_line_with_time_and_without_traceback() -> None:
     assert end == ""
     assert line[2] == line[5] == ":"
     assert "it failed: ValueError: two lines (test_cli_parts.py:" in line
+
+
+# ---- commands ----
+
+
+def run_python(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=GUARD_S, check=False
+    )
+
+
+def test_a_command_imports_no_other() -> None:
+    done = run_python(
+        "import atexit, sys, trioecho.cli\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "trioecho.cli.main(['serve', '--help'])"
+    )
+    assert done.returncode == 0
+    imported = done.stderr.split()
+    assert "trioecho.cli.serve" in imported
+    others = {f"trioecho.cli.{name}" for name in ("client", "demo", "load", "check", "proxy", "faulty")}
+    others |= {f"trioecho.{room}" for room in ("load", "demo", "check", "proxy", "zoo")}
+    assert not others.intersection(imported)
+
+
+@pytest.mark.parametrize("command", ["serve", "client", "demo", "load", "report", "check", "proxy", "faulty"])
+def test_an_interrupt_while_a_command_is_imported_is_130_and_no_traceback(command: str) -> None:
+    done = run_python(
+        "import sys, trioecho.cli\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        f"        if name == 'trioecho.cli.{command}': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        f"sys.exit(trioecho.cli.main(['{command}', '--help']))"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

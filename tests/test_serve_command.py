@@ -116,8 +116,25 @@ def test_a_busy_port_is_exit_3_and_one_line_that_helps() -> None:
         assert second.stderr.count("\n") == 1
         assert f"127.0.0.1:{server.port}" in second.stderr
         assert "another program holds the port" in second.stderr
+        assert "--port 0" in second.stderr
         with server.connect() as peer:
             assert echoes(peer, frame(b"not disturbed"))
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("serve", "--port"), ("faulty strips", "--port"), ("proxy 127.0.0.1:9", "--listen")],
+)
+def test_a_port_that_an_outgoing_connection_has_is_told_with_what_to_do(command: str, option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        with socket.create_connection(elsewhere.getsockname()) as outgoing:
+            port = outgoing.getsockname()[1]
+            done = run_command(*command.split(), option, str(port))
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert f"127.0.0.1:{port}: another program holds the port" in done.stderr
+    assert f"ss -tanp 'sport = :{port}'" in done.stderr  # -l would show only who listens
+    assert f"{option} 0 for any that is free" in done.stderr
 
 
 @pytest.mark.parametrize(

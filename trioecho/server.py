@@ -262,7 +262,8 @@ class FrameServer:
             self._names_again_at[number] = now + _SAME_SHORTAGE_S
             self._log.warning(
                 f"cannot accept: {error.strerror}; trying again every {_BACK_OFF_S * 1000:g} ms "
-                f"({self.connections} open connections; raise the limit of open files, or lower max_connections)"
+                f"({self.connections} open connections; "
+                "raise the limit of open files, or lower max_connections)"
             )
         await trio.sleep(_BACK_OFF_S)
 

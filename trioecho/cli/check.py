@@ -62,13 +62,13 @@ examples:
 """
 
 
-def add_command(commands: Commands[Parser]) -> None:
+def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``check`` and its options."""
     parser = add_command_parser(
         commands,
         "check",
         run,
-        summary="find what is wrong with a server of length-prefixed echoes",
+        summary=summary,
         description="Test any server that echoes length-prefixed frames, from outside, against a\n"
         "book of rules; of every rule that it breaks, show the bytes and the likely cause.",
         epilog=_EPILOG,

@@ -36,13 +36,13 @@ examples:
 """
 
 
-def add_command(commands: Commands[Parser]) -> None:
+def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``client`` and its options."""
     parser = add_command_parser(
         commands,
         "client",
         run,
-        summary="send messages to a server and verify every echo",
+        summary=summary,
         description="Send messages to an echo service and verify every echo.",
         epilog=_EPILOG,
     )

@@ -35,13 +35,13 @@ example:
 """
 
 
-def add_command(commands: Commands[Parser]) -> None:
+def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``demo``, which has no options."""
     add_command_parser(
         commands,
         "demo",
         run,
-        summary="see it all at work, on this machine alone",
+        summary=summary,
         description="The service at work: verified echoes, a graceful shutdown, framing on the wire,\n"
         "and throughput and service time under load, with an analysis.",
         epilog=_EPILOG,

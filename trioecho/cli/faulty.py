@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import signal
 import textwrap
 
 from ..accepting import format_address
 from ..zoo import ZOO, FaultyServer, wrong_lines
 from . import values
+from .listening import CANNOT_LISTEN, why_not_bound
 from .parser import Commands, Parser, add_command_parser
 from .result import CommandError, print_error, print_result
 
-_STOPPED, _WRONG_USAGE, _CRASHED, _CANNOT_BIND = 0, 2, 1, 3
+_STOPPED, _WRONG_USAGE, _CRASHED = 0, 2, 1
 _WIDTH = 78
 
 _EPILOG = """\
@@ -36,13 +36,13 @@ examples:
 """
 
 
-def add_command(commands: Commands[Parser]) -> None:
+def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``faulty`` and its options."""
     parser = add_command_parser(
         commands,
         "faulty",
         run,
-        summary="run an echo server with a bug, to learn from",
+        summary=summary,
         description="Run an echo server that has one bug, or say what the bug is.",
         epilog=_EPILOG,
     )
@@ -112,9 +112,7 @@ def _serve(server_class: type[FaultyServer], arguments: argparse.Namespace) -> i
     try:
         server = server_class(*where, max_frame_length=arguments.max_frame_length)
     except (OSError, UnicodeError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(number) if number and number > 0 else str(error)
-        raise CommandError(_CANNOT_BIND, f"cannot listen on {where}: {reason}") from None
+        raise CommandError(CANNOT_LISTEN, why_not_bound(error, *where)) from None
     signal.signal(signal.SIGTERM, lambda *_: server.on_sigterm())
     signal.signal(signal.SIGINT, lambda *_: server.on_sigint())
     print_error(f"listening on {format_address(server.address)}")

@@ -15,8 +15,8 @@ CANNOT_LISTEN = 3  # exit code
 _BIND_TRIES = 10
 
 
-async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
-    """Listen on every address of the host, on one port.
+async def open_listeners(host: str, port: int, *, option: str = "--port") -> list[trio.SocketListener]:
+    """Listen on every address of the host, on one port, which the user chooses by this option.
 
     Raises:
       CommandError: that is not possible.
@@ -37,19 +37,22 @@ async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
             except OSError:
                 port = 0
     except (OSError, UnicodeError) as error:
-        raise CommandError(CANNOT_LISTEN, _why_not_bound(error, host, port)) from error
-    raise CommandError(CANNOT_LISTEN, f"no port is free on all addresses of {host}; choose one with --port")
+        raise CommandError(CANNOT_LISTEN, why_not_bound(error, host, port, option)) from error
+    raise CommandError(CANNOT_LISTEN, f"no port is free on all addresses of {host}; choose one with {option}")
 
 
-def _why_not_bound(error: OSError | UnicodeError, host: str, port: int) -> str:
+def why_not_bound(error: OSError | UnicodeError, host: str, port: int, option: str = "--port") -> str:
+    """What to tell the user, with what to do."""
     where = format_address((host, port))
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, socket.gaierror | UnicodeError):
         return f"cannot listen on {where}: the host is not known ({error}); try 127.0.0.1, or ::1"
     if number == errno.EADDRINUSE:
+        # Not only who listens holds a port: an outgoing connection may have it as its own.
         return (
-            f"cannot listen on {where}: another program holds the port, perhaps another trioecho serve "
-            f"(ss -ltnp 'sport = :{port}' names it); stop it, or choose another port (0: any that is free)"
+            f"cannot listen on {where}: another program holds the port, perhaps another trioecho "
+            f"(ss -tanp 'sport = :{port}' names it); stop it, or choose another: {option} N, "
+            f"or {option} 0 for any that is free"
         )
     if number == errno.EACCES:
         return f"cannot listen on {where}: not permitted; ports below 1024 are the system's"

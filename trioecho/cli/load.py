@@ -59,14 +59,14 @@ examples:
 """
 
 
-def add_command(commands: Commands[Parser]) -> None:
+def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``load`` and its options."""
     add_options(
         add_command_parser(
             commands,
             "load",
             run,
-            summary="put load on a server, verify every reply, and measure",
+            summary=summary,
             description="Put load on an echo service, verify every reply, and measure.",
             epilog=_EPILOG,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..load import LoadPlan, Sizes
 from ..load.objectives import Objective
-from . import values
+from . import load_values, values
 from .load_files import add_file_options
 from .parser import Parser, add_format_option
 from .result import CommandError
@@ -71,7 +71,7 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--size",
-        type=values.sizes,
+        type=load_values.sizes,
         metavar="SIZES",
         default=Sizes(),
         help="of payloads: 64, 64-4096, or several with weights as 64:9,64KiB:1 (default: 64)",
@@ -116,7 +116,7 @@ def _add_pace(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--rate",
-        type=values.positive_rate,
+        type=load_values.positive_rate,
         metavar="RATE",
         help="open loop: messages/s in all, sent on schedule whatever the replies do; 5000 or 20k",
     )
@@ -126,7 +126,10 @@ def _add_pace(group: argparse._ArgumentGroup) -> None:
         help="open loop: at equal distances, or as independent users come (default: uniform)",
     )
     add(
-        "--ramp", type=values.ramp, metavar="FROM:TO/TIME", help="open loop: a rate that grows, as 0:5000/30s"
+        "--ramp",
+        type=load_values.ramp,
+        metavar="FROM:TO/TIME",
+        help="open loop: a rate that grows, as 0:5000/30s",
     )
     add(
         "--warmup",
@@ -140,7 +143,7 @@ def _add_objectives(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--slo",
-        type=values.objective,
+        type=load_values.objective,
         metavar="OBJECTIVE",
         action="append",
         default=[],

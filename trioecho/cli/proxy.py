@@ -13,11 +13,12 @@ import trio
 from ..accepting import format_address
 from ..proxy import CLEAN, Direction, Faults, FrameFault, relay_connections
 from . import values
+from .listening import open_listeners
 from .outlet import Outlet, OutletLogHandler
 from .parser import Commands, Parser, add_command_parser, add_format_option
 from .result import CommandError
 
-_STOPPED, _WRONG_USAGE, _CANNOT_BIND = 0, 2, 3
+_STOPPED, _WRONG_USAGE = 0, 2
 _FLUSH_S = 0.5
 
 _EPILOG = """\
@@ -41,13 +42,13 @@ examples:
 """
 
 
-def add_command(commands: Commands[Parser]) -> None:
+def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``proxy`` and its options."""
     parser = add_command_parser(
         commands,
         "proxy",
         run,
-        summary="pass connections on, with faults",
+        summary=summary,
         description="Pass connections on to a server, and do to them what networks and bad peers do.",
         epilog=_EPILOG,
     )
@@ -158,14 +159,10 @@ async def _proxy(arguments: argparse.Namespace) -> int:
         probability=arguments.probability,
         format=arguments.format,
     )
-    where = values.Address(arguments.host, arguments.listen)
     seed = arguments.seed
     if seed is None:
         seed = random.SystemRandom().randrange(1_000_000)
-    try:
-        listeners = await trio.open_tcp_listeners(arguments.listen, host=arguments.host)
-    except (OSError, UnicodeError) as error:
-        raise CommandError(_CANNOT_BIND, f"cannot listen on {where}: {error}") from None
+    listeners = await open_listeners(arguments.host, arguments.listen, option="--listen")
     log = Outlet(sys.stderr)
     logger = logging.getLogger("trioecho")
     logger.addHandler(OutletLogHandler(log))

@@ -45,11 +45,11 @@ example:
 """
 
 
-def add_command(commands: Commands[Parser]) -> None:
+def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``report``, which has commands of its own."""
     parser = commands.add_parser(
         "report",
-        help="join or compare results of trioecho load",
+        help=summary,
         description="Join or compare results that trioecho load has kept with --json.",
     )
     kinds = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)

@@ -62,14 +62,14 @@ examples:
 """
 
 
-def add_command(commands: Commands[Parser]) -> None:
+def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``serve`` and its options."""
     limits = Limits()
     parser = add_command_parser(
         commands,
         "serve",
         run,
-        summary="serve echoes, and report every 2 s",
+        summary=summary,
         description="Echo length-prefixed frames to any number of clients.\n"
         "Reports go to stdout, the log to stderr.",
         epilog=_EPILOG,

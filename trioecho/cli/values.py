@@ -8,9 +8,6 @@ import re
 from typing import Literal, NamedTuple
 
 from ..framing import FrameFormat
-from ..load import Ramp, Sizes
-from ..load import SizeRange as WeightedSizeRange
-from ..load.objectives import Objective, ObjectiveError, parse_objective
 
 _SIZE_UNITS = {
     "": 1,
@@ -65,21 +62,6 @@ def size_range(text: str) -> SizeRange:
     return sizes
 
 
-def sizes(text: str) -> Sizes:
-    """A size, a range, or several with weights: ``64``, ``64-4096``, ``64:9,64KiB:1``."""
-    ranges = []
-    for part in text.split(","):
-        span, colon, weight = part.partition(":")
-        least, most = size_range(span)
-        if colon and not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", weight.strip(), re.ASCII):
-            raise argparse.ArgumentTypeError(f"{weight!r} is not a weight; write sizes as 64:9,4096:1")
-        ranges.append(WeightedSizeRange(least, most, float(weight) if colon else 1.0))
-    try:
-        return Sizes(tuple(ranges))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def frame_format(text: str) -> FrameFormat:
     """How headers are written: ``u32be``, ``u16le``, ``u8``, ``u32be+header``."""
     match = re.fullmatch(r"u(8|(16|32|64)(be|le))(\+header)?", text.strip(), re.IGNORECASE)
@@ -105,38 +87,6 @@ def duration(text: str) -> float:
     if not math.isfinite(value) or value > _MAX_DURATION_S:
         raise argparse.ArgumentTypeError(f"{text!r} is longer than a year; to switch a clock off, write 0")
     return value
-
-
-def rate(text: str) -> float:
-    """Messages per second: ``5000``, ``20k``, ``0.5``."""
-    match = re.fullmatch(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})([kM]?)(?:/s)?", text.strip(), re.ASCII)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a rate; write messages per second as 5000 or 20k")
-    return float(match[1]) * {"": 1, "k": 1000, "M": 1_000_000}[match[2]]
-
-
-def positive_rate(text: str) -> float:
-    """A rate above 0."""
-    value = rate(text)
-    if not value:
-        raise argparse.ArgumentTypeError(f"a rate of {text} sends nothing; write messages per second as 5000")
-    return value
-
-
-def ramp(text: str) -> Ramp:
-    """A rate that grows: ``0:5000/30s`` goes from 0 to 5000 messages/s in 30 s."""
-    match = re.fullmatch(r"([^:/]+):([^:/]+)/([^:/]+)", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a ramp; write FROM:TO/TIME, as 0:5000/30s")
-    return Ramp(rate(match[1]), rate(match[2]), duration(match[3]))
-
-
-def objective(text: str) -> Objective:
-    """What a run has to meet: ``p99<5ms``, ``errors==0``."""
-    try:
-        return parse_objective(text)
-    except ObjectiveError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def count(text: str) -> int:

@@ -285,6 +285,13 @@ def test_results_merge_exactly() -> None:
     assert merged.watch.cpu_shares == (0.5, 0.5, 0.5)
 
 
+def test_different_think_times_do_not_merge() -> None:
+    thoughtful = [result_of(plan=plan_of(think_s=think_s)) for think_s in (0.005, 0.005, 0.05)]
+    assert merge(thoughtful[:2]).plan.think_s == 0.005
+    with pytest.raises(ValueError, match="think times"):
+        merge(thoughtful)
+
+
 def test_open_and_closed_loops_do_not_merge() -> None:
     with pytest.raises(ValueError, match="their times differ"):
         merge([result_of(), result_of(plan=plan_of(rate=5))])

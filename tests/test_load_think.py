@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import tracemalloc
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.load_results import made_result
 from tests.load_world import MS, START, S, Server, World, WorldSocket, errors_of, run_in_world
+from trioecho.load.connection import LoadConnection
 from trioecho.load.engine import Engine
 from trioecho.load.pace import Thinking
 from trioecho.load.plan import LoadPlan
@@ -178,21 +181,28 @@ def test_a_generator_that_stood_still_says_how_late_it_was() -> None:
     assert lateness.percentile(99) == 0
 
 
+class Connection:
+    """As much of a `LoadConnection` as a pace sees."""
+
+    is_over = is_blocked = False
+    limit = 1e9
+    allowed = 0
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def connections(numbers: Iterable[int]) -> list[LoadConnection]:
+    return [Connection(number) for number in numbers]  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("firsts", [[0, 5], [0, 2, 5], [0, 1, 2, 3, 4, 5]])
 def test_who_starts_when_does_not_depend_on_the_number_of_processes(firsts: list[int]) -> None:
     plan = plan_of(connections=5, pipeline=2)
 
-    class Connection:
-        is_over = is_blocked = False
-        limit = 1e9
-        allowed = 0
-
-        def __init__(self, number: int) -> None:
-            self.number = number
-
     def starts(numbers: range) -> list[tuple[int, int, int]]:
         now = 0
-        pace = Thinking(plan, 0, [Connection(number) for number in numbers], Tally(plan), lambda: now)  # type: ignore[misc]
+        pace = Thinking(plan, 0, connections(numbers), Tally(plan), lambda: now)
         found = []
         while pace.next_due < 1e9:
             now = int(pace.next_due)
@@ -202,6 +212,33 @@ def test_who_starts_when_does_not_depend_on_the_number_of_processes(firsts: list
     parts = [starts(range(first, stop)) for first, stop in itertools.pairwise(firsts)]
     assert sorted(itertools.chain(*parts)) == starts(range(5))
     assert [due for due, _, _ in starts(range(5))] == [place * 3 * MS for place in range(10)]
+
+
+def test_a_huge_pipeline_takes_no_memory_before_it_is_needed() -> None:
+    plan = plan_of(connections=10, pipeline=20_000, messages=None, duration_s=1.0)
+    tracemalloc.start()
+    try:
+        pace = Thinking(plan, 0, connections(range(10)), Tally(plan), lambda: 0)
+        assert len(list(pace.take_due(1 * MS))) == 256  # what one turn has at most
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 100_000  # 200,000 messages are to begin in the first think time
+
+
+def test_a_pipeline_that_has_room_for_all_messages_begins_them_within_one_think_time() -> None:
+    wide, exact = NotingServer(), NotingServer()
+    result = run_in_world(plan_of(messages=4, pipeline=1000), wide)
+    run_in_world(plan_of(messages=4, pipeline=4), exact)
+    assert wide.came == exact.came
+    assert (result.sent, result.messages) == (12, 12)
+    assert words.law_in_words(result) is None  # nobody waited for a reply
+
+
+@pytest.mark.parametrize("warmup_s", [0.0, 0.5])
+def test_a_pipeline_of_more_than_the_messages_is_sent_completely(warmup_s: float) -> None:
+    result = run_in_world(plan_of(messages=7, pipeline=50, warmup_s=warmup_s), NotingServer())
+    assert (result.sent, result.messages, result.errors) == (21, 21, {})
 
 
 # ---- in words ----

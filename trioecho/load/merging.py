@@ -23,7 +23,8 @@ def merge(results: Sequence[LoadResult]) -> LoadResult:
     so are those on the objectives of all.
 
     Raises:
-      ValueError: there is none, or one is of an open and another of a closed loop.
+      ValueError: there is none, or they are of an open and a closed loop, or of different
+        think times.
     """
     if not results:
         raise ValueError("there is no result to merge")
@@ -69,6 +70,8 @@ def _merged_plan(plans: Sequence[LoadPlan]) -> LoadPlan:
     first = plans[0]
     if any(plan.is_open != first.is_open for plan in plans):
         raise ValueError("results of an open and of a closed loop cannot be merged: their times differ")
+    if any(plan.think_s != first.think_s for plan in plans):
+        raise ValueError("results of different think times cannot be merged: each has a rate of its own")
     changes: dict[str, Any] = {
         "connections": sum(plan.connections for plan in plans),
         "processes": sum(plan.processes for plan in plans),

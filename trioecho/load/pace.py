@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -161,18 +162,26 @@ class Thinking:
         self._think_ns = round(plan.think_s * NS_PER_S)
         self._tally = tally
         self._clock = clock
-        # When, who, and how many messages this connection may then have sent in all.
-        self._queue: deque[tuple[int, LoadConnection, int]] = deque()
+        in_flight = plan.pipeline if plan.messages is None else min(plan.pipeline, plan.messages)
+        # When, who, and how many messages this connection may then have sent in all. Of those
+        # that answer no reply, which come first, only the next is there: a pipeline may have
+        # a million for each connection.
+        self._starts = self._all_starts(plan, began, connections, in_flight)
+        self._queue: deque[tuple[int, LoadConnection, int]] = deque(itertools.islice(self._starts, 1))
         # What that will be when nobody thinks any more.
-        self._granted = dict.fromkeys(connections, plan.pipeline)
-        places = plan.connections * plan.pipeline
-        for message in range(plan.pipeline):
-            for connection in connections:
-                place = message * plan.connections + connection.number
-                self._queue.append((began + self._think_ns * place // places, connection, message + 1))
+        self._granted = dict.fromkeys(connections, in_flight)
         self.next_due: float = math.inf
         self.notes: list[str] = []
         self._look_at_first()
+
+    def _all_starts(
+        self, plan: LoadPlan, began: int, connections: Sequence[LoadConnection], in_flight: int
+    ) -> Iterator[tuple[int, LoadConnection, int]]:
+        places = plan.connections * in_flight
+        for message in range(in_flight):
+            for connection in connections:
+                place = message * plan.connections + connection.number
+                yield began + self._think_ns * place // places, connection, message + 1
 
     def think(self, connection: LoadConnection, allowed: int) -> None:
         """In a think time from now the connection may have sent so many messages in all."""
@@ -188,6 +197,7 @@ class Thinking:
             if not queue or queue[0][0] > now:
                 break
             due, connection, allowed = queue.popleft()
+            queue.extendleft(itertools.islice(self._starts, 1))
             self._look_at_first()
             before = connection.allowed
             connection.allowed = int(min(allowed, connection.limit))
@@ -204,5 +214,6 @@ class Thinking:
 
     def end(self) -> None:
         """As `Pace.end`."""
+        self._starts = iter(())
         self._queue.clear()
         self._look_at_first()

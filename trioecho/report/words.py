@@ -50,10 +50,12 @@ def pace_in_words(plan: LoadPlan) -> str:
 def law_in_words(result: LoadResult) -> str | None:
     """What rate a closed loop with a think time has, by the interactive response time law.
 
+    None where it has no say: no message waits for a reply if all fit into the pipeline.
+
     Lazowska, Zahorjan, Graham, Sevcik: Quantitative System Performance (1984), chapter 3.
     """
     plan, mean_ns = result.plan, result.latency_ns.mean
-    if not plan.think_s or mean_ns is None:
+    if not plan.think_s or mean_ns is None or (plan.messages or math.inf) <= plan.pipeline:
         return None
     slots = result.connections_opened * plan.pipeline
     law_per_s = slots / (plan.think_s + mean_ns / 1e9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 import tracemalloc
@@ -250,6 +251,39 @@ def test_the_summary_says_what_the_think_time_does_to_the_rate() -> None:
     text = " ".join(result_as_text(result).split())
     assert "closed loop, 2 in flight on each, 30 ms think time after each reply" in text
     assert "10 / (30 ms think time + 1.250 ms round trip) = 320 messages/s, and not more than 333" in text
+
+
+@pytest.mark.parametrize(
+    ("think_s", "said"),
+    [
+        (
+            0.0005,
+            "5 / (0.5 ms think time + 1.250 ms round trip) = 2,857 messages/s, and not more than 10,000",
+        ),
+        (0.5, "5 / (500 ms think time + 1.250 ms round trip) = 9.98 messages/s, and not more than 10 "),
+        (
+            3600,
+            "5 / (3,600 s think time + 1.250 ms round trip) = 0.00139 messages/s, and not more than 0.00139",
+        ),
+    ],
+)
+def test_times_and_rates_of_the_law_are_readable(think_s: float, said: str) -> None:
+    result = made_result(rate=100, latency_ms=lambda chance: 1.25)
+    result.plan = plan_of(connections=5, think_s=think_s)
+    assert said in (words.law_in_words(result) or "")
+
+
+def test_a_saturated_generator_keeps_no_law() -> None:
+    result = made_result()
+    result.plan = plan_of()
+    assert words.law_in_words(result) is not None
+    result.watch = dataclasses.replace(result.watch, reasons=("it had no time",))
+    assert words.law_in_words(result) is None
+
+
+@pytest.mark.parametrize("rate", [0.5, 63_600, 1_280_000])
+def test_a_rate_that_was_chosen_is_shown_as_it_is(rate: float) -> None:
+    assert f", {rate:,} messages/s" in words.pace_in_words(LoadPlan("h", 1, rate=rate))
 
 
 def test_without_a_think_time_there_is_no_such_law() -> None:

@@ -13,6 +13,7 @@ from ..channel import FrameChannel
 from ..client import EchoError, EchoSummary, message_payload, open_frame_channel, verify_echoes
 from ..exception_groups import leaves
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
+from ..report.units import in_rate
 from . import values
 from .parser import Commands, Parser, add_command_parser, add_format_option
 from .result import CommandError, print_result
@@ -131,7 +132,7 @@ def _summary_lines(
     summary: EchoSummary, wanted: int, sizes: values.SizeRange, address: values.Address
 ) -> Iterator[str]:
     right = summary.messages
-    counted = f"all {right}" if right == wanted else f"{right} of {wanted}"
+    counted = f"all {right:,}" if right == wanted else f"{right:,} of {wanted:,}"
     yield f"{address}: {counted} messages ({sizes}) came back right"
     if right:
         trips = summary.round_trip_ns
@@ -144,4 +145,4 @@ def _summary_lines(
             )
         )
         rate = right / summary.elapsed_s if summary.elapsed_s else 0
-        yield f"time {summary.elapsed_s:.3f} s, {rate:,.0f} messages/s, round trip ms: {percentiles}"
+        yield f"time {summary.elapsed_s:.3f} s, {in_rate(rate)} messages/s, round trip ms: {percentiles}"

@@ -21,6 +21,7 @@ from ..load.find_max import Outcome, Phase, Search, Trial, find_max_rate
 from ..load.supervisor import HAS_WORKERS
 from ..load.verdicts import has_failed, judge, trial_outcome
 from ..report.load_text import result_as_text
+from ..report.units import in_full
 from ..report.words import trial_in_words
 from .load_display import Display, open_display
 from .load_files import Files
@@ -174,7 +175,7 @@ class _Load:
 
         async def attempt(phase: Phase, rate: float) -> Outcome:
             try:
-                result = await self._measured(replace(self._task.plan, rate=rate), f"{rate:,g}/s, ")
+                result = await self._measured(replace(self._task.plan, rate=rate), f"{in_full(rate)}/s, ")
             except CannotConnectError as error:
                 if self.result is None:
                     raise

@@ -57,7 +57,7 @@ def judged(result: LoadResult) -> SelfWatch:
         if think_s:
             what, less = "think times were longer than asked for", "fewer connections"
         reasons.append(
-            f"{what}: p99 {late_p99 / 1e6:.3g} ms late; "
+            f"{what}: p99 {late_p99 / 1e6:,.2f} ms late; "
             f"use more processes, {less} or a machine with less to do"
         )
     return replace(watch, judged=long_enough or enough_sends, reasons=tuple(reasons))

@@ -13,7 +13,7 @@ from ..load.objectives import Verdict
 from . import words
 from .load_plots import latency_plot, percentile_plot, throughput_plot, timings_of
 from .plots import Plot, draw
-from .units import in_bytes, in_ms
+from .units import in_bytes, in_full, in_ms, in_rate
 
 _MS = 1e6
 
@@ -58,7 +58,7 @@ def _numbers(result: LoadResult) -> Iterator[str]:
     yield '<div class="numbers">'
     for value, name in (
         (f"{result.messages:,}", "messages came back right"),
-        (f"{result.messages_per_s:,.0f}/s", "messages per second"),
+        (f"{in_rate(result.messages_per_s)}/s", "messages per second"),
         (_ms(latency.percentile(50)), "p50, ms"),
         (_ms(latency.percentile(99)), "p99, ms"),
         (_ms(latency.max if latency.count else None), "max, ms"),
@@ -141,7 +141,7 @@ def _search(result: LoadResult) -> Iterator[str]:
         ("messages/s", "step", "verdict", "measured"),
         [
             (
-                f"{trial.rate:,g}",
+                in_full(trial.rate),
                 trial.phase,
                 _verdict(words.trial_verdict(trial), trial.outcome.holds),
                 escape(trial.outcome.reason),

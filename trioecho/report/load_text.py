@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..histogram import Histogram
 from ..load import LoadResult, Progress
 from . import words
-from .units import in_bytes, in_ms, wrapped
+from .units import in_bytes, in_ms, in_rate, wrapped
 
 
 def result_as_text(result: LoadResult) -> str:
@@ -47,7 +47,7 @@ def progress_as_text(progress: Progress) -> str:
 def _counts(result: LoadResult) -> Iterator[str]:
     stopped = ", stopped before its end" if result.stopped else ""
     yield f"messages   {result.sent:,} sent, {result.messages:,} came back right{stopped}"
-    yield f"rate       {result.messages_per_s:,.0f} messages/s in {result.elapsed_s:.3f} s"
+    yield f"rate       {in_rate(result.messages_per_s)} messages/s in {result.elapsed_s:.3f} s"
     yield f"bytes      {in_bytes(result.bytes_per_s)}/s in each direction, headers included"
     connect = result.connect_ns
     times = (

@@ -14,6 +14,16 @@ def in_ms(value_ms: float | None) -> str:
     return f"{value_ms:.3f}" if value_ms < 999.9995 else f"{value_ms:.0f}"
 
 
+def in_rate(per_s: float) -> str:
+    """Messages/s that were measured: whole from a hundred on, three digits below."""
+    return f"{per_s:,.0f}" if per_s >= 99.95 else f"{per_s:.3g}"
+
+
+def in_full(number: float) -> str:
+    """A number that somebody chose, as it is: ``1,500,000``, ``0.5``."""
+    return f"{number:,.12g}"
+
+
 def in_bytes(count: float) -> str:
     """Bytes with the decimal unit that fits."""
     for unit in ("B", "kB", "MB"):

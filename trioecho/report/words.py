@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ..load import Discrepancy, LoadPlan, LoadResult
 from ..load.find_max import Search, Trial
 from ..load.result import ERROR_KINDS, Machine
+from .units import in_full, in_rate
 
 SATURATED = "generator saturated: these numbers describe the generator"
 TWO_TIMINGS = "From due is what users wait; from send omits the wait to be sent, and flatters."
@@ -40,9 +41,10 @@ def pace_in_words(plan: LoadPlan) -> str:
     """What decides when a message is sent."""
     if plan.ramp is not None:
         begin, end, over_s = plan.ramp
-        return f"open loop, {begin:,g} to {end:,g} messages/s in {over_s:g} s, {plan.arrival} arrivals"
+        rates = f"{in_full(begin)} to {in_full(end)} messages/s in {in_full(over_s)} s"
+        return f"open loop, {rates}, {plan.arrival} arrivals"
     if plan.rate is not None:
-        return f"open loop, {plan.rate:,g} messages/s, {plan.arrival} arrivals"
+        return f"open loop, {in_full(plan.rate)} messages/s, {plan.arrival} arrivals"
     think = f", {_think_time(plan)} after each reply" if plan.think_s else ""
     return f"closed loop, {plan.pipeline:,} in flight on each{think}"
 
@@ -50,24 +52,28 @@ def pace_in_words(plan: LoadPlan) -> str:
 def law_in_words(result: LoadResult) -> str | None:
     """What rate a closed loop with a think time has, by the interactive response time law.
 
-    None where it has no say: no message waits for a reply if all fit into the pipeline.
+    None where it has no say: no message waits for a reply if all fit into the pipeline, and
+    a generator that is saturated lets them think for longer.
 
     Lazowska, Zahorjan, Graham, Sevcik: Quantitative System Performance (1984), chapter 3.
     """
     plan, mean_ns = result.plan, result.latency_ns.mean
-    if not plan.think_s or mean_ns is None or (plan.messages or math.inf) <= plan.pipeline:
+    if not plan.think_s or mean_ns is None or result.saturated:
+        return None
+    if plan.messages is not None and plan.messages <= plan.pipeline:
         return None
     slots = result.connections_opened * plan.pipeline
     law_per_s = slots / (plan.think_s + mean_ns / 1e9)
     return (
         f"Such a load makes {slots:,} / ({_think_time(plan)} + {mean_ns / 1e6:.3f} ms round trip) = "
-        f"{law_per_s:,.0f} messages/s, and not more than {slots / plan.think_s:,.0f} however fast the "
-        "server is."
+        f"{in_rate(law_per_s)} messages/s, and not more than {in_rate(slots / plan.think_s)} however fast "
+        "the server is."
     )
 
 
 def _think_time(plan: LoadPlan) -> str:
-    return f"{plan.think_s * 1000:g} ms think time"
+    think_s = plan.think_s
+    return f"{in_full(think_s)} s think time" if think_s >= 1 else f"{think_s * 1000:g} ms think time"
 
 
 def few_samples(result: LoadResult) -> str | None:
@@ -142,7 +148,7 @@ def generator_in_words(result: LoadResult) -> str:
 
 def trial_in_words(trial: Trial) -> str:
     """One step of a search."""
-    return f"{trial.rate:>11,g}/s  {trial.phase:<7}  {trial_verdict(trial):<9}  {trial.outcome.reason}"
+    return f"{in_full(trial.rate):>11}/s  {trial.phase:<7}  {trial_verdict(trial):<9}  {trial.outcome.reason}"
 
 
 def trial_verdict(trial: Trial) -> str:
@@ -154,7 +160,7 @@ def search_in_words(search: Search) -> str:
     """What a search came to, in a sentence."""
     if search.rate is None:
         return "No rate met the objectives."
-    found = f"{search.rate:,g} messages/s"
+    found = f"{in_full(search.rate)} messages/s"
     if not search.confirmed:
         return f"{found} held once, but not when it was repeated: not confirmed."
     sentence = f"{found} is the highest rate that held; it held in every repetition."

@@ -70,7 +70,8 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         run,
         summary=summary,
         description="Test any server that echoes length-prefixed frames, from outside, against a\n"
-        "book of rules; of every rule that it breaks, show the bytes and the likely cause.",
+        "book of rules; of every rule that is broken, show the bytes and the likely\n"
+        "cause.",
         epilog=_EPILOG,
     )
     add = parser.add_argument

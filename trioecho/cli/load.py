@@ -45,7 +45,7 @@ A second one stops at once, without reports.
 
 exit codes:
   0    all went well, and every objective was met
-  1    there were errors that no objective allows, or a file could not be written
+  1    errors that no objective allows, or a file that could not be written
   2    wrong usage
   3    the server cannot be reached
   5    generator saturated: these numbers describe the generator

@@ -36,9 +36,9 @@ exit codes:
   3  cannot listen on that address
 
 examples:
-  trioecho proxy --listen 50667 127.0.0.1:50666 --slice 1-3 --delay 1ms
-  trioecho proxy --listen 50667 127.0.0.1:50666 --corrupt --on-frame 7 --direction to-client
-  trioecho proxy --listen 50667 127.0.0.1:50666 --reset --probability 0.001 --seed 5
+  trioecho proxy 127.0.0.1:50666 --listen 50667 --slice 1-3 --delay 1ms
+  trioecho proxy 127.0.0.1:50666 --listen 50667 --corrupt --on-frame 7
+  trioecho proxy 127.0.0.1:50666 --listen 50667 --reset --probability 0.001
 """
 
 

@@ -30,10 +30,11 @@ examples:
 """
 
 _DIFF_EPILOG = """\
-The noise of a number is estimated from how it varies within the two runs, which
-are cut into ten sections each; a difference is outside noise when chance would
-explain it in less than one comparison of a hundred. What changes from run to run
-and then stays is not in that: compare two runs of the same thing to see it.
+The noise of a number is estimated from how it varies within the two runs,
+which are cut into ten sections each; a difference is outside noise when chance
+would explain it in less than one comparison of a hundred. What changes from
+run to run and then stays is not in that: compare two runs of the same thing to
+see it.
 
 exit codes:
   0  nothing is outside noise

@@ -164,6 +164,8 @@ def test_proxy_commands(command: str) -> None:
         with listening(words) as (process, port):
             done = run_command("client", f"127.0.0.1:{port}")
             assert done.returncode == ("--corrupt" in words)
+            if "--corrupt" in words:
+                assert done.stderr in README  # the same seed, the same fault
             process.send_signal(signal.SIGINT)
             assert process.wait(GUARD_S) == 0
 

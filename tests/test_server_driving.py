@@ -16,6 +16,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from tests.support import (
+    GUARD_S,
     Serving,
     connect,
     frame,
@@ -196,6 +197,30 @@ async def test_a_connection_that_another_handler_closes_ends_at_once(
         mock_clock.jump(1)
         for client in (first, second):
             await client.aclose()
+
+
+async def test_who_is_cancelled_can_still_wait_for_an_answer_in_a_shield() -> None:
+    answers: list[bytes] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        try:
+            await channel.receive()
+        finally:
+            with trio.move_on_after(GUARD_S / 3, shield=True):
+                await channel.send(b"goodbye")
+                answers.append(await channel.receive())
+
+    listener = await listen()
+    async with serving(handler, [listener]) as running:
+        client = await connect(listener)
+        await trio.testing.wait_all_tasks_blocked()
+        running.cancel_scope.cancel()
+        assert await receive_exactly(client, 11) == frame(b"goodbye")
+        await trio.testing.wait_all_tasks_blocked()
+        await client.send_all(frame(b"until then"))
+        await running.ended.wait()
+        await client.aclose()
+    assert answers == [b"until then"]
 
 
 async def test_a_receive_that_another_task_closes_before_it_waits_says_so() -> None:

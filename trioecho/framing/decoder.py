@@ -162,12 +162,19 @@ class FrameDecoder:
         A large frame comes for itself. A frame that is refused is reported by the
         call after the one that returned the frames before it.
         """
-        size, count = self._complete_frames()
-        if not count:
-            return []
-        if self._large is not None:
-            return [self._take_large(self._large, self._header_bytes)]
-        return self._split(self._buffer.take(size))[0]
+        is_large = self._needed >= LARGE_BYTES or self._large is not None
+        if self.buffered_bytes >= self._needed and not is_large and self._refusal is None:
+            storage, start = self._buffer.window()
+            payloads, size = self._split(bytes(memoryview(storage)[start:]))
+            if payloads:
+                self._buffer.take_view(size)
+                self.buffered_bytes -= size
+                self.frames_decoded += len(payloads)
+                self._needed = self._header_bytes
+                return payloads
+        # What is large, refused or not complete.
+        payload = self.next_frame()
+        return [] if payload is None else [payload]
 
     def next_run(self) -> FrameRun | None:
         """All frames that are complete by now, as one piece of the wire.

@@ -43,7 +43,9 @@ _LEAST_ROUNDS, _MOST_ROUNDS = 16, 16384
 # ... and meanwhile, that it was worth it.
 _WORTH_ROUNDS = 64
 # What the epoll calls that which the hub waits for.
-EVENTS = {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT} if hasattr(select, "epoll") else {}
+EVENTS: dict[Wait, int] = (
+    {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT} if hasattr(select, "epoll") else {}
+)
 # Clocks may run out so much later than they should, as a part of the shortest.
 _CLOCK_PRECISION = 0.01
 
@@ -138,6 +140,8 @@ class Ride(_Place):
     """
 
     __slots__ = ("failure", "is_over", "steps")
+
+    resume: Callable[[], Wait]
 
     def __init__(
         self,

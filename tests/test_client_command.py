@@ -118,7 +118,7 @@ def test_all_verified_is_exit_0(arguments: list[str]) -> None:
     assert done.stderr == ""
     assert f"all {count} messages" in done.stdout
     assert re.search(
-        r"time [\d.]+ s, [\d,]+ messages/s, round trip ms: p50 [\d.]+, p99 [\d.]+, max", done.stdout
+        r"time [\d.]+ s, [\d.,]+ messages/s, round trip ms: p50 [\d.]+, p99 [\d.]+, max", done.stdout
     )
     assert server.reports[-1]["messages_total"] == count
 

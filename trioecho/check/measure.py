@@ -135,7 +135,9 @@ async def serves_several(probe: Probe, patience_s: float) -> bool:
     middle = probe.wire.header_bytes + 2
     try:
         async with probe.connect() as stalled, probe.connect() as other:
-            other.patience_s = patience_s
+            stalled.patience_s = other.patience_s = patience_s
+            # Not before it is served, or it would be the one that waits.
+            await stalled.echo(hello(probe))
             await stalled.send(frame[:middle])
             await trio.sleep(probe.pause_s)
             await other.echo(b"other"[: probe.fitting(5)])

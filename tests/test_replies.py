@@ -648,6 +648,40 @@ async def test_a_drain_waits_for_the_reply_and_answers_what_has_arrived(kind: st
     assert running.messages == 4
 
 
+@pytest.mark.parametrize("messages", [[b"last"], [b"one", b"last"]])
+async def test_a_reply_that_is_made_as_a_drain_begins_is_sent(kind: str, messages: list[bytes]) -> None:
+    async def reply(message: bytes) -> bytes:
+        if message == b"last":
+            running.server.drain()
+            await trio.testing.wait_all_tasks_blocked()
+        return message
+
+    async with talking(kind, reply_with(reply)) as (running, client):
+        await client.send_all(frames(*messages))
+        assert await receive_all(client) == frames(*messages)
+        await client.aclose()
+        await running.ended.wait()
+    assert running.messages == len(messages)
+
+
+async def test_an_answer_that_waits_to_be_sent_as_a_drain_begins_is_sent(kind: str) -> None:
+    channels: list[FrameChannel] = []
+
+    async def reply(message: bytes) -> bytes:
+        channels[0].drain()
+        return message
+
+    async def handler(channel: FrameChannel) -> None:
+        channels.append(channel)
+        await channel.answer(reply)
+
+    async with talking(kind, handler) as (running, client):
+        await client.send_all(frame(b"one"))
+        assert await receive_all(client) == frame(b"one")
+        await running.drain()
+    assert running.messages == 1
+
+
 async def test_a_reply_that_takes_longer_than_the_grace_is_cut(kind: str, mock_clock: MockClock) -> None:
     gates = Gates()
     async with talking(kind, reply_with(gates), grace_s=5) as (running, client):

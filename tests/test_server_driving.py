@@ -223,6 +223,29 @@ async def test_who_is_cancelled_can_still_wait_for_an_answer_in_a_shield() -> No
     assert answers == [b"until then"]
 
 
+@any_handler
+async def test_who_is_cancelled_can_still_do_all_of_it_in_a_shield(handler: Handler) -> None:
+    async def go_on_in_a_shield(channel: FrameChannel) -> None:
+        try:
+            await handler(channel)
+        finally:
+            with trio.move_on_after(GUARD_S / 3, shield=True) as shield:
+                await handler(channel)
+            assert not shield.cancelled_caught
+
+    listener = await listen()
+    async with serving(go_on_in_a_shield, [listener]) as running:
+        client = await connect(listener)
+        assert await is_echoed(client, b"before")
+        running.cancel_scope.cancel()
+        for message in (b"after", b"and again"):
+            await trio.testing.wait_all_tasks_blocked()
+            assert await is_echoed(client, message)
+        await client.send_eof()
+        await running.ended.wait()
+        await client.aclose()
+
+
 async def test_a_receive_that_another_task_closes_before_it_waits_says_so() -> None:
     async def handler(channel: FrameChannel) -> None:
         async def receive() -> None:

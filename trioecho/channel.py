@@ -9,6 +9,7 @@ sockets at a time (`FrameChannel._ride`, `trioecho.hub`); and how a connection e
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -271,13 +272,8 @@ class FrameChannel(trio.abc.Channel[bytes]):
                 while wait is not None:
                     if take is not None and wait is Wait.TAKEN:
                         await take(exchange.take_messages())
-                    elif (
-                        self._hub is not None
-                        and isinstance(exchange.transport, SocketTransport)
-                        and wait in EVENTS
-                        and not exchange.is_draining
-                    ):
-                        wait = await self._ride(self._hub, exchange.transport, steps, wait, take)
+                    elif wait in EVENTS and not exchange.is_draining and (in_hub := self._in_hub()):
+                        wait = await self._ride(*in_hub, steps, wait, take)
                         continue
                     else:
                         await self._wait_for(wait)
@@ -287,19 +283,19 @@ class FrameChannel(trio.abc.Channel[bytes]):
             exchange.break_off()
 
     async def _ride(
-        self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait, take: Take | None
+        self, hub: Hub, connection: socket.socket, steps: Steps, wait: Wait, take: Take | None
     ) -> Wait | None:
-        """Let the hub run steps, within the clocks, until they end or a drain begins.
+        """Let the hub run steps, within the clocks, until they, or the hub, end or a drain begins.
 
         Returns:
           What they wait for then; None at their end.
         """
         exchange = self._exchange
         self._leave_place()
-        with hub.riding(transport.socket, steps, wait, exchange.deadline) as ride:
+        with hub.riding(connection, steps, wait, exchange.deadline) as ride:
             self._place = ride
             self._wake = ride.wake
-            while not (ride.is_over or exchange.is_draining):
+            while not (ride.is_over or exchange.is_draining or hub.has_ended):
                 await ride.parked()
                 if ride.is_woken:
                     ride.is_woken = False
@@ -355,15 +351,22 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
     def _take_seat(self) -> Seat | None:
         """A place in the hub, if there is one."""
+        if (in_hub := self._in_hub()) is None:
+            return None
         if isinstance(self._place, Seat):
             return self._place
-        transport = self._exchange.transport
-        # Another task may have closed the connection meanwhile; the transport tells of that.
-        if self._hub is None or not isinstance(transport, SocketTransport) or self._exchange.is_closed:
-            return None
-        self._place = seat = self._hub.seat(transport.socket, self._exchange.deadline)
+        hub, connection = in_hub
+        self._place = seat = hub.seat(connection, self._exchange.deadline)
         self._wake = seat.wake
         return seat
+
+    def _in_hub(self) -> tuple[Hub, socket.socket] | None:
+        """The hub, and what it is to wait for; None where the task itself waits."""
+        transport = self._exchange.transport
+        if self._hub is None or self._hub.has_ended or not isinstance(transport, SocketTransport):
+            return None
+        # Another task may have closed it meanwhile; the transport tells of that.
+        return None if self._exchange.is_closed else (self._hub, transport.socket)
 
     def _leave_place(self) -> None:
         if self._place is not None:

@@ -134,7 +134,8 @@ class Exchange:
         self.receive_deadline: float = math.inf
         self.messages: Sequence[bytes] = ()
         self._answer = b""
-        self._answer_frames = self._answer_accepted = 0
+        self._answer_frames = 0
+        self._answer_accepted: int | None = None  # bytes of it; None until it was tried
         self._timed_frame = -1  # the number of the frame whose deadline that is
 
     # ---- receiving ----
@@ -420,8 +421,8 @@ class Exchange:
             self.heard_at = received_at
             self._blocked_since_receive_s = 0.0
             yield taken
-            if self._answer and not self._send_answer_at_once():
-                yield from self._send_rest_of_answer()
+            if not self.send_answer_at_once():
+                yield from self.send_answer()
             self.receive_deadline = self._sent_at + idle_timeout_s
         return (yield from self.receive_data())
 
@@ -431,13 +432,31 @@ class Exchange:
         return messages
 
     def put_answer(self, wire: bytes, frames: int) -> None:
-        """Whole frames, for `converse` to send when it goes on."""
+        """Whole frames, for `converse` to send when it goes on; nothing may be left of those before."""
         self._answer, self._answer_frames = wire, frames
 
+    def send_answer_at_once(self) -> bool:
+        """Send the answer as far as the kernel accepts it; whether nothing is left to be sent."""
+        wire = self._answer
+        if not wire:
+            return True
+        if self._answer_accepted is not None:
+            return False
+        self._answer = b""
+        if self.sending is not Sending.FREE:
+            self.begin_sending()  # this raises why
+        accepted = self.send_at_once(wire, self._answer_frames)
+        if accepted == len(wire):
+            return True
+        self._answer, self._answer_accepted = wire, accepted
+        return False
+
     def send_answer(self) -> Steps:
-        """Send the answer, if there is one."""
-        if self._answer and not self._send_answer_at_once():
-            yield from self._send_rest_of_answer()
+        """Send the answer, or what is left of it."""
+        if not self.send_answer_at_once():
+            wire, self._answer = self._answer, b""
+            accepted, self._answer_accepted = self._answer_accepted, None
+            yield from self.send_frames([wire], self._answer_frames, accepted=accepted)
 
     def break_off(self) -> None:
         """After `converse`, however it ended: lose neither messages nor an answer.
@@ -452,22 +471,6 @@ class Exchange:
             contextlib.closing(self.send_answer()) as steps,
         ):
             next(steps, None)
-        self._answer = b""
-
-    def _send_answer_at_once(self) -> bool:
-        """As far as the kernel accepts it; whether that is all."""
-        wire = self._answer
-        if self.sending is not Sending.FREE:
-            self.begin_sending()  # this raises why
-        self._answer_accepted = self.send_at_once(wire, self._answer_frames)
-        if self._answer_accepted < len(wire):
-            return False
-        self._answer = b""
-        return True
-
-    def _send_rest_of_answer(self) -> Steps:
-        wire, self._answer = self._answer, b""
-        return self.send_frames([wire], self._answer_frames, accepted=self._answer_accepted)
 
     # ---- clocks ----
 

@@ -90,9 +90,15 @@ class _Place(abc.ABC):
 
     def watch(self, wait: Wait | None) -> None:
         """Have the epoll look at the socket for that; for None not at all."""
-        if wait is not self._watched:
-            self.hub.watch_for(self.descriptor, wait, self._watched)
-            self._watched = wait
+        if wait is self._watched:
+            return
+        if wait is None:
+            self.hub.epoll.unregister(self.descriptor)
+        elif self._watched is None:
+            self.hub.epoll.register(self.descriptor, EVENTS[wait])
+        else:
+            self.hub.epoll.modify(self.descriptor, EVENTS[wait])
+        self._watched = wait
 
     def parked(self) -> Awaitable[object]:
         """To be awaited at once: sleep until there is something to do, or `wake`. A checkpoint."""
@@ -266,10 +272,12 @@ class Hub:
 
     Attributes:
       epoll: in which their sockets are.
+      has_ended: whether `run` has; then tasks wait by themselves.
     """
 
     def __init__(self) -> None:
         self.epoll: select.epoll = select.epoll()
+        self.has_ended: bool = False
         self._places: dict[int, _Place] = {}
         self._somebody_is_here = trio.Event()
         self._gives_way_until = 0.0  # on the clock of `time.perf_counter`
@@ -309,15 +317,6 @@ class Hub:
         self._places[place.descriptor] = place
         self._somebody_is_here.set()
 
-    def watch_for(self, descriptor: int, wait: Wait | None, watched: Wait | None) -> None:
-        """Look at a socket for something, or for nothing; until now it was for what was ``watched``."""
-        if wait is None:
-            self.epoll.unregister(descriptor)
-        elif watched is None:
-            self.epoll.register(descriptor, EVENTS[wait])
-        else:
-            self.epoll.modify(descriptor, EVENTS[wait])
-
     def watch(self, listener: socket.socket) -> None:
         """Give way when something comes for this socket, for which a task waits.
 
@@ -339,7 +338,16 @@ class Hub:
                 self.epoll.unregister(place.descriptor)
 
     async def run(self) -> None:
-        """Resume who is ready, until cancelled."""
+        """Resume who is ready, until cancelled; then wake up whoever sleeps here."""
+        try:
+            await self._run()
+        finally:
+            # A task may still have something to do, in a shield.
+            self.has_ended = True
+            for place in self._places.values():
+                place.wake()
+
+    async def _run(self) -> None:
         places, poll, now = self._places, self.epoll.poll, time.perf_counter
         patience = _Patience()
         while True:

@@ -51,7 +51,6 @@ class Replies:
         # Where a send may have to wait, nothing can be sent when a reply is suspended.
         self._enough_bytes = _ENOUGH_BYTES if exchange.transport.can_send_at_once else 0
         self._collected: list[bytes] = []  # headers and payloads, in turn
-        self._rest: tuple[bytes, int, int] | None = None  # as for `Exchange.send_frames`
         self._failure: Exception | None = None  # of a send
 
     def make_all(self, messages: Sequence[bytes]) -> Awaitable[None]:
@@ -84,12 +83,11 @@ class Replies:
         except BaseException:
             self._exchange.decoder.put_back(list(rest))
             self._send_at_once()
-            self._give_up_rest()
             raise
-        if self._rest is not None or self._failure is not None:
+        if self._exchange.sending is Sending.FREE:
+            self._put_collected()
+        else:  # some are still on their way, or cannot be
             await self._drive(self._send())
-        elif self._collected:
-            self._exchange.put_answer(*self._take_collected())
 
     async def _make(self, messages: Iterator[bytes], count: int) -> None:
         reply, encode_header, collect = self._reply, self._encode_header, self._collected.append
@@ -121,44 +119,29 @@ class Replies:
 
         Not here, because a reply may be suspended that must come to its end.
         """
-        if self._collected and self._exchange.sending is Sending.FREE:
-            wire, frames = self._take_collected()
+        if self._exchange.sending is Sending.FREE:
+            self._put_collected()
             try:
-                accepted = self._exchange.send_at_once(wire, frames)
+                self._exchange.send_answer_at_once()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 self._failure = error
-            else:
-                if accepted < len(wire):
-                    self._rest = wire, frames, accepted
 
-    def _take_collected(self) -> tuple[bytes, int]:
-        wire, frames = b"".join(self._collected), len(self._collected) // 2
-        self._collected.clear()
-        return wire, frames
+    def _put_collected(self) -> None:
+        if self._collected:  # an answer may wait already, with no message left to reply to
+            self._exchange.put_answer(b"".join(self._collected), len(self._collected) // 2)
+            self._collected.clear()
 
     def _send(self) -> Steps:
-        self._send_at_once()
-        while self._rest is not None:
-            yield from self._send_rest(*self._rest)
-            self._send_at_once()
+        """Send what is left of what was sent at once, and then what is collected."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
             try:
                 raise failure
             finally:
                 del failure  # or its traceback would keep all of this alive, in a circle
-        if self._collected:
-            self._exchange.begin_sending()  # the sending half is not free: this raises why
-
-    def _send_rest(self, wire: bytes, frames: int, accepted: int) -> Steps:
-        self._rest = None
-        return self._exchange.send_frames([wire], frames, accepted=accepted)
-
-    def _give_up_rest(self) -> None:
-        """The rest will not follow any more: tear the connection, and count what was sent."""
-        if self._rest is not None:
-            with contextlib.closing(self._send_rest(*self._rest)) as steps:
-                next(steps)
+        yield from self._exchange.send_answer()
+        self._put_collected()
+        yield from self._exchange.send_answer()
 
 
 @types.coroutine

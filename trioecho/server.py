@@ -198,40 +198,29 @@ class FrameServer:
     async def _serve_until_drained(
         self, acceptors: Sequence[Acceptor], task_status: trio.TaskStatus[FrameServer]
     ) -> None:
-        # Who is cancelled may still say goodbye, in a shield with a deadline, and
-        # waits for it in the hub: that ends after the connections, not with them.
-        hub_scope = trio.CancelScope(shield=True)
         async with trio.open_nursery() as helpers:
             helpers.start_soon(self._metrics.run)
             helpers.start_soon(self._log.run)
             if self._hub is not None:
-                helpers.start_soon(self._run_hub, self._hub, hub_scope)
-            try:
-                # From the inside out: who accepts stops first; connections end when
-                # they have finished; and the grace is over all of that.
-                with trio.CancelScope() as grace:
-                    async with trio.open_nursery() as connections:
-                        async with trio.open_nursery() as accepting:
-                            for acceptor in acceptors:
-                                accepting.start_soon(self._accept_from, acceptor, connections)
-                            task_status.started(self)
-                            await self._drain_began.wait()
-                            grace.deadline = trio.current_time() + or_infinite(self._limits.grace_s)
-                            accepting.cancel_scope.cancel()
-                        for channel in self._channels:
-                            channel.drain()
+                helpers.start_soon(self._hub.run)
+                helpers.start_soon(self._hub.run_clocks, self._limits.shortest_clock_s)
+            # From the inside out: who accepts stops first; connections end when
+            # they have finished; and the grace is over all of that.
+            with trio.CancelScope() as grace:
+                async with trio.open_nursery() as connections:
+                    async with trio.open_nursery() as accepting:
                         for acceptor in acceptors:
-                            await self._take_queued(acceptor, connections)
-                            await acceptor.aclose()
-            finally:
-                hub_scope.cancel()
+                            accepting.start_soon(self._accept_from, acceptor, connections)
+                        task_status.started(self)
+                        await self._drain_began.wait()
+                        grace.deadline = trio.current_time() + or_infinite(self._limits.grace_s)
+                        accepting.cancel_scope.cancel()
+                    for channel in self._channels:
+                        channel.drain()
+                    for acceptor in acceptors:
+                        await self._take_queued(acceptor, connections)
+                        await acceptor.aclose()
             helpers.cancel_scope.cancel()
-
-    async def _run_hub(self, hub: Hub, scope: trio.CancelScope) -> None:
-        with scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(hub.run)
-                nursery.start_soon(hub.run_clocks, self._limits.shortest_clock_s)
 
     # ---- accepting ----
 

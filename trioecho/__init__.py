@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .channel import FrameChannel
 from .client import open_frame_channel
+from .clock import CounterClock
 from .errors import (
     ClockError,
     FrameTimeoutError,
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DEFAULT_MAX_FRAME_LENGTH",
     "ClockError",
+    "CounterClock",
     "FrameChannel",
     "FrameDecoder",
     "FrameFormat",

@@ -13,6 +13,7 @@ from functools import partial
 import trio
 
 from ..accepting import format_address
+from ..clock import CounterClock
 from ..exception_groups import BaseExceptionGroup, leaves
 from ..framing import DEFAULT_MAX_FRAME_LENGTH
 from ..limits import Limits, or_infinite
@@ -145,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
     if workers > 1:
         _check_workers(workers, arguments.max_connections)
         open_missing_standard_files()
-    return trio.run(_serve, arguments, workers)
+    return trio.run(_serve, arguments, workers, clock=CounterClock())
 
 
 def _processors() -> int:

@@ -14,6 +14,7 @@ import sys
 
 import trio
 
+from ..clock import CounterClock
 from ..exception_groups import leaves
 from ..workers.messages import LogLine
 from ..workers.worker import Reporter, work
@@ -38,7 +39,7 @@ def main(descriptor: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     try:
-        trio.run(_work, socket.socket(fileno=descriptor))
+        trio.run(_work, socket.socket(fileno=descriptor), clock=CounterClock())
     except BaseException as error:  # noqa: BLE001 - the last place where a traceback can be kept from the user
         print_error(f"trioecho serve: a worker failed: {describe_error(next(leaves(error)))}")
         return _FAILED

@@ -9,7 +9,7 @@ import sys
 
 import trio
 
-from trioecho import Limits, reply_with, serve_frames
+from trioecho import CounterClock, Limits, reply_with, serve_frames
 
 
 async def reply(message: bytes) -> bytes:
@@ -23,4 +23,4 @@ async def main() -> None:
     await serve_frames(reply_with(reply), listeners, limits=Limits(max_frame_length=int(sys.argv[1])))
 
 
-trio.run(main)
+trio.run(main, clock=CounterClock())

@@ -21,11 +21,13 @@ ROOMS = [
     "histogram",
     "limits",
     "open_files",
+    "clock",
     "steps",
-    "hub",
     "transport",
-    "accepting",
     "exchange",
+    "places",
+    "hub",
+    "accepting",
     "replies",
     "channel",
     "metrics",
@@ -89,7 +91,7 @@ def test_framing_knows_nothing_of_input_and_output() -> None:
             if isinstance(node, ast.Import)
             for alias in node.names
         }
-        assert imports <= {"functools", "struct", "math"}
+        assert imports <= {"bisect", "functools", "struct", "math"}
 
 
 # The demo starts one of its servers as a program of its own, without the command line.

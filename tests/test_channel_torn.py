@@ -197,7 +197,7 @@ class Counts:
     def __init__(self) -> None:
         self.calls: list[tuple[int, int]] = []
 
-    def __call__(self, messages: int, wire_bytes: int, service_s: float | None, blocked_s: float) -> None:
+    def __call__(self, messages: int, wire_bytes: int, *_: object) -> None:
         self.calls.append((messages, wire_bytes))
 
 

@@ -90,8 +90,10 @@ class Receiver:
         self.decoder.recycle()
 
     def echo(self, data: memoryview) -> None:
-        """As `Exchange.echo` does."""
-        if not self.decoder.buffered_bytes and (count := self.decoder.count_if_whole(data)):
+        """As the hub and `Exchange.echo` do."""
+        size, count, _ = self.decoder.scan(data)
+        if not self.decoder.buffered_bytes and count and size == len(data):
+            self.decoder.frames_decoded += count
             self.read_wire(bytes(data), count)
         else:
             self.in_pieces(data)
@@ -99,8 +101,10 @@ class Receiver:
                 self.as_run()
 
     def collect(self, data: memoryview) -> None:
-        """As `Exchange.collect` does."""
-        if not self.decoder.buffered_bytes and (frames := self.decoder.split_if_whole(data)):
+        """As the hub and `Exchange.converse` do."""
+        frames, size = self.decoder.split(bytes(data))
+        if not self.decoder.buffered_bytes and frames and size == len(data):
+            self.decoder.frames_decoded += len(frames)
             self.frames += frames[:1]
             self.decoder.put_back(frames[1:])
             self.as_frames()
@@ -371,17 +375,16 @@ def test_a_refusal_comes_after_the_frames_before_it(large: bool) -> None:
         (b"\0\0\0", []),
         (b"\0\0\0\0", [b""]),
         (b"\0\0\0\1a\0\0\0\0\0\0\0\2bc", [b"a", b"", b"bc"]),
-        (b"\0\0\0\1a\0", []),
+        (b"\0\0\0\1a\0", [b"a"]),
         (b"\0\0\0\2a", []),
-        (b"\0\0\0\1a\xff\xff\xff\xff", []),
-        (b"\0\0\0\1a\0\0\0\2b", []),
+        (b"\0\0\0\1a\xff\xff\xff\xff", [b"a"]),
+        (b"\0\0\0\1a\0\0\0\2b", [b"a"]),
     ],
 )
-def test_only_whole_frames_are_taken_at_once(wire: bytes, payloads: list[bytes]) -> None:
-    counting, splitting = FrameDecoder(), FrameDecoder()
-    assert counting.count_if_whole(memoryview(bytearray(wire))) == len(payloads)
-    assert splitting.split_if_whole(memoryview(bytearray(wire))) == payloads
-    for decoder in (counting, splitting):
-        assert decoder.frames_decoded == len(payloads)
-        assert decoder.buffered_bytes == 0
-        assert decoder.receive_pieces(b"\0\0\0\1z") == ([b"\0\0\0\1z"], 1)  # nothing was taken
+def test_whole_frames_are_found_without_taking_anything(wire: bytes, payloads: list[bytes]) -> None:
+    decoder = FrameDecoder()
+    size = sum(4 + len(payload) for payload in payloads)
+    assert decoder.scan(memoryview(bytearray(wire)))[:2] == (size, len(payloads))
+    assert decoder.split(wire) == (payloads, size)
+    assert decoder.frames_decoded == decoder.buffered_bytes == 0
+    assert decoder.receive_pieces(b"\0\0\0\1z") == ([b"\0\0\0\1z"], 1)

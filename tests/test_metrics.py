@@ -85,7 +85,7 @@ async def test_a_loop_that_was_late_comes_back_to_the_schedule(mock_clock: MockC
 async def test_an_interval_of_zero_is_only_the_final_report(autojump_clock: MockClock) -> None:
     reports = Reports()
     metrics = metrics_to(reports, interval_s=0)
-    metrics.open_tally().add_sent(3, 30, 0.5, 0.25)
+    metrics.open_tally().add_sent(3, 30, 0.25, [0.5], [3])
     with trio.move_on_after(1000):
         await metrics.run()
     metrics.report_final()
@@ -131,7 +131,7 @@ def test_a_report_of_the_counts_of_many_is_the_report_of_one_that_counted_all(
         parts = [metrics_to(Reports(lambda report: sum_of_all.add(report.counts))) for _ in range(3)]
         for part, messages, service_s, has_failed in batches:
             for tally in (of_one.open_tally(), parts[part].open_tally()):
-                tally.add_sent(messages, messages * 10, service_s, 0.25)
+                tally.add_sent(messages, messages * 10, 0.25, [service_s], [messages])
                 if has_failed:
                     tally.add_error("idle_timeout")
         for metrics in (*parts, of_one, of_all):
@@ -297,7 +297,7 @@ async def test_a_channel_of_its_own_tells_service_and_blocked_time(autojump_cloc
         await channel.receive()
         await trio.sleep(7)
         await channel.send(b"two")
-    assert told == [(1, 11, None, 0), (1, 7, 7, 0)]
+    assert told == [(1, 11, 0, [], []), (1, 7, 0, [7], [1])]
 
 
 # ---- counts ----
@@ -329,7 +329,7 @@ def test_nothing_is_lost_and_nothing_doubled_however_full_the_channel_is(
                     continue
                 tally = tallies.setdefault(who, metrics.open_tally())
                 if what == "sent":
-                    tally.add_sent(count, 10 * count, 0.001, 0.5)
+                    tally.add_sent(count, 10 * count, 0.5, [0.001], [count])
                     messages += count
                 elif what == "error":
                     tally.add_error(f"kind {count % 3}")
@@ -351,7 +351,7 @@ def test_nothing_is_lost_and_nothing_doubled_however_full_the_channel_is(
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
-@pytest.mark.parametrize("sends", [1, 63, 64, 65, 127, 128, 129, 200])
+@pytest.mark.parametrize("sends", [1, 255, 256, 257, 511, 512, 513, 800])
 async def test_sends_that_are_only_noted_yet_are_counted_when_it_matters(
     sends: int, autojump_clock: MockClock
 ) -> None:
@@ -362,14 +362,15 @@ async def test_sends_that_are_only_noted_yet_are_counted_when_it_matters(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(metrics.run)
             for number in range(1, sends + 1):
-                tally.add_sent(number % 3, 10 * number, None if number % 5 == 0 else number / 1000, 0.25)
+                service_s, counts = ([number / 1000], [number % 3]) if number % 5 else ([], [])
+                tally.add_sent(number % 3, 10 * number, 0.25, service_s, counts)
     counted = [number for number in range(1, sends + 1) if number % 3 and number % 5]
     [report] = reports
     assert report.messages == sum(number % 3 for number in range(1, sends + 1))
     assert report.bytes_per_s == sum(10 * number for number in range(1, sends + 1))
     assert report.blocked_s == 0.25 * sends
     assert report.counts.service_ns.count == sum(number % 3 for number in counted)
-    tally.add_sent(1, 5, 0.001, 0)
+    tally.add_sent(1, 5, 0, [0.001], [1])
     tally.close()
     metrics.report_final()
     assert [report.messages for report in reports[1:]] == [1]

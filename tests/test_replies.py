@@ -130,13 +130,13 @@ async def test_replies_to_messages_that_came_together_are_sent_together(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sends: list[bytes] = []
-    send_nowait = SocketTransport.send_nowait
+    send = socket.socket.send
 
-    def noted(self: SocketTransport, data: bytes | memoryview) -> int:
+    def noted(self: socket.socket, data: bytes | memoryview, *flags: int) -> int:
         sends.append(bytes(data))
-        return send_nowait(self, data)
+        return send(self, data, *flags)
 
-    monkeypatch.setattr(SocketTransport, "send_nowait", noted)
+    monkeypatch.setattr(socket.socket, "send", noted)
     async with talking(kind, reply_with(Gates())) as (_, client):
         messages = [b"%d" % number for number in range(50)]
         await client.send_all(frames(*messages))
@@ -214,17 +214,17 @@ async def test_a_buffer_that_replies_are_made_in_may_be_used_again(kind: str, wi
 async def test_replies_of_many_connections_are_made_and_then_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     # One system call after the other takes less time than with replies in between.
     happened: list[str] = []
-    send_nowait = SocketTransport.send_nowait
+    send = socket.socket.send
 
-    def noted(self: SocketTransport, data: bytes | memoryview) -> int:
+    def noted(self: socket.socket, data: bytes | memoryview) -> int:
         happened.append("sent")
-        return send_nowait(self, data)
+        return send(self, data)
 
     async def reply(message: bytes) -> bytes:
         happened.append("made")
         return message
 
-    monkeypatch.setattr(SocketTransport, "send_nowait", noted)
+    monkeypatch.setattr(socket.socket, "send", noted)
     listener = await listen()
     async with serving(reply_with(reply), [listener]) as running:
         clients = [socket.create_connection(listener.socket.getsockname()) for _ in range(5)]
@@ -601,9 +601,7 @@ async def test_a_reply_that_a_cancellation_cuts_tears_the_connection(last: list[
 async def test_of_replies_that_were_cut_by_a_cancellation_the_whole_ones_are_counted(kind: str) -> None:
     sent: list[tuple[int, int]] = []
     stream, peer = await tcp_pair(send_buffer=4096)
-    channel = FrameChannel(
-        stream, on_sent=lambda count, size, service_s, blocked_s: sent.append((count, size))
-    )
+    channel = FrameChannel(stream, on_sent=lambda count, size, *_: sent.append((count, size)))
 
     async def reply(message: bytes) -> bytes:
         if message == b"wait":

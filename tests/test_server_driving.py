@@ -356,10 +356,10 @@ async def test_the_service_time_of_an_echo_has_nothing_of_earlier_blocks_in_it(
 
     monkeypatch.setattr(SocketTransport, "send_nowait", send_nowait)
     monkeypatch.setattr(SocketTransport, "wait_writable", wait_writable)
-    service: list[tuple[float | None, float]] = []
+    service: list[tuple[list[float], float]] = []
     stream, peer = await tcp_pair()
     channel = FrameChannel(
-        stream, on_sent=lambda _, __, service_s, blocked_s: service.append((service_s, blocked_s))
+        stream, on_sent=lambda _, __, blocked_s, service_s, ___: service.append((list(service_s), blocked_s))
     )
     steps = channel._exchange.echo()
     assert next(steps) is Wait.READABLE
@@ -368,7 +368,7 @@ async def test_the_service_time_of_an_echo_has_nothing_of_earlier_blocks_in_it(
         assert next(steps) is Wait.WRITABLE
         mock_clock.jump(3600)
         assert next(steps) is Wait.READABLE
-    assert service == [(2, 3600)] * 3
+    assert service == [([2], 3600)] * 3
     steps.close()
     await channel.aclose()
     await peer.aclose()

@@ -9,15 +9,14 @@ sockets at a time (`FrameChannel._ride`, `trioecho.hub`); and how a connection e
 from __future__ import annotations
 
 import contextlib
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import trio
 
 from .errors import PayloadTooLargeError
 from .exchange import Exchange, OnSent, Sending
 from .framing import DEFAULT_MAX_FRAME_LENGTH, BlockPool, FrameFormat, FrameRun, encode_frame
-from .hub import EVENTS, Hub, Ride, Seat
+from .hub import EVENTS, Hub, Lane, Ride, Seat
 from .replies import Replies
 from .steps import Steps, Wait
 from .transport import SocketTransport, Transport, open_transport
@@ -28,9 +27,6 @@ QUIET_S = 0.5
 
 # A connection that is closed in one of these was in the middle of a frame.
 _UNFINISHED = (Sending.BUSY, Sending.TORN)
-
-
-Take = Callable[[Sequence[bytes]], Awaitable[None]]
 
 
 def _nobody_waits() -> None:
@@ -56,12 +52,14 @@ class FrameChannel(trio.abc.Channel[bytes]):
       peer: what to call the other side in messages to people.
       hub: who waits for a plain socket; None for Trio, in the task that receives.
       pool: memory for large frames, which the channels of a thread can share.
-      on_sent: called after every send, also one that failed halfway, with the
-        number of whole frames that were accepted by the kernel, the bytes of
-        them on the wire, their service time in seconds (from when the bytes
-        received last were taken from the kernel to now, without the time spent
-        blocked; None when nothing was received yet), and the seconds that this
-        send was blocked by a peer that did not read. Must return at once.
+      on_sent: called after every send, also one that failed halfway, or after some of
+        them, with the number of whole frames that were accepted by the kernel, the
+        bytes of them on the wire, the seconds that these sends were blocked by a peer
+        that did not read, a sequence of service times in seconds, and one of the
+        number of frames that each of these is for. Service time is from when the
+        bytes received last were taken from the kernel to when the frames were
+        accepted, without the time spent blocked; there is none when nothing was
+        received yet. Must return at once, keep neither sequence, and not raise.
 
     Raises:
       ValueError: a size or a format that cannot be.
@@ -222,7 +220,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
 
     # ---- echoing ----
 
-    async def echo(self) -> None:
+    def echo(self) -> Awaitable[None]:
         """Send back every frame, as it is, until the peer has ended or the server drains.
 
         As `receive_run` and `send_run` in a loop, but faster where there is a hub.
@@ -230,11 +228,12 @@ class FrameChannel(trio.abc.Channel[bytes]):
         Raises:
           Whatever these two raise, except `trio.EndOfChannel`.
         """
-        await self._run(self._exchange.echo())
+        # Not an async function, whose frame an idle connection would hold; nor is `answer`.
+        return self._run(self._exchange.echo())
 
     # ---- answering ----
 
-    async def answer(self, reply: Callable[[bytes], Awaitable[bytes]]) -> None:
+    def answer(self, reply: Callable[[bytes], Awaitable[bytes]]) -> Awaitable[None]:
         """Send ``await reply(message)`` for every message, in order, until the peer ends or a drain does.
 
         As `receive` and `send` in a loop, but faster: replies to messages that
@@ -247,7 +246,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
           Whatever `receive` and `send` raise, except `trio.EndOfChannel`.
         """
         replies = Replies(reply, self._exchange, self._drive, self._format, self._max_frame_length)
-        await self._run(self._exchange.converse(), replies.make_all)
+        return self._run(self._exchange.converse(), replies)
 
     # ---- driving ----
 
@@ -257,12 +256,12 @@ class FrameChannel(trio.abc.Channel[bytes]):
             for wait in steps:
                 await self._wait_for(wait)
 
-    async def _run(self, steps: Steps, take: Take | None = None) -> None:
+    async def _run(self, steps: Steps, replies: Replies | None = None) -> None:
         """Run steps that receive, to their end, in the hub as long as possible.
 
         Args:
           steps: to be run; only here.
-          take: what to do with messages when the steps wait for that.
+          replies: makes them, when the steps wait for that.
         """
         self._begin_receiving()
         exchange = self._exchange
@@ -270,10 +269,10 @@ class FrameChannel(trio.abc.Channel[bytes]):
             with contextlib.closing(steps):
                 wait = next(steps, None)
                 while wait is not None:
-                    if take is not None and wait is Wait.TAKEN:
-                        await take(exchange.take_messages())
+                    if replies is not None and exchange.messages:
+                        await replies.make_all(exchange.take_messages())
                     elif wait in EVENTS and not exchange.is_draining and (in_hub := self._in_hub()):
-                        wait = await self._ride(*in_hub, steps, wait, take)
+                        wait = await self._ride(*in_hub, steps, wait, replies)
                         continue
                     else:
                         await self._wait_for(wait)
@@ -283,7 +282,7 @@ class FrameChannel(trio.abc.Channel[bytes]):
             exchange.break_off()
 
     async def _ride(
-        self, hub: Hub, connection: socket.socket, steps: Steps, wait: Wait, take: Take | None
+        self, hub: Hub, transport: SocketTransport, steps: Steps, wait: Wait, replies: Replies | None
     ) -> Wait | None:
         """Let the hub run steps, within the clocks, until they, or the hub, end or a drain begins.
 
@@ -292,21 +291,29 @@ class FrameChannel(trio.abc.Channel[bytes]):
         """
         exchange = self._exchange
         self._leave_place()
-        with hub.riding(connection, steps, wait, exchange.deadline) as ride:
+        lane = Lane(exchange, transport, echoes=replies is None)
+        with hub.riding(transport.socket, steps, wait, exchange.deadline, lane) as ride:
             self._place = ride
             self._wake = ride.wake
-            while not (ride.is_over or exchange.is_draining or hub.has_ended):
+            while True:
                 await ride.parked()
                 if ride.is_woken:
                     ride.is_woken = False
                     self._check_why_woken(ride.wait)
-                if take is not None and exchange.messages:
-                    await take(exchange.take_messages())
+                    if ride.is_over or exchange.is_draining or hub.has_ended:
+                        break
+                if replies is not None and exchange.messages:
+                    messages, exchange.messages = exchange.messages, ()
+                    if len(messages) == 1:  # nobody has to be told when it is suspended
+                        replies.put(await replies.reply(messages[0]))
+                    else:
+                        await replies.make_all(messages)
+                    messages = ()  # or a connection that is idle would keep them
                     hub.go_on(ride)
         self._place = None
         failure, ride.failure = ride.failure, None
         if failure is None:
-            return ride.wait
+            return ride.steps_wait
         if isinstance(failure, StopIteration):
             return None
         try:
@@ -355,18 +362,18 @@ class FrameChannel(trio.abc.Channel[bytes]):
             return None
         if isinstance(self._place, Seat):
             return self._place
-        hub, connection = in_hub
-        self._place = seat = hub.seat(connection, self._exchange.deadline)
+        hub, transport = in_hub
+        self._place = seat = hub.seat(transport.socket, self._exchange.deadline)
         self._wake = seat.wake
         return seat
 
-    def _in_hub(self) -> tuple[Hub, socket.socket] | None:
+    def _in_hub(self) -> tuple[Hub, SocketTransport] | None:
         """The hub, and what it is to wait for; None where the task itself waits."""
         transport = self._exchange.transport
         if self._hub is None or self._hub.has_ended or not isinstance(transport, SocketTransport):
             return None
         # Another task may have closed it meanwhile; the transport tells of that.
-        return None if self._exchange.is_closed else (self._hub, transport.socket)
+        return None if self._exchange.is_closed else (self._hub, transport)
 
     def _leave_place(self) -> None:
         if self._place is not None:

@@ -7,7 +7,9 @@ What a byte does on its way through an echo server::
     kernel <- Transport.send_nowait    <----------------+
 
 Where messages are replied to, the run is split into payloads, which wait for the
-connection's task; what it makes of them is sent in the same way.
+connection's task; what it makes of them is sent in the same way. (Small frames that
+come whole may go a shorter way, around all of this but by the same decoder: see
+`trioecho.hub`.)
 
 The generators here are steps (`trioecho.steps`): they receive and send without
 waiting, and yield what there is to wait for. They note until when that may take,
@@ -29,8 +31,12 @@ from .limits import or_infinite
 from .steps import Steps, Wait
 from .transport import Transport
 
-OnSent = Callable[[int, int, "float | None", float], object]
+# Messages, their bytes on the wire, seconds blocked; service times, and of how many messages each.
+OnSent = Callable[[int, int, float, Sequence[float], Sequence[int]], object]
 Pieces = Sequence["bytes | memoryview"]
+
+# What comes in fewer bytes at a time is small.
+SMALL_BYTES = 1 << 14
 
 
 class Sending(enum.Enum):
@@ -55,41 +61,47 @@ class Exchange:
       heard_at: when something was received last, or the peer's end; None until then.
       listened_until: when this side last waited for something to receive.
       receive_deadline: when the wait for something to receive has lasted too long.
+      idle_timeout_s: how long silence between frames may last.
+      on_sent: to be told of every send, if anybody is.
       messages: what `converse` has received and nobody has taken yet.
+      answer, answer_frames: whole frames, for `converse` to send when it goes on, and
+        how many; nothing may be left of those before.
+      blocked_since_receive_s: how long sends were blocked since something was received last.
 
     Args:
       transport: the connection.
       format: how headers are written.
       max_frame_length: payload bytes that a frame may have.
-      idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, as in `Limits`.
+      idle_timeout_s, frame_timeout_s, write_timeout_s: the clocks, as in `Limits`; 0 is off.
       pool: memory for large frames.
       on_sent: as in `FrameChannel`.
     """
 
     __slots__ = (
-        "_answer",
         "_answer_accepted",
-        "_answer_frames",
         "_blocked_s",
         "_blocked_since",
-        "_blocked_since_receive_s",
         "_drain_bytes_left",
         "_format",
         "_frame_timeout_s",
-        "_idle_timeout_s",
         "_max_frame_length",
         "_now",
-        "_on_sent",
         "_sent_at",
         "_timed_frame",
+        "_was_small",
         "_write_timeout_s",
+        "answer",
+        "answer_frames",
+        "blocked_since_receive_s",
         "decoder",
         "has_received_eof",
         "heard_at",
+        "idle_timeout_s",
         "is_closed",
         "is_draining",
         "listened_until",
         "messages",
+        "on_sent",
         "opened_at",
         "receive_deadline",
         "sending",
@@ -112,10 +124,10 @@ class Exchange:
         self.decoder: FrameDecoder = FrameDecoder(format=format, max_frame_length=max_frame_length, pool=pool)
         self._format = format
         self._max_frame_length = max_frame_length
-        self._idle_timeout_s = or_infinite(idle_timeout_s)
+        self.idle_timeout_s: float = or_infinite(idle_timeout_s)
         self._frame_timeout_s = or_infinite(frame_timeout_s)
         self._write_timeout_s = or_infinite(write_timeout_s)
-        self._on_sent = on_sent
+        self.on_sent: OnSent | None = on_sent
 
         self.sending: Sending = Sending.FREE
         self.is_closed: bool = False
@@ -128,13 +140,14 @@ class Exchange:
         self._sent_at = self.opened_at
         self.heard_at: float | None = None
         self._blocked_s = 0.0  # in sends, so far
-        self._blocked_since_receive_s = 0.0
+        self.blocked_since_receive_s: float = 0.0
+        self._was_small = True  # what was received last
         self._blocked_since = math.inf  # now, in a send
         self.listened_until: float = self.opened_at
         self.receive_deadline: float = math.inf
         self.messages: Sequence[bytes] = ()
-        self._answer = b""
-        self._answer_frames = 0
+        self.answer: bytes = b""
+        self.answer_frames: int = 0
         self._answer_accepted: int | None = None  # bytes of it; None until it was tried
         self._timed_frame = -1  # the number of the frame whose deadline that is
 
@@ -153,7 +166,7 @@ class Exchange:
           trio.EndOfChannel: it has ended between frames; or a drain did.
         """
         data = None
-        self._start_receive_clock()
+        self.start_receive_clock()
         while data is None:
             if self.has_received_eof:
                 raise trio.EndOfChannel
@@ -161,11 +174,15 @@ class Exchange:
                 data = yield from self._receive_arrived()
             else:
                 try:
-                    yield Wait.READABLE
+                    data = yield Wait.READABLE
                 except GeneratorExit:  # nobody waits any longer
                     self.listened_until = self._now()
                     raise
-                data = self.transport.receive_nowait(self.decoder.room())
+                if self.answer:  # to what others have received meanwhile
+                    yield from self.send_answer()
+                    self.start_receive_clock()
+                if data is None:
+                    data = self.transport.receive_nowait(self.decoder.room())
         return self._taken(data)
 
     def _receive_arrived(self) -> Generator[Wait, None, bytes | memoryview]:
@@ -187,7 +204,8 @@ class Exchange:
     def note_received(self, data: bytes | memoryview) -> None:
         """Note when something was received, or that the peer has ended."""
         self.heard_at = self.listened_until = self._now()
-        self._blocked_since_receive_s = 0.0
+        self.blocked_since_receive_s = 0.0
+        self._was_small = len(data) < SMALL_BYTES
         if not data:
             self.has_received_eof = True
 
@@ -199,10 +217,11 @@ class Exchange:
                 raise trio.EndOfChannel
         return data
 
-    def _start_receive_clock(self) -> None:
+    def start_receive_clock(self) -> None:
+        """Note until when something must be received, from now on."""
         now = self._now()
         if not self.decoder.buffered_bytes:
-            self.receive_deadline = now + self._idle_timeout_s
+            self.receive_deadline = now + self.idle_timeout_s
         elif self._timed_frame != self.decoder.frames_decoded:
             self._timed_frame = self.decoder.frames_decoded
             self.receive_deadline = now + self._frame_timeout_s
@@ -274,7 +293,7 @@ class Exchange:
         finally:
             blocked_s = self._now() - self._blocked_since
             self._blocked_s += blocked_s
-            self._blocked_since_receive_s += blocked_s
+            self.blocked_since_receive_s += blocked_s
             self._blocked_since = math.inf
 
     def _whole_frames(self, pieces: Pieces, accepted: int) -> tuple[int, int]:
@@ -306,26 +325,27 @@ class Exchange:
 
     def _note_sent(self, frames: int, wire_bytes: int, blocked_s: float) -> None:
         self._sent_at = self._now()
-        if self._on_sent is not None:
-            service_s = None
-            if self.heard_at is not None:
-                service_s = max(0.0, self._sent_at - self.heard_at - self._blocked_since_receive_s)
-            self._on_sent(frames, wire_bytes, service_s, blocked_s)
+        if self.on_sent is None:
+            return
+        if frames and self.heard_at is not None:
+            service_s = max(0.0, self._sent_at - self.heard_at - self.blocked_since_receive_s)
+            self.on_sent(frames, wire_bytes, blocked_s, [service_s], [frames])
+        else:
+            self.on_sent(frames, wire_bytes, blocked_s, [], [])
 
     # ---- echoing ----
 
     def echo(self) -> Steps:
         """Send back every frame as it came, until the peer has ended, or a drain has."""
         decoder = self.decoder
-        try:
+        with contextlib.suppress(trio.EndOfChannel):
             # Something may be left of what was received before, or a refusal to tell of (again).
             run = decoder.next_run()
             while True:
                 if run is not None:
                     pieces, frames = [run.data], run.frame_count
                 else:
-                    receiving = self.receive_data() if decoder.buffered_bytes else self._echo_while_simple()
-                    data = yield from receiving
+                    data = yield from self.receive_data()
                     pieces, frames = decoder.receive_pieces(data) if data else ([], 0)
                 if frames:
                     self.begin_sending()
@@ -333,45 +353,6 @@ class Exchange:
                     decoder.recycle()
                 run = decoder.next_run() if decoder.buffered_bytes else None
                 data, pieces = b"", []  # or they would be kept by a connection that is idle
-        except trio.EndOfChannel:
-            pass
-
-    def _echo_while_simple(self) -> Generator[Wait, None, bytes | memoryview]:
-        """Echo as long as only whole frames come, and are accepted at once; then what came else.
-
-        This does nothing that `receive_data` and `send_frames` would not do; it
-        is what a message costs where they come one by one.
-        """
-        self._start_receive_clock()
-        receive, send = self.transport.receive_nowait, self.transport.send_nowait
-        count_if_whole, now, on_sent = self.decoder.count_if_whole, self._now, self._on_sent
-        idle_timeout_s, readable, free = self._idle_timeout_s, Wait.READABLE, Sending.FREE
-        while not self.is_draining:
-            yield readable
-            data = receive()
-            if data is None:
-                continue
-            received_at = now()
-            frames = count_if_whole(data) if self.sending is free else 0
-            if not frames:
-                return self._taken(data)
-            self.heard_at = received_at
-            try:
-                accepted = send(data)
-            except BaseException:
-                self.sending = Sending.TORN
-                raise
-            if accepted == len(data):
-                sent_at = now()
-                self.receive_deadline = sent_at + idle_timeout_s
-                if on_sent is not None:
-                    on_sent(frames, accepted, sent_at - received_at, 0.0)
-            else:
-                self.sending = Sending.BUSY
-                self._blocked_since_receive_s = 0.0
-                yield from self.send_frames([data], frames, accepted=accepted)
-                self._start_receive_clock()
-        return (yield from self.receive_data())
 
     # ---- for handlers ----
 
@@ -379,84 +360,59 @@ class Exchange:
         """Receive messages and send answers, until the peer has ended, or a drain has.
 
         When there are messages it waits until somebody has taken them, with
-        `take_messages`, and has answered, with `put_answer` or sends of its own.
+        `take_messages`, and has answered: with `answer`, or sends of its own.
         """
         decoder = self.decoder
-        try:
+        with contextlib.suppress(trio.EndOfChannel):
             # Something may be left of what was received before, or a refusal to tell of (again).
             self.messages = decoder.next_frames()
             while True:
                 if self.messages:
                     yield Wait.TAKEN
                     yield from self.send_answer()
-                else:
-                    receiving = (
-                        self.receive_data() if decoder.buffered_bytes else self._converse_while_simple()
-                    )
-                    if data := (yield from receiving):
-                        decoder.receive_data(data)
-                        del data  # or it would be kept by a connection that is idle
+                elif data := (yield from self.receive_data()):
+                    decoder.receive_data(data)
+                    del data  # or it would be kept by a connection that is idle
                 if decoder.buffered_bytes:
                     self.messages = decoder.next_frames()
-        except trio.EndOfChannel:
-            pass
-
-    def _converse_while_simple(self) -> Generator[Wait, None, bytes | memoryview]:
-        """Converse as long as only whole frames come; then what came else.
-
-        What `_echo_while_simple` is to `echo`.
-        """
-        self._start_receive_clock()
-        receive, split_if_whole, now = self.transport.receive_nowait, self.decoder.split_if_whole, self._now
-        idle_timeout_s, readable, taken = self._idle_timeout_s, Wait.READABLE, Wait.TAKEN
-        while not self.is_draining:
-            yield readable
-            data = receive()
-            if data is None:
-                continue
-            received_at = now()
-            self.messages = split_if_whole(data)
-            if not self.messages:
-                return self._taken(data)
-            self.heard_at = received_at
-            self._blocked_since_receive_s = 0.0
-            yield taken
-            if not self.send_answer_at_once():
-                yield from self.send_answer()
-            self.receive_deadline = self._sent_at + idle_timeout_s
-        return (yield from self.receive_data())
 
     def take_messages(self) -> Sequence[bytes]:
         """What `converse` has received; it is not kept here."""
         messages, self.messages = self.messages, ()
         return messages
 
-    def put_answer(self, wire: bytes, frames: int) -> None:
-        """Whole frames, for `converse` to send when it goes on; nothing may be left of those before."""
-        self._answer, self._answer_frames = wire, frames
+    def leave_rest(self, wire: bytes, frames: int, accepted: int) -> None:
+        """Leave it to the steps to send the rest of whole frames, of which so much was accepted."""
+        self.answer, self.answer_frames, self._answer_accepted = wire, frames, accepted
+        self.sending = Sending.BUSY
+        self.blocked_since_receive_s = 0.0
+
+    def expects_small(self) -> bool:
+        """Whether, while steps wait for something to receive, small and whole frames may do without them."""
+        return self._was_small and not self.decoder.buffered_bytes and not self.is_draining
 
     def send_answer_at_once(self) -> bool:
         """Send the answer as far as the kernel accepts it; whether nothing is left to be sent."""
-        wire = self._answer
+        wire = self.answer
         if not wire:
             return True
         if self._answer_accepted is not None:
             return False
-        self._answer = b""
+        self.answer = b""
         if self.sending is not Sending.FREE:
             self.begin_sending()  # this raises why
-        accepted = self.send_at_once(wire, self._answer_frames)
+        accepted = self.send_at_once(wire, self.answer_frames)
         if accepted == len(wire):
             return True
-        self._answer, self._answer_accepted = wire, accepted
+        self.answer, self._answer_accepted = wire, accepted
         return False
 
     def send_answer(self) -> Steps:
         """Send the answer, or what is left of it."""
         if not self.send_answer_at_once():
-            wire, self._answer = self._answer, b""
+            wire, self.answer = self.answer, b""
             accepted, self._answer_accepted = self._answer_accepted, None
-            yield from self.send_frames([wire], self._answer_frames, accepted=accepted)
+            yield from self.send_frames([wire], self.answer_frames, accepted=accepted)
 
     def break_off(self) -> None:
         """After `converse`, however it ended: lose neither messages nor an answer.
@@ -488,7 +444,7 @@ class Exchange:
             return WriteTimeoutError(self._write_timeout_s)
         if self.decoder.buffered_bytes:
             return FrameTimeoutError(self._frame_timeout_s)
-        return IdleTimeoutError(self._idle_timeout_s)
+        return IdleTimeoutError(self.idle_timeout_s)
 
 
 def _is_lasting(piece: bytes | memoryview) -> bool:

@@ -2,16 +2,23 @@
 
 A task that waits for its socket costs Trio two system calls and a turn of its
 scheduler for every message. The hub is one task with an epoll of its own, in
-which sockets stay registered. It waits for that epoll through Trio, and resumes
-the steps of every connection that is ready, one after the other, in its own
-turn. The connection's task sleeps meanwhile; it wakes up when there is something
-that only it can do, when a clock has run out, and when a drain begins. Then it
-either makes an answer, which the steps send in the hub's next turn (`Ride`), or
-it receives itself (`Seat`).
+which sockets stay registered. It waits for that epoll through Trio, and lets every
+connection go on that is ready, in its own turn. The connection's task sleeps
+meanwhile (`trioecho.places`); it wakes up when there is something that only it can
+do, when a clock has run out, and when a drain begins. Then it either makes an
+answer, which is sent in the hub's next turn (`Ride`), or it receives itself (`Seat`).
 
-Steps never wait: a resumption is at most one receive, its decoding and one send.
-The epoll is level-triggered, so what one resumption leaves is there for the
-next, after all others had theirs.
+There are two ways to go on. The steps of an `Exchange` can do everything, for one
+connection. Small frames that come whole take a `Lane`, together with those of all
+other connections that are ready: first everything is received, then looked at, then
+sent, and no steps are resumed. Python that runs between two system calls takes about
+twice the time, so work is done for many at a time. Nothing happens on a lane that
+the steps would not do: what is large, cut off or refused, a peer's end, and what is
+not accepted at once when it is sent, is theirs.
+
+Neither way waits: going on is at most one receive, its decoding and one send. The
+epoll is level-triggered, so what is left is there for the next time, after all
+others had theirs.
 
 There is no hub where there is no epoll (`open_hub` gives None): then, as for TLS
 and in-memory streams, every task drives its own steps.
@@ -19,17 +26,20 @@ and in-memory streams, every task drives its own steps.
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import select
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import trio
 
+from .exchange import SMALL_BYTES, OnSent, Sending
+from .places import EVENTS, Lane, Place, Ride, Seat
 from .steps import Steps, Wait
+
+__all__ = ["EVENTS", "Hub", "Lane", "Ride", "Seat", "open_hub"]
 
 # How long the hub may keep Trio's other tasks from their turn.
 _TURN_S = 0.002
@@ -42,197 +52,12 @@ _MOMENT_S = 0.005
 _LEAST_ROUNDS, _MOST_ROUNDS = 16, 16384
 # ... and meanwhile, that it was worth it.
 _WORTH_ROUNDS = 64
-# What the epoll calls that which the hub waits for.
-EVENTS: dict[Wait, int] = (
-    {Wait.READABLE: select.EPOLLIN, Wait.WRITABLE: select.EPOLLOUT} if hasattr(select, "epoll") else {}
-)
+# What came for a ride on its lane, and when.
+_Received = tuple[Ride, Lane, bytes, float]
+# Frames to be sent, how many, and when that came which they answer.
+_Outgoing = tuple[Ride, Lane, bytes, int, float]
 # Clocks may run out so much later than they should, as a part of the shortest.
 _CLOCK_PRECISION = 0.01
-
-
-class _Place(abc.ABC):
-    """Where a connection's task sleeps while the hub looks after its socket.
-
-    Attributes:
-      descriptor: the socket's.
-      wait: what is waited for, or was at last.
-      deadline: when the wait for something has lasted too long.
-      resume: what the hub calls when the socket is ready; returns what is waited for then.
-      is_woken: whether `wake` was called; for the task to reset after its sleep.
-    """
-
-    __slots__ = ("_task", "_watched", "deadline", "descriptor", "hub", "is_woken", "resume", "wait")
-
-    def __init__(
-        self,
-        hub: Hub,
-        connection: socket.socket,
-        wait: Wait,
-        deadline: Callable[[Wait], float],
-        resume: Callable[[], Wait],
-    ) -> None:
-        self.hub: Hub = hub
-        self.descriptor: int = connection.fileno()
-        self.wait: Wait = wait
-        self.deadline: Callable[[Wait], float] = deadline
-        self.resume: Callable[[], Wait] = resume
-        self.is_woken: bool = False
-        self._watched: Wait | None = None  # for what the epoll looks at the socket
-        self._task: trio.lowlevel.Task | None = None
-
-    @abc.abstractmethod
-    def change(self, wait: Wait) -> bool:
-        """Note that something else is waited for now; whether that is the task."""
-
-    @abc.abstractmethod
-    def end(self, failure: BaseException) -> None:
-        """Note what `resume` or `change` raised, which is for the task."""
-
-    def watch(self, wait: Wait | None) -> None:
-        """Have the epoll look at the socket for that; for None not at all."""
-        if wait is self._watched:
-            return
-        if wait is None:
-            self.hub.epoll.unregister(self.descriptor)
-        elif self._watched is None:
-            self.hub.epoll.register(self.descriptor, EVENTS[wait])
-        else:
-            self.hub.epoll.modify(self.descriptor, EVENTS[wait])
-        self._watched = wait
-
-    def parked(self) -> Awaitable[object]:
-        """To be awaited at once: sleep until there is something to do, or `wake`. A checkpoint."""
-        # Not an async function, whose frame an idle connection would hold.
-        if self.is_woken:
-            return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - it is awaited by who calls this
-        self._task = trio.lowlevel.current_task()
-        return trio.lowlevel.wait_task_rescheduled(self._unpark)  # noqa: ASYNC105 - likewise
-
-    def _unpark(self, _: object) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    @property
-    def is_parked(self) -> bool:
-        """Whether the task sleeps here."""
-        return self._task is not None
-
-    def rouse(self) -> None:
-        """End the task's sleep."""
-        if self._task is not None:
-            trio.lowlevel.reschedule(self._task)
-            self._task = None
-
-    def wake(self) -> None:
-        """End the task's sleep; if it does not sleep, then the next time as soon as it does."""
-        self.is_woken = True
-        self.rouse()
-
-    def leave(self) -> None:
-        """Let the hub look after the socket no longer; to be called before that is closed."""
-        self.hub.leave(self)
-
-
-class Ride(_Place):
-    """Steps that the hub resumes for a connection's task. A context manager.
-
-    When they have something for the task to take, they are resumed after it has called `Hub.go_on`.
-
-    Attributes:
-      failure: what they raised, or StopIteration at their end; None until then.
-      is_over: whether the hub has left them, because they ended, or wait for
-        something that the hub does not know.
-      steps: goes on with them; what they wait for then.
-    """
-
-    __slots__ = ("failure", "is_over", "steps")
-
-    resume: Callable[[], Wait]
-
-    def __init__(
-        self,
-        hub: Hub,
-        connection: socket.socket,
-        steps: Steps,
-        wait: Wait,
-        deadline: Callable[[Wait], float],
-    ) -> None:
-        self.steps: Callable[[], Wait] = steps.__next__
-        super().__init__(hub, connection, wait, deadline, self.steps)
-        self.failure: BaseException | None = None
-        self.is_over: bool = False
-
-    def __enter__(self) -> Ride:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.leave()
-
-    def change(self, wait: Wait) -> bool:
-        self.wait = wait
-        if wait is Wait.READABLE or wait is Wait.WRITABLE:
-            self.resume = self.steps
-            self.watch(wait)
-            return False
-        if wait is Wait.TAKEN:
-            self.resume = self._look_away
-            if self._task is None:  # it is in `Hub.go_on`
-                self.wake()
-            else:
-                self.rouse()
-        else:
-            self._be_over()
-        return True
-
-    def end(self, failure: BaseException) -> None:
-        self.failure = failure
-        self._be_over()
-
-    def _be_over(self) -> None:
-        self.leave()
-        self.is_over = True
-        self.wake()
-
-    def _look_away(self) -> Wait:
-        """More has come before the task has taken what there was: the socket would always be ready."""
-        self.watch(None)
-        return self.wait
-
-
-class Seat(_Place):
-    """Where a task waits for input that it receives itself.
-
-    As `trio.lowlevel.wait_readable`, at a fraction of its cost, because the
-    socket stays in the epoll between two waits.
-    """
-
-    __slots__ = ()
-
-    def __init__(self, hub: Hub, connection: socket.socket, deadline: Callable[[Wait], float]) -> None:
-        super().__init__(hub, connection, Wait.READABLE, deadline, self._is_ready)
-
-    def readable(self) -> Awaitable[object]:
-        """As `parked`, until there may be something to receive."""
-        self.watch(Wait.READABLE)
-        return self.parked()
-
-    def _is_ready(self) -> Wait:
-        return Wait.TAKEN
-
-    def change(self, wait: Wait) -> bool:
-        if self.is_parked:
-            self.rouse()
-            return True
-        self.watch(None)  # the task does something else, and the socket would always be ready
-        return False
-
-    def end(self, failure: BaseException) -> None:
-        raise failure  # nothing here can fail
 
 
 class _Patience:
@@ -278,8 +103,10 @@ class Hub:
     def __init__(self) -> None:
         self.epoll: select.epoll = select.epoll()
         self.has_ended: bool = False
-        self._places: dict[int, _Place] = {}
+        self._places: dict[int, Place] = {}
         self._somebody_is_here = trio.Event()
+        # The same as trio.current_time(), which looks for the clock at every call.
+        self._now = trio.lowlevel.current_clock().current_time
         self._gives_way_until = 0.0  # on the clock of `time.perf_counter`
         self._returned: list[Ride] = []  # whose steps are to be resumed by then
 
@@ -295,24 +122,29 @@ class Hub:
         self.epoll.close()
 
     def riding(
-        self, connection: socket.socket, steps: Steps, wait: Wait, deadline: Callable[[Wait], float]
+        self,
+        connection: socket.socket,
+        steps: Steps,
+        wait: Wait,
+        deadline: Callable[[Wait], float],
+        lane: Lane | None = None,
     ) -> Ride:
         """Within the ride, as a context manager, the hub resumes steps that wait for this socket.
 
         That must be one of `EVENTS`. Afterwards they are where the hub has left
-        them, for another driver.
+        them, for another driver. With a lane, small frames do without them.
         """
-        ride = Ride(self, connection, steps, wait, deadline)
+        ride = Ride(self, connection, steps, wait, deadline, lane)
         self._enter(ride)
         return ride
 
     def seat(self, connection: socket.socket, deadline: Callable[[Wait], float]) -> Seat:
         """A place to wait for this socket; it is to be left before that is closed, or rides."""
-        seat = Seat(self, connection, deadline)
+        seat = Seat(self, connection, Wait.READABLE, deadline)
         self._enter(seat)
         return seat
 
-    def _enter(self, place: _Place) -> None:
+    def _enter(self, place: Place) -> None:
         place.watch(place.wait)
         self._places[place.descriptor] = place
         self._somebody_is_here.set()
@@ -328,7 +160,7 @@ class Hub:
         """No more; call it before the socket is closed."""
         self.epoll.unregister(listener.fileno())
 
-    def leave(self, place: _Place) -> None:
+    def leave(self, place: Place) -> None:
         """Look after its socket no longer."""
         # When the socket was closed meanwhile, the epoll has forgotten it, and
         # its number may be another's by now.
@@ -348,7 +180,7 @@ class Hub:
                 place.wake()
 
     async def _run(self) -> None:
-        places, poll, now = self._places, self.epoll.poll, time.perf_counter
+        poll, now = self.epoll.poll, time.perf_counter
         patience = _Patience()
         while True:
             await trio.lowlevel.wait_readable(self.epoll.fileno())
@@ -356,32 +188,119 @@ class Hub:
             rounds = 0
             turn_ends = 0.0 if wait_s else now() + _TURN_S
             while ready := poll(wait_s, _BATCH):
-                for descriptor, _ in ready:
-                    place = places.get(descriptor)
-                    if place is None:  # a listener
-                        turn_ends = 0.0
-                        continue
-                    try:
-                        wait = place.resume()
-                        if wait is not place.wait and place.change(wait):
-                            turn_ends = 0.0
-                    except BaseException as error:  # noqa: BLE001 - it belongs to the connection's task, which raises it
-                        place.end(error)
-                        turn_ends = 0.0
+                woken = self._let_go_on(ready)
                 rounds += 1
-                if now() > turn_ends:
-                    while await self._give_way():
+                if woken or now() > turn_ends:
+                    while woken := await self._give_way(woken):
                         pass
                     turn_ends = now() + _TURN_S
             patience.note_pass(rounds)
 
-    async def _give_way(self) -> bool:
-        """Let others have their turn, then resume whose steps go on; whether that woke a task."""
+    def _let_go_on(self, ready: Sequence[tuple[int, int]]) -> int:
+        """Let all go on whose sockets are ready; how many tasks that woke."""
+        places, now = self._places, self._now
+        received: list[_Received] = []
+        woken = 0
+        for descriptor, _ in ready:
+            place = places.get(descriptor)
+            if place is None:  # a listener, for which a task waits
+                woken += 1
+            elif (lane := place.lane) is None:
+                try:
+                    woken += place.on_ready()
+                except BaseException as error:  # noqa: BLE001 - it belongs to the connection's task, which raises it
+                    place.end(error)
+                    woken += 1
+            else:
+                try:
+                    received.append((place, lane, lane.receive(SMALL_BYTES), now()))  # type: ignore[arg-type]  # a place with a lane is a ride
+                except BlockingIOError:
+                    pass
+                except BaseException as error:  # noqa: BLE001 - likewise
+                    place.end(lane.as_broken(error))
+                    woken += 1
+        return woken + self._look_at(received) if received else woken
+
+    def _look_at(self, received: Sequence[_Received]) -> int:
+        """Echo what is whole, or give it to the task, and the rest to the steps; how many tasks that woke."""
+        outgoing: list[_Outgoing] = []
+        free = Sending.FREE
+        woken = 0
+        for ride, lane, data, received_at in received:
+            exchange = lane.exchange
+            if lane.echoes:
+                size, frames, _ = lane.scan(data)
+            else:
+                messages, size = lane.split(data)
+            if size < len(data) or not size or exchange.sending is not free:
+                woken += self._resume(ride, data)
+                continue
+            exchange.heard_at = received_at
+            if lane.echoes:
+                outgoing.append((ride, lane, data, frames, received_at))
+            else:
+                exchange.blocked_since_receive_s = 0.0
+                exchange.decoder.frames_decoded += len(messages)
+                exchange.messages = messages
+                ride.hand_over()
+                woken += 1
+        return woken + self._send(outgoing) if outgoing else woken
+
+    def _send(self, outgoing: Sequence[_Outgoing]) -> int:
+        """Send whole frames; what is not accepted at once is for the steps; how many tasks that woke."""
+        now = self._now
+        on_sent: OnSent | None = None
+        service_s: list[float] = []
+        counts: list[int] = []
+        wire_bytes = 0
+        woken = 0
+        for ride, lane, wire, frames, received_at in outgoing:
+            exchange = lane.exchange
+            try:
+                accepted = lane.send(wire)
+            except BlockingIOError:
+                accepted = 0
+            except BaseException as error:  # noqa: BLE001 - as above
+                exchange.sending = Sending.TORN
+                ride.end(lane.as_broken(error))
+                woken += 1
+                continue
+            if accepted < len(wire):
+                exchange.leave_rest(wire, frames, accepted)
+                woken += self._resume(ride)
+                continue
+            sent_at = now()
+            exchange.receive_deadline = sent_at + exchange.idle_timeout_s
+            if exchange.on_sent is not on_sent:  # those of one server have the same
+                if on_sent is not None:
+                    on_sent(sum(counts), wire_bytes, 0.0, service_s, counts)
+                on_sent, service_s, counts, wire_bytes = exchange.on_sent, [], [], 0
+            service_s.append(sent_at - received_at)
+            counts.append(frames)
+            wire_bytes += accepted
+        if on_sent is not None:
+            on_sent(sum(counts), wire_bytes, 0.0, service_s, counts)
+        return woken
+
+    def _resume(self, ride: Ride, data: bytes | memoryview | None = None) -> bool:
+        try:
+            return ride.go_on(data)
+        except BaseException as error:  # noqa: BLE001 - as above
+            ride.end(error)
+            return True
+
+    async def _give_way(self, woken: int) -> int:
+        """Let others have their turn, then resume whose steps go on; how many tasks that woke.
+
+        Args:
+          woken: how many tasks have been woken before that.
+        """
         self._gives_way_until = time.perf_counter() + _TURN_S
-        # Twice, because Trio runs tasks in no order: only then has everyone had a
-        # turn who was ready together with this task.
         await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
+        if len(self._returned) < woken or not woken:
+            # Trio runs tasks in no order: only now has everyone had a turn who was
+            # ready together with this task.
+            await trio.lowlevel.checkpoint()
         self._gives_way_until = 0.0
         return self._resume_returned()
 
@@ -396,18 +315,34 @@ class Hub:
         if time.perf_counter() >= self._gives_way_until:
             self._resume_returned()
 
-    def _resume_returned(self) -> bool:
+    def _resume_returned(self) -> int:
         returned, self._returned = self._returned, []
-        has_woken = False
+        outgoing: list[_Outgoing] = []
+        woken = 0
         for ride in returned:
             if self._places.get(ride.descriptor) is not ride:
                 continue
+            lane = ride.lane_taken
+            if lane is None:
+                woken += self._resume(ride)
+                continue
+            exchange = lane.exchange
+            wire, heard_at = exchange.answer, exchange.heard_at
+            if wire and (exchange.sending is not Sending.FREE or exchange.blocked_since_receive_s):
+                woken += self._resume(ride)
+                continue
             try:
-                has_woken |= ride.change(ride.steps())
-            except BaseException as error:  # noqa: BLE001 - as in `run`
+                ride.wait_again()
+            except BaseException as error:  # noqa: BLE001 - as above
                 ride.end(error)
-                has_woken = True
-        return has_woken
+                woken += 1
+                continue
+            if wire and heard_at is not None:
+                exchange.answer = b""
+                outgoing.append((ride, lane, wire, exchange.answer_frames, heard_at))
+            else:
+                exchange.start_receive_clock()
+        return woken + self._send(outgoing) if outgoing else woken
 
     async def run_clocks(self, shortest_clock_s: float) -> None:
         """Wake up tasks whose clock has run out, until cancelled.

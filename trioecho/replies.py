@@ -43,17 +43,29 @@ class Replies:
     def __init__(
         self, reply: Reply, exchange: Exchange, drive: Drive, format: FrameFormat, max_frame_length: int
     ) -> None:
-        self._reply = reply
+        self.reply = reply
         self._exchange = exchange
         self._drive = drive
-        self._encode_header = format.encode_header
-        self._max_frame_length = max_frame_length
+        self._max_frame_length = min(max_frame_length, format.max_payload_length)
+        self._pack_header = format._header.pack
+        self._counted_header_bytes = format._counted_header_bytes
         # Where a send may have to wait, nothing can be sent when a reply is suspended.
         self._enough_bytes = _ENOUGH_BYTES if exchange.transport.can_send_at_once else 0
         self._collected: list[bytes] = []  # headers and payloads, in turn
         self._failure: Exception | None = None  # of a send
 
-    def make_all(self, messages: Sequence[bytes]) -> Awaitable[None]:
+    def put(self, payload: bytes) -> None:
+        """Give the exchange the only reply there is, to be sent when that goes on.
+
+        Raises:
+          PayloadTooLargeError: it is.
+        """
+        if type(payload) is not bytes or len(payload) > self._max_frame_length:
+            payload = self._checked(payload)
+        self._exchange.answer = self._pack_header(len(payload) + self._counted_header_bytes) + payload
+        self._exchange.answer_frames = 1
+
+    async def make_all(self, messages: Sequence[bytes]) -> None:
         """Make the reply to each message, in order, and give them to the exchange to send.
 
         When that fails, messages for which no reply was begun go back to the decoder.
@@ -62,16 +74,6 @@ class Replies:
           PayloadTooLargeError: a reply is; those before it were sent.
           Whatever ``reply`` raises; likewise. And what a send raises.
         """
-        # Where there is only one, nobody has to be told that it is suspended.
-        return self._make_one(messages[0]) if len(messages) == 1 else self._make_many(messages)
-
-    async def _make_one(self, message: bytes) -> None:
-        payload = await self._reply(message)
-        if type(payload) is not bytes or len(payload) > self._max_frame_length:
-            payload = self._checked(payload)
-        self._exchange.put_answer(self._encode_header(len(payload)) + payload, 1)
-
-    async def _make_many(self, messages: Sequence[bytes]) -> None:
         rest = iter(messages)
         try:
             await _with_farewell(self._make(rest, len(messages)), self._send_at_once)
@@ -90,7 +92,8 @@ class Replies:
             await self._drive(self._send())
 
     async def _make(self, messages: Iterator[bytes], count: int) -> None:
-        reply, encode_header, collect = self._reply, self._encode_header, self._collected.append
+        reply, pack_header, collect = self.reply, self._pack_header, self._collected.append
+        counted_header_bytes = self._counted_header_bytes
         most_bytes, bytes_left = self._max_frame_length, self._enough_bytes
         for left in range(count, 0, -_TURN):
             for message in itertools.islice(messages, _TURN):
@@ -98,7 +101,7 @@ class Replies:
                 if type(payload) is not bytes or len(payload) > most_bytes:
                     payload = self._checked(payload)
                 length = len(payload)
-                collect(encode_header(length))
+                collect(pack_header(length + counted_header_bytes))
                 collect(payload)
                 bytes_left -= length
                 if bytes_left <= 0 or self._failure is not None:
@@ -128,7 +131,8 @@ class Replies:
 
     def _put_collected(self) -> None:
         if self._collected:  # an answer may wait already, with no message left to reply to
-            self._exchange.put_answer(b"".join(self._collected), len(self._collected) // 2)
+            self._exchange.answer = b"".join(self._collected)
+            self._exchange.answer_frames = len(self._collected) // 2
             self._collected.clear()
 
     def _send(self) -> Steps:

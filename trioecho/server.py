@@ -40,6 +40,9 @@ _BACK_OFF_S = 0.1
 # Being short of something lasts; the log says so once in so long, the reports count every time.
 _SAME_SHORTAGE_S = 10.0
 
+# How many connections are accepted before others have their turn; asyncio accepts 100.
+_ACCEPTED_AT_ONCE = 64
+
 # What a peer can do to its own connection, and what the reports call it. Any
 # other exception out of a handler is an error of the handler.
 _PEER_ERRORS: dict[type[BaseException], str] = {
@@ -65,18 +68,14 @@ class ServeResult:
     connections_aborted: int
 
 
-async def echo(channel: FrameChannel) -> None:
+def echo(channel: FrameChannel) -> Awaitable[None]:
     """A handler that sends back every frame it receives, as it is."""
-    await channel.echo()
+    return channel.echo()
 
 
 def reply_with(reply: Callable[[bytes], Awaitable[bytes]]) -> Handler:
     """A handler that sends back ``await reply(message)`` for every message, in order."""
-
-    async def handle(channel: FrameChannel) -> None:
-        await channel.answer(reply)
-
-    return handle
+    return lambda channel: channel.answer(reply)
 
 
 async def serve_frames(
@@ -232,8 +231,10 @@ class FrameServer:
                 continue
             try:
                 await acceptor.wait()
-                # Another listener may have taken the last place meanwhile.
-                if self.connections < most and (accepted := await acceptor.take()):
+                for _ in range(_ACCEPTED_AT_ONCE):
+                    # Another listener may have taken the last place meanwhile.
+                    if self.connections >= most or not (accepted := await acceptor.take()):
+                        break
                     self._start(*accepted, connections)
             except OSError as error:
                 await self._back_off(error)

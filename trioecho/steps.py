@@ -1,7 +1,8 @@
 """What stands between those who do the work of a connection and those who wait for it.
 
 Steps are generators that receive and send without waiting, and yield a `Wait`
-when there is nothing else to do. Who waits, and resumes them, is a driver.
+when there is nothing else to do. Who waits, and resumes them, is a driver. When
+they wait for something to receive, they may also be sent what a driver has received.
 """
 
 from __future__ import annotations
@@ -20,4 +21,4 @@ class Wait(enum.Enum):
     TAKEN = enum.auto()  # until the connection's task has taken what was received
 
 
-Steps = Generator[Wait, None, None]
+Steps = Generator[Wait, bytes | memoryview | None, None]

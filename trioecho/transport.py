@@ -14,7 +14,6 @@ import abc
 import contextlib
 import socket
 import struct
-from typing import NoReturn
 
 import trio
 
@@ -131,7 +130,7 @@ class SocketTransport(Transport):
         except BlockingIOError:
             return None
         except OSError as error:
-            self._raise_as_broken(error)
+            raise self.as_broken(error) from error
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         try:
@@ -139,11 +138,17 @@ class SocketTransport(Transport):
         except BlockingIOError:
             return 0
         except OSError as error:
-            self._raise_as_broken(error)
+            raise self.as_broken(error) from error
 
-    def _raise_as_broken(self, error: OSError) -> NoReturn:
-        self._check_open()
-        raise trio.BrokenResourceError(f"connection lost: {error.strerror or error}") from error
+    def as_broken(self, error: OSError) -> Exception:
+        """What to raise for an error of the socket."""
+        broken: Exception
+        if self.socket.fileno() < 0:
+            broken = trio.ClosedResourceError("this connection was already closed")
+        else:
+            broken = trio.BrokenResourceError(f"connection lost: {error.strerror or error}")
+        broken.__cause__ = error
+        return broken
 
     def _check_open(self) -> None:
         if self.socket.fileno() < 0:
@@ -178,7 +183,7 @@ class SocketTransport(Transport):
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._raise_as_broken(error)
+            raise self.as_broken(error) from error
 
     async def aclose(self) -> None:
         self._close()

@@ -26,7 +26,7 @@ bytes alone (https://sans-io.readthedocs.io).
 
 from __future__ import annotations
 
-from .decoder import FrameDecoder, FrameRun
+from .decoder import FrameDecoder, FrameRun, Scan, Split
 from .frame_format import DEFAULT_MAX_FRAME_LENGTH, FrameFormat, encode_frame
 from .large_frame import BlockPool
 from .receive_buffer import ReceiveBuffer
@@ -38,5 +38,7 @@ __all__ = [
     "FrameFormat",
     "FrameRun",
     "ReceiveBuffer",
+    "Scan",
+    "Split",
     "encode_frame",
 ]

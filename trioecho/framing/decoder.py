@@ -49,6 +49,11 @@ class FrameDecoder:
     Attributes:
       buffered_bytes (int): bytes received that were not handed out yet.
       frames_decoded (int): frames handed out so far.
+      scan, split (callable): find whole frames in bytes that the decoder was not given,
+        for who receives most of them elsewhere; they know its format and limit, and
+        change nothing. ``scan(data)`` gives the bytes and the number of the whole
+        frames at the front, and what is needed behind them; ``split(data)`` the
+        payloads, and the bytes of their frames.
 
     Raises:
       ValueError: ``max_frame_length`` is negative.
@@ -65,10 +70,10 @@ class FrameDecoder:
         "_needed",
         "_pool",
         "_refusal",
-        "_scan",
-        "_split",
         "buffered_bytes",
         "frames_decoded",
+        "scan",
+        "split",
     )
 
     def __init__(
@@ -83,7 +88,9 @@ class FrameDecoder:
         self._max_frame_length = max_frame_length
         self._format = format
         self._header_bytes: int = format.header_bytes
-        self._scan, self._split = _scanners(format, max_frame_length)
+        self.scan: Scan
+        self.split: Split
+        self.scan, self.split = _scanners(format, max_frame_length)
 
         self._buffer = ReceiveBuffer()
         self._large: LargeFrame | None = None  # what the buffer holds comes after it
@@ -165,7 +172,7 @@ class FrameDecoder:
         is_large = self._needed >= LARGE_BYTES or self._large is not None
         if self.buffered_bytes >= self._needed and not is_large and self._refusal is None:
             storage, start = self._buffer.window()
-            payloads, size = self._split(bytes(memoryview(storage)[start:]))
+            payloads, size = self.split(bytes(memoryview(storage)[start:]))
             if payloads:
                 self._buffer.take_view(size)
                 self.buffered_bytes -= size
@@ -190,32 +197,11 @@ class FrameDecoder:
             return FrameRun(self._take_large(self._large, 0), count)
         return FrameRun(self._buffer.take_view(size), count)
 
-    def count_if_whole(self, data: bytes | memoryview) -> int:
-        """Take ``data`` if it consists of whole frames; only while nothing is buffered.
-
-        The shortest way for frames that are passed on as they came, and usual.
-
-        Returns:
-          How many frames these are; 0 if it is not so, and nothing was taken.
-        """
-        size, count, _ = self._scan(data)
-        if size != len(data):
-            return 0
-        self.frames_decoded += count
-        return count
-
-    def split_if_whole(self, data: bytes | memoryview) -> list[bytes]:
-        """As `count_if_whole`, for who wants the payloads; none if it is not so."""
-        payloads, size = self._split(bytes(data))
-        if size != len(data):
-            return []
-        self.frames_decoded += len(payloads)
-        return payloads
-
     def put_back(self, payloads: Sequence[bytes]) -> None:
-        """Be as if these had not been handed out: the last that `next_frames` or `split_if_whole` gave.
+        """Be as if these had not been handed out: the last that `next_frames` gave, or `split`.
 
-        Only while nothing was received or handed out since.
+        Only while nothing was received or handed out since; who has them from `split`
+        has counted them in `frames_decoded`.
         """
         if payloads:
             unread = [encode_frame(payload, format=self._format) for payload in payloads]
@@ -249,7 +235,7 @@ class FrameDecoder:
                 self._lent_blocks, self._large = self._large.blocks, None
             else:
                 pieces = [self._buffer.take_view(size)]
-        size, more, self._needed = self._scan(data, position)
+        size, more, self._needed = self.scan(data, position)
         if more:
             self.frames_decoded += more
             pieces.append(data[position : position + size])
@@ -279,7 +265,7 @@ class FrameDecoder:
             if self._large is not None:
                 size, count, self._needed = self._needed, 1, self._header_bytes
             else:
-                size, count, self._needed = self._scan(*self._buffer.window(), only_one)
+                size, count, self._needed = self.scan(*self._buffer.window(), only_one)
             if count:
                 self.frames_decoded += count
                 self.buffered_bytes -= size
@@ -303,7 +289,9 @@ class FrameDecoder:
         return FrameTooLargeError(length - least, self._max_frame_length, hint)
 
 
-class _Scan(Protocol):
+class Scan(Protocol):
+    """Finds whole frames."""
+
     def __call__(
         self, data: bytes | bytearray | memoryview, start: int = 0, only_one: bool = False, /
     ) -> tuple[int, int, int]:
@@ -314,11 +302,11 @@ class _Scan(Protocol):
         raise NotImplementedError
 
 
-_Split = Callable[[bytes], tuple[list[bytes], int]]
+Split = Callable[[bytes], tuple[list[bytes], int]]
 
 
 @functools.lru_cache
-def _scanners(frame_format: FrameFormat, max_frame_length: int) -> tuple[_Scan, _Split]:
+def _scanners(frame_format: FrameFormat, max_frame_length: int) -> tuple[Scan, Split]:
     """What finds frames of that kind; all decoders of a server share it, and what it has at hand."""
     unpack_from = frame_format._header.unpack_from
     header_bytes: int = frame_format.header_bytes

@@ -181,6 +181,22 @@ def test_what_no_histogram_can_have_held_is_an_error(
         Histogram.from_buckets(buckets, total, largest)
 
 
+@THOROUGH
+@given(values=st.lists(st.one_of(VALUES, st.integers(1000, 1100)), max_size=60))
+def test_many_that_are_recorded_together_are_each_recorded(values: list[int]) -> None:
+    together = histogram_of(5)
+    together.record_all(values)
+    assert summary(together) == summary(histogram_of(5, *values))
+    assert together.buckets == histogram_of(5, *values).buckets
+
+
+def test_none_of_many_that_are_recorded_together_may_be_negative() -> None:
+    histogram = Histogram()
+    with pytest.raises(ValueError, match="-1"):
+        histogram.record_all([3, -1])
+    assert histogram.count == 0
+
+
 def test_what_is_recorded_after_a_merge_goes_to_one_histogram_only() -> None:
     merged, other = Histogram(), histogram_of(5)
     merged.merge(other)

@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import trio
@@ -45,7 +46,7 @@ def resumed(monkeypatch: pytest.MonkeyPatch) -> list[Ride]:
 
 @contextlib.asynccontextmanager
 async def talking(
-    handler: Handler, clients: int = 1, *, buffer: int | None = None, **limits: float
+    handler: Handler, clients: int = 1, *, buffer: int | None = None, **limits: Any
 ) -> AsyncIterator[tuple[Serving, list[socket.socket]]]:
     """A server with so many clients, which are blocking sockets."""
     listener = await listen(buffer=buffer)
@@ -241,6 +242,52 @@ async def test_nothing_is_sent_while_another_task_sends() -> None:
         assert [type(each) for cause in causes for each in getattr(cause, "exceptions", ())] == [
             trio.BusyResourceError
         ]
+
+
+async def test_nobody_sends_between_the_parts_of_a_frame(resumed: list[Ride]) -> None:
+    channels: list[FrameChannel] = []
+
+    async def handle(channel: FrameChannel) -> None:
+        channels.append(channel)
+        await channel.echo()
+
+    wire = frame(b"x" * 10_000)
+    count = 0
+    async with talking(handle, buffer=4096) as (_, [client]):
+        while not resumed:
+            client.sendall(wire)
+            count += 1
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await channels[0].send(b"between")
+        assert await received_of(client, count * len(wire)) == wire * count
+        await trio.testing.wait_all_tasks_blocked()
+        await channels[0].send(b"behind")
+        assert await received_of(client, 10) == frame(b"behind")
+
+
+async def test_an_answer_does_not_go_into_the_middle_of_what_another_task_sends() -> None:
+    big = bytes(1 << 20)
+    refused = trio.Event()
+
+    async def handle(channel: FrameChannel) -> None:
+        async def reply(message: bytes) -> bytes:
+            nursery.start_soon(channel.send, big)
+            await trio.testing.wait_all_tasks_blocked()
+            return message
+
+        async with trio.open_nursery() as nursery:
+            with pytest.raises(trio.BusyResourceError):
+                await channel.answer(reply)
+            refused.set()
+
+    async with talking(handle, buffer=4096) as (running, [client]):
+        client.sendall(frame(b"hello"))
+        await refused.wait()
+        assert await received_of(client, 4 + len(big)) == frame(big)
+        await trio.lowlevel.wait_readable(client)
+        assert client.recv(100) == b""
+    assert running.messages == 1
 
 
 async def test_a_handler_that_sends_by_itself_keeps_the_order() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import trio
 
-from trioecho.check.book import SECTIONS
-from trioecho.check.server import parse_command
-from trioecho.check.suite import Settings, Target, check
+from trioecho.check.book.book import SECTIONS
+from trioecho.check.runner.suite import Settings, Target, check
+from trioecho.check.spawned.spawned_server import parse_command
 from trioecho.check.verdict import SuiteResult, Verdict
 
 SERVERS = Path(__file__).parent / "conformance_servers"
@@ -50,8 +50,8 @@ CANDIDATES = (
         "Twisted, as one writes it at first",
         "twisted_plain.py",
         {
-            "3.7": "A transport keeps what is written to it; nobody told it to stop reading meanwhile. "
-            "One `registerProducer` mends it.",
+            "3.7": "A transport keeps what is written to it; nothing stops its reading meanwhile. "
+            "One `registerProducer` fixes it.",
             "5.1": "Unless the protocol is `IHalfCloseableProtocol`, Twisted takes a client that has ended "
             "its side for one that is gone, and drops what it has not sent.",
         },
@@ -66,7 +66,7 @@ CANDIDATES = (
             "4.5": NO_LIMIT,
             "4.9": "`recv(n)` is called with all of the length that was announced, and Python takes memory "
             "for n bytes before it asks the kernel.",
-            "6.2": "`stop` waits for nobody: the process ends, and with it, by a reset, what was under way.",
+            "6.2": "`stop` does not wait for connections: the process ends, and resets what was under way.",
         },
         limit=None,
     ),
@@ -88,7 +88,7 @@ async def grade(candidate: Candidate) -> SuiteResult:
 
 
 def table(results: dict[Candidate, SuiteResult]) -> list[str]:
-    """A row for each server, a column for each section."""
+    """Write a row for each server, a column for each section."""
     titles = [f"{section.number} {section.title}" for section in SECTIONS]
     lines = [f"| server | {' | '.join(titles)} |", "|---" * (1 + len(titles)) + "|"]
     for candidate, result in results.items():
@@ -107,7 +107,7 @@ def table(results: dict[Candidate, SuiteResult]) -> list[str]:
 
 
 def explained(results: dict[Candidate, SuiteResult]) -> tuple[list[str], list[str]]:
-    """Why each fails what it fails; and what nobody has explained, or has for nothing."""
+    """Say why each fails what it fails; list what has no explanation, and explanations without a failure."""
     lines, wrong = [], []
     for candidate, result in results.items():
         broken = {

@@ -15,7 +15,7 @@ import trio
 from trioecho import Limits, Report, reply_with, serve_frames
 
 
-async def reply(message: bytes) -> bytes:
+def reply(message: bytes) -> bytes:
     return message.decode(errors="replace")[::-1].encode()
 
 
@@ -40,4 +40,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 50666)
+    trio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 26066)

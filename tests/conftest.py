@@ -1,20 +1,48 @@
-"""What tests of the server and of the load share: they hold whoever drives or waits for a connection."""
+"""What all tests share: the examples of Hypothesis, and the ways to drive or wait for a connection."""
 
 from __future__ import annotations
 
 import select
+import signal
+from collections.abc import Iterator
 
 import pytest
 
-from trioecho.load.poller import EpollPoller, PollPoller, SelectPoller
+import tests.support.examples  # noqa: F401 - for all that hypothesis tries
+from trioecho.base.processors import count_processors
+from trioecho.load.engine.poller import EpollPoller, PollPoller, SelectPoller
+
+# The commands leave a signal ignored that was ignored at their start, and tests send them some.
+# These tests may themselves have been started by nohup, or with a shell's &.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
-@pytest.fixture(params=["hub", "tasks"])
+@pytest.fixture(autouse=True)
+def signals_stay() -> Iterator[None]:
+    """Fail a test that leaves a signal handled in another way: what later tests start would inherit that."""
+    before = _signal_handlers()
+    yield
+    assert _signal_handlers() == before
+
+
+def _signal_handlers() -> dict[signal.Signals, object]:
+    return {number: signal.getsignal(number) for number in signal.Signals}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Make two workers for each processor: tests wait for processes about as long as they compute."""
+    return 2 * count_processors()
+
+
+@pytest.fixture(params=["reactor", "tasks"])
 def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every test that uses it runs once with the hub, and once as on a platform without one."""
+    """Every test that uses it runs once with the reactor, and once as on a platform without one."""
     name: str = request.param
     if name == "tasks":
-        monkeypatch.setattr("trioecho.server.open_hub", lambda: None)
+        monkeypatch.setattr("trioecho.server.serving.open_reactor", lambda: None)
     return name
 
 
@@ -25,5 +53,5 @@ def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     kinds = {"epoll": EpollPoller, "poll": PollPoller, "select": SelectPoller}
     if name != "select" and not hasattr(select, name):
         pytest.skip(f"this system has no {name}")
-    monkeypatch.setattr("trioecho.load.local.open_poller", kinds[name])
+    monkeypatch.setattr("trioecho.load.processes.local.open_poller", kinds[name])
     return name

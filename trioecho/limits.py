@@ -10,7 +10,7 @@ from .framing import DEFAULT_MAX_FRAME_LENGTH
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a server. A clock or limit set to 0 is off.
+    """The limits of a server. A clock or limit set to 0 is off; so is a clock that is infinite.
 
     Attributes:
       max_frame_length: payload bytes that a frame may have, in either direction.
@@ -20,7 +20,8 @@ class Limits:
         server stops accepting and the kernel's backlog waits. 10 000, as Redis
         (maxclients).
       idle_timeout_s: how long a connection may be silent between frames.
-        300 s, as Envoy (stream_idle_timeout).
+        300 s, as Envoy (stream_idle_timeout). When it or the next one is off, TCP
+        keepalive finds peers that are gone without a word, after two minutes.
       frame_timeout_s: how long a frame may take from its first byte to its
         last; a byte now and then does not reset it. 60 s, as nginx gives a
         request header (client_header_timeout). Runs only while the server
@@ -33,6 +34,11 @@ class Limits:
       linger_s: how long a connection that was ended from this side goes on
         reading and discarding what its peer was still sending, so that no reset
         destroys the last echoes on their way. 5 s, as nginx (lingering_timeout).
+      spin_s: while messages come one close upon the other, how long the server looks
+        for the next one before it sleeps; more than 1 ms is 1 ms. It does so only while
+        nearly every such wait ends with a message, and never while it is idle.
+        50 us, about what it takes to sleep and to be woken: a spin in vain at most
+        doubles that.
 
     Raises:
       ValueError: a value is negative or not a number.
@@ -45,6 +51,7 @@ class Limits:
     write_timeout_s: float = 60.0
     grace_s: float = 10.0
     linger_s: float = 5.0
+    spin_s: float = 50e-6
 
     def __post_init__(self) -> None:
         for limit in fields(self):
@@ -52,12 +59,12 @@ class Limits:
             if math.isnan(value) or value < 0:
                 raise ValueError(f"{limit.name} must be 0 or more, not {value!r}")
 
-    @property
-    def shortest_clock_s(self) -> float:
-        """The shortest of the three clocks of a connection; infinite when all are off."""
-        return min(map(or_infinite, (self.idle_timeout_s, self.frame_timeout_s, self.write_timeout_s)))
+
+def shortest_clock_s(limits: Limits) -> float:
+    """Return the shortest of the three clocks of a connection; infinite when all are off."""
+    return min(map(or_infinite, (limits.idle_timeout_s, limits.frame_timeout_s, limits.write_timeout_s)))
 
 
 def or_infinite(setting: float) -> float:
-    """What a clock or limit is set to, with 0, which is off, as infinity."""
+    """Return the setting of a clock or limit, with infinity for 0, which means off."""
     return setting or math.inf

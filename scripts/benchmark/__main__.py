@@ -1,59 +1,43 @@
-"""``scripts/bench``: reads the arguments, measures, prints."""
+"""``scripts/bench``: measures what the arguments ask for, and prints."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import trio
 
-from trioecho.cli import values
-from trioecho.cli.parser import Parser
-from trioecho.exception_groups import leaves
+from trioecho.base.exception_groups import leaves
+from trioecho.cli.shared.parser import Parser
 
-from . import decoder
-from .compare import AGAIN, PEERS, WORKLOADS, Contender, compare
-from .processes import choose_cpus
+from . import arguments as args
+from . import decoder, instructions, turns
+from .builds import NotBuiltError
+from .compare import AGAIN, Means, compare
+from .contenders import BUILDS, ECHO, HANDLER_PEERS, HANDLERS, PEERS, Contender, name_of, trioecho
+from .idle import measure_idle
+from .loads import choose_load, describe_load
+from .processes import BenchError, choose_cpus
 from .sitting import Sitting, UnreadableSittingError
 from .table import cpu_ratios, details, failures, summary
+from .timers import measure_timers
+from .variants import VARIANTS, measure_variants
+from .workloads import WORKLOADS, Workload
 
 _MEASURED, _FAILED, _INTERRUPTED = 0, 1, 130
-
-_EPILOG = """\
-scripts/bench           servers: trioecho beside others, under the same load
-scripts/bench decoder   decoders alone, in one process, without a socket
-
-The first start installs into .venv what is compared. Leave the machine alone
-meanwhile. All servers take about 20 minutes, the decoders two.
-
-examples:
-  scripts/bench --quick
-  scripts/bench --only many --only pipelined
-  scripts/bench --only many --peers 'asyncio Protocol,threads' --repeats 15
-  scripts/bench --json bench.json --picture bench.svg
-  scripts/bench --show bench.json --picture bench.svg
-
-exit codes:
-  0    measured
-  1    a run failed: its server has fewer runs in the tables, or none
-  2    wrong usage
-  130  interrupted
-"""
 
 _NOTES = f"""\
 How to read it: messages per second of the server's own processor time (user and
 system), trioecho's divided by the other's; above 1, trioecho needs less. Medians of
 interleaved repetitions, in brackets the lowest and the highest. Columns: connections
 x messages in flight on each, payload. Limits, clocks and metrics of trioecho were on;
-the others have none.
+the others have none. Behind a comma, what trioecho did: it called a handler.
 
 What it cannot know:
-- Noise. The row "{AGAIN}" is trioecho against itself: by as much as that
+- Noise. The row "trioecho{AGAIN}" is trioecho against itself: by as much as that
   differs from 1, other rows may differ for no reason. Compare no two sittings.
 - Networks. Over loopback there is no latency, no loss and no driver: this is what the
   servers' code and the kernel cost, and not what clients far away will see.
@@ -67,57 +51,73 @@ What it cannot know:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure what the arguments ask for; returns the exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    _refuse_in_vain(parser, arguments)
+    """Measure what the arguments ask for; return the exit code."""
+    parser, arguments = args.parse(argv)
     try:
-        if arguments.what == "decoder":
-            return decoder.main(
-                repeats=arguments.repeats or (3 if arguments.quick else 5), quick=arguments.quick
-            )
-        sitting = _read(parser, arguments.show) if arguments.show else _measure(arguments)
+        return _run(parser, arguments)
+    except BenchError as error:
+        _say(f"scripts/bench: {error}")
+        return _FAILED
     except BaseException as error:
         if any(isinstance(cause, KeyboardInterrupt) for cause in leaves(error)):
             return _INTERRUPTED
         raise
-    ratios = cpu_ratios(sitting.runs)
-    print(f"{sitting.describe()}\n\n{summary(ratios)}\n\n{_NOTES}", end="", flush=True)
+
+
+def _run(parser: Parser, arguments: argparse.Namespace) -> int:
+    what, quick = arguments.what, arguments.quick
+    repeats = arguments.repeats or (3 if quick else 5)
+    if what in (args.DECODER, args.TURNS):
+        return (decoder.main if what == args.DECODER else turns.main)(repeats=repeats, quick=quick)
+    if arguments.show:
+        return _show(_read(parser, arguments.show), arguments.picture)
+    try:
+        run_load = choose_load(arguments.load)
+    except NotBuiltError as error:
+        parser.error(f"there is no load in C: {error}")
+    means = Means(run_load, arguments.seconds or (0.3 if quick else 1.0), repeats, choose_cpus())
+    if means.cpus.load is not None:
+        os.sched_setaffinity(0, {means.cpus.load})  # the load inherits it, and this process only waits
+    if what in VARIANTS:
+        return _MEASURED if measure_variants(VARIANTS[what], means, _say) else _FAILED
+    builds = [build for build in arguments.builds or BUILDS if _can_run(trioecho(build))]
+    if what == args.TIMERS:
+        chosen = [WORKLOADS[name] for name in arguments.only or WORKLOADS]
+        echoes = [workload for workload in chosen if not workload.has_handler]
+        print(trio.run(measure_timers, builds, echoes, means), end="", flush=True)
+        return _MEASURED
+    ours = [each for each in arguments.ours or () if _can_run(each)]
+    peers = [peer for peer in (PEERS if arguments.peers is None else arguments.peers) if _can_run(peer)]
+    if what == args.IDLE:
+        contenders = [*map(trioecho, builds), *ours, *peers]
+        connections = arguments.connections or (100 if quick else 1000)
+        print(trio.run(measure_idle, contenders, connections, means, _say), end="", flush=True)
+        return _MEASURED
+    sitting = _measure(arguments, means, builds, ours, peers)
     if arguments.json:
         arguments.json.write_text(sitting.to_json())
-    if arguments.picture:
-        from . import picture
-
-        picture.draw(ratios, arguments.picture)
-    return _FAILED if any(failures(runs) for runs in sitting.runs.values()) else _MEASURED
+    return _show(sitting, arguments.picture)
 
 
-def _measure(arguments: argparse.Namespace) -> Sitting:
-    repeats = arguments.repeats or (3 if arguments.quick else 5)
-    seconds = arguments.seconds or (0.3 if arguments.quick else 1.0)
-    peers = [peer for peer in arguments.peers if peer.is_installed]
-    for peer in arguments.peers:
-        if peer not in peers:
-            _say(f"{peer.name}: left out, {peer.module} is not installed")
-    cpus = choose_cpus()
-    if cpus.load is not None:
-        os.sched_setaffinity(0, {cpus.load})  # the load inherits it, and this process only waits
-    sitting = Sitting.begin(cpus)
+def _measure(
+    arguments: argparse.Namespace,
+    means: Means,
+    builds: Sequence[str],
+    ours: Sequence[Contender],
+    peers: Sequence[Contender],
+) -> Sitting:
+    why_not = instructions.why_not_counted()
+    if why_not is not None:
+        _say(f"instructions are not counted: {why_not}")
+    means = Means(means.run_load, means.seconds, means.repeats, means.cpus, why_not is None)
+    names = [*map(name_of, builds), *(each.name for each in ours)]
+    sitting = Sitting.begin(means.cpus, names, describe_load(means.run_load))
     if sitting.is_disturbed:
         _say("something else is busy on this machine; the numbers will show it")
     for name in arguments.only or WORKLOADS:
         workload = WORKLOADS[name]
-        runs = trio.run(
-            partial(
-                compare,
-                workload,
-                [peer for peer in workload.peers if peer in peers],
-                seconds=seconds,
-                repeats=repeats,
-                cpus=cpus,
-                on_turn=_say,
-            )
-        )
+        contenders = _contenders(workload, builds, ours, peers)
+        runs = trio.run(compare, workload, contenders, means, _say)
         sitting.runs[name] = runs
         if arguments.json:  # now, lest an interruption loses it
             arguments.json.write_text(sitting.to_json())
@@ -127,45 +127,32 @@ def _measure(arguments: argparse.Namespace) -> Sitting:
     return sitting
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        prog="scripts/bench",
-        description="Measure trioecho beside other Python servers, as ratios.",
-        epilog=_EPILOG,
-    )
-    add = parser.add_argument
-    add("what", nargs="?", choices=("servers", "decoder"), default="servers", help="(default: %(default)s)")
-    add(
-        "--only",
-        action="append",
-        choices=list(WORKLOADS),
-        metavar="WORKLOAD",
-        help=f"one of {', '.join(WORKLOADS)}; may be repeated (default: all)",
-    )
-    names = ", ".join(peer.name for peer in PEERS)
-    add("--peers", type=_peers, default=PEERS, metavar="NAMES", help=f"(default: {names})")
-    add("--repeats", type=values.positive_count, metavar="N", help="(default: 5)")
-    add("--seconds", type=values.duration, metavar="TIME", help="length of a run (default: 1s)")
-    add("--quick", action="store_true", help="3 repetitions of 300ms: a look, not a result")
-    add("--json", type=Path, metavar="FILE", help="write every run, in numbers")
-    add("--picture", type=Path, metavar="FILE", help="draw the ratios; its ending says as what: .svg, .png")
-    add(
-        "--show",
-        type=Path,
-        action="append",
-        metavar="FILE",
-        help="measure nothing, show what --json has written; may be repeated, the first tells the machine",
-    )
-    return parser
+def _contenders(
+    workload: Workload, builds: Iterable[str], ours: Iterable[Contender], peers: Iterable[Contender]
+) -> list[Contender]:
+    if workload.has_handler:
+        handlers = [trioecho(build, use) for build in builds for use in HANDLERS]
+        return [*handlers, *(peer for peer in peers if peer in HANDLER_PEERS)]
+    return [*(trioecho(build, ECHO) for build in builds), *ours, *peers]
 
 
-def _peers(text: str) -> tuple[Contender, ...]:
-    known = {peer.name: peer for peer in PEERS}
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in known:
-            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(known)}")
-    return tuple(known[name] for name in names)
+def _show(sitting: Sitting, picture_file: Path | None) -> int:
+    of_builds = {build: cpu_ratios(sitting.runs, build, sitting.builds) for build in sitting.builds}
+    tables = "\n\n".join(f"{build} / the other\n\n{summary(ratios)}" for build, ratios in of_builds.items())
+    print(f"{sitting.describe()}\n\n{tables}\n\n{_NOTES}", end="", flush=True)
+    if picture_file:
+        from . import picture
+
+        picture.draw(of_builds, picture_file)
+    return _FAILED if any(failures(runs) for runs in sitting.runs.values()) else _MEASURED
+
+
+def _can_run(contender: Contender) -> bool:
+    """Return whether this server can run here; say why if it cannot."""
+    reason = contender.why_missing()
+    if reason is not None:
+        _say(f"{contender.name}: left out, {reason}")
+    return reason is None
 
 
 def _read(parser: Parser, files: Sequence[Path]) -> Sitting:
@@ -178,19 +165,6 @@ def _read(parser: Parser, files: Sequence[Path]) -> Sitting:
     for other in sittings[1:]:
         sittings[0].runs.update(other.runs)
     return sittings[0]
-
-
-def _refuse_in_vain(parser: Parser, arguments: argparse.Namespace) -> None:
-    """End with exit code 2 now if what is wanted could not be had in the end."""
-    if arguments.what == "decoder" and (
-        arguments.only or arguments.show or arguments.json or arguments.picture
-    ):
-        parser.error("decoder takes only --repeats and --quick")
-    for file in (arguments.json, arguments.picture):
-        if file is not None and not file.parent.is_dir():
-            parser.error(f"cannot write {file}: there is no such folder")
-    if arguments.picture and importlib.util.find_spec("matplotlib") is None:
-        parser.error("--picture needs matplotlib, which the extra trioecho[bench] installs")
 
 
 def _say(line: str) -> None:

@@ -25,7 +25,7 @@ Decode = Callable[[Sequence[bytes]], Awaitable[int]]
 _NOTES = f"""\
 One process, no socket: the decoder's own work, by the process's own clock of processor
 time; the pieces are in memory before it starts. `next_frames` gives all frames that are
-complete, as a handler of messages gets them, `next_frame` one at a time; `next_run` hands
+complete, as a handler of messages gets them, `next_frame` one at a time; `next_batch` hands
 frames on as they came, without an object for each, as an echo can. All but that make a
 bytes object of every payload. AnyIO's stream is awaited for every header and every payload: its figures
 have the cost of these coroutines in them, though none of them ever waits. A decoder
@@ -51,11 +51,11 @@ async def _next_frames(pieces: Sequence[bytes]) -> int:
     return decoder.frames_decoded
 
 
-async def _next_run(pieces: Sequence[bytes]) -> int:
+async def _next_batch(pieces: Sequence[bytes]) -> int:
     decoder = FrameDecoder(max_frame_length=_MAX_FRAME_LENGTH)
     for piece in pieces:
         decoder.receive_data(piece)
-        while decoder.next_run() is not None:
+        while decoder.next_batch() is not None:
             pass
     return decoder.frames_decoded
 
@@ -145,11 +145,11 @@ def _anyio() -> Decode:
 
 
 def decoders() -> dict[str, Decode]:
-    """Those that can run here, by name; the first is what the others are compared with."""
+    """Return those that can run here, by name; the others are compared with the first."""
     found: dict[str, Decode] = {
         "trioecho next_frames": _next_frames,
         "trioecho next_frame": _next_frame,
-        "trioecho next_run": _next_run,
+        "trioecho next_batch": _next_batch,
     }
     for name, make in (("Twisted Int32StringReceiver", _twisted), ("AnyIO buffered stream", _anyio)):
         try:
@@ -161,7 +161,7 @@ def decoders() -> dict[str, Decode]:
 
 
 def cut(wire: bytes, piece_bytes: int) -> list[bytes]:
-    """The same bytes in pieces, the last one perhaps shorter."""
+    """Return the same bytes in pieces, the last one perhaps shorter."""
     return [wire[start : start + piece_bytes] for start in range(0, len(wire), piece_bytes)]
 
 
@@ -185,7 +185,7 @@ class Task:
 
 
 def tasks(scale: float = 1.0) -> list[Task]:
-    """The three; ``scale`` makes them smaller."""
+    """Return the three; ``scale`` makes them smaller."""
     small = encode_frame(bytes(range(64)))
     many, few = int(250_000 * scale), int(1_000_000 * scale) // len(small)
     huge = encode_frame(bytes(int((16 << 20) * scale)))
@@ -204,7 +204,7 @@ def tasks(scale: float = 1.0) -> list[Task]:
 
 
 async def time_all(contenders: Mapping[str, Decode], task: Task, repeats: int) -> dict[str, list[float]]:
-    """Rates of each, in the order of repetitions, beginning each with another one.
+    """Return the rates of each, in the order of repetitions, beginning each with another one.
 
     Raises:
       RuntimeError: one did not find all frames.
@@ -225,7 +225,7 @@ async def time_all(contenders: Mapping[str, Decode], task: Task, repeats: int) -
 
 
 def report(rates: Mapping[str, Sequence[float]], unit: str) -> str:
-    """A table of rates, and of the first one's divided by each other's."""
+    """Return a table of rates, and of the first one's divided by each other's."""
     first = next(iter(rates))
     rows = [["", unit, f"{first} / it"]]
     for name, of_decoder in rates.items():
@@ -237,7 +237,7 @@ def report(rates: Mapping[str, Sequence[float]], unit: str) -> str:
 
 
 def main(*, repeats: int, quick: bool) -> int:
-    """Measure and print; returns the exit code."""
+    """Measure and print; return the exit code."""
     contenders = decoders()
     for task in tasks(0.1 if quick else 1.0):
         rates = trio.run(time_all, contenders, task, repeats)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +38,25 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw(ratios: Ratios, file: Path) -> None:
-    """Draw what `table.cpu_ratios` gave."""
-    names = row_names(ratios)
+def draw(of_builds: Mapping[str, Ratios], file: Path) -> None:
+    """Draw what `table.cpu_ratios` gave of each build: dots for the first, rings below for the second."""
+    builds = list(of_builds)[:2]
+    first = of_builds[builds[0]]
+    names = [name for name in row_names(first) if not name.startswith(tuple(builds[1:]))]
+    offsets, height = ((0.0,), 0.3) if len(builds) == 1 else ((-0.2, 0.2), 0.42)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(1.4 + 1.5 * len(ratios), 1.5 + 0.3 * len(names)), layout="constrained")
-        columns = figure.subplots(1, len(ratios), sharey=True, squeeze=False)[0]
-        for column, (title, of_workload) in zip(columns, ratios.items(), strict=True):
+        figure = Figure(figsize=(1.4 + 1.5 * len(first), 1.5 + height * len(names)), layout="constrained")
+        columns = figure.subplots(1, len(first), sharey=True, squeeze=False)[0]
+        for column, title in zip(columns, first, strict=True):
             column.set_title(title.replace(", ", "\n"), fontsize=10)
             column.axvline(1, color=INK, linewidth=1)
-            for row, name in enumerate(names):
-                if name in of_workload:
-                    _draw_ratio(column, row, of_workload[name])
-            _scale(column, of_workload)
+            shown = []
+            for build, offset in zip(builds, offsets, strict=True):
+                for name, ratio in of_builds[build][title].items():
+                    if name in names:
+                        _draw_ratio(column, names.index(name) + offset, ratio, is_ring=build != builds[0])
+                        shown.append(ratio)
+            _scale(column, shown)
         columns[0].set_yticks(range(len(names)), names)
         columns[0].invert_yaxis()
         figure.supxlabel(
@@ -58,16 +64,17 @@ def draw(ratios: Ratios, file: Path) -> None:
             "above: connections x in flight on each, payload",
             fontsize=9,
         )
-        _explain(figure)
+        _explain(figure, builds)
         figure.savefig(file, transparent=True, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
-def _draw_ratio(column: Axes, row: int, ratio: Spread) -> None:
+def _draw_ratio(column: Axes, row: float, ratio: Spread, *, is_ring: bool) -> None:
     color = AHEAD if ratio.least > 1 else BEHIND if ratio.most < 1 else LEVEL
     column.plot(
         [ratio.least, ratio.most], [row, row], color=color, linewidth=2, solid_capstyle="round", clip_on=False
     )
-    column.plot([ratio.median], [row], "o", color=color, markersize=6, clip_on=False)
+    fill = "white" if is_ring else color  # over its line
+    column.plot([ratio.median], [row], "o", color=color, markersize=6, markerfacecolor=fill, clip_on=False)
     column.text(
         1,
         row,
@@ -75,14 +82,14 @@ def _draw_ratio(column: Axes, row: int, ratio: Spread) -> None:
         transform=column.get_yaxis_transform(),  # at the right edge, wherever the dot is
         horizontalalignment="right",
         verticalalignment="center",
-        fontsize=9,
+        fontsize=8 if is_ring else 9,
     )
 
 
-def _scale(column: Axes, ratios: Mapping[str, Spread]) -> None:
-    """Logarithmic, so that twice and half are as far from 1; at least those two can be seen."""
-    least = min([0.5, *(ratio.least for ratio in ratios.values())])
-    most = max([2.0, *(ratio.most for ratio in ratios.values())])
+def _scale(column: Axes, ratios: Sequence[Spread]) -> None:
+    """Make it logarithmic, so that twice and half are as far from 1; at least those two can be seen."""
+    least = min([0.5, *(ratio.least for ratio in ratios)])
+    most = max([2.0, *(ratio.most for ratio in ratios)])
     powers = range(math.ceil(math.log2(least)), math.floor(math.log2(most)) + 1)
     step = 1 + len(powers) // (_MOST_TICKS + 1)
     ticks = [2.0**power for power in powers if power % step == 0]
@@ -99,9 +106,9 @@ def _scale(column: Axes, ratios: Mapping[str, Spread]) -> None:
         column.spines[side].set_visible(False)
 
 
-def _explain(figure: Figure) -> None:
+def _explain(figure: Figure, builds: Sequence[str]) -> None:
     meanings = {
-        "trioecho ahead in every repetition": AHEAD,
+        "ahead in every repetition": AHEAD,
         "sometimes ahead, sometimes behind": LEVEL,
         "behind in every repetition": BEHIND,
     }
@@ -109,4 +116,9 @@ def _explain(figure: Figure) -> None:
         Line2D([], [], color=color, marker="o", linewidth=2, label=meaning)
         for meaning, color in meanings.items()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    if len(builds) > 1:
+        handles += [
+            Line2D([], [], color=INK, marker="o", linewidth=0, markerfacecolor=fill, label=build)
+            for build, fill in zip(builds, (INK, "white"), strict=True)
+        ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)

@@ -7,17 +7,16 @@ reports that are made of it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .book import Level, Rule, rule_of
+from .book.book import Level, Rule, rule_of
 
 
 class Verdict(enum.Enum):
     """How a case ended.
 
-    A broken MUST is a `FAIL`; a broken SHOULD or MAY is a `WARN`.
+    A broken MUST is a `FAIL`; a broken SHOULD is a `WARN`.
     """
 
     PASS = "pass"  # noqa: S105 - no password
@@ -27,7 +26,7 @@ class Verdict(enum.Enum):
     INCONCLUSIVE = "inconclusive"
 
 
-# So many events at its beginning a transcript has for certain; what is left out comes after them.
+# How many events at its beginning a transcript always has; what is left out comes after them.
 FIRST_EVENTS = 40
 
 
@@ -114,6 +113,37 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
+class AskedRequest:
+    """A request that was asked, and what its replies were held to.
+
+    Attributes:
+      payload: of the request.
+      reply: the frame that a polite client got first.
+      left_out: which bytes of it were not compared, as they vary: offsets of the first, and of
+        the one after the last.
+      has_varying_length: whether its length varies; then only the beginning was compared.
+    """
+
+    payload: bytes
+    reply: bytes
+    left_out: tuple[tuple[int, int], ...] = ()
+    has_varying_length: bool = False
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What was asked of a service that does not echo.
+
+    Attributes:
+      source: where the requests are from.
+      requests: in their order.
+    """
+
+    source: str
+    requests: tuple[AskedRequest, ...]
+
+
+@dataclass(frozen=True)
 class SuiteResult:
     """What came of a run.
 
@@ -123,7 +153,7 @@ class SuiteResult:
       command: what started it; None if it was running already.
       seed: what the bytes were made from.
       format: how headers were written, as ``--format`` has it.
-      max_frame_length: the server's limit in payload bytes; None if not told.
+      max_frame_length: the server's limit in payload bytes; None if not given.
       round_trip_s: the median round trip of a small frame, in seconds.
       patience_s: how long the server could be silent at first, in seconds.
       confirm_patience_s: how long it could when a case was tried again, before
@@ -136,6 +166,7 @@ class SuiteResult:
       elapsed_s: how long it took, in seconds.
       versions: of trioecho, python, trio and the platform.
       cut_short: why the run ended before all cases were decided; empty if it did not.
+      asking: what was asked of a service that does not echo; None if echoes were.
     """
 
     target: str
@@ -155,29 +186,25 @@ class SuiteResult:
     elapsed_s: float
     versions: dict[str, str] = field(default_factory=dict)
     cut_short: str = ""
+    asking: Asking | None = None
 
     def count(self, verdict: Verdict) -> int:
-        """How many cases ended so."""
+        """Return how many cases ended with this verdict."""
         return sum(result.verdict is verdict for result in self.results)
 
     def broken(self, *, strict: bool = False) -> list[CaseResult]:
-        """The cases that speak against the server; with ``strict`` broken SHOULDs too."""
+        """Return the cases that speak against the server; with ``strict`` broken SHOULDs too."""
         return [result for result in self.results if counts_against(result, strict=strict)]
 
     def outcome(self, *, strict: bool = False) -> Literal["conformant", "not conformant", "inconclusive"]:
-        """The verdict on the server: what is broken counts more than what is inconclusive."""
+        """Return the verdict on the server: what is broken counts more than what is inconclusive."""
         if self.broken(strict=strict):
             return "not conformant"
         return "inconclusive" if self.count(Verdict.INCONCLUSIVE) else "conformant"
 
 
 def counts_against(result: CaseResult, *, strict: bool) -> bool:
-    """Whether a result makes its server not conformant. A MAY never does."""
+    """Return whether a result makes its server not conformant."""
     return result.verdict is Verdict.FAIL or (
         strict and result.verdict is Verdict.WARN and result.rule.level is Level.SHOULD
     )
-
-
-def first_of(causes: Iterable[Cause | None]) -> Cause | None:
-    """The first cause that is known."""
-    return next((cause for cause in causes if cause is not None), None)

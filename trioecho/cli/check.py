@@ -6,7 +6,6 @@ import argparse
 import math
 import os
 import re
-import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,19 @@ from typing import Any
 
 import trio
 
-from ..check.book import RULES, SECTIONS, Rule, select
+from ..check.book.book import RULES, SECTIONS, Rule, select
+from ..check.client.laid_out_wire import LaidOutWire
+from ..check.client.wire import Wire
 from ..check.output import Tested, Untested, outcome_of_all
-from ..check.server import parse_command
-from ..check.suite import (
+from ..check.output.text import (
+    Palette,
+    book_lines,
+    explain_lines,
+    explain_section_lines,
+    suite_lines,
+    table_lines,
+)
+from ..check.runner.suite import (
     DEFAULT_JOBS,
     DEFAULT_TIME_LIMIT_S,
     INTERRUPTED,
@@ -26,18 +34,19 @@ from ..check.suite import (
     Target,
     check,
 )
-from ..check.text import Palette, book_lines, explain_lines, explain_section_lines, suite_lines, table_lines
+from ..check.spawned.spawned_server import parse_command
 from ..check.verdict import SuiteResult
-from ..check.wire import Wire
-from ..framing import FrameFormat
-from . import values
+from ..framing import FrameFormat, parse_layout
 from .check_files import Reports, add_report_options
-from .check_progress import open_progress
-from .parser import Commands, Parser, add_command_parser, add_format_option
-from .result import CommandError, print_error, print_result
-
-_CONFORMANT, _NOT_CONFORMANT, _WRONG_USAGE, _NO_VERDICT = 0, 1, 2, 3
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+from .check_progress import Progress
+from .check_requests import Requests, add_request_options
+from .shared import values
+from .shared.exit_codes import ExitCode, ended_by_signal
+from .shared.options import add_format_option, add_seed_option, chosen_seed
+from .shared.output import CommandError, print_error, print_result
+from .shared.parser import Commands, Parser, add_command_parser
+from .shared.signals import open_signals
+from .shared.terminal import text_width
 
 _EPILOG = """\
 A case is named by its rule (2.3) or its section (2). Several servers can be
@@ -51,11 +60,11 @@ exit codes:
   1    not conformant
   2    wrong usage, or a report could not be written
   3    unreachable, no server of frames, or inconclusive
-  130  interrupted; what was decided until then is told, and reports are written
+  130  interrupted; what was decided until then is printed, and reports are written
 
 examples:
-  trioecho check 127.0.0.1:50666
-  trioecho check 127.0.0.1:50666 2.3 4 --seed 7
+  trioecho check 127.0.0.1:26066
+  trioecho check 127.0.0.1:26066 2.3 4 --seed 7
   trioecho check --spawn 'python student.py {port}'
   trioecho check --spawn 'python student.py {port}' --html report.html
   trioecho check --explain 2.5
@@ -92,10 +101,10 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
     )
     add(
         "--spawn-timeout",
-        type=values.duration,
+        type=values.seconds,
         default=10.0,
         metavar="TIME",
-        help="longest wait until it listens (default: 10s)",
+        help="longest wait until it listens; 0 for any (default: 10s)",
     )
     add(
         "--max-frame-length",
@@ -105,7 +114,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
     )
     add_format_option(parser)
     add("--strict", action="store_true", help="a broken SHOULD makes a server not conformant, too")
-    add("--seed", type=values.count, default=0, metavar="N", help="the bytes are made from it (default: 0)")
+    add_seed_option(parser, "decides the bytes")
     add(
         "--jobs",
         type=values.positive_count,
@@ -115,10 +124,10 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
     )
     add(
         "--time-limit",
-        type=values.duration,
+        type=values.seconds,
         default=DEFAULT_TIME_LIMIT_S,
         metavar="TIME",
-        help="longest run against a server; what is not decided then is inconclusive (default: 2m; 0: any)",
+        help="longest run; what is not decided then is inconclusive; 0 for any (default: 2m)",
     )
     add("-v", "--verbose", action="store_true", help="say also what was seen in cases that passed")
     add("--list", action="store_true", help="list all rules")
@@ -130,6 +139,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         metavar="CASE",
         help="explain a rule, or a section: what, why, and who says so",
     )
+    add_request_options(parser)
     add_report_options(parser)
 
 
@@ -147,12 +157,10 @@ def _case_id(text: str) -> str:
 
 
 def _target_or_case(text: str) -> values.Address | str:
-    if re.fullmatch(r"\d+(\.\d+)*\.?", text):
+    if re.fullmatch(r"\d+(\.\d+)*\.?", text, re.ASCII):
         return _case_id(text)
     if ":" not in text:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no server, as 127.0.0.1:50666, and no case, as 2.3 (trioecho check --list)"
-        )
+        raise values.refusal(text, "is no server, as 127.0.0.1:26066, and no case, as 2.3 of --list")
     return values.address(text)
 
 
@@ -180,49 +188,66 @@ def _servers(arguments: argparse.Namespace) -> list[_Server]:
     return listening + [_Server(Target(text), command) for text, command in arguments.spawn]
 
 
-def _wire(format: FrameFormat) -> Wire:
-    """The suite has its own idea of frames; only the description passes this door."""
-    return Wire(format.header_bytes, format.byte_order, format.length_includes_header)
+def wire_of(format: FrameFormat) -> Wire:
+    """Describe the headers for the suite, which has its own idea of frames."""
+    plain = format.header_bytes, format.byte_order, format.length_includes_header
+    if format.is_plain:
+        return Wire(*plain)
+    layout = parse_layout(str(format))
+    number = layout.number
+    return LaidOutWire(
+        *plain,
+        words=str(format),
+        kind=number.kind.value,
+        most=number.most,
+        least=number.least,
+        flags=number.flags,
+        counted=layout.counted,
+        before=layout.before,
+        behind=layout.behind,
+        trailer=layout.trailer,
+    )
 
 
 # ---- the command ----
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, or tell of the book."""
+    """Check, or print the book."""
     if arguments.list or arguments.explain:
         for line in _book(arguments):
             print_result(line)
-        return _CONFORMANT
+        return ExitCode.OK
     if not _servers(arguments):
         raise CommandError(
-            _WRONG_USAGE, "no server to check; name it as HOST:PORT, or start it with --spawn (see --help)"
+            ExitCode.WRONG_USAGE,
+            "no server to check; name it as HOST:PORT, or start it with --spawn (see trioecho check --help)",
         )
+    arguments.seed = chosen_seed(arguments)
+    arguments.requests = Requests(arguments)
     reports = Reports(arguments)
-    try:
-        return trio.run(_check_until_signal, arguments, reports)
-    finally:
-        reports.forget()
+    return trio.run(_check_until_signal, arguments, reports)
 
 
 def _book(arguments: argparse.Namespace) -> list[str]:
     if arguments.list:
-        return list(book_lines())
+        return list(book_lines(text_width()))
     lines: list[str] = []
     for number, name in enumerate(arguments.explain):
         if number:
             lines.append("")
         sections = [section for section in SECTIONS if str(section.number) == name]
-        lines += explain_section_lines(sections[0]) if sections else explain_lines(RULES[name])
+        width = text_width()
+        lines += explain_section_lines(sections[0], width) if sections else explain_lines(RULES[name], width)
     return lines
 
 
 async def _check_until_signal(arguments: argparse.Namespace, reports: Reports) -> int:
-    """Check until all is done or a signal comes; what is known then is told. A second signal ends all."""
-    exit_code = _NO_VERDICT
+    """Check until all is done or a signal comes; what is known then is printed. A second signal ends all."""
+    exit_code: int = ExitCode.UNAVAILABLE
     signalled = 0
     interrupt = trio.Event()
-    with trio.open_signal_receiver(*_SIGNALS) as signals:
+    with open_signals() as signals:
         async with trio.open_nursery() as nursery:
 
             async def end_at_signal(signals: AsyncIterator[int]) -> None:
@@ -235,43 +260,43 @@ async def _check_until_signal(arguments: argparse.Namespace, reports: Reports) -
             nursery.start_soon(end_at_signal, signals)
             exit_code = await _check_all(arguments, reports, interrupt)
             nursery.cancel_scope.cancel()
-    return 128 + signalled if signalled else exit_code
+    return ended_by_signal(signalled) if signalled else exit_code
 
 
 async def _check_all(arguments: argparse.Namespace, reports: Reports, interrupt: trio.Event) -> int:
     names = [each for each in arguments.targets_and_cases if isinstance(each, str)]
     tested: list[Tested] = []
     servers = _servers(arguments)
-    tell, stream = (print_error, sys.stderr) if reports.use_stdout else (print_result, sys.stdout)
-    palette = Palette(_is_coloured(stream))
+    stream = sys.stderr if reports.use_stdout else sys.stdout
+    palette = Palette(_is_coloured(stream), text_width(stream))
 
-    def tell_lines(lines: Iterable[str]) -> None:
+    def print_lines(lines: Iterable[str]) -> None:
         for line in lines:
-            tell(_encodable(line))
+            reports.print_text(line, is_safe=True)  # coloured, and escaped where it was made
 
     for number, server in enumerate(servers):
         outcome = await _check_one(server, select(names), arguments, interrupt)
         tested.append(outcome)
         if interrupt.is_set() and not any(isinstance(each, SuiteResult) for each in tested):
-            return _NO_VERDICT  # there is nothing to tell
+            return ExitCode.UNAVAILABLE  # there is nothing to print
         if isinstance(outcome, Untested):
             who = f"{outcome.target}: " if len(servers) > 1 else ""
             print_error(f"{arguments.prog}: {who}{outcome.reason}")
-        elif reports.tell_rubric:
+        elif reports.prints_rubric:
             if len(servers) > 1:  # the grades come at the end, and that may be far
                 print_error(f"{outcome.target}: {outcome.outcome(strict=arguments.strict)}")
         else:
             if number:
-                tell("")
-            tell_lines(suite_lines(outcome, palette, strict=arguments.strict, is_verbose=arguments.verbose))
-    if reports.tell_rubric:
-        tell_lines(reports.rubric(tested).splitlines())
+                reports.print_text("")
+            print_lines(suite_lines(outcome, palette, strict=arguments.strict, is_verbose=arguments.verbose))
+    if reports.prints_rubric:
+        print_lines(reports.rubric(tested, palette.width).splitlines())
     elif len(servers) > 1:
-        tell_lines(["", *table_lines(tested, strict=arguments.strict)])
+        print_lines(["", *table_lines(tested, strict=arguments.strict, width=palette.width)])
     if not reports.write_results(tested):
-        return _WRONG_USAGE
-    return {"conformant": _CONFORMANT, "not conformant": _NOT_CONFORMANT}.get(
-        outcome_of_all(tested, strict=arguments.strict), _NO_VERDICT
+        return ExitCode.WRONG_USAGE
+    return {"conformant": ExitCode.OK, "not conformant": ExitCode.FAILED}.get(
+        outcome_of_all(tested, strict=arguments.strict), ExitCode.UNAVAILABLE
     )
 
 
@@ -280,14 +305,16 @@ async def _check_one(
 ) -> Tested:
     if interrupt.is_set():
         return Untested(server.target.name, f"{INTERRUPTED} before it was its turn")
+    wire = wire_of(arguments.requests.format)
     settings = Settings(
-        wire=_wire(arguments.format),
+        wire=wire,
         seed=arguments.seed,
         max_frame_length=arguments.max_frame_length,
         command=server.command,
-        spawn_timeout_s=arguments.spawn_timeout,
+        spawn_timeout_s=arguments.spawn_timeout or math.inf,
+        dialogue=arguments.requests.dialogue(wire),
     )
-    progress = open_progress()
+    progress = Progress()
     try:
         return await check(
             server.target,
@@ -308,20 +335,10 @@ async def _check_one(
 
 
 def _is_coloured(stream: Any) -> bool:
-    """As https://no-color.org asks for."""
+    """Decide on colours as https://no-color.org asks for."""
     return (
         stream is not None
         and stream.isatty()
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM") != "dumb"
     )
-
-
-def _encodable(line: str) -> str:
-    """The line without what a terminal of another age cannot show."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        line.encode(encoding)
-    except UnicodeEncodeError:
-        line = line.replace("✓", "+").replace("✗", "X").encode(encoding, "replace").decode(encoding)
-    return line

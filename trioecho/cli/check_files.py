@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-from ..check.book import Heading
+from ..check.book.book import Heading
 from ..check.output import (
     EQUAL_POINTS,
     Tested,
@@ -17,8 +18,9 @@ from ..check.output import (
     rubric_as_csv,
     rubric_as_text,
 )
-from .parser import Parser
-from .report_files import ReportFiles
+from .shared import values
+from .shared.parser import Parser
+from .shared.report_files import ReportFiles
 
 _KINDS = {
     "json": "everything, for programs",
@@ -32,7 +34,7 @@ def add_report_options(parser: Parser) -> None:
     """Add the options that say which reports are wanted."""
     group = parser.add_argument_group(
         "reports",
-        "FILE may be - for stdout; what is told to people then goes to stderr.\n"
+        "FILE may be - for stdout; what is printed for people then goes to stderr.\n"
         "The points under a heading are the part of its rules that held, where a MUST\n"
         "weighs twice as much as a SHOULD; at most half if a core rule is broken, a\n"
         "quarter if several are (--explain says which are), and none under any heading\n"
@@ -43,7 +45,7 @@ def add_report_options(parser: Parser) -> None:
     group.add_argument(
         "--rubric",
         action="store_true",
-        help="tell points and feedback under the homework's four headings, instead of the cases",
+        help="print points and feedback under the homework's four headings, instead of the cases",
     )
     group.add_argument(
         "--rubric-points",
@@ -58,24 +60,25 @@ class Reports(ReportFiles):
     """The reports that were asked for.
 
     Attributes:
-      tell_rubric: whether a person is to be told the rubric instead of the cases.
+      prints_rubric: whether people get the rubric instead of the cases.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__(
-            {kind: str(path) for kind in _KINDS if (path := getattr(arguments, kind)) is not None}
+            {kind: str(path) for kind in _KINDS if (path := getattr(arguments, kind)) is not None},
+            arguments.prog,
         )
         self._points: Mapping[Heading, float] = arguments.rubric_points
         self._strict: bool = arguments.strict
-        self.tell_rubric: bool = arguments.rubric
+        self.prints_rubric: bool = arguments.rubric
 
-    def rubric(self, servers: Sequence[Tested]) -> str:
-        """The grades, as text."""
-        return rubric_as_text([grade(server, self._points) for server in servers])
+    def rubric(self, servers: Sequence[Tested], width: int) -> str:
+        """Write the grades as text of this width."""
+        return rubric_as_text([grade(server, self._points) for server in servers], width=width)
 
     def write_results(self, servers: Sequence[Tested]) -> bool:
-        """Write them all; whether that went well."""
-        return self.write({kind: self._report(kind, servers) for kind in self.wanted})
+        """Write them, each by itself; return whether all went well."""
+        return self.write({kind: partial(self._report, kind, servers) for kind in _KINDS})
 
     def _report(self, kind: str, servers: Sequence[Tested]) -> bytes:
         if kind == "json":
@@ -90,11 +93,11 @@ class Reports(ReportFiles):
 
 
 def _points(text: str) -> Mapping[Heading, float]:
-    """Four numbers: ``40,30,20,10``."""
+    """Parse four numbers: ``40,30,20,10``."""
     try:
         points = [float(part) for part in text.split(",")]
     except ValueError:
         points = []
     if len(points) != len(Heading) or not all(math.isfinite(each) and each >= 0 for each in points):
-        raise argparse.ArgumentTypeError(f"{text!r} is not four numbers of points; write 40,30,20,10")
+        raise values.refusal(text, "is not four numbers of points; write 40,30,20,10")
     return dict(zip(Heading, points, strict=True))

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import signal
+import sys
 import textwrap
 
-from ..accepting import format_address
-from ..zoo import ZOO, FaultyServer, wrong_lines
-from . import values
-from .listening import CANNOT_LISTEN, why_not_bound
-from .parser import Commands, Parser, add_command_parser
-from .result import CommandError, print_error, print_result
-
-_STOPPED, _WRONG_USAGE, _CRASHED = 0, 2, 1
-_WIDTH = 78
+from ..base.addresses import listening_line
+from ..faulty import FAULTY_SERVERS, FaultyServer, wrong_lines
+from .shared import values
+from .shared.exit_codes import ExitCode
+from .shared.listening import why_not_bound
+from .shared.options import add_listening_options, add_max_frame_length_option
+from .shared.output import CommandError, print_error, print_result
+from .shared.parser import Commands, Parser, add_command_parser
+from .shared.signals import handle_signals
+from .shared.suggestion import did_you_mean, quoted
+from .shared.terminal import text_width
 
 _EPILOG = """\
 Each of these servers echoes frames, and has one bug that was met in real
-life. Start one, and see how it works on your machine; then grade it:
+life. Start one, and try it with a client of your own, which may never meet
+the bug. The conformance suite finds it:
 
   trioecho check --spawn 'trioecho faulty short-payload --port {port}'
 
@@ -32,7 +34,7 @@ exit codes:
 examples:
   trioecho faulty --list
   trioecho faulty --explain short-payload
-  trioecho faulty short-payload --port 50667
+  trioecho faulty short-payload --port 26067
 """
 
 
@@ -49,62 +51,65 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
     add = parser.add_argument
     add("name", nargs="?", metavar="NAME", help="the server; --list names them")
     add("--list", action="store_true", help="name all servers and their bugs")
-    add("--explain", metavar="NAME", help="say what is wrong with a server, and how to mend it")
-    add("--host", type=values.host, default="127.0.0.1", help="where to listen (default: %(default)s)")
     add(
-        "--port",
-        type=values.port,
-        default=0,
-        help="TCP port; 0 for any that is free (default: %(default)s)",
+        "--explain",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="say what is wrong with a server, and how to fix it",
     )
-    add(
-        "--max-frame-length",
-        type=values.size,
-        metavar="SIZE",
-        help="largest payload of a frame (default: 1MiB, or what the bug needs)",
-    )
+    add_listening_options(parser)
+    add_max_frame_length_option(parser, "largest payload of a frame (default: 1MiB, or what the bug needs)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List, explain or serve."""
     if arguments.list:
-        width = max(map(len, ZOO))
-        for name, server in ZOO.items():
-            print_result(f"{name:{width}}  {server.about.bug}")
-        return _STOPPED
-    if arguments.explain is not None:
-        for line in _explanation(_server_named(arguments.explain)):
-            print_result(line)
-        return _STOPPED
+        is_watched = sys.stdout is not None and sys.stdout.isatty()  # by a person; not by a program
+        indent = " " * (max(map(len, FAULTY_SERVERS)) + 2)
+        for name, server in FAULTY_SERVERS.items():
+            line = f"{name:{len(indent)}}{server.bug.summary}"
+            print_result("\n".join(_wrapped(line, indent)) if is_watched else line)
+        return ExitCode.OK
+    if arguments.explain:
+        for number, server in enumerate([_server_named(name) for name in arguments.explain]):
+            for line in ([""] if number else []) + _explanation(server):
+                print_result(line)
+        return ExitCode.OK
     if arguments.name is None:
-        raise CommandError(_WRONG_USAGE, "name a server; trioecho faulty --list names them all")
+        raise CommandError(ExitCode.WRONG_USAGE, "name a server; trioecho faulty --list names them all")
     return _serve(_server_named(arguments.name), arguments)
 
 
 def _server_named(name: str) -> type[FaultyServer]:
-    if name in ZOO:
-        return ZOO[name]
-    close = difflib.get_close_matches(name, ZOO, n=1)
-    hint = f"did you mean {close[0]}?" if close else "trioecho faulty --list names them all"
-    raise CommandError(_WRONG_USAGE, f"no server is called {name!r}; {hint}")
+    if name in FAULTY_SERVERS:
+        return FAULTY_SERVERS[name]
+    hint = did_you_mean(name, FAULTY_SERVERS, "trioecho faulty --list names them all")
+    raise CommandError(ExitCode.WRONG_USAGE, f"no server is called {quoted(name)}; {hint}")
 
 
 def _explanation(server: type[FaultyServer]) -> list[str]:
-    about = server.about
-    lines = [about.name, "=" * len(about.name)]
+    bug = server.bug
+    lines = [bug.name, "=" * len(bug.name)]
     for title, text in (
-        ("Bug", f"It {about.bug}."),
-        ("Why it seems to work", about.works),
-        ("How it shows", about.shows),
-        ("What to do instead", about.mend),
-        ("Where it was met", about.source),
+        ("Bug", f"It {bug.summary}."),
+        ("Why it seems to work", bug.works),
+        ("How it shows", bug.shows),
+        ("What to do instead", bug.fix),
+        ("Where it was met", bug.source),
     ):
-        lines += ["", f"{title}:", *textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")]
+        lines += ["", f"{title}:", *_wrapped(f"  {text}", "  ")]
     lines += ["", "Where it differs from the honest server:", ""]
     lines += textwrap.indent(wrong_lines(server), "  ").splitlines()
-    if about.fails:
-        lines += ["", f"trioecho check finds it by {', '.join(about.fails)}."]
+    if bug.fails:
+        lines += ["", f"trioecho check finds it by {', '.join(bug.fails)}."]
     return lines
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text, text_width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _serve(server_class: type[FaultyServer], arguments: argparse.Namespace) -> int:
@@ -112,14 +117,13 @@ def _serve(server_class: type[FaultyServer], arguments: argparse.Namespace) -> i
     try:
         server = server_class(*where, max_frame_length=arguments.max_frame_length)
     except (OSError, UnicodeError) as error:
-        raise CommandError(CANNOT_LISTEN, why_not_bound(error, *where)) from None
-    signal.signal(signal.SIGTERM, lambda *_: server.on_sigterm())
-    signal.signal(signal.SIGINT, lambda *_: server.on_sigint())
-    print_error(f"listening on {format_address(server.address)}")
-    try:
-        server.serve()
-    except Exception as error:  # noqa: BLE001 - that it ends by any error may be the bug
-        raise CommandError(
-            _CRASHED, f"the server has crashed, as its bug has it: {type(error).__name__}: {error}"
-        ) from None
-    return _STOPPED
+        raise CommandError(ExitCode.UNAVAILABLE, why_not_bound(error, *where)) from None
+    with handle_signals(server.on_sigterm, server.on_sigint, server.wakeup):
+        print_error(listening_line([server.address]))
+        try:
+            server.serve()
+        except Exception as error:  # noqa: BLE001 - that it ends by any error may be the bug
+            raise CommandError(
+                ExitCode.FAILED, f"the server has crashed, as its bug has it: {type(error).__name__}: {error}"
+            ) from None
+    return ExitCode.OK

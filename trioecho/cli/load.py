@@ -1,14 +1,15 @@
-"""``trioecho load``: load whose numbers hold up."""
+"""``trioecho load``: put load on a server, and measure."""
 
 from __future__ import annotations
 
 import argparse
-import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import trio
 
+from ..base.nursery import open_background_nursery
+from ..base.quantities import in_full
 from ..load import (
     CannotConnectError,
     LoadPlan,
@@ -17,138 +18,139 @@ from ..load import (
     TooManyConnectionsError,
     WorkerFailedError,
 )
-from ..load.find_max import Outcome, Phase, Search, Trial, find_max_rate
-from ..load.supervisor import HAS_WORKERS
-from ..load.verdicts import has_failed, judge, trial_outcome
-from ..report.load_text import result_as_text
-from ..report.units import in_full
-from ..report.words import trial_in_words
+from ..load.goals.find_max import Search, Trial, TrialOutcome, TrialPhase, find_max_rate
+from ..load.processes.supervisor import HAS_WORKERS
+from ..load.report.load_text import faults_as_lines, result_as_text
+from ..load.report.words import trial_in_words
+from ..load.results.judging import has_failed, judge, trial_outcome
 from .load_display import Display, open_display
 from .load_files import Files
-from .load_options import Task, add_options, task_of
-from .parser import Commands, Parser, add_command_parser
-from .result import CommandError, print_error, print_result
-
-_GOOD, _ERRORS, _WRONG_USAGE, _UNREACHABLE, _SATURATED, _BROKEN = 0, 1, 2, 3, 5, 99
-
-# What ends a run in order. Windows has no SIGHUP.
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+from .load_options import LoadRequest, add_load_options, request_of
+from .shared.exit_codes import ExitCode, ended_by_signal
+from .shared.output import CommandError, print_error
+from .shared.parser import Commands, Parser, add_command_parser
+from .shared.signals import open_signals
 
 _EPILOG = """\
-Every reply is compared with its message, in content and order. A closed loop
+Every reply is compared with its message, in content and order; --reply is for
+services that are no echo, and every report says what was verified. A closed loop
 sends a message for each reply, and measures how fast the server can be kept
-busy; an open loop (--rate, --ramp) sends on schedule, as users do who do not
-wait for each other, and measures what they wait.
+busy. An open loop (--rate, --ramp) sends on a schedule, like users who do not
+wait for each other, and measures how long they wait. It ends 1 s after its
+time; what was due and not sent by then is an error (unsent).
 
-Ctrl-C ends the run: what is under way is awaited, and every report is written.
+Ctrl-C ends the run: replies still to come are awaited, and every report is
+written.
 A second one stops at once, without reports.
 
 exit codes:
   0    all went well, and every objective was met
-  1    errors that no objective allows, or a file that could not be written
+  1    errors that no objective allows, every connection was lost before the end,
+       or a file could not be written
   2    wrong usage
-  3    the server cannot be reached
-  5    generator saturated: these numbers describe the generator
+  3    the server cannot be reached, or does not reply to frames
+  5    generator saturated: these numbers describe the generator; not with
+       --saturation warn
   99   an objective was broken, or no rate held
   130  interrupted
 
 examples:
-  trioecho load 127.0.0.1:50666
-  trioecho load 127.0.0.1:50666 --connections 100 --pipeline 64 --duration 10s
-  trioecho load 127.0.0.1:50666 --rate 5000 --slo 'p99<5ms' --html load.html
-  trioecho load 127.0.0.1:50666 --find-max --slo 'p99<5ms' --slo 'errors==0'
+  trioecho load 127.0.0.1:26066
+  trioecho load 127.0.0.1:26066 --connections 100 --pipeline 64 --duration 10s
+  trioecho load 127.0.0.1:26066 --rate 5000 --slo 'p99<5ms' --html load.html
+  trioecho load 127.0.0.1:26066 --find-max --slo 'p99<5ms' --slo 'errors==0'
+  trioecho load 127.0.0.1:7000 --messages queries.jsonl --reply count
 """
 
 
 def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``load`` and its options."""
-    add_options(
+    add_load_options(
         add_command_parser(
             commands,
             "load",
             run,
             summary=summary,
-            description="Put load on an echo service, verify every reply, and measure.",
+            description="Put load on a service of frames, verify every reply, and measure.",
             epilog=_EPILOG,
         )
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load, show, keep."""
-    if arguments.processes > 1 and not HAS_WORKERS:
+    """Carry out the load, show it and keep the result."""
+    request = request_of(arguments)
+    if request.plan.processes > 1 and not HAS_WORKERS:
         raise CommandError(
-            _WRONG_USAGE,
-            "--processes does not work on this system: run several loads at the same time, each with "
+            ExitCode.WRONG_USAGE,
+            "--workers does not work on this system: run several loads at the same time, each with "
             "--json, and join them with trioecho report merge",
         )
-    task = task_of(arguments)
     files = Files(arguments)
     display = open_display(is_quiet=arguments.quiet)
-    load = _Load(task, display)
+    load = _Load(request, display)
     try:
         trio.run(load.run)
-    except BaseException:
-        files.forget()
-        raise
     finally:
         display.end()
     if load.result is None:
-        files.forget()
         if load.interrupted_by is None:
-            raise CommandError(_ERRORS, "nothing was measured")
-        raise CommandError(128 + load.interrupted_by, "stopped at once; nothing was written")
+            raise CommandError(ExitCode.FAILED, "nothing was measured")
+        raise CommandError(ended_by_signal(load.interrupted_by), "stopped at once; nothing was written")
     load.result.command = list(arguments.command_line)
     if not arguments.quiet:
-        (print_error if files.use_stdout else print_result)(result_as_text(load.result))
-    elif load.result.errors:
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(load.result.errors.items()))
-        print_error(f"trioecho load: not all went well: {kinds}")
-    went_well = files.write_result(load.result)
+        files.print_text(result_as_text(load.result, width=files.text_width))
+    else:
+        for line in faults_as_lines(load.result):
+            print_error(f"trioecho load: {line}")
+    went_well = files.write_result(load.result, is_quiet=arguments.quiet)
     if load.interrupted_by is not None:
-        return 128 + load.interrupted_by
-    return exit_code_of(load.result) if went_well else _ERRORS
+        return ended_by_signal(load.interrupted_by)
+    if not went_well:
+        return ExitCode.FAILED
+    return exit_code_of(load.result, saturation_fails=arguments.saturation == "fail")
 
 
 class _Load:
     """One run, or a search of several, which the first signal ends in order and the second at once.
 
     Attributes:
-      result: None as long as there is none.
+      result: None before there is one.
       interrupted_by: the number of the signal; None without one.
     """
 
-    def __init__(self, task: Task, display: Display) -> None:
-        self._task = task
+    def __init__(self, request: LoadRequest, display: Display) -> None:
+        self._request = request
         self._display = display
         self._run: LoadRun | None = None
         self.result: LoadResult | None = None
         self.interrupted_by: int | None = None
 
     async def run(self) -> None:
-        """Carry out the task.
+        """Carry out the request.
 
         Raises:
           CommandError: nothing could be sent.
         """
-        failure = None
-        with trio.open_signal_receiver(*_SIGNALS) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._end_at_signal, signals, nursery.cancel_scope)
-                try:
-                    if self._task.start_rate is None:
-                        self.result = await self._measured(self._task.plan)
+        try:
+            with open_signals() as signals:
+                async with open_background_nursery() as nursery:
+                    nursery.start_soon(self._end_at_signal, signals, nursery.cancel_scope)
+                    if self._request.start_rate is None:
+                        self.result = await self._measured(self._request.plan)
                     else:
-                        await self._search(self._task.start_rate)
-                except CannotConnectError as error:
-                    failure = CommandError(_UNREACHABLE, str(error))
-                except TooManyConnectionsError as error:
-                    failure = CommandError(_WRONG_USAGE, str(error))
-                except WorkerFailedError as error:
-                    failure = CommandError(_ERRORS, str(error))
-                nursery.cancel_scope.cancel()
-        if failure is not None and self.interrupted_by is None:
-            raise failure
+                        await self._search(self._request.start_rate)
+        except CannotConnectError as error:
+            self._fail(ExitCode.UNAVAILABLE, error)
+        except TooManyConnectionsError as error:
+            self._fail(ExitCode.WRONG_USAGE, error)
+        except WorkerFailedError as error:
+            self._fail(ExitCode.FAILED, error)
+
+    def _fail(self, exit_code: ExitCode, error: Exception) -> None:
+        """Raise a `CommandError`, unless a signal has ended the load: then that is the reason."""
+        if self.interrupted_by is None:
+            raise CommandError(exit_code, str(error)) from None
 
     async def _end_at_signal(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
         self.interrupted_by = await anext(signals)
@@ -160,27 +162,33 @@ class _Load:
     async def _measured(self, plan: LoadPlan, what: str = "") -> LoadResult:
         self._display.begin(plan, what)
         self._run = LoadRun(
-            plan, on_progress=self._display.show, progress_interval_s=self._display.interval_s
+            plan,
+            on_progress=self._display.show,
+            progress_interval_s=self._display.interval_s,
+            messages=self._request.messages,
         )
         try:
             result = await self._run.run()
         finally:
             self._run = None
             self._display.end()
-        result.verdicts = judge(result, self._task.objectives)
+        result.objective_results = judge(result, self._request.objectives)
         return result
 
     async def _search(self, start_rate: float) -> None:
         search = Search()
+        lost: list[float] = []  # trials in a row for which no connection could be opened
 
-        async def attempt(phase: Phase, rate: float) -> Outcome:
+        async def attempt(phase: TrialPhase, rate: float) -> TrialOutcome:
             try:
-                result = await self._measured(replace(self._task.plan, rate=rate), f"{in_full(rate)}/s, ")
+                result = await self._measured(replace(self._request.plan, rate=rate), f"{in_full(rate)}/s, ")
             except CannotConnectError as error:
                 if self.result is None:
                     raise
-                outcome = Outcome(False, reason=str(error))
+                outcome = TrialOutcome(False, reason=str(error))
+                lost.append(rate)
             else:
+                lost.clear()
                 outcome = trial_outcome(result)
                 is_whole = self.interrupted_by is None
                 if self.result is None or (is_whole and (outcome.holds or search.rate is None)):
@@ -189,6 +197,10 @@ class _Load:
                 scope.cancel()  # half a trial says nothing
                 await trio.lowlevel.checkpoint()
             self._display.line(trial_in_words(Trial(phase, rate, outcome)))
+            if len(lost) == 2:
+                search.trials.append(Trial(phase, rate, outcome))
+                scope.cancel()  # the server is gone
+                await trio.lowlevel.checkpoint()
             return outcome
 
         with trio.CancelScope() as scope:
@@ -197,12 +209,17 @@ class _Load:
             self.result.search = search
 
 
-def exit_code_of(result: LoadResult) -> int:
-    """What a run that came to its end is worth."""
+def exit_code_of(result: LoadResult, *, saturation_fails: bool = True) -> int:
+    """Return what a run that came to its end is worth."""
     if has_failed(result):
-        return _ERRORS
-    if result.saturated or (result.search is not None and result.search.limited_by == "generator"):
-        return _SATURATED
-    if result.search is not None:
-        return _GOOD if result.search.confirmed else _BROKEN
-    return _GOOD if all(verdict.holds for verdict in result.verdicts) else _BROKEN
+        return ExitCode.FAILED
+    search = result.search
+    is_saturated = result.saturated or (search is not None and search.limited_by == "generator")
+    if is_saturated and saturation_fails:
+        return ExitCode.SATURATED
+    if search is not None:
+        return ExitCode.OK if search.confirmed else ExitCode.OBJECTIVE_BROKEN
+    if not all(verdict.holds for verdict in result.objective_results):
+        return ExitCode.OBJECTIVE_BROKEN
+    # Whatever held was held for a part of the run, or of no message.
+    return ExitCode.FAILED if result.ended_early is not None or not result.due else ExitCode.OK

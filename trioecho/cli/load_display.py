@@ -1,17 +1,18 @@
-"""What a load shows while it runs: a live display for a person, lines for a log, or nothing."""
+"""Show a load while it runs: a live display for a person, lines for a log, or nothing."""
 
 from __future__ import annotations
 
 import collections
-import importlib
 import math
-import os
 import sys
 from typing import Any, Protocol
 
-from ..load import LoadPlan, Progress
-from ..report.load_text import progress_as_text
-from .outlet import Outlet
+from ..base.printable import printable
+from ..load import LoadPlan, LoadProgress
+from ..load.report.load_text import progress_as_text
+from .shared.non_blocking_writer import NonBlockingWriter
+from .shared.rich_display import DRAWN_COLUMNS, open_console, rich_class
+from .shared.terminal import NARROWEST, text_width
 
 LIVE_INTERVAL_S = 1.0
 LINES_INTERVAL_S = 2.0
@@ -20,32 +21,32 @@ _SPARKLINE_S = 60
 
 
 class Display(Protocol):
-    """Takes what is known every ``interval_s``."""
+    """Shows what is known, every ``interval_s``."""
 
     interval_s: float
 
     def begin(self, plan: LoadPlan, what: str) -> None:
-        """A run begins; ``what`` says which one, if there are several."""
+        """Begin a run; ``what`` says which one, if there are several."""
 
-    def show(self, progress: Progress) -> None:
-        """What happened since the last time; must return at once."""
+    def show(self, progress: LoadProgress) -> None:
+        """Show what happened since the last time; must return at once."""
 
     def line(self, text: str) -> None:
-        """A line that stays."""
+        """Show a line that stays."""
 
     def end(self) -> None:
-        """The run is over."""
+        """End the run."""
 
 
 class NoDisplay:
-    """Nobody wants to see anything."""
+    """Shows nothing."""
 
     interval_s = LINES_INTERVAL_S
 
     def begin(self, plan: LoadPlan, what: str) -> None:
         pass
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: LoadProgress) -> None:
         pass
 
     def line(self, text: str) -> None:
@@ -56,23 +57,23 @@ class NoDisplay:
 
 
 class Lines(NoDisplay):
-    """Plain lines, which a log can keep; nobody has to read them."""
+    """Plain lines, which a log can keep; a reader that is slow or gone does not hold the load up."""
 
     def __init__(self) -> None:
-        self._outlet = Outlet(sys.stderr)
+        self._writer = NonBlockingWriter(sys.stderr)
         self._is_one_of_many = False
 
     def begin(self, plan: LoadPlan, what: str) -> None:
         self._is_one_of_many = bool(what)  # each of which leaves a line of its own
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: LoadProgress) -> None:
         # At the very start there is nothing to say.
         has_begun = progress.phase != "connecting" or progress.connections
         if has_begun and not self._is_one_of_many:
-            self._outlet.write_line(progress_as_text(progress))
+            self._writer.write_line(progress_as_text(progress, width=text_width(sys.stderr)))
 
     def line(self, text: str) -> None:
-        self._outlet.write_line(text)
+        self._writer.write_line(printable(text))
 
 
 class Live:
@@ -94,7 +95,7 @@ class Live:
     def begin(self, plan: LoadPlan, what: str) -> None:
         self._plan, self._what = plan, what
         self._rates.clear()
-        self._live = importlib.import_module("rich.live").Live(
+        self._live = rich_class("live.Live")(
             console=self._console,
             transient=True,
             auto_refresh=False,  # drawn when there is something new: no thread disturbs the load
@@ -103,54 +104,49 @@ class Live:
         )
         self._live.start()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: LoadProgress) -> None:
         if self._live is not None:
             self._live.update(self._drawn(progress), refresh=True)
 
     def line(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _drawn(self, progress: Progress) -> Any:
-        group = importlib.import_module("rich.console").Group
-        text = importlib.import_module("rich.text").Text
-        bar = importlib.import_module("rich.progress_bar").ProgressBar
-        table = importlib.import_module("rich.table").Table.grid(padding=(0, 1))
+    def _drawn(self, progress: LoadProgress) -> Any:
+        group = rich_class("console.Group")
+        text = rich_class("text.Text")
+        bar = rich_class("progress_bar.ProgressBar")
+        table = rich_class("table.Table").grid(padding=(0, 1))
         share = done_share(progress, self._plan)
-        table.add_row(
-            f"{self._what}{progress.phase}",
-            bar(total=1.0, completed=share or 0.0, width=28, pulse=share is None),
-            how_far(progress, self._plan),
-        )
-        lines = [table, text(progress_as_text(progress), style="red" if progress.errors else "")]
+        phase, done = f"{self._what}{progress.phase}", how_far(progress, self._plan)
+        room = DRAWN_COLUMNS - len(phase) - len(done) - 2
+        bars = [bar(total=1.0, completed=share or 0.0, width=min(room, 28), pulse=share is None)]
+        table.add_row(phase, *(bars if room > 0 else []), done)
+        line = progress_as_text(progress, width=NARROWEST)
+        lines = [table, text(line, style="red" if progress.errors else "")]
         if progress.phase == "measuring":
             width_s = progress.interval.width_s
             self._rates.append(progress.interval.messages / width_s if width_s else 0.0)
             if self._console.encoding.lower().startswith("utf"):
-                highest = max(self._rates)
-                lines.append(text(f"{sparkline(self._rates)}  up to {highest:,.0f} msg/s", overflow="crop"))
+                scale = f"  up to {max(self._rates):,.0f} msg/s"
+                lines.append(text(sparkline(self._rates)[len(scale) - DRAWN_COLUMNS :] + scale))
         return group(*lines)
 
 
 def open_display(*, is_quiet: bool) -> Display:
-    """The display that fits: live where a person watches and ``trioecho[progress]`` is installed."""
+    """Return the display that fits: live where a person watches and `rich` is installed."""
     if is_quiet or sys.stderr is None:
         return NoDisplay()
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        # Not an import statement: the type checkers must be content without `rich`.
-        try:
-            return Live(importlib.import_module("rich.console").Console(stderr=True))
-        except ImportError:
-            pass
-    return Lines()
+    console = open_console()
+    return Lines() if console is None else Live(console)
 
 
-def done_share(progress: Progress, plan: LoadPlan | None) -> float | None:
-    """How much of the measured part is done, from 0 to 1; None where that has no sense."""
+def done_share(progress: LoadProgress, plan: LoadPlan | None) -> float | None:
+    """Return how much of the measured part is done, from 0 to 1; None where that makes no sense."""
     if plan is None or progress.phase in ("connecting", "warming up"):
         return None
     if plan.duration_s is not None:
@@ -158,8 +154,8 @@ def done_share(progress: Progress, plan: LoadPlan | None) -> float | None:
     return min(1.0, progress.messages / progress.planned) if progress.planned else None
 
 
-def how_far(progress: Progress, plan: LoadPlan | None) -> str:
-    """The same in words."""
+def how_far(progress: LoadProgress, plan: LoadPlan | None) -> str:
+    """Return how much of the measured part is done, in words."""
     if progress.phase == "connecting" and plan is not None:
         return f"{progress.connections:,} of {plan.connections:,} connections"
     if plan is not None and plan.duration_s is not None:
@@ -168,7 +164,7 @@ def how_far(progress: Progress, plan: LoadPlan | None) -> str:
 
 
 def sparkline(values: collections.deque[float]) -> str:
-    """A character for each value, as high as its share of the largest."""
+    """Return a character for each value, as high as its share of the largest."""
     highest = max(values, default=0.0)
     if not highest:
         return _SPARKS[0] * len(values)

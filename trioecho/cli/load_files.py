@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Callable
+from functools import partial
 
-from ..load import LoadResult
-from ..report.hgrm import histogram_as_hgrm
-from ..report.load_csv import result_as_csv
-from ..report.load_html import result_as_html
-from ..report.plots import PlotsUnavailableError, check_matplotlib
-from ..report.words import SATURATED
-from .parser import Parser
-from .report_files import ReportFiles
-from .result import CommandError
-
-_WRONG_USAGE = 2
+from ..load import LoadResult, result_as_json
+from ..load.report.hgrm import histogram_as_hgrm
+from ..load.report.load_csv import result_as_csv
+from ..load.report.load_html import result_as_html
+from ..load.report.plots import PlotsUnavailableError, check_matplotlib
+from ..load.report.words import SATURATED
+from .shared.exit_codes import ExitCode
+from .shared.output import CommandError
+from .shared.parser import Parser
+from .shared.report_files import ReportFiles
 
 
 def _as_hgrm(result: LoadResult) -> str:
@@ -25,10 +24,10 @@ def _as_hgrm(result: LoadResult) -> str:
 
 # Those of every command that has a result to keep.
 _KINDS: dict[str, tuple[str, Callable[[LoadResult], str]]] = {
-    "json": ("everything, for programs and for trioecho report", LoadResult.to_json),
+    "json": ("everything, for programs and for trioecho report", result_as_json),
     "csv": ("a line for each interval of the run", result_as_csv),
     "hgrm": ("latency as HdrHistogram percentile text, for its plotter", _as_hgrm),
-    "html": ("one page with plots (needs matplotlib: trioecho[plot])", result_as_html),
+    "html": ("one page with plots (needs matplotlib)", result_as_html),
 }
 
 
@@ -54,11 +53,15 @@ class Files(ReportFiles):
             try:
                 check_matplotlib()
             except PlotsUnavailableError as error:
-                raise CommandError(_WRONG_USAGE, f"--html: {error}") from None
-        super().__init__(wanted)
+                raise CommandError(ExitCode.WRONG_USAGE, f"--html: {error}") from None
+        super().__init__(wanted, arguments.prog)
 
-    def write_result(self, result: LoadResult) -> bool:
-        """Write them all; whether that went well."""
-        # What it says of its caches is nothing to whoever wants a report.
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        return self.write({kind: _KINDS[kind][1](result).encode() for kind in self.wanted})
+    def write_result(self, result: LoadResult, *, is_quiet: bool = False) -> bool:
+        """Write them, each by itself; return whether all went well."""
+        return self.write(
+            {kind: partial(_encoded, make, result) for kind, (_, make) in _KINDS.items()}, is_quiet=is_quiet
+        )
+
+
+def _encoded(make: Callable[[LoadResult], str], result: LoadResult) -> bytes:
+    return make(result).encode()

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..load import LoadPlan, Sizes
-from ..load.objectives import Objective
-from . import load_values, values
+from ..base.processors import count_processors
+from ..base.quantities import in_bytes, plural
+from ..load import LoadPlan, MessageList, Sizes
+from ..load.engine.payloads import needed_memory
+from ..load.goals.objectives import Objective
+from . import load_values
 from .load_files import add_file_options
-from .parser import Parser, add_format_option
-from .result import CommandError
+from .load_messages import add_message_options, messages_of
+from .shared import values
+from .shared.exit_codes import ExitCode
+from .shared.options import add_address, add_format_option, add_seed_option, add_workers_option, chosen_seed
+from .shared.output import CommandError
+from .shared.parser import Parser
 
-_WRONG_USAGE = 2
 _OPEN_LOOP_S = 10.0
 _TRIAL_S = 5.0
 _TRIAL_WARMUP_S = 1.0
@@ -23,24 +30,27 @@ _MIN_TRIAL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a command line asks for.
+class LoadRequest:
+    """The load that a command line asks for.
 
     Attributes:
       plan: of the run, or of the first trial of a search.
+      messages: to be sent; None if the load makes them.
       objectives: to be judged, in the order in which they were given.
       start_rate: messages/s of a search's first trial; None for one run.
     """
 
     plan: LoadPlan
+    messages: MessageList | None
     objectives: Sequence[Objective]
     start_rate: float | None
 
 
-def add_options(parser: Parser) -> None:
+def add_load_options(parser: Parser) -> None:
     """Add the address, and every option, in groups."""
-    parser.add_argument("address", type=values.address, metavar="HOST:PORT", help="where the server listens")
+    add_address(parser)
     _add_amount(parser.add_argument_group("how much"))
+    add_message_options(parser.add_argument_group("what is sent, and what has to come"))
     _add_pace(parser.add_argument_group("how fast"))
     _add_objectives(parser.add_argument_group("what has to hold"))
     add_file_options(parser)
@@ -61,82 +71,69 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "-n",
-        "--messages",
         type=values.positive_count,
+        dest="messages",
         metavar="N",
-        help="messages on each connection (default: 200)",
+        help="messages on each connection (default: 200; 5 connections x 200 = 1,000 messages)",
     )
-    add(
-        "--duration", type=values.duration, metavar="TIME", help="instead, run for so long (with --rate: 10s)"
-    )
+    add("--duration", type=values.seconds, metavar="TIME", help="instead, how long to run (with --rate: 10s)")
     add(
         "--size",
         type=load_values.sizes,
-        metavar="SIZES",
-        default=Sizes(),
+        metavar="SIZE",
         help="of payloads: 64, 64-4096, or several with weights as 64:9,64KiB:1 (default: 64)",
     )
     add_format_option(group)
-    add(
-        "--seed",
-        type=values.count,
-        metavar="N",
-        default=1,
-        help="of payloads, sizes and arrivals; the same seed sends the same bytes (default: %(default)s)",
-    )
+    add_seed_option(group, "decides payloads, sizes and arrivals")
     add(
         "--timeout",
-        type=values.duration,
+        type=values.seconds,
         metavar="TIME",
         default=10.0,
         help="a reply that takes longer is an error (default: 10s)",
     )
-    add(
-        "--processes",
-        type=values.positive_count,
-        metavar="N",
-        default=1,
-        help="worker processes, for more load than one processor can make (default: %(default)s)",
+    add_workers_option(
+        group,
+        "worker processes, for more load than one processor can make; 0 for as many as there are processors",
     )
 
 
 def _add_pace(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--pipeline",
-        type=values.positive_count,
-        metavar="N",
-        help="closed loop: messages in flight on each connection (default: 1)",
+    kinds: tuple[tuple[str, Callable[[str], object], str, str], ...] = (
+        (
+            "--pipeline",
+            values.positive_count,
+            "N",
+            "closed loop: messages in flight on each connection (default: 1)",
+        ),
+        (
+            "--think",
+            values.seconds,
+            "TIME",
+            "closed loop: how long after a reply the next message is sent (default: 0)",
+        ),
+        (
+            "--rate",
+            load_values.positive_rate,
+            "RATE",
+            "open loop: messages/s in all, sent on schedule whatever the replies do; 5000 or 20k",
+        ),
+        (
+            "--arrival",
+            values.one_of("uniform", "poisson"),
+            "{uniform,poisson}",
+            "open loop: at equal distances, or as independent users come (default: uniform)",
+        ),
+        ("--ramp", load_values.ramp, "FROM:TO/TIME", "open loop: a rate that grows, as 0:5000/30s"),
+        (
+            "--warmup",
+            values.seconds,
+            "TIME",
+            "load before the part that is measured (default: 0; with --find-max 1s)",
+        ),
     )
-    add(
-        "--think",
-        type=values.duration,
-        metavar="TIME",
-        help="closed loop: how long after a reply the next message is sent (default: 0)",
-    )
-    add(
-        "--rate",
-        type=load_values.positive_rate,
-        metavar="RATE",
-        help="open loop: messages/s in all, sent on schedule whatever the replies do; 5000 or 20k",
-    )
-    add(
-        "--arrival",
-        choices=("uniform", "poisson"),
-        help="open loop: at equal distances, or as independent users come (default: uniform)",
-    )
-    add(
-        "--ramp",
-        type=load_values.ramp,
-        metavar="FROM:TO/TIME",
-        help="open loop: a rate that grows, as 0:5000/30s",
-    )
-    add(
-        "--warmup",
-        type=values.duration,
-        metavar="TIME",
-        help="load before the part that is measured (default: 0; with --find-max 1s)",
-    )
+    for option, read, metavar, text in kinds:
+        group.add_argument(option, type=read, metavar=metavar, help=text)
 
 
 def _add_objectives(group: argparse._ArgumentGroup) -> None:
@@ -150,14 +147,20 @@ def _add_objectives(group: argparse._ArgumentGroup) -> None:
         help="p99<5ms, mean<=800us, max<1s, errors==0, errors<0.1%%, rate>1000; may be given several times",
     )
     add(
+        "--saturation",
+        choices=("fail", "warn"),
+        default="fail",
+        help="a generator at its limit ends with exit code 5, or only with a warning (default: %(default)s)",
+    )
+    add(
         "--find-max",
         action="store_true",
         help="search for the highest rate that meets every --slo; --rate is where it starts (default: 1000)",
     )
 
 
-def task_of(arguments: argparse.Namespace) -> Task:
-    """What the options ask for together.
+def request_of(arguments: argparse.Namespace) -> LoadRequest:
+    """Return what the options ask for together.
 
     Raises:
       CommandError: they contradict each other, or ask for something impossible.
@@ -170,6 +173,7 @@ def task_of(arguments: argparse.Namespace) -> Task:
         warmup_s = _TRIAL_WARMUP_S if warmup_s is None else warmup_s
     elif rate is not None and duration_s is None and arguments.messages is None:
         duration_s = _OPEN_LOOP_S
+    messages = messages_of(arguments)
     try:
         plan = LoadPlan(
             arguments.address.host,
@@ -178,20 +182,38 @@ def task_of(arguments: argparse.Namespace) -> Task:
             connections=arguments.connections,
             messages=arguments.messages,
             duration_s=duration_s,
-            sizes=arguments.size,
+            sizes=arguments.size or Sizes(),
             pipeline=arguments.pipeline or 1,
             think_s=arguments.think or 0.0,
             rate=rate,
             arrival=arguments.arrival or "uniform",
             warmup_s=warmup_s or 0.0,
             ramp=arguments.ramp,
-            seed=arguments.seed,
+            seed=chosen_seed(arguments),
             timeout_s=arguments.timeout,
-            processes=arguments.processes,
+            source=None if messages is None else messages.source,
+            reply=arguments.reply,
+            processes=arguments.workers or min(count_processors(), arguments.connections),
         )
     except ValueError as error:
-        raise CommandError(_WRONG_USAGE, str(error)) from None
-    return Task(plan, arguments.slo, rate if arguments.find_max else None)
+        raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
+    _refuse_too_much_memory(plan)
+    return LoadRequest(plan, messages, arguments.slo, rate if arguments.find_max else None)
+
+
+def _refuse_too_much_memory(plan: LoadPlan) -> None:
+    try:
+        has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # this system does not say
+        return
+    needs = needed_memory(plan)
+    if needs > has:
+        connections = plural(plan.connections, "connection")
+        raise CommandError(
+            ExitCode.WRONG_USAGE,
+            f"messages of up to {plan.sizes.most:,} bytes on {connections} take about {in_bytes(needs)} of "
+            f"memory, and this machine has {in_bytes(has)}: take smaller messages, or fewer connections",
+        )
 
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:
@@ -235,4 +257,4 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         ),
     ):
         if is_wrong:
-            raise CommandError(_WRONG_USAGE, reason)
+            raise CommandError(ExitCode.WRONG_USAGE, reason)

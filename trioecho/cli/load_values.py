@@ -1,4 +1,4 @@
-"""What people type after an option of a load: rates, objectives, sizes with weights."""
+"""Read what people type after an option of a load: rates, objectives, sizes with weights."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import argparse
 import re
 
 from ..load import Ramp, SizeRange, Sizes
-from ..load.objectives import Objective, ObjectiveError, parse_objective
-from .values import duration, size_range
+from ..load.goals.objectives import Objective, ObjectiveError, parse_objective
+from .shared.values import refusal, seconds, size_range
 
 
 def sizes(text: str) -> Sizes:
-    """A size, a range, or several with weights: ``64``, ``64-4096``, ``64:9,64KiB:1``."""
+    """Read a size, a range, or several with weights: ``64``, ``64-4096``, ``64:9,64KiB:1``."""
     ranges = []
     for part in text.split(","):
         span, colon, weight = part.partition(":")
         least, most = size_range(span)
         if colon and not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", weight.strip(), re.ASCII):
-            raise argparse.ArgumentTypeError(f"{weight!r} is not a weight; write sizes as 64:9,4096:1")
+            raise refusal(weight, "is not a weight; write sizes as 64:9,4096:1")
         ranges.append(SizeRange(least, most, float(weight) if colon else 1.0))
     try:
         return Sizes(tuple(ranges))
@@ -26,15 +26,15 @@ def sizes(text: str) -> Sizes:
 
 
 def rate(text: str) -> float:
-    """Messages per second: ``5000``, ``20k``, ``0.5``."""
+    """Read messages per second: ``5000``, ``20k``, ``0.5``."""
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})([kM]?)(?:/s)?", text.strip(), re.ASCII)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a rate; write messages per second as 5000 or 20k")
+        raise refusal(text, "is not a rate; write messages per second as 5000 or 20k")
     return float(match[1]) * {"": 1, "k": 1000, "M": 1_000_000}[match[2]]
 
 
 def positive_rate(text: str) -> float:
-    """A rate above 0."""
+    """Read a rate above 0."""
     value = rate(text)
     if not value:
         raise argparse.ArgumentTypeError(f"a rate of {text} sends nothing; write messages per second as 5000")
@@ -42,15 +42,15 @@ def positive_rate(text: str) -> float:
 
 
 def ramp(text: str) -> Ramp:
-    """A rate that grows: ``0:5000/30s`` goes from 0 to 5000 messages/s in 30 s."""
+    """Read a rate that grows: ``0:5000/30s`` goes from 0 to 5000 messages/s in 30 s."""
     match = re.fullmatch(r"([^:/]+):([^:/]+)/([^:/]+)", text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a ramp; write FROM:TO/TIME, as 0:5000/30s")
-    return Ramp(rate(match[1]), rate(match[2]), duration(match[3]))
+        raise refusal(text, "is not a ramp; write FROM:TO/TIME, as 0:5000/30s")
+    return Ramp(rate(match[1]), rate(match[2]), seconds(match[3]))
 
 
 def objective(text: str) -> Objective:
-    """What a run has to meet: ``p99<5ms``, ``errors==0``."""
+    """Read what a run has to meet: ``p99<5ms``, ``errors==0``."""
     try:
         return parse_objective(text)
     except ObjectiveError as error:

@@ -1,28 +1,49 @@
-"""``trioecho report``: results of loads, joined or compared."""
+"""``trioecho report``: results of loads, joined or compared.
+
+The reports that a server writes as it runs are in `trioecho.server.report`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
-from ..load import LoadResult, UnreadableResultError, merge
-from ..report.comparison import compare, comparison_as_text
-from ..report.load_text import result_as_text
+from ..base.printable import printable_line
+from ..load import LoadResult, UnreadableResultError, merge, result_from_json
+from ..load.report.comparison import compare
+from ..load.report.comparison_outputs import comparison_as_json, comparison_as_text
+from ..load.report.judgement import Judgement, judge_changes
+from ..load.report.load_text import result_as_text
 from .load_files import Files, add_file_options
-from .parser import Commands, Parser, add_command_parser
-from .result import CommandError, print_error, print_result
+from .shared.exit_codes import ExitCode
+from .shared.output import CommandError, print_error
+from .shared.parser import Commands, Parser, add_command_parser
+from .shared.report_files import ReportFiles
 
-_GOOD, _DIFFERENT, _FAILED, _WRONG_USAGE = 0, 1, 1, 2
+# Ten times what the longest load leaves behind.
+_MOST_BYTES = 64 << 20
+
+_EPILOG = """\
+Each explains itself: trioecho help report merge, trioecho help report diff.
+
+exit codes:
+  0  done; diff: nothing is outside noise
+  1  a file could not be written; diff: something is outside noise
+  2  wrong usage, a FILE that is no result, or results that cannot be one
+  3  diff: no verdict
+"""
 
 _MERGE_EPILOG = """\
 Runs that were made at the same time, on several machines, become one: counts,
-histograms and time series add up exactly. Of a single FILE it makes the other
-kinds of reports.
+histograms and time series add up exactly. The same run twice is refused, under
+any name; every report says what the plans differ in. With a single FILE it
+makes the other kinds of reports.
 
 exit codes:
   0  done
   1  a file could not be written
-  2  wrong usage, or a FILE that is no result
+  2  wrong usage, a FILE that is no result, or results that cannot be one
 
 examples:
   trioecho report merge a.json b.json --json both.json
@@ -36,13 +57,21 @@ would explain it in less than one comparison of a hundred. What changes from
 run to run and then stays is not in that: compare two runs of the same thing to
 see it.
 
-exit codes:
-  0  nothing is outside noise
-  1  something is
-  2  wrong usage, or a FILE that is no result
+Worse is a lower rate, a longer latency, a larger share of errors. A tolerance
+is for rate, mean, errors or a percentile (p99), and repeated for others. What
+it allows is never outside noise; where noise is not known, it decides alone.
+That of errors is in percent of the messages; without one, any rise is worse.
 
-example:
+exit codes:
+  0  nothing is outside noise; with --fail-on worse, nothing of that is worse
+  1  something is, or the JSON could not be written
+  2  wrong usage, or a FILE that is no result
+  3  no verdict, or none on a number with a tolerance: the runs were too short,
+     or they are the same run
+
+examples:
   trioecho report diff before.json after.json
+  trioecho report diff main.json pr.json --fail-on worse --tolerance p99:10%
 """
 
 
@@ -52,8 +81,9 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         "report",
         help=summary,
         description="Join or compare results that trioecho load has kept with --json.",
+        epilog=_EPILOG,
     )
-    kinds = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    kinds = parser.add_commands()
     merge_parser = add_command_parser(
         kinds,
         "merge",
@@ -74,31 +104,95 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
     )
     diff_parser.add_argument("before", metavar="A.json", help="what --json has kept of one run")
     diff_parser.add_argument("after", metavar="B.json", help="and of the other")
+    diff_parser.add_argument(
+        "--fail-on",
+        choices=("different", "worse", "never"),
+        default="different",
+        help="what ends with exit code 1 (default: different)",
+    )
+    diff_parser.add_argument(
+        "--tolerance",
+        type=_tolerance,
+        action="append",
+        default=[],
+        metavar="NUMBER:PERCENT",
+        help="a difference that does not matter, as p99:10%%; may be given several times",
+    )
+    diff_parser.add_argument("--json", metavar="FILE", help="the comparison for programs; - for stdout")
 
 
 def _merge(arguments: argparse.Namespace) -> int:
     results = [_read(file) for file in arguments.files]
     try:
-        merged = merge(results) if len(results) > 1 else results[0]
+        merged = results[0]
+        if len(results) > 1:
+            merged = merge(results, [printable_line(file) for file in arguments.files])
     except ValueError as error:
-        raise CommandError(_WRONG_USAGE, str(error)) from None
+        raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
     files = Files(arguments)
-    (print_error if files.use_stdout else print_result)(result_as_text(merged))
-    return _GOOD if files.write_result(merged) else _FAILED
+    files.print_text(result_as_text(merged, width=files.text_width))
+    return ExitCode.OK if files.write_result(merged) else ExitCode.FAILED
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    before, after = _read(arguments.before), _read(arguments.after)
-    changes = compare(before, after)
-    print_result(comparison_as_text(before, after, changes))
-    return _DIFFERENT if any(change.verdict == "outside noise" for change in changes) else _GOOD
+    before, after = results = _read(arguments.before), _read(arguments.after)
+    names = printable_line(arguments.before), printable_line(arguments.after)
+    tolerances = dict(arguments.tolerance)
+    files = ReportFiles({"json": arguments.json} if arguments.json is not None else {}, arguments.prog)
+    changes = compare(before, after, tolerances)
+    for letter, name, result in zip("AB", names, results, strict=True):
+        files.print_text(f"{letter}: {name}, {result.started_at:%Y-%m-%d %H:%M:%S} UTC")
+    files.print_text(f"\n{comparison_as_text(before, after, changes, width=files.text_width)}")
+    went_well = files.write(
+        {
+            "json": lambda: comparison_as_json(
+                before, after, changes, (arguments.before, arguments.after)
+            ).encode()
+        }
+    )
+    judgement = judge_changes(before, after, changes, tolerances)
+    code = _judge(arguments, judgement, names)
+    return code if went_well else code or ExitCode.FAILED
+
+
+def _judge(arguments: argparse.Namespace, judgement: Judgement, names: tuple[str, str]) -> int:
+    """Return the exit code, and print its reason to stderr."""
+    fail_on = arguments.fail_on
+    if fail_on == "never":
+        return ExitCode.OK
+    found = judgement.worse if fail_on == "worse" else judgement.worse + judgement.better
+    if found and fail_on == "worse":
+        print_error(f"{names[1]} is worse than {names[0]}: {'; '.join(found)}")
+    if found:
+        return ExitCode.FAILED
+    if judgement.untold:
+        print_error(f"{arguments.prog}: {names[0]} and {names[1]}: {judgement.untold}")
+        return ExitCode.UNAVAILABLE
+    return ExitCode.OK
+
+
+def _tolerance(text: str) -> tuple[str, float]:
+    """Read ``p99:10%``."""
+    match = re.fullmatch(r"(rate|mean|errors|p\d{1,2}(?:\.\d{1,9})?):(\d{1,9}(?:\.\d{1,9})?)%", text.strip())
+    if match is None or re.fullmatch(r"p0+(\.0+)?", match[1]):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a tolerance; write rate:5%, mean:10%, p99:10% or errors:0.1%"
+        )
+    return match[1], float(match[2]) / 100
 
 
 def _read(file: str) -> LoadResult:
+    shown = printable_line(file)
     try:
-        return LoadResult.from_json(Path(file).read_text("utf-8"))
+        with Path(file).open("rb") as source:
+            data = source.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise CommandError(
+                ExitCode.WRONG_USAGE, f"cannot read {shown}: it has more than {_MOST_BYTES >> 20} MiB"
+            )
+        return result_from_json(data.decode())
     except UnreadableResultError as error:
-        raise CommandError(_WRONG_USAGE, f"{file}: {error}") from None
+        raise CommandError(ExitCode.WRONG_USAGE, f"{shown}: {error}") from None
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or "this is not text"
-        raise CommandError(_WRONG_USAGE, f"cannot read {file}: {reason}") from None
+        raise CommandError(ExitCode.WRONG_USAGE, f"cannot read {shown}: {reason}") from None

@@ -1,7 +1,7 @@
 """What the measured numbers of act 3 mean: numbers in, sentences out.
 
-No sentence is fixed: each is chosen by the numbers, so numbers that contradict
-the theory are said to do so. Times are in milliseconds unless a name says other.
+No sentence is fixed: the numbers choose it, so numbers that contradict the theory get a
+sentence that says so. Times are in milliseconds, except where a name says otherwise.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-# Within this of each other, two rates are called the same; clocks, sleeps and
-# schedulers of a busy machine are not more exact than that.
+# Two rates that differ by at most this are called the same: clocks, sleeps and
+# schedulers of a busy machine are not more exact.
 _AGREEMENT = 0.1
-# Service times within this factor of each other are called about the same.
+# Two service times within this factor are called about the same.
 _SAME_SERVICE = 1.25
 
 
 @dataclass(frozen=True)
-class Interval:
+class ReportInterval:
     """One report of the server.
 
     Attributes:
       seconds: its length.
       messages: echoed in it.
       service_ms: their mean service time; None without messages.
-      course_sample_ms: the same messages' mean, timed the course sample's way.
+      course_sample_ms: the mean of the same messages, timed as the course sample does.
     """
 
     seconds: float
@@ -56,7 +56,7 @@ class Load:
     think_ms: float
     elapsed_s: float
     round_trip_ms: float
-    intervals: Sequence[Interval]
+    intervals: Sequence[ReportInterval]
 
     @property
     def rate(self) -> float:
@@ -85,7 +85,7 @@ class Load:
 
 
 def predicted_rate(clients: int, think_ms: float, round_trip_ms: float) -> float:
-    """Messages per second of a closed loop."""
+    """Return the messages per second of a closed loop."""
     return clients / (think_ms + round_trip_ms) * 1000
 
 
@@ -95,7 +95,7 @@ def _mean(weighted: Iterator[tuple[float | None, int]]) -> float:
 
 
 def interval_sentences(burst: Load) -> str:
-    """The rate of a burst against the rate that its intervals report."""
+    """Compare the rate of a burst with the rate that its intervals report."""
     busy = [interval for interval in burst.intervals if interval.messages]
     peak = max(busy, key=lambda interval: interval.rate)
     began = (
@@ -128,7 +128,7 @@ def interval_sentences(burst: Load) -> str:
 
 
 def steady_sentences(paced: Load) -> str:
-    """The rates of a load that lasts, from interval to interval."""
+    """Compare the rates of a longer load from interval to interval."""
     full = [interval for interval in paced.intervals[:-1] if interval.messages]
     if not full:
         return f"The paced load was over before an interval was; it made {paced.rate:,.0f} msg/s."
@@ -150,7 +150,7 @@ def steady_sentences(paced: Load) -> str:
 
 
 def law_sentences(load: Load, name: str) -> str:
-    """The measured rate against clients / (think + round trip)."""
+    """Compare the measured rate with clients / (think + round trip)."""
     loop_ms = load.clients / load.rate * 1000
     rest_ms = loop_ms - load.think_ms - load.round_trip_ms
     deviation = load.rate / load.predicted_rate - 1
@@ -183,7 +183,7 @@ def law_sentences(load: Load, name: str) -> str:
 
 
 def little_sentences(load: Load, name: str) -> str:
-    """What part of the round trip is service; how many messages are where (Little's law)."""
+    """Say what part of the round trip is service, and how many messages are where (Little's law)."""
     service, round_trip = load.service_ms, load.round_trip_ms
     in_flight = load.rate * round_trip / 1000
     in_service = load.rate * service / 1000
@@ -200,7 +200,7 @@ def little_sentences(load: Load, name: str) -> str:
 
 
 def rest_sentences(burst: Load, paced: Load) -> str:
-    """Where the rest of the round trip goes, and why it differs between the loads."""
+    """Say what the rest of the round trip is, and why it differs between the loads."""
     began = (
         "The rest of the round trip is what service leaves out: the loopback, the scheduler's wake-ups, and "
         "two Python processes, each with one thread that takes its connections in turn. "
@@ -223,7 +223,7 @@ def rest_sentences(burst: Load, paced: Load) -> str:
 
 
 def service_sentences(burst: Load, paced: Load) -> str:
-    """How service time itself differs between the loads, in which the server does the same."""
+    """Compare the service times of the two loads, in which the server does the same."""
     ratio = paced.service_ms / burst.service_ms
     began = f"Service alone: burst {burst.service_ms:.3f} ms, paced {paced.service_ms:.3f} ms"
     if ratio > _SAME_SERVICE:
@@ -240,7 +240,7 @@ def service_sentences(burst: Load, paced: Load) -> str:
 
 
 def course_sample_sentences(burst: Load, paced: Load) -> str:
-    """What the course sample's clock, which starts before the receive, claims."""
+    """Say what the course sample's clock shows, which starts before the receive."""
     claim, service = paced.course_sample_ms, paced.service_ms
     loop_ms = paced.clients / paced.rate * 1000
     factor = claim / service

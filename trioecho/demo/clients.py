@@ -7,19 +7,22 @@ from dataclasses import dataclass
 
 import trio
 
-from ..channel import FrameChannel
-from ..client import EchoError, EchoSummary, message_payload, open_frame_channel, verify_echoes
+from ..base.connect import why_not_connected
+from ..base.nursery import open_background_nursery
+from ..client.verifying import EchoError, EchoSummary, message_payload, verify_echoes
+from ..connection.channel import FrameChannel
+from ..connection.connect import open_frame_channel
 from ..errors import ProtocolError
 from ..load import (
     CannotConnectError,
     LoadPlan,
+    LoadProgress,
     LoadResult,
-    Progress,
     Sizes,
     TooManyConnectionsError,
     run_load,
 )
-from ..report.words import discrepancy_in_words
+from ..load.report.words import discrepancy_in_words
 from .page import DemoError
 from .servers import Server, ServerReport
 
@@ -27,7 +30,7 @@ PAYLOAD_BYTES = 64
 _CONNECT_TIMEOUT_S = 10.0
 _INTERRUPTED_TIMEOUT_S = 15.0
 _LOAD_TIMEOUT_S = 10.0
-# How often a load tells how far it is; the burst is over before the first time.
+# How often a load reports its progress; the burst is over before the first time.
 _PROGRESS_INTERVAL_S = 0.2
 # How long messages go back and forth before SIGTERM comes in between.
 _BEFORE_SIGTERM_S = 0.1
@@ -52,21 +55,24 @@ class Interrupted:
     final_report: ServerReport
 
 
-async def connect(port: int) -> FrameChannel:
-    """A channel to a server on this machine.
+async def open_local_channel(port: int) -> FrameChannel:
+    """Return a channel to a server on this machine.
 
     Raises:
-      DemoError: it cannot be reached.
+      DemoError: it cannot be connected to.
     """
     try:
         with trio.fail_after(_CONNECT_TIMEOUT_S):
             return await open_frame_channel("127.0.0.1", port)
-    except (OSError, trio.TooSlowError) as error:
-        raise DemoError(f"cannot connect to 127.0.0.1:{port}: {error.__cause__ or error}") from None
+    except trio.TooSlowError:
+        reason = f"no reply within {_CONNECT_TIMEOUT_S:g} s"
+    except OSError as error:
+        reason = why_not_connected(error)
+    raise DemoError(f"cannot connect to 127.0.0.1:{port}: {reason}")
 
 
 def payloads(count: int) -> list[bytes]:
-    """Messages of which no two are the same."""
+    """Return messages of which no two are the same."""
     return [message_payload(number, PAYLOAD_BYTES) for number in range(1, count + 1)]
 
 
@@ -103,14 +109,14 @@ async def put_load(
     think_s: float = 0.0,
     on_progress: Callable[[int], object] = lambda done: None,
 ) -> LoadResult:
-    """Clients side by side, each in a closed loop: send, wait for the echo, think, send.
+    """Run clients side by side, each in a closed loop: send, wait for the echo, think, send.
 
     Args:
       port: the server's, on this machine.
       clients: how many.
-      messages: of each.
-      think_s: how long each thinks.
-      on_progress: told now and then how many echoes have come.
+      messages: of each client.
+      think_s: how long each client thinks.
+      on_progress: called now and then with the number of echoes so far.
 
     Raises:
       DemoError: the server cannot be reached, or an echo was not right.
@@ -125,12 +131,14 @@ async def put_load(
         timeout_s=_LOAD_TIMEOUT_S,
     )
 
-    def show(progress: Progress) -> None:
+    def show(progress: LoadProgress) -> None:
         if progress.phase == "measuring":
             on_progress(progress.messages)
 
     try:
-        result = await run_load(plan, on_progress=show, progress_interval_s=_PROGRESS_INTERVAL_S)
+        result = await run_load(
+            plan, on_progress=show, progress_interval_s=_PROGRESS_INTERVAL_S, is_cautious=False
+        )
     except (CannotConnectError, TooManyConnectionsError) as error:
         raise DemoError(str(error)) from None
     if result.errors:
@@ -148,8 +156,7 @@ async def stop_during_traffic(server: Server) -> Interrupted:
     """
     sent = echoed = 0
     ended_cleanly = False
-    failure: DemoError | None = None
-    channel = await connect(server.port)
+    channel = await open_local_channel(server.port)
 
     async def send() -> None:
         nonlocal sent
@@ -158,30 +165,25 @@ async def stop_during_traffic(server: Server) -> Interrupted:
                 await channel.send(message_payload(sent + 1, PAYLOAD_BYTES))
                 sent += 1
         except trio.BrokenResourceError:
-            return  # receiving will tell
+            return  # the receive fails as well
 
-    async def receive() -> None:
-        nonlocal echoed, ended_cleanly, failure
-        try:
-            async for echo in channel:
-                if echo != message_payload(echoed + 1, PAYLOAD_BYTES):
-                    failure = DemoError(f"message {echoed + 1}: the echo is another one")
-                    break
-                echoed += 1
-            ended_cleanly = failure is None
-        except (ProtocolError, trio.BrokenResourceError):
-            pass  # not a clean end
-        sending.cancel_scope.cancel()
+    async def terminate() -> None:
+        await trio.sleep(_BEFORE_SIGTERM_S)
+        server.terminate()
 
     with trio.move_on_after(_INTERRUPTED_TIMEOUT_S) as patience:
-        async with channel, trio.open_nursery() as sending:
+        async with channel, open_background_nursery() as sending:
             sending.start_soon(send)
-            sending.start_soon(receive)
-            await trio.sleep(_BEFORE_SIGTERM_S)
-            server.terminate()
+            sending.start_soon(terminate)
+            try:
+                async for echo in channel:
+                    if echo != message_payload(echoed + 1, PAYLOAD_BYTES):
+                        raise DemoError(f"message {echoed + 1}: the echo is another one")
+                    echoed += 1
+                ended_cleanly = True
+            except (ProtocolError, trio.BrokenResourceError):
+                pass  # not a clean end
     if patience.cancelled_caught:
         raise DemoError(f"the server goes on {_INTERRUPTED_TIMEOUT_S:g} s after SIGTERM")
-    if failure is not None:
-        raise failure
     exit_code, final_report = await server.wait_stopped()
     return Interrupted(sent, echoed, ended_cleanly, exit_code, final_report)

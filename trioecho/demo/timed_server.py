@@ -1,10 +1,10 @@
 """An echo server that times each message twice, to compare two definitions.
 
 ``python -m trioecho.demo.timed_server`` serves echoes as ``trioecho serve``
-does, reports as JSON Lines as it does, and adds to each report, as
-``course_sample_ms``, the same messages timed as the course sample times them:
-with a clock that starts before the receive. It is a program of its own, because
-a server that shared a process with its clients would be measured with them.
+does, and reports as JSON Lines as it does. To each report it adds, as
+``course_sample_ms``, the same messages timed as the course sample times them: with a
+clock that starts before the receive. It is a program of its own, because a server that
+shares a process with its clients is measured together with them.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from functools import partial
 
 import trio
 
-from ..accepting import format_address
-from ..channel import FrameChannel
-from ..histogram import Histogram
-from ..metrics import Report
-from ..report import report_as_json
-from ..server import FrameServer, serve_frames
-
-_NS = 1_000_000_000
+from ..base.addresses import listening_line
+from ..base.histogram import Histogram
+from ..base.units import NS_PER_S
+from ..connection.channel import FrameChannel
+from ..server.report import Report
+from ..server.report_lines import report_as_json
+from ..server.serving import FrameServer, serve_frames
 
 
 class TwofoldTiming:
-    """The handler, and the reports that have both timings in them.
+    """A handler, and reports that have both timings in them.
 
     Args:
       write_line: takes the JSON lines.
@@ -40,19 +39,19 @@ class TwofoldTiming:
         self._course_sample_ns = Histogram()
 
     async def echo(self, channel: FrameChannel) -> None:
-        """Echo, as `trioecho.echo`, with the course sample's clock around it."""
+        """Echo as `trioecho.echo` does, with the course sample's clock around it."""
         while True:
             began = trio.current_time()  # here: while the client still thinks
             try:
-                run = await channel.receive_run()
+                batch = await channel.receive_batch()
             except trio.EndOfChannel:
                 return
-            await channel.send_run(run)
-            elapsed_ns = round((trio.current_time() - began) * _NS)
-            self._course_sample_ns.record(elapsed_ns, run.frame_count)
+            await channel.send_batch(batch)
+            elapsed_ns = round((trio.current_time() - began) * NS_PER_S)
+            self._course_sample_ns.record(elapsed_ns, batch.frame_count)
 
     def report(self, report: Report) -> None:
-        """Write a report of both; the service's own timing is made by `serve_frames`."""
+        """Write a report with both timings; `serve_frames` has made the service's own."""
         course_sample_ns, self._course_sample_ns = self._course_sample_ns, Histogram()
         line = json.loads(report_as_json(report))
         line["course_sample_ms"] = {
@@ -73,10 +72,10 @@ async def serve_timed(
     write_report: Callable[[str], object],
     write_log: Callable[[str], object],
 ) -> None:
-    """Serve on the loopback until ``stop`` gives something, then drain.
+    """Serve on the loopback until ``stop`` yields something, then drain.
 
     Raises:
-      OSError: the port cannot be had.
+      OSError: the port is not free.
     """
     timing = TwofoldTiming(write_report)
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
@@ -84,7 +83,7 @@ async def serve_timed(
         server: FrameServer = await nursery.start(
             partial(serve_frames, timing.echo, listeners, on_report=timing.report)
         )
-        write_log(f"listening on {format_address(listeners[0].socket.getsockname())}")
+        write_log(listening_line([listeners[0].socket.getsockname()]))
         await anext(stop)
         server.drain()
 

@@ -1,4 +1,4 @@
-"""Act 2: why length-prefix framing survives whatever TCP does to the bytes."""
+"""Bytes on the wire: sent over TCP in chosen pieces, decoded piece by piece, shown as tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import trio
 
+from ..base.connect import open_tcp_stream
+from ..base.describe import describe
 from ..errors import IncompleteFrameError
 from ..framing import FrameDecoder, FrameFormat, encode_frame
 from .page import DemoError
@@ -19,14 +21,14 @@ _HEADER_BYTES: int = FrameFormat().header_bytes
 
 @dataclass(frozen=True)
 class Reading:
-    """What the decoder says after one more piece.
+    """The state of the decoder after one more piece.
 
     Attributes:
       piece: the bytes that were added.
       frames: payloads of the frames that this piece completed.
-      held: bytes that the decoder keeps, since their frame is not complete.
-      expected: bytes that the frame begun will have, header included; only the
-        header's own while that is not complete.
+      held: bytes that the decoder keeps, because their frame is not complete.
+      expected: bytes of the incomplete frame, header included; the size of the header
+        while the header itself is not complete.
     """
 
     piece: bytes
@@ -35,7 +37,7 @@ class Reading:
     expected: int
 
     def in_words(self, first_frame_number: int) -> str:
-        """The decoder's state in words; frames are counted from the given number."""
+        """Return the state in words; frames are counted from the given number."""
         if self.frames:
             said = ", ".join(
                 f'frame {number} complete: "{_as_text(payload)}"'
@@ -51,7 +53,7 @@ class Reading:
 
 
 def read_pieces(pieces: Iterable[bytes]) -> Iterator[Reading]:
-    """Feed a decoder with pieces of a stream, one after the other."""
+    """Give a decoder the pieces of a stream, one after the other, and yield its state after each."""
     decoder = FrameDecoder()
     unfinished = b""  # the same bytes that the decoder holds
     for piece in pieces:
@@ -66,7 +68,7 @@ def _as_text(payload: bytes) -> str:
 
 
 def _expected_bytes(unfinished: bytes) -> int:
-    """What a decoder would miss, if the stream ended here."""
+    """Return the length of the incomplete frame, as far as a decoder can know it."""
     decoder = FrameDecoder()
     decoder.receive_data(unfinished)
     decoder.end_of_data()
@@ -78,7 +80,7 @@ def _expected_bytes(unfinished: bytes) -> int:
 
 
 def frames_in(pieces: Iterable[bytes]) -> list[bytes]:
-    """All payloads that a decoder finds in these pieces."""
+    """Return all payloads that a decoder finds in these pieces."""
     decoder = FrameDecoder()
     payloads: list[bytes] = []
     for piece in pieces:
@@ -88,7 +90,7 @@ def frames_in(pieces: Iterable[bytes]) -> list[bytes]:
 
 
 def all_cuts(data: bytes) -> Iterator[list[bytes]]:
-    """Every way to cut the data into pieces: 2 ** (len(data) - 1) of them."""
+    """Yield every way to cut the data into pieces: 2 ** (len(data) - 1) of them."""
     places = range(1, len(data))
     for choice in range(1 << len(places)):
         bounds = [0, *(place for place in places if choice >> (place - 1) & 1), len(data)]
@@ -96,7 +98,7 @@ def all_cuts(data: bytes) -> Iterator[list[bytes]]:
 
 
 def wire_table(readings: Sequence[Reading]) -> Iterator[str]:
-    """The readings of byte-sized pieces as a table, at most 76 columns wide."""
+    """Yield the lines of a table of readings of single bytes, at most 76 columns wide."""
     yield f"{'receive':>7}  {'bytes':<9}  {'held':>4}  the decoder says"
     frame_number = 1
     for number, reading in enumerate(readings, 1):
@@ -108,7 +110,7 @@ def wire_table(readings: Sequence[Reading]) -> Iterator[str]:
 
 
 def hex_with_meaning(payloads: Sequence[bytes]) -> tuple[str, str]:
-    """The frames of these payloads in hex, and what lies where, one line below the other."""
+    """Return two lines: the frames of these payloads in hex, and the meaning of their bytes."""
     cells: list[tuple[str, str]] = []
     for payload in payloads:
         frame = encode_frame(payload)
@@ -121,10 +123,10 @@ def hex_with_meaning(payloads: Sequence[bytes]) -> tuple[str, str]:
 
 
 async def over_tcp(pieces: Iterable[bytes]) -> list[bytes]:
-    """Send pieces over a TCP connection on the loopback; what each receive returned.
+    """Send pieces over a TCP connection on the loopback; return what each receive returned.
 
-    A piece is sent when the one before has been received, so the kernel has
-    nothing to merge it with; what one send call carries it may still cut.
+    A piece is sent when the one before has been received, so the kernel cannot merge two
+    pieces. It may still cut what one call sends.
 
     Raises:
       DemoError: the connection failed.
@@ -135,7 +137,7 @@ async def over_tcp(pieces: Iterable[bytes]) -> list[bytes]:
             (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
             async with listener:
                 host, port = listener.socket.getsockname()
-                sender = await trio.open_tcp_stream(host, port)
+                sender = await open_tcp_stream(host, port)
                 async with sender, await listener.accept() as receiver:
                     for piece in pieces:
                         await sender.send_all(piece)
@@ -149,5 +151,5 @@ async def over_tcp(pieces: Iterable[bytes]) -> list[bytes]:
     except trio.TooSlowError:
         raise DemoError(f"the loopback connection took more than {_TIMEOUT_S:g} s") from None
     except (OSError, trio.BrokenResourceError) as error:
-        raise DemoError(f"the loopback connection failed: {error}") from None
+        raise DemoError(f"the loopback connection failed: {describe(error)}") from None
     return received

@@ -26,19 +26,31 @@ bytes alone (https://sans-io.readthedocs.io).
 
 from __future__ import annotations
 
-from .decoder import FrameDecoder, FrameRun, Scan, Split
-from .frame_format import DEFAULT_MAX_FRAME_LENGTH, FrameFormat, encode_frame
+from .connection_decoder import ConnectionDecoder
+from .decoder import FrameBatch, FrameDecoder
+from .diagnosis import RAISE_LIMIT, diagnose
+from .foreign_protocols import recognize
+from .format_language import FormatSyntaxError, parse_layout
+from .frame_format import DEFAULT_MAX_FRAME_LENGTH, Frame, FrameFormat, encode_frame
 from .large_frame import BlockPool
+from .presets import PRESETS, Preset
 from .receive_buffer import ReceiveBuffer
 
 __all__ = [
     "DEFAULT_MAX_FRAME_LENGTH",
+    "PRESETS",
+    "RAISE_LIMIT",
     "BlockPool",
+    "ConnectionDecoder",
+    "FormatSyntaxError",
+    "Frame",
+    "FrameBatch",
     "FrameDecoder",
     "FrameFormat",
-    "FrameRun",
+    "Preset",
     "ReceiveBuffer",
-    "Scan",
-    "Split",
+    "diagnose",
     "encode_frame",
+    "parse_layout",
+    "recognize",
 ]

@@ -2,9 +2,9 @@
 
 Bytes that are received into a buffer which all connections share must be copied
 out of it before the next receive. For small frames that is cheaper than a buffer
-for each. For a frame of 16 MiB it is not; nor is fresh memory, which the kernel
-must map and clear page by page. So the rest of a large frame is received into
-blocks that are used again, for whichever connection needs one next.
+for each. For a frame of 16 MiB it is not (``scripts/bench --only huge``); nor is
+fresh memory, which the kernel must map and clear page by page. So the rest of a
+large frame is received into blocks, which are used again for other connections.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class BlockPool:
         self._free: list[memoryview] = []
 
     def take(self) -> memoryview:
-        """A block of `BLOCK_BYTES`, with whatever it was used for before still in it."""
+        """Return a block of `BLOCK_BYTES`; it still holds what it was used for before."""
         return self._free.pop() if self._free else memoryview(bytearray(BLOCK_BYTES))
 
     def give_back(self, blocks: Sequence[memoryview]) -> None:
@@ -48,7 +48,7 @@ class LargeFrame:
       pool: where blocks come from.
     """
 
-    __slots__ = ("_pool", "_room", "blocks", "missing", "pieces", "received")
+    __slots__ = ("_buffer", "_pool", "blocks", "missing", "pieces", "received")
 
     def __init__(self, beginning: bytes | memoryview, size: int, pool: BlockPool) -> None:
         self.received: int = len(beginning)
@@ -56,38 +56,38 @@ class LargeFrame:
         self.pieces: list[bytes | memoryview] = [beginning]
         self.blocks: list[memoryview] = []
         self._pool = pool
-        self._room = memoryview(b"")
+        self._buffer = memoryview(b"")
 
-    def room(self) -> memoryview:
-        """Where to receive next; empty when nothing is missing."""
-        if not self._room and self.missing:
+    def get_buffer(self) -> memoryview:
+        """Return where to receive next; it is empty when nothing is missing."""
+        if not self._buffer and self.missing:
             block = self._pool.take()
-            self._room = block[: self.missing]
+            self._buffer = block[: self.missing]
             self.blocks.append(block)
-            self.pieces.append(self._room)
-        return self._room
+            self.pieces.append(self._buffer)
+        return self._buffer
 
     def add(self, data: bytes | bytearray | memoryview) -> int:
-        """Take what comes next: what was received into `room`, or a copy of anything else.
+        """Take what comes next: what was received into `get_buffer`, or a copy of anything else.
 
         Returns:
           How many bytes of ``data`` belong to this frame.
         """
         view = memoryview(data).cast("B")
-        if view.obj is self._room.obj:
+        if view.obj is self._buffer.obj:
             self._fill(len(view))
             return len(view)
         rest = view[: self.missing]
         taken = len(rest)
         while rest:
-            room = self.room()
-            count = min(len(room), len(rest))
-            room[:count] = rest[:count]
+            buffer = self.get_buffer()
+            count = min(len(buffer), len(rest))
+            buffer[:count] = rest[:count]
             self._fill(count)
             rest = rest[count:]
         return taken
 
     def _fill(self, count: int) -> None:
-        self._room = self._room[count:]
+        self._buffer = self._buffer[count:]
         self.received += count
         self.missing -= count

@@ -24,7 +24,13 @@ class ReceiveBuffer:
         return len(self._storage) - self._start
 
     def append(self, data: bytes | bytearray | memoryview) -> None:
-        """Add bytes at the end. Later changes to ``data`` by the caller are not seen."""
+        """Add bytes at the end. Later changes to ``data`` by the caller are not seen.
+
+        Raises:
+          TypeError: ``data`` is not bytes-like; ``bytes(5)`` would be five zeros.
+        """
+        if type(data) is not bytes:
+            data = memoryview(data)
         if not len(self):
             self._replace(data if type(data) is bytes else bytes(data))
         elif isinstance(self._storage, bytearray):
@@ -35,14 +41,14 @@ class ReceiveBuffer:
             self._replace(grown)
 
     def window(self) -> tuple[bytes | bytearray, int]:
-        """The storage and the offset in it where the untaken bytes start.
+        """Return the storage and the offset in it where the untaken bytes start.
 
         For reading only, and only until the next call of another method.
         """
         return self._storage, self._start
 
     def take(self, count: int, *, skip: int = 0) -> bytes:
-        """Remove ``count`` bytes from the front; returned without the first ``skip`` of them.
+        """Remove ``count`` bytes from the front; return them without the first ``skip``.
 
         Raises:
           ValueError: fewer than ``count`` bytes are here; nothing is taken.
@@ -58,9 +64,10 @@ class ReceiveBuffer:
         return taken
 
     def take_view(self, count: int) -> memoryview:
-        """Remove ``count`` bytes from the front; without a copy where that is cheaper.
+        """Remove ``count`` bytes from the front; return a view of them.
 
-        The view is read-only and stays as it is, whatever happens to the buffer.
+        A long view shares the buffer's storage, a short one is a copy. Either is read-only
+        and stays as it is, whatever happens to the buffer.
 
         Raises:
           ValueError: fewer than ``count`` bytes are here; nothing is taken.

@@ -1,31 +1,48 @@
-"""Load whose numbers hold up: every reply compared, times from when a message was due, an eye on itself.
+"""Load whose numbers hold up: every reply is compared, and the generator watches itself.
 
-`LoadPlan` says what is to be done, `run_load` does it, `LoadResult` is what came of it.
+`LoadPlan` says what is to be done, `run_load` does it, `LoadResult` is what it measured.
 """
 
 from __future__ import annotations
 
-from .errors import CannotConnectError, TooManyConnectionsError, WorkerFailedError
-from .merging import merge
+from .engine.payloads import rebuild_payload
+from .errors import CannotConnectError, StrangeServerError, TooManyConnectionsError, WorkerFailedError
+from .message_list import MessageList, MessageSource, read_message_list
 from .plan import LoadPlan, Ramp, SizeRange, Sizes
-from .result import Discrepancy, Interval, LoadResult, Progress, SelfWatch, UnreadableResultError
+from .reply_rule import ReplyRule
+from .results.discrepancy import Discrepancy
+from .results.generator_health import GeneratorHealth
+from .results.merging import merge
+from .results.progress import LoadProgress
+from .results.result import LoadResult
+from .results.result_json import result_as_json
+from .results.result_reader import UnreadableResultError, result_from_json
+from .results.time_series import LoadInterval
 from .run import LoadRun, run_load
 
 __all__ = [
     "CannotConnectError",
     "Discrepancy",
-    "Interval",
+    "GeneratorHealth",
+    "LoadInterval",
     "LoadPlan",
+    "LoadProgress",
     "LoadResult",
     "LoadRun",
-    "Progress",
+    "MessageList",
+    "MessageSource",
     "Ramp",
-    "SelfWatch",
+    "ReplyRule",
     "SizeRange",
     "Sizes",
+    "StrangeServerError",
     "TooManyConnectionsError",
     "UnreadableResultError",
     "WorkerFailedError",
     "merge",
+    "read_message_list",
+    "rebuild_payload",
+    "result_as_json",
+    "result_from_json",
     "run_load",
 ]

@@ -1,8 +1,9 @@
-"""Why a load could not begin."""
+"""Errors of a load that could not begin, or lost a worker."""
 
 from __future__ import annotations
 
-from ..open_files import OTHER_DESCRIPTORS
+from ..base.addresses import format_address
+from ..base.open_files import OTHER_DESCRIPTORS
 
 
 class CannotConnectError(Exception):
@@ -21,8 +22,18 @@ class CannotConnectError(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        return f"cannot connect to {where}: {self.reason}"
+        return f"cannot connect to {format_address((self.host, self.port))}: {self.reason}"
+
+
+class StrangeServerError(CannotConnectError):
+    """The server is no service of such frames: the load ended with its first frame.
+
+    Attributes:
+      reason (str): what it is or does, as the end of a sentence that begins with the address.
+    """
+
+    def __str__(self) -> str:
+        return f"{format_address((self.host, self.port))} {self.reason}"
 
 
 class TooManyConnectionsError(Exception):
@@ -42,7 +53,7 @@ class TooManyConnectionsError(Exception):
         needed = self.connections + OTHER_DESCRIPTORS
         return (
             f"{self.connections} connections need {needed} open files in a process, and the limit is "
-            f"{self.open_files}: raise it (as root: ulimit -Hn {needed}), use more --processes, or take "
+            f"{self.open_files}: raise it (as root: ulimit -Hn {needed}), use more --workers, or take "
             "fewer connections"
         )
 
@@ -85,3 +96,25 @@ class WorkerFailedError(Exception):
             how = f"was killed by signal {-self.exit_code}"
         said = self.last_words or "it said nothing"
         return f"a worker process {how} before its part of the load was done: {said}"
+
+
+class WorkerSilentError(WorkerFailedError):
+    """A worker process hung: it sent nothing for a long time, and was killed.
+
+    Attributes:
+      name (str): the process's, as it is in its arguments.
+      pid (int): of the process.
+      silent_s (float): for how long it had sent nothing, in seconds.
+    """
+
+    def __init__(self, exit_code: int, last_words: str, *, name: str, pid: int, silent_s: float) -> None:
+        super().__init__(exit_code, last_words)
+        self.name = name
+        self.pid = pid
+        self.silent_s = silent_s
+
+    def __str__(self) -> str:
+        return (
+            f"worker process {self.name} (process {self.pid}) sent nothing for {self.silent_s:g} s and was "
+            "killed before its part of the load was done"
+        )

@@ -1,4 +1,4 @@
-"""What a load is to be: how much, how large, how fast, in which order. Nothing here does anything."""
+"""The plan of a load: how much, how large, how fast, in which order. Nothing here does anything."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import bisect
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
+from ..base.json_part import Part
 from ..framing import FrameFormat
+from .message_list import MOST_REPLY_BYTES, MessageSource
+from .reply_rule import ReplyRule
 
-MAX_CONNECTIONS = (1 << 24) - 1  # what three bytes of a payload can tell apart
-MAX_RATE_PER_S = 1e9
-MAX_PROCESSES = 1024
+_MAX_CONNECTIONS = (1 << 24) - 1  # as many as three bytes of a payload can number
+_MAX_RATE_PER_S = 1e9
+_MAX_PROCESSES = 1024
 
 
 class SizeRange(NamedTuple):
-    """Payload sizes in bytes, both ends included and all alike likely.
+    """Payload sizes in bytes, both ends included, and each as likely as the others.
 
     Attributes:
       least: the smallest.
@@ -36,7 +39,7 @@ class SizeRange(NamedTuple):
 
 @dataclass(frozen=True)
 class Sizes:
-    """What sizes payloads have: ranges with weights.
+    """Sizes of payloads: ranges with weights.
 
     ``Sizes.of(64)``, ``Sizes.of(64, 4096)``, ``Sizes((SizeRange(64, 64, 9), SizeRange(65536, 65536, 1)))``.
 
@@ -63,7 +66,7 @@ class Sizes:
 
     @classmethod
     def of(cls, least: int, most: int | None = None) -> Sizes:
-        """One size, or one range."""
+        """Return one size, or one range."""
         return cls((SizeRange(least, least if most is None else most),))
 
     @property
@@ -83,7 +86,7 @@ class Sizes:
         return weighted / self._cumulative[-1]
 
     def at(self, quantile: float) -> int:
-        """The size at a place of the distribution, from 0 up to, and without, 1."""
+        """Return the size at a place of the distribution, from 0 up to, and without, 1."""
         place = quantile * self._cumulative[-1]
         index = min(bisect.bisect_right(self._cumulative, place), len(self.ranges) - 1)
         part = self.ranges[index]
@@ -111,7 +114,7 @@ class Ramp(NamedTuple):
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """A load, completely: the same plan sends the same bytes, whoever carries it out.
+    """A load, completely: the same plan sends the same bytes, on every machine.
 
     Closed loop (``rate`` and ``ramp`` are None): every connection keeps ``pipeline``
     messages in flight; a new one is sent for each reply, after ``think_s``. Open loop: messages are
@@ -127,7 +130,7 @@ class LoadPlan:
       sizes: of payloads, in bytes.
       pipeline: messages in flight per connection, closed loop only.
       think_s: how long a connection waits, after a reply, before it sends a message for it;
-        closed loop only. Those of a pipeline each wait for themselves. Connections begin at
+        closed loop only. Each message of a pipeline has a think time of its own. Connections begin at
         equal distances within the first think time, so that they do not move in step.
       rate: messages/s of all connections together; None for a closed loop.
       arrival: ``"uniform"``, at equal distances, or ``"poisson"``, as independent
@@ -140,6 +143,9 @@ class LoadPlan:
       seed: of payloads, sizes and Poisson distances.
       timeout_s: a reply that takes longer is late, and missing if it never comes.
       processes: worker processes; 1 is the calling process itself.
+      source: what is known of the messages, if they are the user's own: `sizes` are then theirs, and
+        without a duration each connection sends all of them once. None if the load makes them.
+      reply: how replies are verified.
 
     Raises:
       ValueError: the plan is impossible; the message says what to change.
@@ -158,11 +164,16 @@ class LoadPlan:
     arrival: Literal["uniform", "poisson"] = "uniform"
     warmup_s: float = 0.0
     ramp: Ramp | None = None
-    seed: int = 1
+    seed: int = 0
     timeout_s: float = 10.0
     processes: int = 1
+    source: MessageSource | None = None
+    reply: ReplyRule = field(default_factory=ReplyRule)
 
     def __post_init__(self) -> None:
+        if self.source is not None:
+            sizes = Sizes.of(self.source.least_bytes, self.source.most_bytes)
+            object.__setattr__(self, "sizes", sizes)
         self._settle_length()
         self._check_counts()
         self._check_rates()
@@ -187,14 +198,14 @@ class LoadPlan:
             if self.ramp is not None:
                 object.__setattr__(self, "duration_s", self.ramp.over_s)
             else:
-                object.__setattr__(self, "messages", 200)
+                object.__setattr__(self, "messages", self.source.messages if self.source else 200)
 
     def _check_counts(self) -> None:
         for name, most in (
-            ("connections", MAX_CONNECTIONS),
+            ("connections", _MAX_CONNECTIONS),
             ("messages", 1 << 40),
             ("pipeline", 1 << 20),
-            ("processes", MAX_PROCESSES),
+            ("processes", _MAX_PROCESSES),
         ):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:
@@ -214,16 +225,20 @@ class LoadPlan:
             raise ValueError(f"arrival must be 'uniform' or 'poisson', not {self.arrival!r}")
         if self.rate is not None and self.ramp is not None:
             raise ValueError("give a rate or a ramp, not both")
-        if self.rate is not None and not 0 < self.rate <= MAX_RATE_PER_S:
+        if self.rate is not None and not 0 < self.rate <= _MAX_RATE_PER_S:
             raise ValueError(f"a rate of {self.rate:g} messages/s is impossible; it must be more than 0")
         if self.ramp is not None:
             begin, end, over_s = self.ramp
-            if not (0 <= begin <= MAX_RATE_PER_S and 0 <= end <= MAX_RATE_PER_S and begin + end > 0):
+            if not (0 <= begin <= _MAX_RATE_PER_S and 0 <= end <= _MAX_RATE_PER_S and begin + end > 0):
                 raise ValueError(f"a ramp from {begin:g} to {end:g} messages/s is impossible")
             if not (math.isfinite(over_s) and over_s > 0):
                 raise ValueError(f"a ramp must take more than {over_s:g} s")
             if self.messages is not None and end == 0:
                 raise ValueError("a ramp down to 0 may never send all messages; give a duration instead")
+        if self.reply.word == "recorded" and (self.source is None or self.source.most_reply_bytes is None):
+            raise ValueError(
+                "replies can only be compared with recorded ones if there are messages with them"
+            )
         if self.is_open and self.pipeline != 1:
             raise ValueError("a pipeline belongs to a closed loop: in an open one the rate says what is sent")
         if self.is_open and self.think_s:
@@ -233,34 +248,69 @@ class LoadPlan:
 
     @property
     def is_open(self) -> bool:
-        """Whether messages are due on a schedule, whatever the replies do."""
+        """True if messages are due on a schedule, whatever the replies do."""
         return self.rate is not None or self.ramp is not None
 
+    @property
+    def largest_reply(self) -> int:
+        """The payload bytes that a reply may have; what is longer is no reply."""
+        if self.reply.word == "echo":
+            return self.sizes.most
+        recorded = 0 if self.source is None else self.source.most_reply_bytes or 0
+        return max(self.sizes.most, recorded, MOST_REPLY_BYTES)
+
     def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON has it; `from_dict` reads it back."""
+        """Return the plan as JSON has it; `from_dict` reads it back."""
         plan: dict[str, Any] = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
-        plan["format"] = {
-            "header_bytes": self.format.header_bytes,
-            "byte_order": self.format.byte_order,
-            "length_includes_header": self.format.length_includes_header,
-        }
+        plan["format"] = str(self.format)
         plan["sizes"] = [part._asdict() for part in self.sizes.ranges]
         plan["ramp"] = None if self.ramp is None else self.ramp._asdict()
+        plan["source"] = None if self.source is None else asdict(self.source)
+        plan["reply"] = str(self.reply)
         return plan
 
     @classmethod
     def from_dict(cls, plan: Mapping[str, Any]) -> LoadPlan:
-        """What `to_dict` gave.
+        """Return the plan that `to_dict` described.
 
         Raises:
-          ValueError: it is not a plan, or an impossible one.
+          DamagedError: it is no plan, or an impossible one; a `ValueError`.
         """
-        known = {attribute.name for attribute in fields(cls)}
+        return read_plan(Part(plan))
+
+
+# Attributes that old files do not have: they mean the defaults.
+_ADDED_LATER = frozenset({"think_s", "source", "reply"})
+
+
+def read_plan(part: Part) -> LoadPlan:
+    """Return the plan that a part of a document is.
+
+    Raises:
+      DamagedError: it is none, or an impossible one.
+    """
+
+    def read_sizes(ranges: Part) -> Sizes:
         try:
-            given = {name: value for name, value in plan.items() if name in known}
-            given["format"] = FrameFormat(**given["format"])
-            given["sizes"] = Sizes(tuple(SizeRange(**part) for part in given["sizes"]))
-            given["ramp"] = None if given["ramp"] is None else Ramp(**given["ramp"])
-            return cls(**given)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"this is not a load plan: {error}") from error
+            return Sizes(ranges.read(tuple[SizeRange, ...]))
+        except ValueError as error:
+            raise ranges.wrong(str(error)) from None
+
+    def read_format(words: Part) -> FrameFormat:
+        try:
+            if isinstance(words.value, dict):  # as older versions wrote it
+                old: FrameFormat = words.record(FrameFormat)
+                return old
+            return FrameFormat.parse(words.text())
+        except ValueError as error:
+            raise words.wrong(str(error)) from None
+
+    def read_reply(word: Part) -> ReplyRule:
+        try:
+            return ReplyRule(word.text())
+        except ValueError as error:
+            raise word.wrong(str(error)) from None
+
+    readers = {Sizes: read_sizes, FrameFormat: read_format, ReplyRule: read_reply}
+    plan: LoadPlan = part.record(LoadPlan, readers=readers, may_be_missing=_ADDED_LATER)
+    return plan

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .local import LocalRun
+from ..base.processes import working_folder
+from .message_list import MessageList
 from .plan import LoadPlan
-from .result import LoadResult, Progress
-from .supervisor import WorkersRun
+from .processes.local import LocalRun
+from .processes.supervisor import WorkersRun
+from .results.progress import LoadProgress
+from .results.result import LoadResult
 
 
 class LoadRun:
@@ -15,42 +18,70 @@ class LoadRun:
 
     Args:
       plan: what to do.
-      on_progress: called with a `Progress` every ``progress_interval_s``; must return at once.
+      on_progress: called with a `LoadProgress` every ``progress_interval_s``; must return at once.
       progress_interval_s: seconds.
+      is_cautious: whether to send one frame first, and to refuse a server that does not reply
+        with a frame; else what it does is in the result's errors.
+      messages: those of the plan's `source`; None if it has none.
+
+    Raises:
+      ValueError: the messages are not those of the plan, or a function that is to check replies
+        cannot be used.
     """
 
     def __init__(
         self,
         plan: LoadPlan,
         *,
-        on_progress: Callable[[Progress], object] = lambda progress: None,
+        on_progress: Callable[[LoadProgress], object] = lambda progress: None,
         progress_interval_s: float = 1.0,
+        is_cautious: bool = True,
+        messages: MessageList | None = None,
     ) -> None:
+        folder = working_folder()
         self._run: LocalRun | WorkersRun
         if plan.processes > 1:
-            self._run = WorkersRun(plan, on_progress=on_progress, progress_interval_s=progress_interval_s)
+            self._run = WorkersRun(
+                plan,
+                on_progress=on_progress,
+                progress_interval_s=progress_interval_s,
+                is_cautious=is_cautious,
+                messages=messages,
+                folder=folder,
+            )
         else:
             self._run = LocalRun(
-                plan, 0, plan.connections, on_progress=on_progress, progress_interval_s=progress_interval_s
+                plan,
+                0,
+                plan.connections,
+                on_progress=on_progress,
+                progress_interval_s=progress_interval_s,
+                is_cautious=is_cautious,
+                messages=messages,
+                folder=folder,
             )
 
     def stop(self) -> None:
-        """Send nothing more, wait for the replies under way (up to the plan's timeout), and end.
+        """Send nothing more, wait for the replies still to come (up to the plan's timeout), and end.
 
-        Before anything was measured the result is an empty one. Harmless when it was called before.
+        Before anything was sent the result is an empty one, and connections that are not open yet
+        are given up. It may be called twice.
         """
         self._run.stop()
 
     async def run(self) -> LoadResult:
-        """Connect, carry out the plan, close.
+        """Connect, carry out the plan and close.
 
         A server that goes away in the middle is in the result's errors. When cancelled,
         all connections are closed and all processes ended; nothing is left.
 
         Raises:
           CannotConnectError: not one connection could be opened.
+          StrangeServerError: the server did not reply to the first frame with a frame, where
+            ``is_cautious``; it is a `CannotConnectError`.
           TooManyConnectionsError: the limit of open files is too low.
-          WorkerFailedError: a worker process ended before its part of the load was done.
+          WorkerFailedError: a worker process ended, or hung and was killed, before its part of the
+            load was done.
         """
         return await self._run.run()
 
@@ -58,9 +89,17 @@ class LoadRun:
 async def run_load(
     plan: LoadPlan,
     *,
-    on_progress: Callable[[Progress], object] = lambda progress: None,
+    on_progress: Callable[[LoadProgress], object] = lambda progress: None,
     progress_interval_s: float = 1.0,
+    is_cautious: bool = True,
+    messages: MessageList | None = None,
 ) -> LoadResult:
-    """Carry out a plan from start to end: `LoadRun` without a way to stop it but cancelling."""
-    run = LoadRun(plan, on_progress=on_progress, progress_interval_s=progress_interval_s)
+    """Carry out a plan from start to end, as a `LoadRun` that only cancellation stops."""
+    run = LoadRun(
+        plan,
+        on_progress=on_progress,
+        progress_interval_s=progress_interval_s,
+        is_cautious=is_cautious,
+        messages=messages,
+    )
     return await run.run()

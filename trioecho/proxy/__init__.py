@@ -1,22 +1,31 @@
 """A proxy that does to a connection what networks and bad peers do.
 
-`trioecho.proxy.faults` decides what becomes of the bytes, and does no input or
-output; `trioecho.proxy.relay` moves them.
+`trioecho.proxy.fault_stream` decides which bytes are passed on, `trioecho.proxy.delay_line` when;
+neither does input or output. `trioecho.proxy.pump` and `trioecho.proxy.faulty_pump` move
+bytes in one direction, `trioecho.proxy.proxied_connection` joins two of them, and
+`trioecho.proxy.relay` accepts and connects.
 """
 
 from __future__ import annotations
 
-from .faults import CLEAN, Cut, Faults, FaultStream, FrameFault, Send, Step
-from .relay import Direction, relay_connections
+from .counts import Direction, ProxyCounts, counts_in_words
+from .delay_line import DelayLine, TokenBucket
+from .fault_stream import FaultStream
+from .faults import CLEAN, Cut, Faults, FrameFault, Send, Step
+from .relay import relay_connections
 
 __all__ = [
     "CLEAN",
     "Cut",
+    "DelayLine",
     "Direction",
     "FaultStream",
     "Faults",
     "FrameFault",
+    "ProxyCounts",
     "Send",
     "Step",
+    "TokenBucket",
+    "counts_in_words",
     "relay_connections",
 ]

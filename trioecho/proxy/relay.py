@@ -1,31 +1,33 @@
-"""The proxy itself: connections taken here, made there, and what passes between them."""
+"""The proxy itself: it accepts clients, and connects to the server for each."""
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import logging
-import math
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import trio
 
-from .faults import CLEAN, Cut, Faults, FaultStream, Send
+from ..base.connect import is_shortage, open_tcp_stream, why_not_connected
+from ..base.rate_limited_log import RateLimitedLog
+from ..connection.transport import SHARED_RECEIVE_BYTES, SocketTransport, Transport
+from ..server.accepting import Admission, open_acceptor
+from .counts import Direction, ProxyCounts
+from .delay_line import DelayLine
+from .fault_stream import FaultStream
+from .faults import CLEAN, Faults
+from .faulty_pump import FaultyPump
+from .leave_watch import open_leave_watch
+from .proxied_connection import ProxiedConnection
+from .pump import PlainPump, Pump, Side
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-_RECEIVE_BYTES = 65536
 _CONNECT_TIMEOUT_S = 10.0
-_RESET_AT_CLOSE = b"\1\0\0\0\0\0\0\0"  # struct linger: on, 0 seconds
-
-
-class Direction(enum.Enum):
-    """Which way bytes go."""
-
-    TO_SERVER = "to-server"
-    TO_CLIENT = "to-client"
+_SHORTAGE_ADVICE = "raise the limit of open files, or lower max_connections"
 
 
 async def relay_connections(
@@ -36,13 +38,14 @@ async def relay_connections(
     to_server: Faults = CLEAN,
     to_client: Faults = CLEAN,
     seed: int = 0,
+    max_connections: int = 0,
+    counts: ProxyCounts | None = None,
 ) -> None:
     """Pass connections on, with faults, until cancelled.
 
-    What one side does is passed on to the other: bytes, the end of the stream
-    (the other direction goes on), and resets. Nobody is read from faster than the
-    other side reads. The faults of a connection depend on the seed, its number and
-    the bytes, and on nothing else.
+    What one side does is passed on to the other: bytes, the end of the stream (the other
+    direction goes on), and resets. A side is never read from faster than the other side
+    reads. The faults of a connection depend only on the seed, its number and the bytes.
 
     Args:
       listeners: where clients connect; closed at the end.
@@ -50,94 +53,136 @@ async def relay_connections(
       port: its TCP port.
       to_server: what happens to what clients send.
       to_client: what happens to what the server sends.
-      seed: where chance begins.
+      seed: of the random numbers.
+      max_connections: connections at a time; more wait in the kernel. 0 for no limit.
+      counts: kept up to date with what happens.
 
     Cancellation resets all connections. No error of a connection ends another, or
-    the proxy; they are logged, as faults are.
+    the proxy; they are logged, as faults are, at most 20 a second.
+
+    Raises:
+      OSError: accepting failed for a reason that waiting does not change; in an
+        exception group, as from any nursery.
     """
-    count = 0
+    relay = _Relay(
+        (host, port),
+        {Direction.TO_SERVER: to_server, Direction.TO_CLIENT: to_client},
+        seed,
+        counts or ProxyCounts(),
+    )
+    await relay.run(listeners, max_connections)
 
-    async def relay(client: trio.SocketStream) -> None:
-        nonlocal count
-        count += 1
-        await _relay_connection(client, (host, port), count, to_server, to_client, seed)
 
-    await trio.serve_listeners(relay, list(listeners))
+class _Relay:
+    def __init__(
+        self, address: tuple[str, int], faults: dict[Direction, Faults], seed: int, counts: ProxyCounts
+    ) -> None:
+        self._address = address
+        self._faults = faults
+        self._seed = seed
+        self._counts = counts
+        self._log = RateLimitedLog(logger)
+        self._fault_log = RateLimitedLog(logger)  # many faults must not hide why a connection failed
+        self._buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
+        self._watch = open_leave_watch()
+        self._nursery: trio.Nursery
+        self._admission: Admission
 
+    async def run(self, listeners: Sequence[trio.SocketListener], max_connections: int) -> None:
+        async with contextlib.AsyncExitStack() as resources:
+            for log in (self._log, self._fault_log):
+                resources.callback(log.flush)
+            if self._watch is not None:
+                resources.enter_context(self._watch)
+            for listener in listeners:
+                await resources.enter_async_context(listener)
+            acceptors = [
+                await resources.enter_async_context(open_acceptor(listener, self._buffer))
+                for listener in listeners
+            ]
+            async with trio.open_nursery() as self._nursery:
+                self._admission = Admission(
+                    self._start,
+                    connections=lambda: self._counts.open_connections,
+                    max_connections=max_connections,
+                    log=self._log,
+                    on_failure=lambda: None,
+                )
+                for log in (self._log, self._fault_log):
+                    self._nursery.start_soon(log.run)
+                if self._watch is not None:
+                    self._nursery.start_soon(self._watch.run)
+                for acceptor in acceptors:
+                    self._nursery.start_soon(self._admission.accept_from, acceptor)
 
-async def _relay_connection(
-    client: trio.SocketStream,
-    server_address: tuple[str, int],
-    number: int,
-    to_server: Faults,
-    to_client: Faults,
-    seed: int,
-) -> None:
-    async with client:
+    def _start(self, client: Transport, peer: str) -> None:
+        assert isinstance(client, SocketTransport)  # noqa: S101 - for the type checker: the listeners have sockets
+        self._counts.connections += 1
+        self._counts.open_connections += 1
+        self._nursery.start_soon(self._serve, client, self._counts.connections)
+
+    async def _serve(self, client: SocketTransport, number: int) -> None:
+        try:
+            async with contextlib.AsyncExitStack() as closing:
+                closing.push_async_callback(client.abort)
+                server = await self._connect(number)
+                if server is not None:
+                    connection = ProxiedConnection(client, server, self._watch)
+                    await connection.run(
+                        self._pump(
+                            connection, connection.client, connection.server, Direction.TO_SERVER, number
+                        ),
+                        self._pump(
+                            connection, connection.server, connection.client, Direction.TO_CLIENT, number
+                        ),
+                    )
+        except Exception as error:
+            logger.error("connection %d: ended by an unexpected error", number, exc_info=error)
+        finally:
+            self._counts.open_connections -= 1
+            self._admission.note_free_place()
+
+    async def _connect(self, number: int) -> SocketTransport | None:
         try:
             with trio.fail_after(_CONNECT_TIMEOUT_S):
-                server = await trio.open_tcp_stream(*server_address)
-        except (OSError, trio.TooSlowError) as error:
-            logger.warning("connection %d: cannot reach the server: %s", number, error)
-            _reset_at_close(client)
-            return
-        async with server:
-            is_reset = True
-            try:
-                async with trio.open_nursery() as nursery:
-                    for source, sink, faults, direction in (
-                        (client, server, to_server, Direction.TO_SERVER),
-                        (server, client, to_client, Direction.TO_CLIENT),
-                    ):
-                        numbers = random.Random(f"{seed} {number} {direction.value}")
-                        stream = FaultStream(faults, numbers, _log_of(number, direction))
-                        nursery.start_soon(_pump, source, sink, stream, faults, nursery.cancel_scope.cancel)
-                is_reset = nursery.cancel_scope.cancel_called
-            finally:
-                if is_reset:
-                    _reset_at_close(client)
-                    _reset_at_close(server)
+                stream = await open_tcp_stream(*self._address)
+        except trio.TooSlowError:
+            reason = f"no reply within {_CONNECT_TIMEOUT_S:g} s"
+        except (OSError, UnicodeError) as error:
+            reason = why_not_connected(error)
+            if is_shortage(error):
+                reason = f"this machine is short of something: {reason} ({_SHORTAGE_ADVICE})"
+        else:
+            return SocketTransport(socket.socket(fileno=stream.socket.detach()), self._buffer)
+        self._counts.unconnected += 1
+        self._log.warning(f"connection {number}: cannot connect to the server: {reason}")
+        return None
 
+    def _pump(
+        self, connection: ProxiedConnection, source: Side, sink: Side, direction: Direction, number: int
+    ) -> Pump:
+        faults = self._faults[direction]
+        on_passed = partial(self._note_passed, direction)
+        if faults == CLEAN:
+            return PlainPump(source, sink, on_passed)
+        words = f"{self._seed} {number} {direction.value}"
+        return FaultyPump(
+            source,
+            sink,
+            on_passed,
+            faults=faults,
+            stream=FaultStream(faults, random.Random(words), partial(self._note_fault, direction, number)),
+            # A generator of its own: how many numbers are drawn for pieces depends on how the bytes were cut.
+            line=DelayLine(faults, random.Random(f"{words} pieces"), trio.current_time()),
+            buffer=self._buffer,
+            on_stall=connection.look,
+            on_left=None if self._watch is not None else partial(connection.note_left, source),
+        )
 
-def _log_of(number: int, direction: Direction) -> Callable[[str], None]:
-    def log(words: str) -> None:
-        logger.info("connection %d, %s: %s", number, direction.value, words)
+    def _note_passed(self, direction: Direction, count: int) -> None:
+        self._counts.passed_bytes[direction] += count
 
-    return log
-
-
-async def _pump(
-    source: trio.SocketStream,
-    sink: trio.SocketStream,
-    stream: FaultStream,
-    faults: Faults,
-    reset: Callable[[], object],
-) -> None:
-    """Pass one direction on until its end; ``reset`` when a side has reset, or a fault does."""
-    try:
-        while True:
-            data = None
-            with trio.move_on_after(faults.coalesce_s if stream.holds_back else math.inf):
-                data = await source.receive_some(_RECEIVE_BYTES)
-            steps = stream.flush() if data is None else stream.receive(data) if data else stream.end()
-            for step in steps:
-                if isinstance(step, Send):
-                    await trio.sleep(step.delay_s)
-                    await sink.send_all(step.data)
-                elif step is Cut.RESET:
-                    reset()
-                elif step is Cut.STALL:
-                    await trio.sleep_forever()
-                else:
-                    await sink.send_eof()
-            if data == b"":
-                if not stream.is_cut:
-                    await sink.send_eof()
-                return
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        reset()
-
-
-def _reset_at_close(stream: trio.SocketStream) -> None:
-    with contextlib.suppress(OSError):
-        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+    def _note_fault(self, direction: Direction, number: int, kind: str, words: str) -> None:
+        if kind:
+            self._counts.faults[kind] += 1
+        self._fault_log.warning(f"connection {number}, {direction.value}: {words}")

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 # Importing them is what registers them.
-from . import ending, framing, garbage, lifecycle, limits, order, stream
+from . import ending, framing, garbage, late_reader, lifecycle, limits, order, stream
 from .registry import CASES, Case
 
-__all__ = ["CASES", "Case", "ending", "framing", "garbage", "lifecycle", "limits", "order", "stream"]
+__all__ = [
+    "CASES",
+    "Case",
+    "ending",
+    "framing",
+    "garbage",
+    "late_reader",
+    "lifecycle",
+    "limits",
+    "order",
+    "stream",
+]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import trio
 
-from ..finding import Deviation, Kind, plural
-from ..generator import Stream, random_garbage, random_stream, shortest
-from ..probe import Probe
+from ...base.quantities import plural
+from ..client.finding import BREAKS_OFF, Deviation, Kind
+from ..client.generator import Stream, random_garbage, random_stream, shortest
+from ..client.probe import Probe
 from .registry import case
 
 _STREAMS = 15
@@ -26,7 +27,7 @@ _LISTEN_S = 0.2
 async def any_frames_any_cuts(probe: Probe) -> str:
     longest = probe.fitting(_LONGEST)
     count = min(_STREAMS, -(-probe.pace.echoes_at_once // _FRAMES_OF_A_STREAM))
-    streams = [random_stream(probe.random, probe.wire, longest) for _ in range(count)]
+    streams = [random_stream(probe.random, probe.wire, longest, probe.dialogue) for _ in range(count)]
     for stream in streams:
         try:
             await _is_echoed(probe, stream, probe.patience_s)
@@ -44,26 +45,33 @@ async def _is_echoed(probe: Probe, stream: Stream, patience_s: float) -> None:
 
 
 async def _shrunk(probe: Probe, stream: Stream, deviation: Deviation) -> Deviation:
-    """The deviation of the shortest stream that still fails."""
+    """Return the deviation of the shortest stream that still fails."""
     if deviation.is_uncertain and not probe.is_last_try:
+        return deviation
+    if deviation.kind in BREAKS_OFF and not await probe.is_there():
         return deviation
     smallest = stream
     earlier = probe.transcript
 
     async def fails(simpler: Stream) -> bool:
         nonlocal smallest
+        if not all(map(probe.dialogue.knows, simpler.payloads)):
+            return False
         probe.begin_transcript()
         try:
             await _is_echoed(probe, simpler, _SHRINK_PATIENCE_S)
-        except Deviation:
+        except Deviation as error:
+            if error.kind is Kind.NO_CONNECTION:
+                return False  # which says nothing of the stream
             smallest = simpler
+            if error.kind in BREAKS_OFF and not await probe.is_there():
+                search.cancel()
             return True
         return False
 
-    if deviation.kind is not Kind.NO_CONNECTION:
-        with trio.move_on_after(_SHRINK_S):
-            await shortest(stream, probe.wire, fails, most_tries=_MOST_TRIES)
-    if smallest != stream:
+    with trio.move_on_after(_SHRINK_S) as search:
+        await shortest(stream, probe.wire, fails, most_tries=_MOST_TRIES)
+    if smallest != stream and await probe.is_there():
         # What is shown is this one, and it has to fail with all the patience there is.
         probe.begin_transcript()
         try:
@@ -88,14 +96,17 @@ async def garbage_after_good_frames(probe: Probe) -> str:
             await peer.send(garbage)
             peer.half_close()
             received, _ = await peer.receive_until_end(within_s=_LISTEN_S)
-        if received:
+        if not probe.dialogue.is_refusal(received):
             raise Deviation(
                 Kind.EXTRA,
                 "no echo of what is no frame",
                 f"{plural(len(received), 'byte')} came back for {garbage[:16].hex(' ')}"
                 f"{' ...' if len(garbage) > 16 else ''}, {plural(len(garbage), 'byte')}",
                 received_bytes=received[:64],
-                cause_id="echoes-truncated-frame",
+                # A server that takes it for a whole frame writes another header.
+                cause_id="streams-before-complete"
+                if garbage.startswith(received)
+                else "echoes-truncated-frame",
             )
     await probe.is_served("error-ends-server", others=3)
     return f"{kinds} kinds of garbage were not echoed, and others were served after them"
@@ -105,7 +116,7 @@ async def garbage_after_good_frames(probe: Probe) -> str:
 async def good_among_bad(probe: Probe) -> str:
     bad = [
         (
-            random_stream(probe.random, probe.wire, probe.fitting(1000)),
+            random_stream(probe.random, probe.wire, probe.fitting(1000), probe.dialogue),
             random_garbage(probe.random, probe.wire),
         )
         for _ in range(min(_HOSTILE, _AT_ONCE * probe.pace.connections))
@@ -146,8 +157,6 @@ async def good_among_bad(probe: Probe) -> str:
         await probe.side_by_side(go_on, disturb_all)
     except Deviation as deviation:
         deviation.actual += " (while others sent garbage)"
-        if deviation.kind is Kind.WRONG:
-            deviation.cause_id = "shared-state"
         raise
     await probe.is_served("error-ends-server")
     return f"a client got its {len(payloads)} echoes beside {len(bad)} that sent garbage"

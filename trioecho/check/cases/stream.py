@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from ..finding import Deviation, NotApplicableError, plural
-from ..probe import Probe
+from itertools import pairwise
+
+from ...base.quantities import plural
+from ..client.finding import Deviation, Kind, NotApplicableError, echo_deviation
+from ..client.probe import Probe
 from .registry import case
 
 _LONG_PAUSE_S = 0.5
+# All pauses between single bytes together, and so many cuts at most: requests may be long.
+_MOST_PAUSES_S, _MOST_CUTS = 5.0, 200
+# In pieces of a byte this takes more than a thousand.
+_LEAST_LONG_BYTES = 1000
 _TINY_FRAMES = 5000
 
 
@@ -14,7 +21,8 @@ _TINY_FRAMES = 5000
 async def byte_by_byte(probe: Probe) -> str:
     stream = probe.wire.frames(*probe.payloads(1, 7, 12))
     async with probe.connect() as peer:
-        await peer.exchange([bytes([byte]) for byte in stream], stream, pause_s=probe.pause_s / 2)
+        pause_s = min(probe.pause_s / 2, _MOST_PAUSES_S / len(stream))
+        await peer.exchange([bytes([byte]) for byte in stream], stream, pause_s=pause_s)
     return f"3 frames in {len(stream)} pieces of a byte came back right"
 
 
@@ -22,7 +30,7 @@ async def byte_by_byte(probe: Probe) -> str:
 async def every_cut(probe: Probe) -> str:
     stream = probe.wire.frames(*probe.payloads(5, 3, 6))
     cuts = range(1, len(stream))
-    few = -(-len(cuts) // probe.pace.echoes_one_by_one)
+    few = -(-len(cuts) // min(probe.pace.echoes_one_by_one, _MOST_CUTS))
     async with probe.connect() as peer:
         for cut in cuts[::few]:
             try:
@@ -38,23 +46,26 @@ async def header_in_pieces(probe: Probe) -> str:
     width = probe.wire.header_bytes
     if width == 1:
         raise NotApplicableError("a header of one byte cannot be cut")
-    async with probe.connect() as peer:
-        for cut in range(1, width):
-            frame = probe.wire.frame(probe.payload(9))
-            await peer.exchange([frame[:cut], frame[cut:]], frame, pause_s=2 * probe.pause_s)
+    for cuts in (*((cut,) for cut in range(1, width)), tuple(range(1, width))):
         frame = probe.wire.frame(probe.payload(9))
-        pieces = [frame[at : at + 1] for at in range(width - 1)]
-        await peer.exchange([*pieces, frame[width - 1 :]], frame, pause_s=2 * probe.pause_s)
+        edges = (0, *cuts, len(frame))
+        async with probe.connect() as peer:
+            pieces = [frame[start:end] for start, end in pairwise(edges)]
+            await peer.exchange(pieces, frame, pause_s=2 * probe.pause_s)
     return f"a header of {width} bytes was understood at each of its cuts"
 
 
 @case("2.4")
 async def payload_in_pieces(probe: Probe) -> str:
     width = probe.wire.header_bytes
-    async with probe.connect() as peer:
-        for size, cut in ((2, 1), (20, 1), (20, 19), (100, 50)):
-            frame = probe.wire.frame(probe.payload(probe.fitting(size)))
-            pieces = [frame[: width + cut], frame[width + cut :]]
+    for size, cut in ((2, 1), (20, 1), (20, 19), (100, 50)):
+        payload = probe.payload(probe.fitting(size))
+        if len(payload) < 2:
+            raise NotApplicableError("the request has no payload that can be cut")
+        frame = probe.wire.frame(payload)
+        middle = width + min(cut, len(payload) - 1)
+        pieces = [frame[:middle], frame[middle:]]
+        async with probe.connect() as peer:
             await peer.exchange(pieces, frame, pause_s=2 * probe.pause_s)
     return "payloads came back right in two pieces"
 
@@ -80,7 +91,9 @@ async def thousands_in_one_piece(probe: Probe) -> str:
 
 @case("2.7")
 async def thousands_of_segments(probe: Probe) -> str:
-    frame = probe.wire.frame(probe.payload(probe.fitting(40_000)))
+    frame = probe.wire.frame(probe.longest(40_000))
+    if not probe.dialogue.is_echo and len(frame) < _LEAST_LONG_BYTES:
+        raise NotApplicableError(f"the longest request has {plural(len(frame), 'byte')} with its header")
     size = max(1, len(frame) // 2500)
     pieces = [frame[at : at + size] for at in range(0, len(frame), size)]
     async with probe.connect() as peer:
@@ -92,10 +105,17 @@ async def thousands_of_segments(probe: Probe) -> str:
 async def with_the_beginning_of_the_next(probe: Probe) -> str:
     width = probe.wire.header_bytes
     async with probe.connect() as peer:
-        for extra in (width + 3, width):
+        for beginning in (width + 3, width):
             first, second = (probe.wire.frame(payload) for payload in probe.payloads(10, 10))
+            extra = min(beginning, len(second) - 1)
             await peer.exchange([first + second[:extra]], first)
-            # Its echo has come, so the server has taken the part as well.
+            # Its echo has come, so the server has taken the part as well, or is about to.
+            early = await peer.receive(within_s=probe.pause_s)
+            if isinstance(early, bytes):
+                came = probe.dialogue.replies(first)
+                raise echo_deviation(
+                    probe.wire, Kind.WRONG, came, came + early, waited_s=0, noun=probe.dialogue.noun
+                )
             await peer.exchange([second[extra:]], second)
     return "a frame came back right although its beginning came with the one before"
 

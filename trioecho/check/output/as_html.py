@@ -4,59 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..book import SECTIONS, Level, Section
+from ...base.html import Markup, document, element, joined
+from ..book.book import SECTIONS, Level, Section
 from ..verdict import Cause, SuiteResult, Verdict
 from .html_book import CLASS, WORDS, chip, link_to_rule, outcome_class, rule_book
 from .html_case import case_article
-from .html_elements import Markup, element, joined
 from .html_style import STYLE
-from .plain import counted, duration, sentence
+from .plain import asking_words, counted, duration_of, sentence, verdict_counts
 from .tested import Tested, Untested, outcome_of
 
 # What is in the page cannot run or load anything, whatever a server has sent.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_COUNTED = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)
 
 
 def results_as_html(servers: Sequence[Tested], *, strict: bool = False) -> str:
-    """All results as one HTML document, with the rule book at its end.
+    """Write all results as one HTML document, with the rule book at its end.
 
     It needs no network, and follows the reader's preference for light or dark.
     """
     alone = len(servers) == 1
     title = servers[0].target if alone else counted(len(servers), "server")
-    page = element(
-        "html",
+    return document(
+        f"Conformance of {title}",
+        STYLE,
         element(
-            "head",
-            element("meta", charset="utf-8"),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-            element("link", rel="icon", href="data:,"),
-            element("title", f"Conformance of {title}"),
-            element("style", Markup(STYLE)),
+            "header",
+            element("h1", "Conformance report"),
+            element("p", "What ", element("code", "trioecho check"), " found, rule by rule.", class_="faint"),
+            None if alone else _table_of_servers(servers, strict),
         ),
         element(
-            "body",
-            element(
-                "header",
-                element("h1", "Conformance report"),
-                element(
-                    "p", "What ", element("code", "trioecho check"), " found, rule by rule.", class_="faint"
-                ),
-                None if alone else _table_of_servers(servers, strict),
-            ),
-            element(
-                "main",
-                [
-                    _server(server, number, "" if alone else f"{number}-", strict)
-                    for number, server in enumerate(servers, 1)
-                ],
-                rule_book(servers),
-            ),
+            "main",
+            [
+                _server(server, number, "" if alone else f"{number}-", strict)
+                for number, server in enumerate(servers, 1)
+            ],
+            rule_book(servers),
         ),
-        lang="en",
+        head=element("link", rel="icon", href="data:,"),
+        policy=_POLICY,
     )
-    return f"<!DOCTYPE html>\n{page}\n"
 
 
 def _table_of_servers(servers: Sequence[Tested], strict: bool) -> Markup:
@@ -94,6 +82,10 @@ def _server(server: Tested, number: int, prefix: str, strict: bool) -> Markup:
         "section",
         head,
         _facts(server, strict),
+        [
+            element("p", words, class_="said")
+            for words in (asking_words(server.asking) if server.asking else ())
+        ],
         [element("p", sentence(note), class_="said") for note in server.notes],
         _causes(server, prefix),
         _map(server, prefix),
@@ -114,18 +106,7 @@ def _server(server: Tested, number: int, prefix: str, strict: bool) -> Markup:
 def _in_brief(server: Tested) -> str:
     if isinstance(server, Untested):
         return server.reason
-    parts = [
-        f"{count} {words}"
-        for verdict, words in (
-            (Verdict.FAIL, "failed"),
-            (Verdict.WARN, "warned"),
-            (Verdict.INCONCLUSIVE, "inconclusive"),
-            (Verdict.PASS, "passed"),
-            (Verdict.NOT_APPLICABLE, "not applicable"),
-        )
-        if (count := server.count(verdict))
-    ]
-    return ", ".join(parts) or "no case was run"
+    return verdict_counts(server, _COUNTED) or "no case was run"
 
 
 def _facts(server: SuiteResult, strict: bool) -> Markup:
@@ -133,14 +114,14 @@ def _facts(server: SuiteResult, strict: bool) -> Markup:
     facts = {
         "Address": server.address if server.address != server.target else None,
         "Headers": server.format,
-        "Limit": "not told" if limit is None else f"{limit:,} bytes",
+        "Limit": "not given" if limit is None else f"{limit:,} bytes",
         "Seed": str(server.seed),
-        "Round trip": duration(server.round_trip_s) if server.round_trip_s else "not known",
-        "Silence allowed": f"{duration(server.patience_s)}, then {duration(server.confirm_patience_s)}",
+        "Round trip": duration_of(server.round_trip_s) if server.round_trip_s else "not known",
+        "Silence allowed": f"{duration_of(server.patience_s)}, then {duration_of(server.confirm_patience_s)}",
         "Side by side": counted(server.jobs, "case"),
         "SHOULDs": "count (--strict)" if strict else "warn",
         "Started": f"{server.started_at[:19].replace('T', ' ')} UTC",
-        "Took": duration(server.elapsed_s),
+        "Took": duration_of(server.elapsed_s),
         "With": ", ".join(f"{name} {version}" for name, version in server.versions.items()) or None,
     }
     return element(
@@ -217,7 +198,7 @@ def _table_of_cases(server: SuiteResult, prefix: str) -> Markup:
                 element("br"),
                 element("span", result.summary, class_="faint"),
             ),
-            element("td", duration(result.elapsed_s), class_="number wide"),
+            element("td", duration_of(result.elapsed_s), class_="number wide"),
         )
         for result in server.results
     ]

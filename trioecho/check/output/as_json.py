@@ -7,16 +7,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..verdict import CaseResult, Cause, Event, SuiteResult, Verdict, counts_against
-from .plain import printable
+from ...base.printable import printable
+from ..verdict import Asking, CaseResult, Cause, Event, SuiteResult, Verdict, counts_against
 from .tested import Tested, outcome_of, outcome_of_all
 
-SCHEMA = "trioecho-check"
+_SCHEMA = "trioecho-check"
 VERSION = 1
 
 
 def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
-    """All results as one JSON object.
+    """Write all results as one JSON object.
 
     Fields may be added in time; if one is taken away or changes its meaning,
     ``version`` goes up. Times are in seconds, and a number that is not known is null.
@@ -33,14 +33,14 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
     A server::
 
         target        as it was named: "HOST:PORT", or the command that starts it
-        outcome       as above
+        outcome       of this server; the same words
         error         why it could not be tested; null if it was, and if not, then
                       the fields from here on are missing
         address       where it listened, "HOST:PORT"
         command       what started it; null if it was running
         seed          what the bytes were made from
         format        its headers, as --format has them
-        max_frame_length   its limit in payload bytes; null if not told
+        max_frame_length   its limit in payload bytes; null if not given
         round_trip_s       median round trip of a small frame; 0 if no echo came
         patience_s         how long it could be silent at first
         confirm_patience_s how long it could when a case was tried again
@@ -49,16 +49,24 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
         elapsed_s     how long the run took
         versions      {name: version} of trioecho, python, trio and the platform
         cut_short     why the run ended before all cases were decided; null if it did not
+        asking        what was asked of a service that does not echo; null if echoes were
         notes         [text] about the whole run
         counts        {verdict: cases}, all five verdicts
         causes        [cause], the likeliest first
         results       [result], in the book's order
 
+    What was asked::
+
+        source        where the requests are from
+        requests      [{payload_hex, reply_hex, left_out, has_varying_length}], where left_out has a
+                      [start, end] for each range of bytes of the reply that vary and are not compared;
+                      if the length varies, all from there on
+
     A result::
 
         id            the rule's, "2.3"
         section       its section's number, 2
-        title, level, heading    the rule's; level is MUST, SHOULD or MAY
+        title, level, heading    the rule's; level is MUST or SHOULD
         verdict       "pass", "fail", "warn", "not applicable" or "inconclusive"
         counts_against     whether it makes the server not conformant
         summary       the verdict's reason in a line
@@ -88,7 +96,7 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
     """
     return json.dumps(
         {
-            "schema": SCHEMA,
+            "schema": _SCHEMA,
             "version": VERSION,
             "strict": strict,
             "outcome": outcome_of_all(servers, strict=strict),
@@ -122,10 +130,26 @@ def _server(server: Tested, strict: bool) -> dict[str, Any]:
         "elapsed_s": _seconds(server.elapsed_s),
         "versions": dict(server.versions),
         "cut_short": server.cut_short or None,
+        "asking": None if server.asking is None else _asking(server.asking),
         "notes": [printable(note) for note in server.notes],
         "counts": {verdict.value: server.count(verdict) for verdict in Verdict},
         "causes": [_cause(cause) for cause in server.causes],
         "results": [_result(result, strict) for result in server.results],
+    }
+
+
+def _asking(asking: Asking) -> dict[str, Any]:
+    return {
+        "source": printable(asking.source),
+        "requests": [
+            {
+                "payload_hex": each.payload.hex(),
+                "reply_hex": each.reply.hex(),
+                "left_out": [list(places) for places in each.left_out],
+                "has_varying_length": each.has_varying_length,
+            }
+            for each in asking.requests
+        ],
     }
 
 

@@ -13,16 +13,17 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from ..book import SECTIONS, Section
+from ...base.printable import printable
+from ..book.book import SECTIONS, Section
 from ..verdict import CaseResult, SuiteResult, Verdict, counts_against
-from .plain import evidence_lines, printable
+from .plain import asking_words, evidence_lines
 from .tested import Tested, Untested
 
 _ALONE = "trioecho check"
 
 
 def results_as_junit(servers: Sequence[Tested], *, strict: bool = False) -> str:
-    """All results as one document: a test suite for each section of the book, for each server.
+    """Write all results as one document: a test suite for each section of the book, for each server.
 
     A broken rule is a failure, an inconclusive case an error, one that is not
     applicable is skipped. A warning passes, and stands in its suite's output; with
@@ -68,7 +69,7 @@ def _add_section(
         ("address", server.address),
         ("seed", server.seed),
         ("format", server.format),
-        ("max_frame_length", "not told" if server.max_frame_length is None else server.max_frame_length),
+        ("max_frame_length", "not given" if server.max_frame_length is None else server.max_frame_length),
         ("round_trip_s", f"{server.round_trip_s:.6f}"),
         ("patience_s", f"{server.patience_s:.3f}"),
         *((f"version.{name}", version) for name, version in server.versions.items()),
@@ -76,7 +77,8 @@ def _add_section(
         ET.SubElement(properties, "property", name=name, value=_line(str(value)))
     suite.extend(cases)
     warnings = [result for result in results if result.verdict is Verdict.WARN]
-    _add_output(suite, [*server.notes, *(line for result in warnings for line in _warning(result))])
+    asked = [] if server.asking is None else asking_words(server.asking)
+    _add_output(suite, [*asked, *server.notes, *(line for result in warnings for line in _warning(result))])
 
 
 def _add_untested(root: ET.Element, server: Untested, package: str) -> None:
@@ -150,7 +152,7 @@ def _add_output(suite: ET.Element, lines: Iterable[str]) -> None:
 
 
 def _timestamp(started_at: str) -> str:
-    """Without a zone and a fraction, as Ant's schema has it."""
+    """Leave out the zone and the fraction, as Ant's schema has it."""
     try:
         return datetime.fromisoformat(started_at.replace("Z", "+00:00")).strftime("%Y-%m-%dT%H:%M:%S")
     except ValueError:

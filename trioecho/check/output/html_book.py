@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..book import SECTIONS, Rule, Section
+from ...base.html import Markup, element, joined
+from ..book.book import SECTIONS, Rule, Section
 from ..verdict import CaseResult, SuiteResult, Verdict
-from .html_elements import Markup, element, joined
-from .tested import Outcome, Tested
+from .tested import Conformance, Tested
 
 CLASS = {
     Verdict.PASS: "pass",
@@ -23,22 +23,22 @@ _SIGNS = {
     Verdict.NOT_APPLICABLE: "–",
     Verdict.INCONCLUSIVE: "?",
 }
-# A verdict is never told by its colour alone.
+# A verdict is never shown by its colour alone.
 WORDS = {verdict: f"{sign} {verdict.value}" for verdict, sign in _SIGNS.items()}
 
 
-def outcome_class(outcome: Outcome) -> str:
-    """The class of the verdict on a server."""
+def outcome_class(outcome: Conformance) -> str:
+    """Return the class of the verdict on a server."""
     return {"conformant": "pass", "not conformant": "fail"}.get(outcome, "open")
 
 
 def has_article(result: CaseResult) -> bool:
-    """Whether the page tells more of the case than a line."""
+    """Return whether the page has more about the case than a line."""
     return result.verdict in (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE)
 
 
 def chip(result: CaseResult, prefix: str) -> Markup:
-    """A case in a word, linked to its evidence if there is any, else to its rule."""
+    """Write a case in a word, linked to its evidence if there is any, else to its rule."""
     about = f"{result.id} {result.rule.title}: {result.verdict.value}"
     return element(
         "a",
@@ -51,12 +51,12 @@ def chip(result: CaseResult, prefix: str) -> Markup:
 
 
 def link_to_rule(rule: Rule, words: str) -> Markup:
-    """These words, linked to the rule's text."""
+    """Link these words to the rule's text."""
     return element("a", words, href=f"#rule-{rule.id}")
 
 
 def rule_book(servers: Sequence[Tested]) -> Markup:
-    """All rules, each with what came of it."""
+    """Write all rules, each with its results."""
     tested = [
         (server, "" if len(servers) == 1 else f"{number}-")
         for number, server in enumerate(servers, 1)
@@ -67,7 +67,7 @@ def rule_book(servers: Sequence[Tested]) -> Markup:
         element("h2", "The rule book"),
         element(
             "p",
-            "MUST, SHOULD and MAY are the words of RFC 2119. A broken MUST is a failure; a broken SHOULD a "
+            "MUST and SHOULD are the words of RFC 2119. A broken MUST is a failure; a broken SHOULD a "
             "warning, which counts only with ",
             element("code", "--strict"),
             ".",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from ...base.html import Markup, element, joined
 from ..verdict import CaseResult, Event
 from .html_book import CLASS, WORDS, link_to_rule
-from .html_elements import Markup, element, joined
 from .plain import counted, event_heading, events_with_gap, hex_rows, left_out, sentence
 
 _GROUP_BYTES = 8  # short enough for a telephone; a wide screen shows two beside each other
 
 
 def case_article(result: CaseResult, prefix: str, *, is_open: bool) -> Markup:
-    """All that is known of a case; ``is_open`` for one whose bytes are seen at once."""
+    """Write all that is known of a case; ``is_open`` for one whose bytes are seen at once."""
     rule = result.rule
     return element(
         "article",

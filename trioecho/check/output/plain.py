@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ..verdict import FIRST_EVENTS, CaseResult, Event
+from ...base.printable import printable
+from ..verdict import FIRST_EVENTS, AskedRequest, Asking, CaseResult, Event, SuiteResult, Verdict
 
 _ROW_BYTES = 16
-
-
-def printable(text: str) -> str:
-    """The text, with escapes for what cannot be seen.
-
-    That are control characters and those that change the direction of writing
-    (XML 1.0 cannot hold all of them, and a terminal or browser may obey them), and
-    the lone surrogates that stand for bytes which were no UTF-8. Line ends and tabs stay.
-    """
-    text = text.replace("\r\n", "\n")
-    return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # what errors="surrogateescape" makes of a byte
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
+# What is left out of replies is said in so many sentences, and of each in so many places.
+_MOST_GROUPS, _MOST_RANGES = 4, 6
 
 
 def hex_rows(data: bytes, row_bytes: int = _ROW_BYTES) -> Iterator[tuple[str, str, str]]:
-    """Rows of offset, bytes in hex, and those of them that are printable ASCII."""
+    """Return rows of offset, bytes in hex, and those of them that are printable ASCII."""
     for start in range(0, len(data), row_bytes):
         row = data[start : start + row_bytes]
         yield (
@@ -39,7 +24,7 @@ def hex_rows(data: bytes, row_bytes: int = _ROW_BYTES) -> Iterator[tuple[str, st
 
 
 def event_heading(event: Event) -> str:
-    """An event in a line: when, on which connection, what."""
+    """Write an event in a line: when, on which connection, what."""
     what = (
         printable(event.text)
         if event.kind == "event"
@@ -49,13 +34,61 @@ def event_heading(event: Event) -> str:
     return f"{event.t_s:9.4f} s  {connection}{what}"
 
 
+def verdict_counts(result: SuiteResult, order: Sequence[Verdict]) -> str:
+    """Say how many cases had each verdict, in this order, without those that none had."""
+    words = {Verdict.PASS: "passed", Verdict.FAIL: "failed", Verdict.WARN: "warned"}
+    counts = [(result.count(verdict), words.get(verdict, verdict.value)) for verdict in order]
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count)
+
+
+def asking_words(asking: Asking) -> Iterator[str]:
+    """Say in sentences what was asked, and what of the replies was not compared."""
+    yield (
+        f"Asked: {counted(len(asking.requests), 'request')} of {printable(asking.source)}. Where a rule says "
+        "echo, the reply is meant that a polite client has got before."
+    )
+    yield from _grouped(asking.requests)
+
+
+def _grouped(requests: Sequence[AskedRequest]) -> Iterator[str]:
+    by_words: dict[str, list[int]] = {}
+    for number, request in enumerate(requests, 1):
+        if words := _not_compared(request):
+            by_words.setdefault(words, []).append(number)
+    if not by_words:
+        yield "All bytes of the replies are compared."
+    for number, (words, numbers) in enumerate(by_words.items()):
+        if number == _MOST_GROUPS:
+            yield f"Of {len(by_words) - number} other kinds of replies something is left out, too."
+            return
+        which = f"the reply to request {numbers[0]}" if len(requests) > 1 else "the reply"
+        alike = f" and of {counted(len(numbers) - 1, 'other')}" if len(numbers) > 1 else ""
+        yield f"Of {which}{alike} {words}"
+
+
+def _not_compared(request: AskedRequest) -> str:
+    if request.has_varying_length:
+        return f"the length varies; bytes from {request.left_out[0][0]} on (counted from 0) are left out."
+    if not request.left_out:
+        return ""
+    ranges = [str(start) if start + 1 == end else f"{start} to {end - 1}" for start, end in request.left_out]
+    more = f" and {len(ranges) - _MOST_RANGES} other places" if len(ranges) > _MOST_RANGES else ""
+    is_one = len(ranges) == 1 and ranges[0].isdigit()
+    return (
+        f"{'byte' if is_one else 'bytes'} {', '.join(ranges[:_MOST_RANGES])}{more} "
+        "(counted from 0, with the header) "
+        f"{'varies and is' if is_one else 'vary, or belong to a number that does, and are'} left out, "
+        f"of {counted(len(request.reply), 'byte')}."
+    )
+
+
 def left_out(event: Event) -> str:
-    """What is to be said about bytes that are not shown; empty if all are."""
+    """Say how many bytes are not shown; empty if all are."""
     return f"... and {event.left_out_bytes:,} more bytes" if event.left_out_bytes > 0 else ""
 
 
 def events_with_gap(result: CaseResult) -> Iterator[Event]:
-    """The transcript, with an event that says so where others are left out."""
+    """Return the transcript, with an event that says so where others are left out."""
     yield from result.transcript[:FIRST_EVENTS]
     rest = result.transcript[FIRST_EVENTS:]
     if result.events_left_out:
@@ -67,7 +100,7 @@ def events_with_gap(result: CaseResult) -> Iterator[Event]:
 
 
 def transcript_lines(result: CaseResult) -> Iterator[str]:
-    """What was sent and received, in lines of 80 columns."""
+    """Write what was sent and received, in lines of 80 columns."""
     for event in events_with_gap(result):
         yield event_heading(event)
         for offset, digits, text in hex_rows(event.data):
@@ -77,7 +110,7 @@ def transcript_lines(result: CaseResult) -> Iterator[str]:
 
 
 def evidence_lines(result: CaseResult) -> Iterator[str]:
-    """All that is known of a case that did not pass, for a reader of plain text."""
+    """Write all that is known of a case that did not pass, for a reader of plain text."""
     for name, words in (("expected", result.expected), ("actual", result.actual)):
         if words:
             yield f"{name + ':':<14}{printable(words)}"
@@ -96,19 +129,19 @@ def evidence_lines(result: CaseResult) -> Iterator[str]:
 
 
 def with_full_stop(text: str) -> str:
-    """The text as the end of a sentence."""
+    """Make the text the end of a sentence."""
     text = printable(text.strip())
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def sentence(text: str) -> str:
-    """The text as a sentence of its own."""
+    """Make the text a sentence of its own."""
     text = with_full_stop(text)
     return text[:1].upper() + text[1:]
 
 
-def duration(seconds: float) -> str:
-    """A time for people, to three digits: ``85 µs``, ``1.24 s``."""
+def duration_of(seconds: float) -> str:
+    """Write a time for people, to three digits: ``85 µs``, ``1.24 s``."""
     for factor, unit in ((1e6, "µs"), (1e3, "ms")):
         if seconds * factor < 999.5:
             return f"{seconds * factor:.3g} {unit}"
@@ -116,5 +149,5 @@ def duration(seconds: float) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """``1 rule``, ``2 rules``."""
+    """Write a number with its noun: ``1 rule``, ``2 rules``."""
     return f"{number:,} {thing}{'s' * (number != 1)}"

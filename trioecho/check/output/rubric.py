@@ -7,20 +7,36 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..book import RULES, Heading
+from ...base.printable import printable
+from ..book.book import RULES, Heading
 from ..verdict import CaseResult, Cause, SuiteResult, Verdict
-from .plain import counted, printable, sentence, with_full_stop
+from .plain import counted, sentence, with_full_stop
 from .tested import Tested, Untested
 
 EQUAL_POINTS: Mapping[Heading, float] = dict.fromkeys(Heading, 25)
 
 # What a case takes part with, and what it earns.
-_WEIGHT = {"MUST": 2, "SHOULD": 1, "MAY": 0}
+_WEIGHT = {"MUST": 2, "SHOULD": 1}
 _STEP = 0.5  # points are given in halves
 # The most that can be had of the points, by the number of core rules that are broken.
 _CAPS = (1.0, 0.5, 0.25)
-# Who breaks this has nothing of which other rules could say anything.
+# A server that breaks this has nothing of which other rules could say anything.
 _SIMPLEST = "1.2"
+# Unless it is for one of these: then frames are read, and replies made, though not the right ones.
+_READS_FRAMES = {
+    "little-endian",
+    "length-includes-header",
+    "other-header-width",
+    "length-of-text",
+    "no-header-in-reply",
+    "bytes-added",
+    "case-changed",
+    "content-changed",
+    "same-reply",
+}
+# A server that breaks a core rule for this reads no frames: under every heading rules hold because
+# nothing is done.
+_NO_FRAMING = "no-framing"
 
 
 @dataclass(frozen=True)
@@ -32,7 +48,7 @@ class HeadingGrade:
       out_of: the points that could be had.
       points: those that are proposed; None if they cannot be judged from outside.
       tried, held: the rules that were tried, and those of them that held.
-      feedback: sentences for whoever wrote the server.
+      feedback: sentences for the author of the server.
       reproduce: the command that shows the first thing that is wrong; empty if nothing is.
     """
 
@@ -79,14 +95,17 @@ class Grade:
 
 
 def grade(server: Tested, points: Mapping[Heading, float] = EQUAL_POINTS) -> Grade:
-    """Points and feedback for a server.
+    """Give points and feedback for a server.
 
     Under each heading a rule at MUST weighs 2 and one at SHOULD 1. A rule that held
     earns its weight, a warning about a MUST half of it. The points are the earned part
     of the whole; but at most half of it if a core rule is broken, and a quarter if
     several are (`Rule.is_core`). They are rounded down to a half, so that only a server
-    without a fault has all. Whoever does not even echo a frame of one byte has none,
-    under any heading: what holds then, holds because nothing is done.
+    without a fault has all. A server that does not even echo a frame of one byte has none,
+    under any heading: what holds then, holds because nothing is done. So it is with one
+    that sends bytes back as they come, without framing, which has at most a quarter under
+    each. Where every reply is wrong in the same way, or has other headers, the rules about
+    replies have no points, and the others are left to the teacher.
 
     Rules that were not applicable or inconclusive count neither way; where more than
     half are inconclusive, the points are left to the teacher. So are those for the
@@ -102,37 +121,41 @@ def grade(server: Tested, points: Mapping[Heading, float] = EQUAL_POINTS) -> Gra
             tuple(HeadingGrade(heading, points[heading], None, 0, 0, ()) for heading in Heading),
             (f"The server could not be tested: {printable(server.reason)}",),
         )
-    told: set[str] = set()
+    explained: set[str] = set()
     return Grade(
         printable(server.target),
-        tuple(_grade_heading(server, heading, points[heading], told) for heading in Heading),
+        tuple(_grade_heading(server, heading, points[heading], explained) for heading in Heading),
         tuple(_remarks(server)),
         server.causes,
     )
 
 
-def _grade_heading(server: SuiteResult, heading: Heading, out_of: float, told: set[str]) -> HeadingGrade:
+def _grade_heading(server: SuiteResult, heading: Heading, out_of: float, explained: set[str]) -> HeadingGrade:
     if heading is Heading.ANALYSIS:
         return HeadingGrade(heading, out_of, None, 0, 0, tuple(_about_analysis(server)))
     results = [result for result in server.results if result.rule.heading is heading]
     tried = [r for r in results if r.verdict in (Verdict.PASS, Verdict.FAIL, Verdict.WARN)]
     held = [result for result in tried if result.verdict is Verdict.PASS]
-    feedback = list(_feedback(results, tried, held, told))
+    feedback = list(_feedback(results, tried, held, explained))
     broken = [result for result in server.results if result.verdict is Verdict.FAIL and result.rule.is_core]
     core = [result for result in broken if result.rule.heading is heading]
     simplest = [result for result in broken if result.id == _SIMPLEST]
+    unframed = [result for result in broken if result.cause is not None and result.cause.id == _NO_FRAMING]
     weight = sum(_WEIGHT[result.rule.level.value] for result in tried)
     unsure = sum(result.verdict is Verdict.INCONCLUSIVE for result in results)
     points = None
-    if simplest:
+    is_unsure = unsure > len(tried) and not core
+    if simplest and not (is_unsure and all(map(_is_about_replies, simplest))):
         points = 0.0
         feedback.append(f"No points without {_list(simplest)}.")
-    elif unsure > len(tried):
+    elif is_unsure:
         feedback.append("So few rules have a verdict that the points are left to the teacher.")
     elif weight:
-        share = min(sum(map(_earned, tried)) / weight, _CAPS[min(len(core), len(_CAPS) - 1)])
-        points = math.floor(out_of * share / _STEP) * _STEP
-        if core:
+        cap = _CAPS[-1] if unframed else _CAPS[min(len(core), len(_CAPS) - 1)]
+        points = math.floor(out_of * min(sum(map(_earned, tried)) / weight, cap) / _STEP) * _STEP
+        if unframed:
+            feedback.append(f"At most a quarter of the points without framing: {_list(unframed)}.")
+        elif core:
             most = "half" if len(core) == 1 else "a quarter"
             feedback.append(f"At most {most} of the points, for a core rule is broken: {_list(core)}.")
     return HeadingGrade(
@@ -146,6 +169,10 @@ def _grade_heading(server: SuiteResult, heading: Heading, out_of: float, told: s
     )
 
 
+def _is_about_replies(result: CaseResult) -> bool:
+    return result.cause is not None and result.cause.id in _READS_FRAMES
+
+
 def _earned(result: CaseResult) -> float:
     weight = _WEIGHT[result.rule.level.value]
     if result.verdict is Verdict.PASS:
@@ -157,9 +184,9 @@ def _feedback(
     results: Sequence[CaseResult],
     tried: Sequence[CaseResult],
     held: Sequence[CaseResult],
-    told: set[str],
+    explained: set[str],
 ) -> Iterator[str]:
-    """The sentences of a heading; ``told`` are the causes that another has explained already."""
+    """Write the sentences of a heading; ``explained`` are the causes that another has explained already."""
     if not tried:
         yield "None of its rules was tried."
     elif len(held) == len(tried):
@@ -169,10 +196,10 @@ def _feedback(
     for cause, of_cause in _by_cause(result for result in tried if result.verdict is Verdict.FAIL):
         if cause is None:
             yield from _what_was_seen("", of_cause)
-        elif cause.id in told:
-            yield f"Broken for a reason given above ({cause.id}): {_list(of_cause)}."
+        elif cause.id in explained:
+            yield f"As above: {cause.words} It shows in {_list(of_cause)}."
         else:
-            told.add(cause.id)
+            explained.add(cause.id)
             yield f"{cause.words} {cause.advice} It shows in {_list(of_cause)}."
             if cause.id == "crashes":
                 yield from map(sentence, _most_telling(of_cause[0].notes))
@@ -186,7 +213,7 @@ def _feedback(
 def _by_cause(
     results: Iterable[CaseResult],
 ) -> list[tuple[Cause | None, list[CaseResult]]]:
-    """The results of each cause, those of the most frequent first, those of none last."""
+    """Group the results by cause: the most frequent first, those without a cause last."""
     groups: dict[Cause | None, list[CaseResult]] = {}
     for result in results:
         groups.setdefault(result.cause, []).append(result)
@@ -194,7 +221,7 @@ def _by_cause(
 
 
 def _what_was_seen(beginning: str, results: Iterable[CaseResult]) -> Iterator[str]:
-    """A sentence for each thing that was seen, with all the cases that saw it."""
+    """Write a sentence for each thing that was seen, with all the cases that saw it."""
     groups: dict[str, list[CaseResult]] = {}
     for result in results:
         groups.setdefault(result.summary, []).append(result)
@@ -204,7 +231,7 @@ def _what_was_seen(beginning: str, results: Iterable[CaseResult]) -> Iterator[st
 
 
 def _most_telling(notes: Sequence[str]) -> Sequence[str]:
-    """The one note that most likely says why a server crashed, if there is any."""
+    """Find the one note that most likely says why a server crashed, if there is any."""
     telling = [note for note in notes if re.search(r"error|exception|panic|signal", note, re.IGNORECASE)]
     return (telling or notes)[-1:]
 
@@ -227,8 +254,8 @@ def _about_analysis(server: SuiteResult) -> Iterator[str]:
         "for the teacher to give."
     )
     if server.causes:
-        found = ", ".join(cause.id for cause in server.causes[:3])
-        yield f"A question to put to the author: does the analysis mention what was found here ({found})?"
+        found = " ".join(cause.words for cause in server.causes[:3])
+        yield f"A question to put to the author: does the analysis mention what was found here? {found}"
 
 
 def _remarks(server: SuiteResult) -> Iterator[str]:

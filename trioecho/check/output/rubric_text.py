@@ -7,24 +7,31 @@ import io
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from ..book import Heading
-from .plain import printable
+from ...base.printable import printable
+from ..book.book import Heading
 from .rubric import Grade, HeadingGrade
 
 _COLUMNS = 79
+# Of the table with its headings and names; narrower, the columns of points are.
+_LEAST_COLUMNS = 60
 _UNJUDGED = "-"
 
 
-def rubric_as_text(grades: Sequence[Grade]) -> str:
-    """A sheet for each server; before them, if they are several, a table of all."""
-    blocks = [_sheet(grade) for grade in grades]
+def rubric_as_text(grades: Sequence[Grade], *, width: int = _COLUMNS) -> str:
+    """Write a sheet for each server; before them, if they are several, a table of all.
+
+    Args:
+      grades: of the servers.
+      width: of a line, in columns.
+    """
+    blocks = [_sheet(grade, width) for grade in grades]
     if len(grades) > 1:
-        blocks.insert(0, _table(grades))
+        blocks.insert(0, _table(grades, width))
     return "\n\n".join(blocks) + "\n"
 
 
 def rubric_as_csv(grades: Sequence[Grade]) -> str:
-    """A row for each server, with a heading row, as RFC 4180 has it.
+    """Write a row for each server, with a heading row, as RFC 4180 has it.
 
     What a spreadsheet would take for a formula has an apostrophe before it.
     """
@@ -64,47 +71,53 @@ def _feedback(grade: HeadingGrade) -> str:
     return " ".join([*grade.feedback, *([f"To see it: {grade.reproduce}"] if grade.reproduce else [])])
 
 
-def _sheet(grade: Grade) -> str:
+def _sheet(grade: Grade, width: int) -> str:
     title = f"Grade of {grade.target}"
-    lines = [title, "=" * min(len(title), _COLUMNS), ""]
+    lines = [title, "=" * min(len(title), width), ""]
     for heading in grade.headings:
-        lines += _heading_lines(heading)
+        lines += _heading_lines(heading, width)
         if heading.feedback:
             lines.append("")
-    lines.append(_sum_line(grade))
+    lines += _sum_lines(grade, width)
     for remark in grade.remarks:
-        lines += _wrapped(remark, "  ")
+        lines += _wrapped(remark, "  ", width)
     return "\n".join(lines)
 
 
-def _heading_lines(grade: HeadingGrade) -> Iterator[str]:
+def _heading_lines(grade: HeadingGrade, width: int) -> Iterator[str]:
     name = grade.heading.value.capitalize()
     yield f"{name:<24}{_out_of(grade.points, grade.out_of):>12}"
     for sentence in grade.feedback:
-        yield from _wrapped(sentence, "  ")
+        yield from _wrapped(sentence, "  ", width)
     if grade.reproduce:  # whole, to be copied
         yield "  To see it:"
         yield f"    {grade.reproduce}"
 
 
-def _sum_line(grade: Grade) -> str:
+def _sum_lines(grade: Grade, width: int) -> Iterator[str]:
     line = f"{'Sum':<24}{_out_of(grade.points, grade.out_of):>12}"
+    left = f"and up to {_points(grade.left_to_teacher)} for the teacher to give"
     if grade.points is None:
-        return line
-    return f"{line}, and up to {_points(grade.left_to_teacher)} for the teacher to give"
+        yield line
+    elif len(line) + len(left) + 2 <= width:
+        yield f"{line}, {left}"
+    else:
+        yield from (f"{line},", f"  {left}")
 
 
-def _table(grades: Sequence[Grade]) -> str:
-    """One line for each server; the names get what is left of the line."""
+def _table(grades: Sequence[Grade], columns: int) -> str:
+    """Write one line for each server; the names get what is left of the line."""
     headings = [("correct", 9), ("robust", 9), ("edges", 9), ("analysis", 9), ("sum", 12)]
-    name_columns = _COLUMNS - sum(width for _, width in headings)
+    if columns < _LEAST_COLUMNS:
+        headings = [("correct", 8), ("robust", 8), ("edges", 8), ("analysis", 9), ("sum", 10)]
+    name_columns = columns - sum(width for _, width in headings)
     lines = ["server".ljust(name_columns) + "".join(name.rjust(width) for name, width in headings)]
-    lines.append("-" * _COLUMNS)
+    lines.append("-" * columns)
     for grade in grades:
         cells = [_out_of(heading.points, heading.out_of) for heading in grade.headings]
         cells.append(_out_of(grade.points, grade.out_of))
         name = grade.target
-        if len(name) >= name_columns:  # a line of its own: the end of a name tells it from others
+        if len(name) >= name_columns:  # a line of its own: the end of a name distinguishes it from others
             lines.append(name)
             name = ""
         lines.append(
@@ -122,10 +135,10 @@ def _points(points: float | None, *, none: str = _UNJUDGED) -> str:
     return none if points is None else f"{points:g}"
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
     return textwrap.wrap(
         printable(text),
-        _COLUMNS,
+        width,
         initial_indent=indent,
         subsequent_indent=indent,
         break_on_hyphens=False,

@@ -23,16 +23,16 @@ class Untested:
 
 
 Tested = SuiteResult | Untested
-Outcome = Literal["conformant", "not conformant", "inconclusive", "not tested"]
+Conformance = Literal["conformant", "not conformant", "inconclusive", "not tested"]
 
 
-def outcome_of(server: Tested, *, strict: bool) -> Outcome:
-    """The verdict on one server."""
+def outcome_of(server: Tested, *, strict: bool) -> Conformance:
+    """Return the verdict on one server."""
     return server.outcome(strict=strict) if isinstance(server, SuiteResult) else "not tested"
 
 
-def outcome_of_all(servers: Iterable[Tested], *, strict: bool) -> Outcome:
-    """The worst verdict: "not conformant", then "not tested", then "inconclusive"."""
+def outcome_of_all(servers: Iterable[Tested], *, strict: bool) -> Conformance:
+    """Return the worst verdict: "not conformant", then "not tested", then "inconclusive"."""
     outcomes = {outcome_of(server, strict=strict) for server in servers}
-    order: tuple[Outcome, ...] = ("not conformant", "not tested", "inconclusive")
+    order: tuple[Conformance, ...] = ("not conformant", "not tested", "inconclusive")
     return next((outcome for outcome in order if outcome in outcomes), "conformant")

@@ -1,0 +1,43 @@
+"""The HTML report in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser import Browser, Scheme, needs_chromium, open_browser
+from tests.support.check_results import HOSTILE, good_suite, hostile_suite, mixed_suite
+from trioecho.check.output import Tested, Untested, results_as_html
+
+PAGES: dict[str, Callable[[], list[Tested]]] = {
+    "all good": lambda: [good_suite()],
+    "hostile": lambda: [hostile_suite()],
+    "several": lambda: [good_suite(), mixed_suite(), Untested("x" * 300, "not there"), Untested(HOSTILE, "")],
+}
+
+BACKGROUNDS: dict[Scheme, str] = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with open_browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_fits_follows_the_scheme_and_loads_nothing(
+    name: str, browser: Browser, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(results_as_html(PAGES[name]()), encoding="utf-8")
+    for scheme, background in BACKGROUNDS.items():
+        for width_px in (390, 1280):
+            look = browser.look_at(page, width_px=width_px, scheme=scheme)
+            assert look.overflow_px <= 0
+            assert look.background == background
+            assert [url for url in look.requests if not url.startswith("data:")] == [page.as_uri()]
+            assert look.complaints == ()

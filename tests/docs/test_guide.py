@@ -1,0 +1,93 @@
+"""The guide: its pages are all there, their links lead somewhere, and the command shows them."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trioecho.guide
+from tests.support.checkout import ROOT
+from tests.support.guard import GUARD_S
+from tests.support.in_process import run_in_process
+from tests.support.processes import run_command
+from trioecho.guide import TOPICS, read_topic
+
+GUIDE = Path(trioecho.guide.__file__).parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / ".github").glob("*.md")), *sorted(GUIDE.glob("*.md"))]
+
+
+def outside_of_fences(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)", outside_of_fences(page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+LINKS = [
+    pytest.param(page, link, id=f"{page.name}: {link}")
+    for page in PAGES
+    for link in re.findall(r"\]\(([^)]+)\)", outside_of_fences(page.read_text()))
+    if not link.startswith("https://")
+]
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_a_link_leads_somewhere(page: Path, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    assert target.exists()
+    assert not anchor or anchor in anchors_of(target)
+
+
+def test_every_page_is_a_topic_and_every_topic_a_page() -> None:
+    assert {page.stem for page in GUIDE.glob("*.md")} == set(TOPICS)
+    for name in TOPICS:
+        assert read_topic(name).startswith("# ")
+    with pytest.raises(KeyError):
+        read_topic("../errors")
+
+
+def test_readme_is_short_and_names_every_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert readme.count("\n") <= 250
+    for name in TOPICS:
+        assert f"trioecho/guide/{name}.md" in readme
+
+
+def test_the_command_lists_topics_and_prints_pages() -> None:
+    listed = run_command("guide")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(TOPICS)
+    assert run_in_process("guide", "framing").stdout == read_topic("framing")
+    wrong = run_in_process("guide", "farming")
+    assert wrong.returncode == 2
+    assert "framing" in wrong.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+def test_in_a_terminal_a_page_goes_through_the_pager() -> None:
+    there, here = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "trioecho", "guide", "changes"],
+            stdin=here,
+            stdout=here,
+            stderr=subprocess.PIPE,
+            timeout=GUARD_S,
+            check=False,
+            env=os.environ | {"PAGER": "cat", "TERM": "xterm", "COLUMNS": "60"},
+        )
+        shown = os.read(there, 1 << 16).decode()
+    finally:
+        os.close(here)
+        os.close(there)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "Changes" in shown

@@ -1,0 +1,311 @@
+"""README and the guide tell the truth: every command and every snippet in them is run here."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trioecho.framing
+from tests.support import check_servers
+from tests.support.asked_services import a_name_server
+from tests.support.checkout import ROOT
+from tests.support.guard import GUARD_S
+from tests.support.in_process import run_in_process
+from tests.support.load_results import RunOnAServerWithACapacity, made_result
+from tests.support.processes import run_command, server_process
+from tests.support.slow import slow
+from trioecho.cli import main
+from trioecho.load import result_as_json
+
+PYTHON = shlex.quote(sys.executable)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "trioecho" / "guide").glob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES)
+
+
+def commands_of(text: str) -> list[str]:
+    """Each once, in order, although more than one page may show it."""
+    return list(dict.fromkeys(re.findall(r"^\$ (.+?)(?:\s+#.*)?$", text, re.MULTILINE)))
+
+
+COMMANDS = commands_of(TEXT)
+COMMANDS_OF_README = commands_of(PAGES[0].read_text())
+(
+    SERVE_COMMANDS,
+    CLIENT_COMMANDS,
+    SEND_COMMANDS,
+    LOAD_COMMANDS,
+    REPORT_COMMANDS,
+    CHECK_COMMANDS,
+    FAULTY_COMMANDS,
+    PROXY_COMMANDS,
+    FORMATS_COMMANDS,
+) = (
+    [command for command in COMMANDS if command.startswith(f"trioecho {name}")]
+    for name in ("serve", "client", "send", "load", "report", "check", "faulty", "proxy", "formats")
+)
+SNIPPETS = dict.fromkeys(re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
+# Those of the library's page are run by `test_library`.
+LIBRARY = (ROOT / "trioecho" / "guide" / "library.md").read_text()
+# The second is run by `tests.load.test_own_messages`, with the commands beside it.
+STUDENT, _, PAYLOAD_AGAIN = (
+    snippet for snippet in SNIPPETS if ">>>" not in snippet and snippet not in LIBRARY
+)
+
+
+def quick_of_readme(commands: list[str]) -> list[Any]:
+    """Those that only the guide shows are slow."""
+    return [command if command in COMMANDS_OF_README else slow(command) for command in commands]
+
+
+def test_the_snippets_give_what_they_show() -> None:
+    of_pages = [doctest.testfile(str(page), module_relative=False) for page in PAGES]
+    of_docstring = doctest.testmod(trioecho.framing)
+    for attempted in (sum(results.attempted for results in of_pages), of_docstring.attempted):
+        assert attempted >= 5
+    assert not any(results.failed for results in (*of_pages, of_docstring))
+
+
+def test_the_commands_are_those_that_are_run() -> None:
+    assert {tuple(shlex.split(command)[:2]) for command in COMMANDS} == {
+        ("scripts/demo",),  # by test_demo, as the command that it runs
+        ("scripts/test",),  # by the reader of this
+        ("trioecho", "demo"),  # by test_demo
+        ("trioecho", "serve"),
+        ("trioecho", "client"),
+        ("trioecho", "send"),
+        ("printf", "one\\ntwo\\n"),  # by test_send_commands
+        ("trioecho", "load"),
+        ("trioecho", "report"),
+        ("trioecho", "check"),
+        ("trioecho", "faulty"),
+        ("trioecho", "proxy"),
+        ("trioecho", "formats"),
+        ("scripts/bench",),  # by test_bench
+        ("scripts/bench", "--quick"),
+        ("scripts/bench", "decoder"),
+        ("scripts/bench", "turns"),
+        ("scripts/bench", "idle"),
+        ("scripts/bench", "timers"),
+        ("scripts/bench", "splice"),
+        ("scripts/bench", "spin"),
+        ("scripts/bench", "--only"),
+    }
+    for script in ("demo", "test", "check", "bench", "conformance"):
+        assert os.access(ROOT / "scripts" / script, os.X_OK)
+
+
+@pytest.mark.parametrize("command", quick_of_readme(SERVE_COMMANDS))
+def test_serve_commands(command: str) -> None:
+    with server_process(*shlex.split(command)[2:], "--port", "0") as server:
+        assert server.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize(
+    "command", quick_of_readme([command for command in CLIENT_COMMANDS if "26067" not in command])
+)
+def test_client_commands(command: str) -> None:
+    with server_process() as server:
+        done = run_command(*shlex.split(command.replace("26066", str(server.port)))[1:])
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "printed"),
+    [
+        ("trioecho send 127.0.0.1:26066 hello", "hello\n"),
+        ("trioecho send 127.0.0.1:26066 hello 'two words'", "hello\ntwo words\n"),
+        ("trioecho send 127.0.0.1:26066 --hex 'c3 28 00' --show json", '{"hex": "c32800"}\n'),
+        ("printf 'one\\ntwo\\n' | trioecho send 127.0.0.1:26066", "one\ntwo\n"),
+    ],
+)
+def test_send_commands(command: str, printed: str) -> None:
+    assert command in COMMANDS
+    with server_process() as server:
+        line = command.replace("26066", str(server.port)).replace("trioecho", f"{PYTHON} -m trioecho")
+        done = subprocess.run(
+            ["sh", "-c", line],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
+
+
+def test_these_are_all_send_commands() -> None:
+    assert len(SEND_COMMANDS) + sum(command.startswith("printf") for command in COMMANDS) == 4
+
+
+@pytest.mark.parametrize(
+    "command",
+    quick_of_readme(
+        [command for command in LOAD_COMMANDS if "--find-max" not in command and "--messages" not in command]
+    ),
+)
+def test_load_commands(command: str, tmp_path: Path) -> None:
+    # Seconds of load would show no more than tenths, and a busy machine may break any objective.
+    shorter = re.sub(r"(--duration |--ramp \S+/)\d+s", r"\g<1>200ms", command)
+    with server_process() as server:
+        words = shlex.split(shorter.replace("26066", str(server.port)))[1:]
+        done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode in (0, 5, 99), done.stderr
+    for word in words:
+        if word.endswith((".json", ".html", ".csv", ".hgrm")):
+            assert (tmp_path / word).stat().st_size
+
+
+@pytest.mark.parametrize("command", [command for command in LOAD_COMMANDS if "--find-max" in command])
+def test_search_commands(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trioecho.cli.load.LoadRun", RunOnAServerWithACapacity)
+    monkeypatch.setattr("sys.stderr", None)  # nothing is to be seen of its steps
+    assert main(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.parametrize("command", REPORT_COMMANDS)
+def test_report_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("a", "b", "before", "after")):
+        (tmp_path / f"{name}.json").write_text(result_as_json(made_result(seed=seed)))
+    assert main(shlex.split(command)[1:]) == 0
+
+
+ASK_COMMANDS = [each for each in CHECK_COMMANDS if "--ask" in each or "--preset" in each]
+
+
+@pytest.mark.parametrize(
+    "command", quick_of_readme([each for each in CHECK_COMMANDS if each not in ASK_COMMANDS])
+)
+def test_check_commands(command: str, tmp_path: Path) -> None:
+    # All cases would take long; tests/check has them.
+    words = shlex.split(command)[1:]
+    if "--list" not in words and "--explain" not in words:
+        words += [] if "4.6" in words else ["1.2", "2.1", "2.5"]
+    for path in ("student.py", "ada/server.py", "alan/server.py"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(A_SERVER_AROUND_IT.replace("SERVE", STUDENT))
+    with server_process() as server:
+        words = [
+            word.replace("26066", str(server.port))
+            .replace("trioecho faulty", f"{PYTHON} -m trioecho faulty")
+            .replace("python ada", f"{PYTHON} ada")
+            .replace("python alan", f"{PYTHON} alan")
+            .replace("python student", f"{PYTHON} student")
+            for word in words
+        ]
+        done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == ("--spawn" in words), done.stdout + done.stderr
+    if "student.py" in command:
+        assert "Two frames in one segment (MUST)" in done.stdout
+
+
+# The service that the guide's requests are for.
+SERVICE = """
+def serve(connection):
+    with connection, connection.makefile("rb") as stream:
+        while len(header := stream.read(4)) == 4:
+            payload = stream.read(int.from_bytes(header, "big"))
+            reply = payload.upper().split()[-1]
+            connection.sendall(len(reply).to_bytes(4, "big") + reply)
+"""
+
+
+@pytest.mark.parametrize("command", ASK_COMMANDS)
+def test_commands_that_ask(command: str, tmp_path: Path) -> None:
+    page = (ROOT / "trioecho" / "guide" / "check.md").read_text()
+    (tmp_path / "requests.jsonl").write_text(page.partition("```json\n")[2].partition("```")[0])
+    (tmp_path / "service.py").write_text(A_SERVER_AROUND_IT.replace("SERVE", SERVICE))
+    here: dict[str, Any] = {}
+    exec(SERVICE, here)  # noqa: S102 - it is written above
+    with (
+        check_servers.listening(here["serve"]) as (_, port),
+        check_servers.listening(a_name_server) as (_, dns_port),
+    ):
+        words = [
+            word.replace("26066", str(port)).replace("5353", str(dns_port)).replace("python ", f"{PYTHON} ")
+            for word in [*shlex.split(command)[1:], "1.11", "2.1", "2.5"]
+        ]
+        done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# The student's server of README, at work.
+A_SERVER_AROUND_IT = """
+import socket, sys, threading
+
+SERVE
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    while True:
+        threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+
+
+@pytest.mark.parametrize("command", FAULTY_COMMANDS)
+def test_faulty_commands(command: str) -> None:
+    words = shlex.split(command)[1:]
+    if "--port" not in words:
+        assert run_command(*words).returncode == 0
+        return
+    words[words.index("--port") + 1] = "0"
+    with listening(words) as (process, _):
+        process.send_signal(signal.SIGINT)
+        process.wait(GUARD_S)
+
+
+@pytest.mark.parametrize("command", FORMATS_COMMANDS)
+def test_formats_commands(command: str) -> None:
+    assert run_in_process(*shlex.split(command)[1:]).returncode == 0
+
+
+def test_the_guide_shows_what_explain_prints() -> None:
+    page = (ROOT / "trioecho" / "guide" / "faulty.md").read_text()
+    assert f"```text\n{run_in_process('faulty', '--explain', 'short-payload').stdout}```\n" in page
+
+
+@pytest.mark.parametrize("command", quick_of_readme(PROXY_COMMANDS))
+def test_proxy_commands(command: str) -> None:
+    with server_process() as server:
+        words = shlex.split(command.replace("26067", "0").replace("26066", str(server.port)))[1:]
+        with listening(words) as (process, port):
+            done = run_command("client", f"127.0.0.1:{port}")
+            assert done.returncode == ("--corrupt" in words)
+            if "--corrupt" in words:
+                assert done.stderr in TEXT  # the same seed, the same fault
+            process.send_signal(signal.SIGINT)
+            assert process.wait(GUARD_S) == 0
+
+
+@contextlib.contextmanager
+def listening(words: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A command that says where it listens, and that port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trioecho", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        while "listening on" not in (line := process.stdout.readline()):
+            assert line, "it has ended"
+        yield process, int(line.rpartition(":")[2])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_message_of_a_run_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.json").write_text(result_as_json(made_result(seed=1)))
+    exec(PAYLOAD_AGAIN, {})  # noqa: S102 - it is README's

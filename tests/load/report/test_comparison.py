@@ -1,0 +1,173 @@
+"""What is outside noise: two runs compared."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from tests.support.load_results import made_result
+from trioecho.base.histogram import Histogram
+from trioecho.load import GeneratorHealth, LoadPlan, LoadResult, Ramp, ReplyRule
+from trioecho.load.report.comparison import Change, compare
+from trioecho.load.report.comparison_outputs import comparison_as_text
+
+
+def change(before: LoadResult, after: LoadResult, name: str) -> Change:
+    [found] = [change for change in compare(before, after) if change.name.startswith(name)]
+    return found
+
+
+def run(seed: int, factor: float = 1.0, **plan: object) -> LoadResult:
+    def latency_ms(chance: random.Random) -> float:
+        return factor * (0.5 + chance.expovariate(5))
+
+    return made_result(seed=seed, latency_ms=latency_ms, seconds=20, rate=600, **plan)  # type: ignore[arg-type]
+
+
+def test_two_runs_of_the_same_thing_are_within_noise_almost_always() -> None:
+    # One false alarm in a hundred is what the method allows for each number.
+    runs = [run(seed) for seed in range(14)]
+    changes = [
+        found
+        for before, after in zip(runs[::2], runs[1::2], strict=True)
+        for found in compare(before, after)
+        if found.verdict != "cannot tell"
+    ]
+    assert len(changes) == 7 * 7
+    assert sum(found.verdict == "outside noise" for found in changes) <= 1
+
+
+@pytest.mark.parametrize("factor", [1.1, 0.9])
+def test_a_difference_of_ten_percent_is_seen(factor: float) -> None:
+    before, after = run(1), run(2, factor)
+    for name in ("latency mean", "latency p50", "latency p90", "latency p99,"):
+        found = change(before, after, name)
+        assert found.verdict == "outside noise"
+        assert found.relative == pytest.approx(factor - 1, abs=0.04)
+    assert change(before, after, "messages/s").verdict == "within noise"
+
+
+def test_a_run_compared_with_itself_differs_in_nothing() -> None:
+    result = run(1)
+    for found in compare(result, result):
+        assert found.relative == 0
+        assert found.verdict != "outside noise"
+
+
+def test_a_run_that_varies_by_itself_has_more_noise() -> None:
+    steady, unsteady = run(1), run(2)
+    for step in unsteady.intervals[::4]:
+        step.latency_ns.record(300_000_000, step.messages // 10)
+        unsteady.latency_ns.record(300_000_000, step.messages // 10)
+    wide, narrow = (
+        change(steady, unsteady, "latency mean").noise,
+        change(steady, run(3), "latency mean").noise,
+    )
+    assert wide is not None
+    assert narrow is not None
+    assert wide > 10 * narrow
+
+
+def test_the_noise_is_that_of_the_method() -> None:
+    """By hand, for a mean: ten sections of two intervals each, in both runs."""
+    before, after = (
+        made_result(seconds=20, rate=100, seed=seed, latency_ms=lambda chance: chance.expovariate(1))
+        for seed in (1, 2)
+    )
+    variance = 0.0
+    for result in (before, after):
+        whole, squares = result.latency_ns.mean, 0.0
+        assert whole is not None
+        for first, second in zip(result.intervals[::2], result.intervals[1::2], strict=True):
+            section = Histogram()
+            section.merge(first.latency_ns)
+            section.merge(second.latency_ns)
+            assert section.mean is not None
+            squares += (section.mean - whole) ** 2
+        variance += squares / 9 / 10
+    expected = 3.250 * math.sqrt(variance) / (before.latency_ns.mean or 0)
+    assert expected > 1 / 64
+    assert change(before, after, "latency mean").noise == pytest.approx(expected)
+
+
+def test_less_than_a_histogram_can_tell_is_noise() -> None:
+    before, after = (
+        made_result(seconds=20, rate=500, latency_ms=lambda chance, ms=ms: ms)  # type: ignore[misc]
+        for ms in (1.0, 1.01)
+    )
+    found = change(before, after, "latency p50")
+    assert found.noise == 1 / 64
+    assert found.verdict == "within noise"
+
+
+def without_replies() -> LoadResult:
+    result = run(1)
+    result.latency_ns = Histogram()
+    for step in result.intervals:
+        step.latency_ns = Histogram()
+    return result
+
+
+def with_a_ramp() -> LoadResult:
+    result = run(1)
+    result.plan = LoadPlan("127.0.0.1", 26066, ramp=Ramp(1, 1000, 20))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("result", "name", "reason"),
+    [
+        (made_result(seconds=4), "latency p50", "too short a run"),
+        (made_result(seconds=4), "messages/s", "too short a run"),
+        (made_result(seconds=20, rate=100), "latency p99,", "too few replies"),
+        (without_replies(), "latency mean", "too few replies"),
+        (with_a_ramp(), "latency p50", "cannot tell of a ramp"),
+    ],
+)
+def test_what_cannot_be_told(result: LoadResult, name: str, reason: str) -> None:
+    for before, after in ((result, run(1)), (run(1), result)):
+        found = change(before, after, name)
+        assert (found.verdict, found.reason) == ("cannot tell", reason)
+        assert reason in comparison_as_text(before, after, compare(before, after))
+
+
+def test_a_last_interval_that_was_cut_short_is_left_out() -> None:
+    result = run(1)
+    result.elapsed_s = 19.3  # the last of the twenty was over before its end
+    assert change(result, run(2), "messages/s").verdict == "within noise"
+
+
+def test_the_text() -> None:
+    before, after = run(1), run(2, 2.0, connections=7)
+    after.errors = {"wrong": 3}
+    after.health = GeneratorHealth((1.0,), (0.0,), judged=True, reasons=("it had no time",))
+    text = comparison_as_text(before, after, compare(before, after))
+    lines = text.splitlines()
+    assert all(len(line) <= 79 for line in lines)
+    assert lines[0].split() == ["A", "B", "change", "noise"]
+    [p50] = [line for line in lines if line.startswith("latency p50")]
+    assert p50.endswith("outside noise")
+    assert "+100 %" in p50 or "+101 %" in p50 or "+99 %" in p50
+    assert "errors                     0          3" in lines
+    assert "B: generator saturated: these numbers describe the generator" in lines
+    assert "the plans differ in connections:" in lines
+
+
+def test_replies_that_were_verified_differently_are_named() -> None:
+    before, after = run(1), run(1, reply=ReplyRule("count"))
+    lines = comparison_as_text(before, after, compare(before, after)).splitlines()
+    assert "the plans differ in reply:" in lines
+    assert "A: every reply was compared with its message, in content and order" in lines
+    assert "B: replies were counted, not compared" in lines
+
+
+@pytest.mark.parametrize("width", [50, 79, 80, 120])
+def test_the_text_fits_into_a_terminal(width: int) -> None:
+    before, after = run(1), run(2, 2.0, connections=7)
+    after.health = GeneratorHealth((1.0,), (0.0,), judged=True, reasons=("it had no time",))
+    text = comparison_as_text(before, after, compare(before, after), width=width)
+    assert max(map(len, text.splitlines())) < width
+    assert text.count("worse, outside noise") == 6
+    assert ("    worse, outside noise of ±" in text) == (width < 80)

@@ -1,0 +1,220 @@
+"""A world for the load engine: virtual time, sockets in memory, servers with a known schedule or fault.
+
+Frames are made and read here without the project's own framing.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from trioecho.load.engine.connection import LoadConnection
+from trioecho.load.engine.engine import Engine
+from trioecho.load.engine.making import ConnectionMaker
+from trioecho.load.engine.poller import ONLY_WRITABLE
+from trioecho.load.engine.schedule import Schedule
+from trioecho.load.engine.tally import LoadTally
+from trioecho.load.message_list import MessageList
+from trioecho.load.plan import LoadPlan
+from trioecho.load.results.result import LoadResult
+
+from .wire import split_frames
+
+MS = 1_000_000
+S = 1_000_000_000
+START = 7 * S  # the clock of the world begins somewhere
+
+
+class World:
+    """Time, and what is to happen in it."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
+        self._order = itertools.count()
+
+    def at(self, time_ns: int, event: Callable[[], object]) -> None:
+        heapq.heappush(self._events, (max(time_ns, self.now), next(self._order), event))
+
+    def happen_next(self, until: float) -> bool:
+        """Let the next event happen, unless it is later than that; then it is that time."""
+        if self._events and self._events[0][0] <= until:
+            time_ns, _, event = heapq.heappop(self._events)
+            self.now = max(self.now, time_ns)  # who was busy meanwhile comes late, and not back in time
+            event()
+            return True
+        assert until < math.inf, "nothing is ever going to happen"
+        self.now = max(self.now, int(until))
+        return False
+
+
+class WorldSocket:
+    """The generator's end of a connection."""
+
+    def __init__(self, world: World, server: Server, number: int, room: float = math.inf) -> None:
+        self.world = world
+        self.server = server
+        self.number = number
+        self.room = room  # bytes that can be sent and not yet read
+        self.sent = b""  # and not read
+        self.arrived = bytearray()
+        self.is_ended = False
+        self.is_reset = False
+        self.is_closed = False
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        if self.is_reset:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        taken = bytes(data[: int(min(len(data), self.room - len(self.sent)))])
+        if not taken:
+            raise BlockingIOError
+        self.sent += taken
+        self.server.on_bytes(self)
+        return len(taken)
+
+    def recv(self, most: int, /) -> bytes:
+        received = bytearray(max(1, min(most, len(self.arrived))))
+        return bytes(received[: self.recv_into(memoryview(received))])
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        if not self.arrived:
+            if self.is_reset:
+                raise ConnectionResetError(104, "Connection reset by peer")
+            if self.is_ended:
+                return 0
+            raise BlockingIOError
+        count = min(len(buffer), len(self.arrived))
+        buffer[:count] = self.arrived[:count]
+        del self.arrived[:count]
+        return count
+
+    def shutdown(self, how: int, /) -> None:
+        self.end(self.world.now + 10 * MS)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def read_frames(self, most: float = math.inf) -> list[bytes]:
+        """What the server takes out of its buffer."""
+        frames, _ = split_frames(self.sent)
+        taken = frames[: int(min(most, len(frames)))]
+        self.sent = self.sent[sum(map(len, taken)) :]
+        return taken
+
+    def deliver(self, data: bytes, at: int | None = None) -> None:
+        """Let bytes arrive."""
+        self.world.at(self.world.now if at is None else at, lambda: self.arrived.extend(data))
+
+    def end(self, at: int | None = None, *, reset: bool = False) -> None:
+        self.world.at(self.world.now if at is None else at, lambda: self._end(reset))
+
+    def _end(self, reset: bool) -> None:
+        self.is_ended = True
+        self.is_reset = reset
+
+
+class Server:
+    """Answers frames; this one after a microsecond."""
+
+    def on_bytes(self, connection: WorldSocket) -> None:
+        for number, frame in enumerate(connection.read_frames()):
+            self.answer(connection, frame, number)
+
+    def answer(self, connection: WorldSocket, frame: bytes, number: int) -> None:
+        connection.deliver(frame, connection.world.now + 1000)
+
+
+class WorldWaiter:
+    """Waits in the world."""
+
+    def __init__(self, world: World, sockets: Sequence[WorldSocket], grain_ns: int) -> None:
+        self.world = world
+        self.grain_ns = grain_ns
+        self.sockets = dict(enumerate(sockets))
+        self.writable: set[int] = set()
+        self.spun_ns = 0
+
+    def also_writable(self, number: int, yes: bool) -> None:
+        (self.writable.add if yes else self.writable.discard)(number)
+
+    def unregister(self, number: int) -> None:
+        del self.sockets[number]
+        self.writable.discard(number)
+
+    def ready(self) -> list[tuple[int, int]]:
+        found = []
+        for number, socket in self.sockets.items():
+            has_room = number in self.writable and len(socket.sent) < socket.room
+            if socket.arrived or socket.is_ended:
+                found.append((number, 1 | (ONLY_WRITABLE if has_room else 0)))
+            elif has_room:
+                found.append((number, ONLY_WRITABLE))
+        return found
+
+    def wait(self, until: float) -> list[tuple[int, int]]:
+        limit = min(until, self.world.now + self.grain_ns)
+        while not (ready := self.ready()):
+            if not self.world.happen_next(limit):
+                return self.ready()
+        return ready
+
+
+def run_in_world(plan: LoadPlan, server: Server, **options: Any) -> LoadResult:
+    """Carry out a plan in virtual time; the options are those of `driven_in_world`."""
+    return driven_in_world(plan, server, **options).result()
+
+
+def driven_in_world(
+    plan: LoadPlan,
+    server: Server,
+    *,
+    room: float = math.inf,
+    world: World | None = None,
+    on_turn: Callable[[Engine, World], object] = lambda engine, world: None,
+    grain_ns: int = MS,
+    most_turns: int = 2_000_000,
+    is_cautious: bool = False,
+    connection_class: type[LoadConnection] = LoadConnection,
+    messages: MessageList | None = None,
+) -> Engine:
+    """Carry out a plan in virtual time; the engine, when it is over."""
+    world = world or World()
+    sockets = [WorldSocket(world, server, number, room) for number in range(plan.connections)]
+    tally = LoadTally(plan)
+    maker = ConnectionMaker(
+        plan, tally, messages=messages, clock=lambda: world.now, echo_class=connection_class
+    )
+    connections = {number: maker.make(number, socket) for number, socket in enumerate(sockets)}
+    engine = Engine(
+        plan,
+        connections,
+        tally,
+        WorldWaiter(world, sockets, grain_ns),
+        due=Schedule(plan).due() if plan.is_open else None,
+        is_cautious=is_cautious,
+        clock=lambda: world.now,
+        cpu_clock=lambda: (0, 0),
+    )
+    engine.start()
+    for _ in range(most_turns):
+        if engine.is_over:
+            assert all(socket.is_closed for socket in sockets)
+            return engine
+        engine.turn()
+        on_turn(engine, world)
+    raise AssertionError("the load does not end")
+
+
+def errors_of(result: LoadResult) -> list[tuple[str, int, int]]:
+    """Kind, connection and number of all discrepancies."""
+    return sorted((found.kind, found.connection, found.number) for found in result.discrepancies)
+
+
+def percentile_of(values: Iterable[int], percent: float) -> int:
+    """As HdrHistogram defines it, but exact."""
+    ordered = sorted(values)
+    return ordered[max(1, math.ceil(len(ordered) * Fraction(str(percent)) / 100)) - 1]

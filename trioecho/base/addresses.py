@@ -1,0 +1,49 @@
+"""Socket addresses as people write them, and the line in which a server says where it listens."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable
+
+
+def format_address(address: object) -> str:
+    """Return a socket address in words: ``127.0.0.1:80``, ``[::1]:80``, ``[fe80::1%eth0]:80``.
+
+    Args:
+      address: what ``getsockname`` or ``getpeername`` gave, or a pair of host and port.
+    """
+    if not isinstance(address, tuple):
+        return str(address) or "a Unix socket"
+    host, port = format_host(address), address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def format_host(address: tuple[object, ...]) -> str:
+    """Return the host of a socket address, with the zone (RFC 4007) where it has one."""
+    host = str(address[0])
+    if len(address) == 4 and address[3] and "%" not in host:
+        scope = address[3]
+        assert isinstance(scope, int)  # noqa: S101 - for the type checker
+        try:
+            zone = socket.if_indextoname(scope)
+        except OSError:  # the interface is gone
+            zone = str(scope)
+        return f"{host}%{zone}"
+    return host
+
+
+def format_addresses(addresses: Iterable[object]) -> str:
+    """Return several socket addresses in words, with "and" between them."""
+    return " and ".join(map(format_address, addresses))
+
+
+def listening_line(addresses: Iterable[object]) -> str:
+    """Return what a server logs when it listens on these addresses; `listening_port` reads it."""
+    return f"listening on {format_addresses(addresses)}"
+
+
+def listening_port(line: str) -> int | None:
+    """Return the port of the first address of a `listening_line`, None if the line is another one."""
+    match = re.search(r"listening on \S+:(\d+)(?!\S)", line)
+    return None if match is None else int(match[1])

@@ -1,0 +1,245 @@
+"""Messages from a file: what to send, and perhaps what the reply to it is.
+
+Two kinds of file:
+
+- JSON Lines: a JSON value a line. A string is the message's text; an object has exactly one
+  of ``text``, ``hex`` and ``base64``, and perhaps ``reply``, which is written likewise. Lines
+  of nothing but white space do not count.
+- Raw frames, one behind the other, as they are on the wire. What finds them is the caller's:
+  this module knows nothing of frames.
+
+All of a file is in memory while it is used, and so it is refused when it is too large.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+from .json_part import DamagedError, Part
+from .printable import printable_line
+from .quantities import plural
+
+# Payload bytes, those of replies included, that a file may have.
+MAX_MESSAGES_BYTES = 256 << 20
+# Each takes about 200 bytes of memory beside its own.
+MAX_MESSAGES = 1 << 20
+_MOST_LINE_BYTES = MAX_MESSAGES_BYTES
+_PIECE_BYTES = 1 << 20
+_ENCODINGS = ("text", "hex", "base64")
+_KEYS = (*_ENCODINGS, "reply")
+
+
+class MessageFormat(enum.Enum):
+    """How messages are written in a file; the value is its name for people."""
+
+    JSON_LINES = "jsonl"
+    FRAMES = "frames"
+
+
+class Message(NamedTuple):
+    """What to send, and what is to come back.
+
+    Attributes:
+      payload: to be sent in one frame.
+      reply: the payload of the right reply; None where the file does not say.
+    """
+
+    payload: bytes
+    reply: bytes | None = None
+
+
+class MessageFileError(ValueError):
+    """A file has no messages that can be used; the message is one line: the place, and what is wrong.
+
+    Attributes:
+      path (str): the file.
+      line (int | None): the number of the line, from 1 on, where there is one.
+    """
+
+    def __init__(self, path: str, reason: str, line: int | None = None) -> None:
+        super().__init__(path, reason, line)
+        self.path = path
+        self.reason = reason
+        self.line = line
+
+    def __str__(self) -> str:
+        place = printable_line(self.path)
+        return f"{place}: {self.reason}" if self.line is None else f"{place}, line {self.line}: {self.reason}"
+
+
+class FrameReader(Protocol):
+    """Finds frames, as a decoder does."""
+
+    def receive_data(self, data: bytes, /) -> object:
+        """Take the next bytes."""
+        raise NotImplementedError
+
+    def end_of_data(self) -> object:
+        """Note that there are no more."""
+        raise NotImplementedError
+
+    def next_frames(self) -> list[bytes]:
+        """Return the payloads that are complete; an empty list when more bytes are needed, or at the end."""
+        raise NotImplementedError
+
+
+def message_format_of(path: str | os.PathLike[str]) -> MessageFormat:
+    """Return how messages are written in a file, by its name.
+
+    Raises:
+      MessageFileError: the name does not say.
+    """
+    suffix = Path(path).suffix.lower()
+    for message_format in MessageFormat:
+        if suffix == f".{message_format.value}":
+            return message_format
+    raise MessageFileError(os.fspath(path), "the name ends neither in .jsonl nor in .frames: say which it is")
+
+
+def read_messages(
+    path: str | os.PathLike[str],
+    message_format: MessageFormat,
+    frames: FrameReader,
+    *,
+    errors: tuple[type[Exception], ...] = (),
+    most_bytes: int = MAX_MESSAGES_BYTES,
+    most_payload_bytes: int = MAX_MESSAGES_BYTES,
+    with_replies: bool = False,
+) -> list[Message]:
+    """Read all messages of a file.
+
+    Args:
+      path: the file; also a pipe.
+      message_format: how they are written there.
+      frames: finds raw frames; not used for JSON Lines.
+      errors: what it raises for bytes that are no frames.
+      most_bytes: payload bytes that the file may have, those of replies included.
+      most_payload_bytes: that a message, or a reply, may have.
+      with_replies: whether every message must have its reply.
+
+    Returns:
+      At least one message.
+
+    Raises:
+      MessageFileError: it cannot be read, is too large, has no message, or one that is malformed.
+    """
+    name = os.fspath(path)
+    messages: list[Message] = []
+    size = 0
+    try:
+        with Path(path).open("rb") as file:
+            if message_format is MessageFormat.JSON_LINES:
+                found = _json_lines(name, file, most_payload_bytes, with_replies=with_replies)
+            else:
+                found = _frames(name, file, frames, errors)
+            for message in found:
+                size += len(message.payload) + len(message.reply or b"")
+                if size > most_bytes:
+                    raise MessageFileError(
+                        name, f"it has more than {most_bytes} bytes of messages, which are all kept in memory"
+                    )
+                if len(messages) == MAX_MESSAGES:
+                    raise MessageFileError(
+                        name, f"it has more than {MAX_MESSAGES} messages, which are all kept in memory"
+                    )
+                messages.append(message)
+    except OSError as error:
+        raise MessageFileError(name, error.strerror or str(error)) from None
+    if not messages:
+        raise MessageFileError(name, "there is no message in it")
+    return messages
+
+
+def _json_lines(
+    name: str, file: BinaryIO, most_payload_bytes: int, *, with_replies: bool
+) -> Iterator[Message]:
+    number = 0
+    while line := file.readline(_MOST_LINE_BYTES + 1):
+        number += 1
+        if len(line) > _MOST_LINE_BYTES:
+            raise MessageFileError(name, f"it is longer than {_MOST_LINE_BYTES} bytes", number)
+        if line.isspace():
+            continue
+        try:
+            message = _message(Part(json.loads(line)))
+        except UnicodeDecodeError as error:
+            raise MessageFileError(name, f"byte {error.start} of it is not UTF-8", number) from None
+        except json.JSONDecodeError as error:
+            reason = f'column {error.colno}: {error.msg}; a message is "in quotes", or an object'
+            raise MessageFileError(name, reason, number) from None
+        except (DamagedError, ValueError, RecursionError) as error:
+            raise MessageFileError(name, str(error), number) from None
+        if message.reply is None and with_replies:
+            raise MessageFileError(name, 'it has no "reply", and every message needs one', number)
+        length = max(len(message.payload), len(message.reply or b""))
+        if length > most_payload_bytes:
+            reason = f"it has {length} bytes, and a frame of this format at most {most_payload_bytes}"
+            raise MessageFileError(name, reason, number)
+        yield message
+
+
+def _message(part: Part) -> Message:
+    if isinstance(part.value, dict):
+        for key in part.value:
+            if key not in _KEYS:
+                raise part.wrong(f"{Part(key)} is none of {', '.join(_KEYS)}")
+        reply = _bytes_of(part["reply"]) if "reply" in part else None
+        return Message(_bytes_of(part), reply)
+    return Message(_bytes_of(part))
+
+
+def _bytes_of(part: Part) -> bytes:
+    """Return the bytes that a string or an object stands for."""
+    if isinstance(part.value, str):
+        return _encoded(part)
+    if not isinstance(part.value, dict):
+        raise part.wrong(f"{part} is neither a text nor an object with one of {', '.join(_ENCODINGS)}")
+    given = [key for key in _ENCODINGS if key in part]
+    if len(given) != 1:
+        raise part.wrong(f"it has {' and '.join(given) or 'none'} of {', '.join(_ENCODINGS)}, and not one")
+    [encoding] = given
+    value = part[encoding]
+    if encoding == "text":
+        return _encoded(value)
+    try:
+        if encoding == "hex":
+            return bytes.fromhex(value.text())
+        return base64.b64decode(value.text(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        if isinstance(error, DamagedError):
+            raise
+        raise value.wrong(f"{value} is not {'hexadecimal' if encoding == 'hex' else encoding}") from None
+
+
+def _encoded(part: Part) -> bytes:
+    try:
+        return part.text().encode()
+    except UnicodeEncodeError:
+        raise part.wrong(f"{part} has half of a surrogate pair, which is no character") from None
+
+
+def _frames(
+    name: str, file: BinaryIO, frames: FrameReader, errors: tuple[type[Exception], ...]
+) -> Iterator[Message]:
+    count = 0
+    try:
+        while True:
+            data = file.read(_PIECE_BYTES)
+            if data:
+                frames.receive_data(data)
+            else:
+                frames.end_of_data()
+            while payloads := frames.next_frames():
+                yield from map(Message, payloads)
+                count += len(payloads)
+            if not data:
+                return
+    except errors as error:
+        raise MessageFileError(name, f"behind {plural(count, 'frame')}: {error}") from None

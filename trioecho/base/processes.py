@@ -1,0 +1,49 @@
+"""How to start this program again, in another process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+_PACKAGE_PARENT = str(Path(__file__).parents[2])
+
+
+class Program(NamedTuple):
+    """What to start a process with; None is as in `subprocess.Popen`."""
+
+    command: list[str]
+    env: dict[str, str] | None = None
+    cwd: str | None = None
+
+
+def working_folder() -> str:
+    """Return the working directory; an empty text if it has been removed."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
+
+
+def own_program(*arguments: str, module: str = "trioecho") -> Program:
+    """Return how to start ``python -m MODULE ARGUMENTS``, importing what this process imports.
+
+    Everything is imported from where this process has it from, in the same order,
+    but never from the working directory: a file there that is called like a module
+    must not run. Where the package itself is in the working directory, that comes last.
+    """
+    here = working_folder()
+    folders = [os.path.abspath(folder) for folder in sys.path if folder]  # noqa: PTH100 - links stay
+    folders = [folder for folder in folders if os.path.realpath(folder) != here]
+    if _PACKAGE_PARENT not in folders:
+        folders.append(_PACKAGE_PARENT)
+    # Since Python 3.11, -P keeps `-m` from putting the working directory first.
+    # Before, the working directory must be one in which only the system's owner writes.
+    cache = {"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}
+    has_safe_path = sys.version_info >= (3, 11)
+    return Program(
+        [sys.executable, *(["-P"] if has_safe_path else []), "-m", module, *arguments],
+        {**os.environ, "PYTHONPATH": os.pathsep.join(folders), **cache},
+        None if has_safe_path else os.path.abspath(os.sep),  # noqa: PTH100 - of the drive, on Windows
+    )

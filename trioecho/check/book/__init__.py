@@ -1,0 +1,1 @@
+"""The book: every rule, why it holds, who says so, and how much it counts."""

@@ -1,0 +1,87 @@
+"""What a client sends, and what it is to get: an echo, or a reply that a polite client got before."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Reader(Protocol):
+    """Makes what comes on a connection comparable with what is expected, piece by piece."""
+
+    def read(self, piece: bytes) -> bytes:
+        """Return the next bytes as they are compared; there may be fewer, until a frame is whole."""
+        raise NotImplementedError
+
+    def rest(self) -> bytes:
+        """Return the bytes that were not returned yet, when no more come."""
+        raise NotImplementedError
+
+
+class Dialogue:
+    """What a client sends, and what it is to get for it: here any bytes, and their echo.
+
+    Attributes:
+      noun: what comes for a frame, for people.
+      is_echo: whether any bytes may be sent.
+    """
+
+    noun: str = "echo"
+    is_echo: bool = True
+
+    def request(self, number: int, /) -> bytes | None:
+        """Return the payload of a case's request with this number; None if the case makes its own."""
+        return None
+
+    @property
+    def has_known_lengths(self) -> bool:
+        """Whether the length of every reply is known before it comes."""
+        return True
+
+    @property
+    def longest_request(self) -> bytes:
+        """The longest of the requests, if there are any."""
+        return b""
+
+    def request_of_size(self, length: int, /) -> bytes | None:
+        """Return a request with so many bytes of payload; None if the case makes its own.
+
+        Raises:
+          NotApplicableError: there is none.
+        """
+        return None
+
+    def replies(self, sent: bytes, /) -> bytes:
+        """Return what is to come for whole frames."""
+        return sent
+
+    def reader(self, sent: bytes, /) -> Reader:
+        """Return what reads the replies to whole frames, which may be sent again and again."""
+        return _AsItIs()
+
+    def knows(self, payload: bytes, /) -> bool:
+        """Return whether it is known what is to come for this payload."""
+        return True
+
+    def needs_echo(self) -> None:
+        """Require that any bytes may be sent.
+
+        Raises:
+          NotApplicableError: they may not.
+        """
+
+    def is_refusal(self, received: bytes, /) -> bool:
+        """Return whether what came for no whole frame may say why that is refused; an echo does not."""
+        return not received
+
+
+class _AsItIs:
+    """Compares what comes as it is."""
+
+    def read(self, piece: bytes) -> bytes:
+        return piece
+
+    def rest(self) -> bytes:
+        return b""
+
+
+ECHO = Dialogue()

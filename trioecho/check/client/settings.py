@@ -1,0 +1,30 @@
+"""What all cases of a run have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .dialogue import ECHO, Dialogue
+from .wire import Wire
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all cases of a run have in common.
+
+    Attributes:
+      wire: how headers are written.
+      seed: what the bytes are made from.
+      max_frame_length: the server's limit in payload bytes; None if it was not given.
+      command: what starts a server, in words with ``{port}`` in them; None if the
+        suite cannot start one.
+      spawn_timeout_s: how long a server may take until it listens.
+      dialogue: what is sent, and what is to come for it.
+    """
+
+    wire: Wire = field(default_factory=Wire)
+    seed: int = 0
+    max_frame_length: int | None = None
+    command: tuple[str, ...] | None = None
+    spawn_timeout_s: float = 10.0
+    dialogue: Dialogue = ECHO

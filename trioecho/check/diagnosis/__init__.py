@@ -1,0 +1,1 @@
+"""From verdicts and bytes to likely causes."""

@@ -1,0 +1,110 @@
+"""What the bytes of an echo that is not right say by themselves."""
+
+from __future__ import annotations
+
+from ..client.finding import Deviation, common_length
+from ..client.wire import Wire
+
+# How much of a payload shows that it is the one that was sent.
+_COMPARED_BYTES = 64
+_REPLACEMENT = "\ufffd".encode()
+
+
+def is_cut_off(deviation: Deviation, wire: Wire) -> bool:
+    """Return whether a shorter frame came, with the beginning of the payload."""
+    came, _ = wire.split(deviation.received_bytes)
+    wanted, _ = wire.split(deviation.expected_bytes)
+    return bool(came and wanted and came[0] and wanted[0] != came[0] and wanted[0].startswith(came[0]))
+
+
+def whole_frames(deviation: Deviation, wire: Wire) -> int:
+    """Return how many whole frames came back right before the deviation."""
+    same = common_length(deviation.expected_bytes, deviation.received_bytes)
+    return len(wire.split(deviation.expected_bytes[:same])[0])
+
+
+def is_unasked(deviation: Deviation, wire: Wire) -> bool:
+    """Return whether a whole frame came with nothing in it of what was sent."""
+    came, _ = wire.split(deviation.received_bytes)
+    return bool(came and came[0]) and came[0] not in deviation.expected_bytes
+
+
+def is_sent_back_early(deviation: Deviation) -> bool:
+    """Return whether all that was expected came, and then bytes of what was sent behind it."""
+    expected, received = deviation.expected_bytes, deviation.received_bytes
+    return bool(expected) and len(received) > len(expected) and received.startswith(expected)
+
+
+def announces_all(deviation: Deviation, wire: Wire) -> bool:
+    """Return whether the header of the whole payload came, and not all of the payload."""
+    same = common_length(deviation.expected_bytes, deviation.received_bytes)
+    return same == len(deviation.received_bytes) >= wire.header_bytes
+
+
+def cause_of_bytes(deviation: Deviation, wire: Wire) -> str | None:
+    """Name the cause that a wrong echo shows, if it shows one."""
+    expected, received = deviation.expected_bytes, deviation.received_bytes
+    wanted, _ = wire.split(expected)
+    if not wanted or not received or expected.startswith(received):
+        return None
+    if len(wanted[0]) > _COMPARED_BYTES and is_cut_off(deviation, wire):
+        return None
+    came, rest = wire.split(received)
+    at = next((i for i, (one, other) in enumerate(zip(came, wanted, strict=False)) if one != other), None)
+    if at is None:
+        # Whole frames that were right, and then something that is none.
+        at = len(came)
+        return _cause_of_header(wanted[at], rest, wire) if at < len(wanted) else None
+    return _cause_of_payload(came, wanted, at) or _cause_of_header(
+        wanted[at], received[sum(map(wire.size, came[:at])) :], wire
+    )
+
+
+def _cause_of_header(payload: bytes, reply: bytes, wire: Wire) -> str | None:
+    """Name the cause of a reply that has the right payload behind a wrong header, or none."""
+    width = wire.header_bytes
+    if not payload or len(reply) < min(len(payload), 2):
+        return None
+    is_after_text = payload in reply and wire.frame(payload) not in reply and _is_text(reply[:width])
+    if reply.startswith(payload) or is_after_text:
+        return "no-header-in-reply"
+    if not wire.is_plain:
+        return None  # what else may be in its place is not known
+    for other in (1, 2, 4, 8):
+        order = wire.byte_order
+        if other != width and reply == len(payload).to_bytes(8, order)[-other:] + payload:
+            return "other-header-width"
+    if not reply[width:].startswith(payload[:_COMPARED_BYTES]):
+        return None
+    number = int.from_bytes(reply[:width], wire.byte_order)
+    swapped = int.from_bytes(reply[:width][::-1], wire.byte_order)
+    length = int.from_bytes(wire.header(len(payload)), wire.byte_order)
+    if swapped == length:
+        return "little-endian"
+    return "length-includes-header" if abs(number - length) == width else "length-of-text"
+
+
+def _is_text(header: bytes) -> bool:
+    """Return whether the bytes in a header's place are letters: as a length they are beyond any reply."""
+    return len(header) >= 3 and header.isascii() and header.decode().isprintable()
+
+
+def _cause_of_payload(came: list[bytes], wanted: list[bytes], at: int) -> str | None:
+    one, other = came[at], wanted[at]
+    if at and one == came[at - 1] and one != other:
+        return "reply-twice"
+    if sorted(came[: len(wanted)]) == sorted(wanted[: len(came)]) or (
+        one in wanted[at + 1 :] and other in came[at + 1 :]
+    ):
+        return "replies-out-of-order"
+    if _REPLACEMENT in one and _REPLACEMENT not in other:
+        return "text-decoding"
+    if other and one in (other.decode("latin-1").encode(), other.decode("utf-8", "ignore").encode()):
+        return "text-decoding"
+    if other and one == other.partition(b"\0")[0]:
+        return "strips-whitespace"
+    if one in (other.strip(), other.rstrip(), other.strip(b"\0"), other.rstrip(b"\0"), other.rstrip(b"\r\n")):
+        return "strips-whitespace"
+    if len(one) == len(other):
+        return "content-changed"
+    return None

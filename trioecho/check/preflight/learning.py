@@ -1,0 +1,146 @@
+"""What a service replies to requests, asked as a polite client does: one at a time, and each waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from ...base.addresses import format_address
+from ...base.connect import why_not_connected
+from ...base.difference import describe_difference
+from ...base.printable import printable
+from ..client.asked import Asked, LearnedRequest
+from ..client.finding import Deviation, InconclusiveError, Kind
+from ..client.peer import Peer
+from ..client.probe import Probe
+from ..client.settings import Settings
+from .blocker import Answer
+from .measure import measure
+from .other_services import service_of
+from .result import CannotCheckError, Preflight
+
+# Returns where to connect; a server that was started and has ended is started again.
+Locate = Callable[[], Awaitable[tuple[str, int]]]
+
+_REPLY_S = 4.0
+# Clocks in replies count seconds at least; within one they would look the same.
+_LATER_S = 1.1
+_ROUNDS, _LEAST_TIMES = 2, 2
+# On a connection a count may begin anew, and get another digit; a slow service is not asked so often.
+_TIMES, _TIMES_S = 20, 0.5
+# What belongs to a reply comes so soon after it.
+_REST_S = 0.1
+_SHOWN_BYTES = 16
+
+
+async def learn(locate: Locate, settings: Settings, asked: Asked) -> Preflight:
+    """Ask for all replies, several times, and measure how fast the service is.
+
+    Raises:
+      CannotCheckError: there is none, or it does not reply as is needed.
+      SpawnError: it does not start again.
+    """
+    took_s = 0.0
+    for number in range(_ROUNDS):
+        if number:
+            await trio.sleep(_LATER_S)
+        probe = Probe("preflight", await locate(), settings, patience_s=_REPLY_S)
+        for request in asked.requests:
+            began = trio.current_time()
+            replies = await _replies(probe, asked, request)
+            took_s = (trio.current_time() - began) / len(replies)
+            for reply in replies:
+                request.learn(reply)
+    for request in asked.requests:
+        request.widen()
+    first = Answer(asked.requests[0].payload, b"", None, is_right=True, elapsed_s=took_s)
+    return await measure(Probe("preflight", await locate(), settings, patience_s=_REPLY_S), first)
+
+
+async def learn_more(probe: Probe, asked: Asked) -> bool:
+    """Ask once more, after a reply has differed; return whether more may differ than was known."""
+    has_more = False
+    for request in asked.requests:
+        try:
+            replies = await _replies(probe, asked, request)
+        except (CannotCheckError, InconclusiveError):
+            return has_more
+        for reply in replies:
+            has_more |= request.learn_later(reply)
+    return has_more
+
+
+async def _replies(probe: Probe, asked: Asked, request: LearnedRequest) -> list[bytes]:
+    """Ask on a connection of its own, and again on the same if that can be."""
+    where = format_address(probe.address)
+    replies: list[bytes] = []
+    try:
+        async with probe.connect() as peer:
+            end = trio.current_time() + _TIMES_S
+            while len(replies) < _TIMES and (len(replies) < _LEAST_TIMES or trio.current_time() < end):
+                await peer.send(request.frame)
+                frame, ending = await _frame(peer, probe, with_rest=not replies)
+                if ending is not None:
+                    if replies:  # that it replies only once is for a case to see
+                        break
+                    raise CannotCheckError(f"{where} {_no_reply(probe, asked, request, frame, ending)}")
+                _look_at(where, probe, asked, request, frame)
+                replies.append(frame)
+    except Deviation as deviation:
+        cause = deviation.__cause__
+        why = why_not_connected(cause) if isinstance(cause, OSError) else deviation.actual
+        raise CannotCheckError(f"cannot connect to {where}: {why}") from None
+    return replies
+
+
+async def _frame(peer: Peer, probe: Probe, *, with_rest: bool) -> tuple[bytes, Kind | None]:
+    """Receive a whole frame, and perhaps what comes after it; or what came instead, and how it ended."""
+    received = b""
+    while probe.wire.first(received) is None:
+        piece = await peer.receive()
+        if isinstance(piece, Kind):
+            return received, piece
+        received += piece
+    more = await peer.receive(within_s=_REST_S) if with_rest else b""
+    return received + more if isinstance(more, bytes) else received, None
+
+
+def _which(asked: Asked, request: LearnedRequest) -> str:
+    number = f" {asked.requests.index(request) + 1}" if len(asked.requests) > 1 else ""
+    return f"request{number} of {asked.source}"
+
+
+def _no_reply(probe: Probe, asked: Asked, request: LearnedRequest, received: bytes, ending: Kind) -> str:
+    which = _which(asked, request)
+    if received:
+        who = service_of(received, request.frame, probe.wire)
+        like = f"; this looks like {who}" if who else ""
+        shown = printable(repr(received[:_SHOWN_BYTES])[1:])
+        return f"replies to {which} with {shown}, which is no frame of {probe.wire}{like}"
+    how = {Kind.SILENCE: f"sends no reply to {which} within {_REPLY_S:g} s", Kind.RESET: f"resets at {which}"}
+    return how.get(ending, f"ends the connection at {which}, without a reply")
+
+
+def _look_at(where: str, probe: Probe, asked: Asked, request: LearnedRequest, frame: bytes) -> None:
+    """See that one frame came, and the right one where that is known.
+
+    Raises:
+      CannotCheckError: another came, or several.
+    """
+    payloads, rest = probe.wire.split(frame)
+    which = _which(asked, request)
+    if len(payloads) > 1 or rest:
+        raise CannotCheckError(
+            f"{where} replies to {which} with more than one frame; a request needs one that is its reply"
+        )
+    if request.given is not None and payloads[0] != request.given:
+        raise CannotCheckError(
+            f"{where} does not reply to {which} as is expected, even when it is asked politely: "
+            f"{_differs(request.given, payloads[0])}"
+        )
+
+
+def _differs(expected: bytes, received: bytes) -> str:
+    different = describe_difference(expected, received)
+    return different or f"it has {len(received)} bytes of payload, and not {len(expected)}"

@@ -1,0 +1,1 @@
+"""Run the cases against one server: side by side, alone, and again after a death."""

@@ -1,0 +1,221 @@
+"""One run of one case, and whether the server survived it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import trio
+
+from ...base.describe import describe
+from ..book.book import Level, rule_of
+from ..cases import Case
+from ..client.asked import Asked
+from ..client.finding import Deviation, InconclusiveError, Kind, NotApplicableError
+from ..client.probe import Probe
+from ..client.settings import Settings
+from ..preflight.learning import learn_more
+from ..preflight.result import Preflight
+from ..spawned.spawned_server import SpawnError
+from ..verdict import Verdict
+from .host import Host
+from .outcome import CaseOutcome, last_words, not_tried
+
+# Longer than any case takes that gets its replies.
+_CASE_S, _CASE_ROUND_TRIPS = 30.0, 20
+_STARTING_AT_A_TIME = 2
+# Longest wait for a server that accepts slowly to have accepted all.
+_QUEUE_S = 20.0
+# What a case has done to a server may take so long to end its process.
+_AFTERMATH_S = 0.3
+# A case in which a reply differs is tried again so often, with what was learned meanwhile.
+_LEARNED_AGAIN = 3
+# How long a polite client then waits for a reply; without one nothing more is learned.
+_POLITE_S = 1.0
+# A slow server is asked for so few tries of a case about a race.
+_TRIES_OF_A_SLOW_ONE = 2
+
+
+class Attempts:
+    """Runs cases, as often as they are asked for.
+
+    Attributes:
+      preflight: the result of the preflight.
+    """
+
+    def __init__(self, host: Host, settings: Settings, preflight: Preflight) -> None:
+        self.preflight: Preflight = preflight
+        self._host = host
+        self._settings = settings
+        self._is_queue_short = False
+        # On a busy machine many that start at a time would all be late.
+        self._starting = trio.CapacityLimiter(_STARTING_AT_A_TIME)
+
+    async def alone(self, outcome: CaseOutcome, patience_s: float) -> CaseOutcome:
+        """Run a case again, on a fresh server if the suite can start one."""
+        if self.preflight.only_first is None:
+            await self._host.renew()
+        again = await self.run(outcome.case, patience_s, wait_for_aftermath=True)
+        again.attempts = outcome.attempts + 1
+        return again
+
+    async def run(
+        self,
+        case: Case,
+        patience_s: float,
+        *,
+        is_last_try: bool = True,
+        wait_for_aftermath: bool = False,
+    ) -> CaseOutcome:
+        """Run a case.
+
+        Args:
+          case: which.
+          patience_s: how long the server may be silent.
+          is_last_try: whether what is seen now is believed.
+          wait_for_aftermath: whether the server gets a moment to die of it.
+        """
+        rule = rule_of(case.id)
+        if rule.needs_spawn and self._host.spawner is None:
+            why = "needs a server started with --spawn"
+            return CaseOutcome(case, Verdict.NOT_APPLICABLE, why, 0.0, (), 0)
+        began = trio.current_time()
+        only_first = self.preflight.only_first
+        try:
+            # A server of one connection is started when a connection is asked for.
+            address = await self._host.address(restart=only_first is None)
+        except SpawnError as error:
+            return not_tried(case, str(error))
+        server = self._host.server
+        if self.preflight.pace.connect_s:
+            await self._wait_until_accepted(address)
+        probe = Probe(
+            case.id,
+            address,
+            self._settings,
+            patience_s=patience_s,
+            pace=self.preflight.pace,
+            serves_several=self.preflight.is_concurrent,
+            is_last_try=is_last_try,
+            starting=self._starting,
+            spawner=self._host.spawner,
+            only_first=only_first,
+            revive=self._host.revive,
+            is_queue_short=self._is_queue_short,
+        )
+        outcome = await self._tried(case, probe)
+        self._is_queue_short |= probe.is_queue_short
+        outcome.elapsed_s = trio.current_time() - began
+        if rule.needs_spawn or only_first is not None:
+            return outcome
+        outcome.server = server
+        if self._is_not_to_blame(outcome, probe):
+            summary = f"no connection was accepted, before a byte was sent: {outcome.summary}"
+            outcome = replace(
+                outcome, verdict=Verdict.INCONCLUSIVE, deviation=None, summary=summary, was_refused=True
+            )
+        # Without a process to ask, the server must show that it is there.
+        looks_so = server is None or probe.was_cut_off
+        outcome.did_server_end = await self._host.has_gone(server, looks_so=looks_so)
+        if wait_for_aftermath and server is not None and not outcome.did_server_end:
+            outcome.did_server_end = await server.wait_ended(_AFTERMATH_S)
+        return outcome
+
+    def _is_not_to_blame(self, outcome: CaseOutcome, probe: Probe) -> bool:
+        """Return whether its first connection was refused, before it had sent a byte."""
+        deviation = outcome.deviation
+        return (
+            deviation is not None
+            and deviation.kind is Kind.NO_CONNECTION
+            and not probe.has_connected
+            and self.preflight.blocker is None
+        )
+
+    async def _tried(self, case: Case, probe: Probe) -> CaseOutcome:
+        level = rule_of(case.id).level
+        deviation = None
+        notes: tuple[str, ...] = ()
+        most_s = _CASE_S + _CASE_ROUND_TRIPS * self.preflight.pace.round_trip_s
+        try:
+            with trio.fail_after(most_s):
+                verdict, summary = Verdict.PASS, await self._all_tries(case, probe)
+        except Deviation as error:
+            deviation = error
+            verdict = Verdict.FAIL if (error.level or level) is Level.MUST else Verdict.WARN
+            summary = error.actual
+            if probe.server is not None:
+                notes = last_words(probe.server)
+        except NotApplicableError as error:
+            verdict, summary = Verdict.NOT_APPLICABLE, str(error)
+        except InconclusiveError as error:
+            verdict, summary = Verdict.INCONCLUSIVE, str(error)
+        except trio.TooSlowError:
+            verdict, summary = Verdict.INCONCLUSIVE, f"not done after {most_s:.3g} s"
+        except OSError as error:
+            verdict, summary = Verdict.INCONCLUSIVE, f"this machine could not: {describe(error)}"
+        transcript = probe.transcript
+        return CaseOutcome(
+            case, verdict, summary, 0.0, transcript.events, transcript.left_out, deviation, notes=notes
+        )
+
+    async def _all_tries(self, case: Case, probe: Probe) -> str:
+        """Try the case as often as it asks for; the first deviation is the worst."""
+        server = self._host.server
+        is_shared = self.preflight.only_first is None and not rule_of(case.id).needs_spawn
+        tries = min(case.tries, _TRIES_OF_A_SLOW_ONE) if self.preflight.pace.is_slow else case.tries
+        summary = ""
+        for number in range(1, tries + 1):
+            if number > 1:
+                if is_shared and await self._host.has_gone(server, looks_so=True):
+                    break  # the try before has ended it
+                probe.begin_transcript()
+            try:
+                summary = await self._one_try(case, probe)
+            except Deviation as deviation:
+                if number > 1:
+                    deviation.actual += f" (in try {number} of {tries})"
+                raise
+        return summary if tries == 1 else f"{summary} (in each of {tries} tries)"
+
+    async def _one_try(self, case: Case, probe: Probe) -> str:
+        only_first = self.preflight.only_first
+        if only_first is None or rule_of(case.id).needs_spawn:
+            return await self._with_what_varies(case, probe)
+        try:
+            if not case.is_alone:  # each of its connections has a server of its own
+                return await case.run(probe)
+            async with probe.one_server():
+                return await case.run(probe)
+        except Deviation as deviation:
+            if probe.has_asked_for_another and deviation.kind is not Kind.WRONG:
+                deviation.cause_id = only_first.cause_id
+                deviation.is_uncertain = False  # the preflight has seen it already
+            raise
+
+    async def _with_what_varies(self, case: Case, probe: Probe) -> str:
+        """Run the case; again if a polite client gets other bytes by now: a clock, a count."""
+        asked = self._settings.dialogue
+        for _ in range(_LEARNED_AGAIN if isinstance(asked, Asked) else 0):
+            try:
+                return await case.run(probe)
+            except Deviation as deviation:
+                if not isinstance(asked, Asked) or deviation.kind is not Kind.WRONG:
+                    raise
+                if not await self._learns_more(asked):
+                    raise
+                probe.begin_transcript()
+        return await case.run(probe)
+
+    async def _learns_more(self, asked: Asked) -> bool:
+        try:
+            address = await self._host.address(restart=False)
+        except SpawnError:
+            return False
+        return await learn_more(Probe("polite", address, self._settings, patience_s=_POLITE_S), asked)
+
+    async def _wait_until_accepted(self, address: tuple[str, int]) -> None:
+        """Let a server that accepts slowly work off what other cases have left in its queue."""
+        probe = Probe("queue", address, self._settings, patience_s=_QUEUE_S)
+        with contextlib.suppress(Deviation):
+            async with probe.connect() as peer:
+                await peer.echo(probe.text(b""))

@@ -1,0 +1,116 @@
+"""What a load sends of the user's own, and how replies are verified: the options for it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.message_file import MessageFileError, MessageFormat
+from ..base.processes import working_folder
+from ..load import MessageList, ReplyRule, read_message_list
+from ..load.engine.reply_check import CheckNotFoundError, check_of
+from .shared import values
+from .shared.exit_codes import ExitCode
+from .shared.output import CommandError
+
+# What begins or looks like a number is one, perhaps a wrong one, and no file: that can be ./200.
+_NUMBER = re.compile(r"[-+]?[\d_,.]*")
+
+
+def add_message_options(group: argparse._ArgumentGroup) -> None:
+    """Add what is sent, and how its replies are verified."""
+    add = group.add_argument
+    add(
+        "--messages",
+        action=_FileOrNumber,
+        dest="message_file",
+        metavar="FILE",
+        help="send what is in it: .jsonl (a JSON value a line) or .frames (as on the wire); on "
+        "each connection once, or -n messages",
+    )
+    add(
+        "--messages-format",
+        choices=[message_format.value for message_format in MessageFormat],
+        help="how messages are written in FILE, if its name does not end in that",
+    )
+    add(
+        "--reply",
+        type=_reply_rule,
+        metavar="RULE",
+        default=ReplyRule(),
+        help="what a reply has to be: echo, count (any frame), same-length, recorded (as in FILE), or what "
+        "MODULE:FUNCTION says, which gets message and reply (default: %(default)s)",
+    )
+
+
+class _FileOrNumber(argparse.Action):
+    """Takes the file in which messages are, or how many are sent."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        text = str(value)
+        if _NUMBER.fullmatch(text):
+            try:
+                namespace.messages = values.positive_count(text)
+            except argparse.ArgumentTypeError as error:
+                raise argparse.ArgumentError(self, str(error)) from None
+        else:
+            namespace.message_file = text
+
+
+def _reply_rule(text: str) -> ReplyRule:
+    try:
+        rule = ReplyRule(text)
+    except ValueError:
+        raise values.refusal(
+            text, "is none of echo, count, same-length, recorded, and no MODULE:FUNCTION"
+        ) from None
+    return rule
+
+
+def messages_of(arguments: argparse.Namespace) -> MessageList | None:
+    """Return the messages that the options ask for; None if the load is to make them.
+
+    Raises:
+      CommandError: they contradict each other, a file cannot be used, or a function cannot.
+    """
+    rule: ReplyRule = arguments.reply
+    path, message_format = arguments.message_file, arguments.messages_format
+    for is_wrong, reason in (
+        (
+            path is not None and arguments.size is not None,
+            "--size is for messages that the load makes; those of --messages FILE have their own",
+        ),
+        (
+            path is None and message_format is not None,
+            "--messages-format says how a file is written; give --messages FILE, too",
+        ),
+        (
+            path is None and rule.word == "recorded",
+            "--reply recorded compares with the replies of a file; give --messages FILE, too",
+        ),
+    ):
+        if is_wrong:
+            raise CommandError(ExitCode.WRONG_USAGE, reason)
+    try:
+        if not rule.is_compared:
+            check_of(rule, working_folder())
+        if path is None:
+            return None
+        return read_message_list(
+            path,
+            arguments.format,
+            message_format=None if message_format is None else MessageFormat(message_format),
+            with_replies=rule.word == "recorded",
+        )
+    except MessageFileError as error:
+        raise CommandError(ExitCode.WRONG_USAGE, f"--messages: {error}") from None
+    except CheckNotFoundError as error:
+        raise CommandError(ExitCode.WRONG_USAGE, f"--reply: {error}") from None

@@ -1,0 +1,145 @@
+"""The program: it finds the command, runs it, and reports an unexpected error in one line."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..base.build import BUILD
+from ..base.describe import describe_with_place
+from ..base.exception_groups import leaves
+from ..base.printable import printable_line
+from .shared.encoding import use_plain_substitutes
+from .shared.exit_codes import ExitCode
+from .shared.non_blocking_writer import open_missing_standard_files
+from .shared.output import CommandError, end_output, print_error
+from .shared.parser import Parser
+
+# Each has a module of its name in this package, imported only when the command runs.
+COMMANDS = {
+    "serve": "serve echoes or a function of your own, and report every 2 s",
+    "client": "send messages to a server and verify every echo",
+    "send": "send messages of your own to any framed service, and show the replies",
+    "demo": "see it all at work, on this machine alone",
+    "load": "put load on a server, verify every reply, and measure",
+    "report": "join or compare results of trioecho load",
+    "check": "find what is wrong with a server of length-prefixed echoes",
+    "proxy": "pass connections on, with faults",
+    "faulty": "run an echo server with a bug, to learn from",
+    "formats": "list the formats of protocols, or guess that of some bytes",
+    "guide": "show the documentation, page by page",
+}
+
+_EPILOG = """\
+Begin with trioecho demo. Each command explains itself: trioecho help serve.
+
+Sizes are written 65536, 64k or 64KiB (1024s), 64kB (1000s), 1.5MiB; durations 10
+or 10s, 500ms, 100us, 1m30s, 2d.
+
+exit codes:
+  0    a command did what it was asked to; or there was none, and this was shown
+  2    wrong usage, or more than this machine has memory or files for; any command
+  70   an internal error, of any command
+  74   all is well, but stdout could not be written (the disk is full), of any command
+  130  interrupted, any command
+Others are in the help of the command that has them.
+"""
+
+
+def run_command(argv: Sequence[str] | None) -> int:
+    """Run a command and return its exit code. ``argv`` is ``sys.argv[1:]`` by default."""
+    try:
+        exit_code = _run_to_the_end(sys.argv[1:] if argv is None else list(argv))
+    except SystemExit as ended:  # by argparse, which has printed a help text or refused an argument
+        ended.code = end_output(ended.code if isinstance(ended.code, int) else 0)
+        raise
+    except BaseException:
+        end_output(ExitCode.INTERNAL_ERROR)
+        raise
+    return end_output(exit_code)
+
+
+def _run_to_the_end(words: list[str]) -> int:
+    try:
+        open_missing_standard_files()
+        use_plain_substitutes()
+        return _work(words[1:]) if words[:1] == ["worker"] else _run(_read(words))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last place where a traceback can be kept from the user
+        return _unexpected(error)
+
+
+def _read(words: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="trioecho",
+        description="An echo service of length-prefixed frames: 4 bytes of length, then the payload.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"trioecho {__version__} ({BUILD})")
+    commands = parser.add_commands()
+    asked_for = next((word for word in words if not word.startswith("-")), None)
+    if asked_for == "help":
+        words = [*words[words.index("help") + 1 :], "--help"]
+        asked_for = words[0]
+    for name, summary in COMMANDS.items():
+        if name == asked_for:
+            importlib.import_module(f".{name}", __package__).add_command(commands, summary)
+        else:
+            commands.add_parser(name, help=summary)
+    help_parser = commands.add_parser(
+        "help",
+        help="explain a command, as trioecho help load",
+        description="Explain a command: trioecho help load is the same as trioecho load --help.\n"
+        "Without a command, list all commands.",
+    )
+    help_parser.add_argument("command", nargs="*", metavar="COMMAND", help="such as load, or report diff")
+    arguments = parser.parse_args(words)
+    arguments.command_line = [parser.prog, *words]
+    return arguments
+
+
+def _work(words: list[str]) -> int:
+    """Run a worker of ``trioecho serve``, a program of its own, which is no command for people."""
+    exit_code: int = importlib.import_module(".worker", __package__).run_worker(words)
+    return exit_code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        exit_code: int = arguments.run(arguments)
+    except CommandError as error:
+        print_error(printable_line(f"{arguments.prog}: {error}"))
+        return error.exit_code
+    return exit_code
+
+
+def _unexpected(error: BaseException) -> int:
+    if isinstance(error, SystemExit | GeneratorExit):
+        raise error
+    causes = list(leaves(error))
+    if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+        raise KeyboardInterrupt
+    if "TRIOECHO_DEBUG" in os.environ:
+        raise error
+    lacking = _lacking(causes[0])
+    if lacking is not None:
+        print_error(f"trioecho: {lacking}")
+        return ExitCode.WRONG_USAGE
+    what = printable_line(describe_with_place(causes[0]))
+    print_error(f"trioecho: internal error: {what}; TRIOECHO_DEBUG=1 shows all of it")
+    return ExitCode.INTERNAL_ERROR
+
+
+def _lacking(error: BaseException) -> str | None:
+    """Return what this machine lacks, or its limits forbid; None for another error."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for that: ask for less, or for smaller messages"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many open files: raise the limit (ulimit -n), or take fewer connections or workers"
+    return None

@@ -1,0 +1,103 @@
+"""`run_service`: ``trioecho serve`` for a Python program that has a function of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import trio
+
+from ..base.processors import count_processors
+from ..framing import FrameFormat
+from ..limits import Limits
+from ..server.handler_loading import reference_to
+from ..server.report import Report
+from ..server.service import Served, Service, ServiceEndError, ServiceStartError
+from ..server.workers.supervisor import divide
+from .service import ServiceSettings, serve_until_signal
+from .shared.exit_codes import ExitCode
+from .shared.output import CommandError
+
+
+def run_service(
+    handler: Served | Callable[[], AbstractAsyncContextManager[Served]],
+    *,
+    host: str | Sequence[str] = "127.0.0.1",
+    port: int = 26066,
+    format: FrameFormat | None = None,
+    limits: Limits | None = None,
+    workers: int = 1,
+    on_report: Callable[[Report], object] | None = None,
+    report_interval_s: float = 2.0,
+) -> int:
+    """Serve a function until a signal ends the service, as ``trioecho serve`` does.
+
+    This is a whole program: it runs Trio, and takes over signals, in the main thread. The first
+    SIGTERM, SIGHUP or Ctrl-C drains, a second one stops at once, and SIGUSR1 reports now. None of
+    them raises an exception. Within a program that runs Trio already, use `serve_frames`.
+
+    Args:
+      handler: what its argument says. ``(message: bytes)`` returns the reply to a message;
+        plain or async, as `reply_with` takes. ``(connection: ConnectionInfo)`` makes one of these
+        for each connection, as `reply_per_connection` takes. ``async (channel: FrameChannel)`` has a
+        whole connection, as `serve_frames` takes. Without an argument it is an async context
+        manager, which gives one of these: it is entered before the service listens, and left
+        after the drain.
+      host: name or address to listen on, or several.
+      port: to listen on; 0 for any that is free.
+      format: how headers are written.
+      limits: sizes, numbers and clocks.
+      workers: the number of processes that serve, 0 for as many as there are processors. With
+        several, ``handler`` has to be at the top of a module, which each imports. In the file of
+        the program itself, call `run_service` under ``if __name__ == "__main__":`` then.
+      on_report: gets a `Report` at every interval and a final one; must return at
+        once, and should not raise. By default each is printed on stdout, as a line.
+      report_interval_s: seconds between reports; 0 for only the final one.
+
+    Returns:
+      The exit status of ``trioecho serve``: 0 drained, 4 drained but something was aborted after
+      the grace, 74 the final report could not be written, 130 stopped by a second signal.
+
+    The log, with the line ``listening on HOST:PORT``, goes to stderr, unless the program has given the
+    logger ``trioecho`` or the root logger a handler.
+
+    Raises:
+      TypeError: ``handler`` is none of these, or it cannot be seen which.
+      OSError: that address cannot be listened on.
+      RuntimeError: Trio runs already; or workers cannot be started.
+      ValueError: this is not the main thread; or other processes cannot import ``handler``, or
+        there are more workers than connections.
+      Whatever the context manager raises.
+    """
+    if trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "run_service() runs Trio itself; where Trio runs already, use serve_frames(). In a file that "
+            'workers import, it has to be under if __name__ == "__main__":'
+        )
+    limits = limits or Limits()
+    workers = workers or count_processors()
+    if workers > 1:
+        divide(limits.max_connections, workers)
+    settings = ServiceSettings(
+        hosts=host,
+        port=port,
+        format=format or FrameFormat(),
+        limits=limits,
+        workers=workers,
+        reference=reference_to(handler) if workers > 1 else None,
+        on_report=on_report,
+        report_interval_s=report_interval_s,
+        is_whole_process=False,
+    )
+    try:
+        return serve_until_signal(Service(handler), settings)
+    except (CommandError, ServiceStartError, ServiceEndError) as error:
+        failure = error
+    raise _error_for_caller(failure)
+
+
+def _error_for_caller(failure: CommandError | ServiceStartError | ServiceEndError) -> BaseException:
+    """Return what a caller of the library can catch: an `OSError`, or what the context manager has raised."""
+    if isinstance(failure, CommandError) and failure.exit_code == ExitCode.UNAVAILABLE:
+        return OSError(getattr(failure.__cause__, "errno", None), str(failure))
+    return failure.__cause__ or RuntimeError(str(failure))

@@ -1,0 +1,142 @@
+"""What every command does with a signal.
+
+=========  ==============================================================
+SIGINT     end in order: drain, or report what is known; a second one ends at once
+SIGTERM    the same
+SIGHUP     the same
+SIGUSR1    report now, where a command has reports; otherwise nothing
+SIGUSR2    nothing
+=========  ==============================================================
+
+SIGINT and SIGHUP that were ignored when the command was started stay ignored:
+``nohup`` asks for the one, and a shell without job control, which starts something
+with ``&``, for the other. SIGTERM always ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from types import FrameType
+
+import trio
+
+
+def _those_here(*names: str) -> frozenset[signal.Signals]:
+    """Return the signals of these names that this system has; Windows lacks most."""
+    return frozenset(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+_ENDING = _those_here("SIGINT", "SIGTERM", "SIGHUP")
+_STAY_IGNORED = _those_here("SIGINT", "SIGHUP")
+_REPORT = _those_here("SIGUSR1")
+_NOTHING = _those_here("SIGUSR2")
+
+
+class EndingSignals:
+    """An iterator over the numbers of signals that end a command; it handles the others itself.
+
+    A task must wait for the next one for as long as the command runs.
+    """
+
+    def __init__(
+        self, early: list[int], received: AsyncIterator[int], on_report: Callable[[], object]
+    ) -> None:
+        self._early = early
+        self._received = received
+        self._on_report = on_report
+
+    def __aiter__(self) -> EndingSignals:
+        return self
+
+    async def __anext__(self) -> int:
+        """Wait for the next signal that ends the command."""
+        while True:
+            if self._early:
+                await trio.lowlevel.checkpoint()
+                number = self._early.pop(0)
+            else:
+                number = await anext(self._received)
+            if number in _ENDING:
+                return number
+            if number in _REPORT:
+                self._on_report()
+
+
+@contextlib.contextmanager
+def open_signals(
+    on_report: Callable[[], object] = lambda: None, *, is_last: bool = False
+) -> Iterator[EndingSignals]:
+    """Receive signals in place of their default actions, in the main thread of a Trio program.
+
+    Args:
+      on_report: called at SIGUSR1; must return at once.
+      is_last: whether the process has nothing left to do after the block. A signal
+        that comes then is ignored: it must not change the exit code.
+    """
+    heeded = _ENDING - _ignored_at_start() | _REPORT | _NOTHING
+    early: list[int] = []
+    # No signal is lost, or takes its default action, while Trio takes over and gives back.
+    with (
+        _handlers(dict.fromkeys(heeded, early.append), is_last=is_last),
+        trio.open_signal_receiver(*heeded) as received,
+    ):
+        yield EndingSignals(early, received, on_report)
+
+
+@contextlib.contextmanager
+def handle_signals(
+    on_terminate: Callable[[], object], on_interrupt: Callable[[], object], wakeup: socket.socket
+) -> Iterator[None]:
+    """Handle signals in a program without Trio, which they interrupt at any place; afterwards, ignore them.
+
+    Args:
+      on_terminate: called at SIGTERM and SIGHUP.
+      on_interrupt: called at SIGINT.
+      wakeup: gets a byte at each signal, and does not wait. A signal that comes just before the
+        program waits for something does not interrupt that wait.
+    """
+    actions: dict[signal.Signals, Callable[[int], object]] = {
+        number: lambda _: None for number in _REPORT | _NOTHING
+    }
+    for number in _ENDING - _ignored_at_start():
+        actions[number] = partial(_call, on_interrupt if number == signal.SIGINT else on_terminate)
+    before = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+    try:
+        with _handlers(actions, is_last=True):
+            yield
+    finally:
+        signal.set_wakeup_fd(before)
+
+
+def _call(action: Callable[[], object], number: int) -> None:
+    action()
+
+
+def ignore_signals() -> None:
+    """Ignore all of them: the process that started this one gets them as well, and acts."""
+    for number in _ENDING | _REPORT | _NOTHING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _ignored_at_start() -> frozenset[signal.Signals]:
+    return frozenset(number for number in _STAY_IGNORED if signal.getsignal(number) == signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _handlers(actions: dict[signal.Signals, Callable[[int], object]], *, is_last: bool) -> Iterator[None]:
+    """Call an action with the number of each signal that comes; afterwards, handle signals as before."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        actions[signal.Signals(number)](number)
+
+    before = {number: signal.signal(number, handler) for number in actions}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            # The interpreter replaces handlers while it shuts down, but it keeps SIG_IGN.
+            signal.signal(number, signal.SIG_IGN if is_last else previous or signal.SIG_DFL)

@@ -1,0 +1,25 @@
+"""Which word the user may have meant who wrote one that does not exist."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from ...base.printable import printable_line
+
+_SHOWN_CHARACTERS = 60
+
+
+def did_you_mean(word: str, words: Iterable[str], otherwise: str) -> str:
+    """Return "did you mean X?" with the word that is nearest, or ``otherwise`` if none is near."""
+    known = sorted(words)
+    begun = [each for each in known if len(word) > 2 and each.startswith(word)]
+    close = begun or difflib.get_close_matches(word[:_SHOWN_CHARACTERS], known, n=1)
+    return f"did you mean {close[0]}?" if close else otherwise
+
+
+def quoted(text: str) -> str:
+    """Return what the user wrote, in quotes, on one line, shortened if it is long."""
+    if len(text) > _SHOWN_CHARACTERS:
+        text = text[: _SHOWN_CHARACTERS - 3] + "..."
+    return f"'{printable_line(text)}'"

@@ -1,0 +1,165 @@
+"""Readers of what users write on a command line: sizes, durations, addresses."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ...base.addresses import format_address
+from ...base.printable import printable_line
+from ...base.units import parse_duration, parse_size
+from ...framing import PRESETS, FormatSyntaxError, FrameFormat
+from .suggestion import did_you_mean, quoted
+
+# Where ``trioecho serve`` listens. Clients' own ports are above it (Linux gives them out from
+# 32768 on), Kubernetes' NodePorts, too (30000-32767); IANA has not assigned it.
+DEFAULT_PORT = 26066
+# More than any machine has; each command knows what a header can express.
+_MAX_SIZE = (1 << 63) - 1
+# Each is a process; a typing error must not fill the machine with them.
+_MAX_WORKERS = 1024
+# Longer than any user means, and short enough for every clock of the system.
+_MAX_DURATION_S = 365 * 24 * 3600.0
+
+
+def refusal(text: str, reason: str) -> argparse.ArgumentTypeError:
+    """Return the error to raise for what the user wrote; the reason says what would be right."""
+    return argparse.ArgumentTypeError(f"{quoted(text)} {reason}")
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """Return a reader of a word that is one of these."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise refusal(text, f"is not one of {', '.join(names)}{_meant(text, names)}")
+        return text
+
+    return read
+
+
+def _meant(text: str, names: tuple[str, ...]) -> str:
+    hint = did_you_mean(text, names, "")
+    return f"; {hint}" if hint else ""
+
+
+def size(text: str) -> int:
+    """Return bytes: ``65536``, ``64k``, ``64KiB``, ``1.5MiB``."""
+    try:
+        value = parse_size(text)
+    except ValueError:
+        raise refusal(text, "is not a size; write bytes as 65536, 64k, 64KiB or 1.5MiB") from None
+    if value > _MAX_SIZE:
+        raise refusal(text, f"is more than any machine has; {_MAX_SIZE} bytes at most")
+    return value
+
+
+class SizeBounds(NamedTuple):
+    """Sizes in bytes, both ends included."""
+
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.least} B" if self.least == self.most else f"{self.least} to {self.most} B"
+
+
+def size_range(text: str) -> SizeBounds:
+    """Return one size, or two with a hyphen between them: ``64``, ``64-4096``, ``0-64KiB``."""
+    least, hyphen, most = text.partition("-")
+    sizes = SizeBounds(size(least), size(most if hyphen else least))
+    if sizes.least > sizes.most:
+        raise refusal(text, f"has its larger size first; write {most}-{least}")
+    return sizes
+
+
+def frame_format(text: str) -> FrameFormat:
+    """Return how frames are written: ``u32be``, ``u16le+header``, ``any1,varint4``, ``dns``."""
+    try:
+        return FrameFormat.parse(text)
+    except FormatSyntaxError as error:
+        if error.part:
+            raise argparse.ArgumentTypeError(printable_line(str(error))) from None
+        hint = did_you_mean(text.strip().lower(), PRESETS, "trioecho formats lists all")
+        raise refusal(text, f"{error.reason}; {hint}") from None
+
+
+def seconds(text: str) -> float:
+    """Return seconds: ``10``, ``10s``, ``500ms``, ``100us``, ``1m30s``, ``2d``."""
+    try:
+        value = float(parse_duration(text))
+    except ValueError:
+        raise refusal(text, "is not a duration; write 10 for seconds, or 500ms, 1m30s, 2d") from None
+    if value > _MAX_DURATION_S:
+        raise refusal(text, "is longer than a year; to switch a clock off, write 0")
+    return value
+
+
+def count(text: str) -> int:
+    """Return a whole number, 0 or more."""
+    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII):
+        raise refusal(text, "is not a whole number from 0 to 999999999")
+    return int(text)
+
+
+def seed(text: str) -> int | None:
+    """Return the seed of a random generator; None for ``random``, which is another seed each time."""
+    return None if text == "random" else count(text)
+
+
+def positive_count(text: str) -> int:
+    """Return a whole number, 1 or more."""
+    value = count(text)
+    if not value:
+        raise refusal(text, "is too few; at least 1")
+    return value
+
+
+def worker_count(text: str) -> int:
+    """Return how many processes; 0 for as many as there are processors."""
+    value = count(text)
+    if value > _MAX_WORKERS:
+        raise refusal(text, f"is more than any machine needs; {_MAX_WORKERS} at most")
+    return value
+
+
+def port(text: str) -> int:
+    """Return a TCP port; 0 for any that is free."""
+    if not re.fullmatch(r"\d{1,5}", text.strip(), re.ASCII) or int(text) > 0xFFFF:
+        raise refusal(text, "is not a port; write a number from 0 to 65535")
+    return int(text)
+
+
+def host(text: str) -> str:
+    """Return a host name or an IP address, with or without the brackets of IPv6."""
+    name = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        name.encode("idna")  # as the resolver wants it: each label from 1 to 63 characters
+    except UnicodeError:
+        name = ""
+    if not re.fullmatch(r"[^\s/@\[\]]+", name):
+        raise refusal(text, "is not a host; write a name or an address as 127.0.0.1 or ::1")
+    return name
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return format_address((self.host, self.port))
+
+
+def address(text: str) -> Address:
+    """Return the address of ``HOST:PORT``, and of ``[::1]:PORT`` for IPv6."""
+    name, colon, number = text.rpartition(":")
+    if not colon or not name or (":" in name and not name.startswith("[")):
+        raise refusal(text, "is not an address; write HOST:PORT, as 127.0.0.1:26066 or [::1]:26066")
+    parsed = Address(host(name), port(number))
+    if not parsed.port:
+        raise refusal(text, "has port 0, to which nobody can connect")
+    return parsed

@@ -1,0 +1,67 @@
+"""Opens the connections of a `FrameClient`, not too many in a time."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from ..base.connect import open_tcp_stream
+from ..base.describe import describe
+from ..limits import or_infinite
+
+# The longest wait after the first failure, and the longest of all.
+_FIRST_S, _LONGEST_S = 0.1, 5.0
+
+
+class Backoff:
+    """How long to wait before the next connection is opened; `FrameClient` says how, and the source.
+
+    Attributes:
+      failures: connections in a row that could not be opened, or ended without a reply.
+    """
+
+    def __init__(self, generator: random.Random | None = None) -> None:
+        self._random = generator or random.Random()
+        self.failures = 0
+
+    def next_wait_s(self) -> float:
+        """Return how many seconds to wait; another number each time."""
+        if not self.failures:
+            return 0
+        # The exponent is bounded, or the power would become larger than any float.
+        return self._random.uniform(0, min(_LONGEST_S, _FIRST_S * 2 ** min(self.failures - 1, 10)))
+
+
+async def within(seconds: float, connect: Callable[[], Awaitable[trio.abc.Stream]]) -> trio.abc.Stream:
+    """Open a stream within that time; 0 for any time.
+
+    Raises:
+      TimeoutError: the time was over; it is an `OSError`, as whatever else means that the
+        service cannot be reached now.
+    """
+    try:
+        with trio.fail_after(or_infinite(seconds)):
+            return await connect()
+    except trio.TooSlowError:
+        raise TimeoutError(f"no connection within {seconds:g} s") from None
+
+
+async def open_tls_stream(host: str, port: int, context: ssl.SSLContext) -> trio.abc.Stream:
+    """Connect, and do the handshake of TLS, in which the certificate has to be the host's.
+
+    Raises:
+      OSError: the host cannot be connected to, or the handshake has failed.
+    """
+    stream = trio.SSLStream(await open_tcp_stream(host, port), context, server_hostname=host)
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(stream)
+        raise ConnectionError(describe(error.__cause__ or error)) from error
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream

@@ -1,0 +1,71 @@
+"""Opens a client of a service at a TCP address: `open_frame_client`."""
+
+from __future__ import annotations
+
+import ssl
+
+import trio
+
+from ..base.connect import open_tcp_stream
+from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
+from .connecting import open_tls_stream
+from .frame_client import FrameClient
+from .line import Key
+
+
+def open_frame_client(
+    host: str,
+    port: int,
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    format: FrameFormat | None = None,
+    max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
+    key: Key | None = None,
+    max_in_flight: int = 100,
+    request_timeout_s: float = 60,
+    connect_timeout_s: float = 10,
+    frame_timeout_s: float = 60,
+    write_timeout_s: float = 60,
+    max_failures: int = 5,
+) -> FrameClient:
+    """Return a client of the service at a TCP address, for an ``async with`` block.
+
+    The block connects at its start. `FrameClient` explains the other arguments.
+
+    Args:
+      host: a name or an address; of a name all addresses are tried (RFC 8305).
+      port: the TCP port.
+      ssl_context: for TLS, such as ``ssl.create_default_context()``; the certificate has to be
+        the host's.
+      format: as in `FrameClient`, and so are the others.
+      max_frame_length: as there.
+      key: as there.
+      max_in_flight: as there.
+      request_timeout_s: as there.
+      connect_timeout_s: as there; the handshake of TLS counts.
+      frame_timeout_s: as there.
+      write_timeout_s: as there.
+      max_failures: as there.
+
+    Raises:
+      ValueError: a size, a number, a clock or a format that cannot be.
+      OSError: at the start of the block, the service cannot be reached.
+    """
+
+    async def connect() -> trio.abc.Stream:
+        if ssl_context is None:
+            return await open_tcp_stream(host, port)
+        return await open_tls_stream(host, port, ssl_context)
+
+    return FrameClient(
+        connect,
+        format=format,
+        max_frame_length=max_frame_length,
+        key=key,
+        max_in_flight=max_in_flight,
+        request_timeout_s=request_timeout_s,
+        connect_timeout_s=connect_timeout_s,
+        frame_timeout_s=frame_timeout_s,
+        write_timeout_s=write_timeout_s,
+        max_failures=max_failures,
+    )

@@ -1,0 +1,40 @@
+"""What is known of a connection before its first message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+from .transport import SocketTransport, StreamTransport, Transport
+
+
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """What a service knows of a connection when it begins.
+
+    Attributes:
+      peer: what the log calls the other side, as ``127.0.0.1:54321``.
+      address: the other side's socket address, as ``socket.getpeername`` gives it; None where there is
+        none, or if the other side is gone already.
+      is_tls: whether the connection is encrypted by TLS.
+    """
+
+    peer: str
+    address: object
+    is_tls: bool
+
+
+def connection_info(transport: Transport, peer: str) -> ConnectionInfo:
+    """Return what is known of the connection of a transport."""
+    stream = transport._stream if isinstance(transport, StreamTransport) else None
+    below = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    address: object = None
+    try:
+        if isinstance(transport, SocketTransport):
+            address = transport.socket.getpeername()
+        elif isinstance(below, trio.SocketStream):
+            address = below.socket.getpeername()
+    except OSError:
+        pass  # it is gone
+    return ConnectionInfo(peer, address, isinstance(stream, trio.SSLStream))

@@ -1,0 +1,143 @@
+"""Write and read one header that is more than a number, and the trailer of its frame."""
+
+from __future__ import annotations
+
+import struct
+
+from ..errors import FrameTooSmallError, MalformedFrameError, RemoteProtocolError
+from .layout import Filler, Layout, filler_bytes
+from .number_codecs import NEEDS_MORE, Data, NumberCodec, number_codec
+
+
+class HeaderCodec:
+    """Writes and reads the headers of a layout.
+
+    Attributes:
+      layout: what a frame consists of.
+      number: writes and reads the length alone.
+      trailer: what follows a payload that is sent.
+      has_trailer: whether anything does.
+      start: where in a header the number is.
+
+    Args:
+      layout: as above.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout: Layout = layout
+        self.number: NumberCodec = number_codec(layout.number)
+        self.trailer: bytes = _default(layout.trailer)
+        self.trailer_bytes: int = len(self.trailer)
+        self.start: int = filler_bytes(layout.before)
+        self._before = _default(layout.before)
+        self._behind = _default(layout.behind)
+        self._checked_before = _checked(layout.before)
+        self._checked_behind = _checked(layout.behind)
+        self._checked_trailer = _checked(layout.trailer)
+        self._rest = len(self._behind)
+        self._least = layout.least_header_bytes
+        self._counted = layout.counted
+
+    def pack(self, payload_length: int) -> bytes:
+        """Return the header of a payload of that many bytes.
+
+        Raises:
+          struct.error: the number cannot express it.
+        """
+        return b"".join((self._before, self._encode(payload_length), self._behind))
+
+    def pack_like(self, header: bytes, payload_length: int) -> bytes:
+        """Return a header with another length, and else the same.
+
+        Raises:
+          struct.error: the number cannot express it.
+          ValueError: that is no header, or not a whole one, or something is behind it.
+        """
+        try:
+            size, length = self.measure(header, 0, len(header))
+        except RemoteProtocolError as error:
+            raise ValueError(f"{header!r} is no header of {self.layout}: {error}") from None
+        if length == NEEDS_MORE or size != len(header):
+            raise ValueError(f"a header of {self.layout} does not have {len(header)} bytes")
+        if length == payload_length:
+            return header  # as it is, if its number could be written in another way
+        stop = size - self._rest
+        number = self._encode(payload_length, header[self.start : stop])
+        return b"".join((header[: self.start], number, header[stop:]))
+
+    def _encode(self, payload_length: int, old: Data = b"") -> bytes:
+        value = payload_length + self._counted
+        if value > self.number.largest:
+            raise struct.error("the number cannot express it")
+        return self.number.encode(value, old)
+
+    def measure(self, data: Data, start: int, end: int) -> tuple[int, int]:
+        """Return how many bytes the header at ``start`` has, and how many its payload.
+
+        If more is needed, the second is `NEEDS_MORE` and the first is how many bytes, at least.
+
+        Raises:
+          FrameTooSmallError: the length is less than what it counts beside the payload.
+          MalformedFrameError: something else in it cannot be.
+        """
+        if end - start < self._least:
+            return self._least, NEEDS_MORE
+        for offset, wanted in self._checked_before:
+            _check(data, start + offset, wanted, offset)
+        # What is behind the number is never looked at before it is all here. So the same bytes
+        # give the same result, however they were cut.
+        number_at, hidden = start + self.start, self._rest - self.number.looks_ahead
+        try:
+            size, value = self.number.read(data, number_at, end - hidden)
+        except MalformedFrameError as error:
+            raise MalformedFrameError(error.reason, self.start + error.offset) from None
+        if value == NEEDS_MORE:
+            return self.start + size + hidden, NEEDS_MORE
+        header_bytes = self.start + size + self._rest
+        if end - start < header_bytes:
+            return header_bytes, NEEDS_MORE
+        for offset, wanted in self._checked_behind:
+            _check(data, number_at + size + offset, wanted, self.start + size + offset)
+        if value < self._counted:
+            raise FrameTooSmallError(value, self._counted)
+        return header_bytes, value - self._counted
+
+    def check_trailer(self, data: Data, start: int, position: int) -> None:
+        """Check what follows the payload of the frame that begins at ``start``.
+
+        Raises:
+          MalformedFrameError: it is not what it has to be.
+        """
+        for offset, wanted in self._checked_trailer:
+            _check(data, position + offset, wanted, position + offset - start)
+
+    def is_trailer(self, data: Data, position: int) -> bool:
+        """Return whether what is there may follow a payload."""
+        return all(
+            data[position + at : position + at + len(wanted)] == wanted
+            for at, wanted in self._checked_trailer
+        )
+
+
+def _default(filler: Filler) -> bytes:
+    return b"".join(bytes(part) if isinstance(part, int) else part for part in filler)
+
+
+def _checked(filler: Filler) -> list[tuple[int, bytes]]:
+    """Return the bytes that are not free, and where they are."""
+    found, offset = [], 0
+    for part in filler:
+        if isinstance(part, bytes):
+            found.append((offset, part))
+        offset += part if isinstance(part, int) else len(part)
+    return found
+
+
+def _check(data: Data, at: int, wanted: bytes, offset: int) -> None:
+    """Compare what is here with what it has to be; the offset is that in the frame."""
+    here = bytes(data[at : at + len(wanted)])
+    if here != wanted:
+        wrong = next(i for i, (one, other) in enumerate(zip(here, wanted, strict=True)) if one != other)
+        raise MalformedFrameError(
+            f"0x{here[wrong]:02x} came instead of 0x{wanted[wrong]:02x}", offset + wrong
+        )

@@ -1,0 +1,1 @@
+"""One process of a load: its connections, its schedule, and what it records."""

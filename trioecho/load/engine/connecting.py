@@ -1,0 +1,133 @@
+"""Open the connections of a load, some at a time, before its first message."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+
+import trio
+
+from ...base.connect import connect, open_tcp_stream, why_not_connected
+from ...base.histogram import Histogram
+from ...base.open_files import OTHER_DESCRIPTORS, allow_open_files
+from ...base.units import NS_PER_S
+from ..errors import CannotConnectError, TooManyConnectionsError
+from ..plan import LoadPlan
+
+# Attempts at a time, of all processes: fewer than the shortest usual queue of a listening socket
+# (128), as one that is not taken into the queue is tried again after a second.
+_AT_ONCE = 64
+
+
+@dataclass
+class Opened:
+    """Connections, and how they came about.
+
+    Attributes:
+      sockets: non-blocking, by the number of the connection.
+      connect_ns: how long each took.
+      failures: why others could not be opened, by number.
+    """
+
+    sockets: dict[int, socket.socket] = field(default_factory=dict)
+    connect_ns: Histogram = field(default_factory=Histogram)
+    failures: dict[int, str] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Close them all."""
+        for connection in self.sockets.values():
+            connection.close()
+
+
+async def open_connections(
+    plan: LoadPlan, first: int, count: int, *, stop: trio.CancelScope | None = None
+) -> Opened:
+    """Open connections; of a name with several addresses all go to the one that answers first.
+
+    Args:
+      plan: of the load.
+      first: the first of the connections.
+      count: how many.
+      stop: when it is cancelled, those that are open by then are returned.
+
+    Raises:
+      CannotConnectError: not one could be opened.
+      TooManyConnectionsError: it is more files than this process may open.
+    """
+    allow_connections(count)
+    opened = Opened()
+    try:
+        with trio.CancelScope() if stop is None else stop:
+            address = await _open_first(plan, first, opened)
+            limit = trio.CapacityLimiter(max(1, _AT_ONCE // plan.processes))
+            async with trio.open_nursery() as nursery:
+                for number in range(first + 1, first + count):
+                    nursery.start_soon(_open, plan, address, number, opened, limit)
+                    # A task is made when it is needed, not all at once.
+                    async with limit:
+                        pass
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def allow_connections(count: int) -> None:
+    """Raise the soft limit of open files to what ``count`` connections take.
+
+    Raises:
+      TooManyConnectionsError: the hard limit is lower.
+    """
+    wanted = count + OTHER_DESCRIPTORS
+    limit = allow_open_files(wanted)
+    if limit < wanted:
+        raise TooManyConnectionsError(count, int(limit))
+
+
+_Address = tuple[socket.AddressFamily, "tuple[str | int, ...]"]
+
+
+async def _open_first(plan: LoadPlan, number: int, opened: Opened) -> _Address:
+    began = trio.current_time()
+    try:
+        with trio.fail_after(plan.timeout_s):
+            stream = await open_tcp_stream(plan.host, plan.port)
+    except trio.TooSlowError:
+        raise CannotConnectError(plan.host, plan.port, f"no reply within {plan.timeout_s:g} s") from None
+    except (OSError, UnicodeError) as error:
+        raise CannotConnectError(plan.host, plan.port, why_not_connected(error)) from error
+    address: _Address = (stream.socket.family, stream.socket.getpeername())
+    _keep(number, stream.socket, opened, began)
+    return address
+
+
+async def _open(
+    plan: LoadPlan, address: _Address, number: int, opened: Opened, limit: trio.CapacityLimiter
+) -> None:
+    async with limit:
+        began = trio.current_time()
+        try:
+            connection = trio.socket.socket(address[0], socket.SOCK_STREAM)
+        except OSError as error:
+            opened.failures[number] = why_not_connected(error)
+            return
+        with connection:
+            try:
+                with trio.fail_after(plan.timeout_s):
+                    await connect(connection, address[1])
+            except trio.TooSlowError:
+                opened.failures[number] = f"no reply within {plan.timeout_s:g} s"
+                return
+            except OSError as error:
+                opened.failures[number] = why_not_connected(error)
+                return
+            _keep(number, connection, opened, began)
+
+
+def _keep(number: int, connection: trio.socket.SocketType, opened: Opened, began: float) -> None:
+    opened.connect_ns.record(round((trio.current_time() - began) * NS_PER_S))
+    plain = socket.socket(fileno=connection.detach())
+    plain.setblocking(False)
+    # A message must not wait for the acknowledgement of the one before (RFC 896).
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    opened.sockets[number] = plain

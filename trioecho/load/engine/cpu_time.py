@@ -1,0 +1,19 @@
+"""The CPU time that this process has used, and how long it has waited for a CPU."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+
+def cpu_and_waiting_ns() -> tuple[int, int]:
+    """Return the CPU time of this process, and for how long it waited for a CPU; 0 where no Linux says so.
+
+    The second number of /proc/self/schedstat is the "time spent waiting on a runqueue"
+    (Documentation/scheduler/sched-stats.rst) of the main thread.
+    """
+    try:
+        waiting = int(Path("/proc/self/schedstat").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        waiting = 0
+    return time.process_time_ns(), waiting

@@ -1,0 +1,89 @@
+"""Make the connections of a load: what each sends, and what its replies are compared with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypedDict
+
+from ...framing import FrameFormat
+from ..message_list import MessageList
+from ..plan import LoadPlan
+from .connection import RECEIVE_BUFFER_BYTES, LoadConnection
+from .in_order import InOrderConnection
+from .payloads import PayloadRings
+from .recorded import RecordedConnection
+from .reply_check import check_of
+from .ring import Ring, reply_ring, sent_ring
+from .sending import Socket
+from .tally import LoadTally
+
+
+class _Arguments(TypedDict):
+    """What connections of every kind are made with."""
+
+    format: FrameFormat
+    largest: int
+    buffer: memoryview
+    clock: Callable[[], int]
+
+
+class ConnectionMaker:
+    """Makes connections, which share one buffer, and all that is the same for them.
+
+    Args:
+      plan: of the load.
+      tally: of the connections.
+      messages: those of the plan's `source`; None if it has none.
+      folder: where the module of a user's function may be.
+      clock: ns.
+      echo_class: of connections whose replies are their messages.
+
+    Raises:
+      CheckNotFoundError: the function that is to check replies cannot be used; a `ValueError`.
+      ValueError: the messages are not those of the plan, or a reply is missing.
+    """
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        tally: LoadTally,
+        *,
+        messages: MessageList | None = None,
+        folder: str = "",
+        clock: Callable[[], int] = time.perf_counter_ns,
+        echo_class: type[LoadConnection] = LoadConnection,
+    ) -> None:
+        if plan.source != (messages and messages.source):
+            raise ValueError("the messages are not those of the plan: its source has to be theirs")
+        self._plan = plan
+        self._tally = tally
+        self._clock = clock
+        self._echo_class = echo_class
+        self._buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
+        self._ring_of: Callable[[int], Ring]
+        self._replies: Ring | None = None
+        if messages is None:
+            self._ring_of = PayloadRings(plan).ring
+        else:
+            ring = sent_ring(messages, plan.format)
+            self._ring_of = lambda number: ring
+            if plan.reply.word == "recorded":
+                self._replies = reply_ring(messages, plan.format)
+        self._check = None if plan.reply.is_compared else check_of(plan.reply, folder)
+
+    def make(self, number: int, connected: Socket) -> LoadConnection:
+        """Return a connection of the load, which has this socket."""
+        plan = self._plan
+        arguments: _Arguments = {
+            "format": plan.format,
+            "largest": plan.largest_reply,
+            "buffer": self._buffer,
+            "clock": self._clock,
+        }
+        ring, tally = self._ring_of(number), self._tally
+        if not plan.reply.is_compared:
+            return InOrderConnection(number, connected, ring, tally, check=self._check, **arguments)
+        if self._replies is not None:
+            return RecordedConnection(number, connected, ring, tally, replies=self._replies, **arguments)
+        return self._echo_class(number, connected, ring, tally, **arguments)

@@ -1,0 +1,94 @@
+"""What a connection sends, round after round: made payloads (`payloads`), or the user's own messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Protocol
+
+from ...base.message_file import Message
+from ...framing import FrameFormat
+from ..message_list import MessageList
+
+
+class Ring(Protocol):
+    """The frames of one connection, of any round. Message n is in round n // frames.
+
+    Attributes:
+      frames: how many there are in a round.
+      size: bytes of a round on the wire.
+      ends: where each frame of a round ends on the wire.
+      starts: where each begins; one more than there are frames.
+      lengths: of their payloads.
+      is_stamped: whether payloads of `STAMP_BYTES` and more are unique, and `candidate` finds them.
+    """
+
+    frames: int
+    size: int
+    ends: list[int]
+    starts: list[int]
+    lengths: list[int]
+    is_stamped: bool
+
+    def round(self, number: int) -> bytes:
+        """Return all frames of a round, as they are on the wire."""
+
+    def payload(self, message: int) -> bytes:
+        """Return the payload of a message, counted from 0."""
+
+    def candidate(self, connection: int, payload: bytes) -> int | None:
+        """Return the message whose stamp a payload has, whatever follows it; None if it has none."""
+
+
+class MessageRing:
+    """Messages that are the same in every round; all connections share one.
+
+    Attributes are those of `Ring`.
+
+    Args:
+      payloads: of the messages.
+      wires: their frames.
+    """
+
+    __slots__ = ("_payloads", "_wire", "ends", "frames", "is_stamped", "lengths", "size", "starts")
+
+    def __init__(self, payloads: Sequence[bytes], wires: Sequence[bytes]) -> None:
+        self.frames: int = len(payloads)
+        self.lengths: list[int] = list(map(len, payloads))
+        self.starts: list[int] = [0, *accumulate(map(len, wires))]
+        self.ends: list[int] = self.starts[1:]
+        self.size: int = self.ends[-1]
+        self.is_stamped: bool = False
+        self._payloads = payloads
+        self._wire = b"".join(wires)
+
+    def round(self, number: int) -> bytes:
+        """Return all frames, which are those of every round."""
+        return self._wire
+
+    def payload(self, message: int) -> bytes:
+        """Return the payload of a message, counted from 0."""
+        return self._payloads[message % self.frames]
+
+    def candidate(self, connection: int, payload: bytes) -> int | None:
+        """Return None: these payloads have no stamp."""
+        return None
+
+
+def sent_ring(messages: MessageList, format: FrameFormat) -> MessageRing:
+    """Return what is sent."""
+    return MessageRing([message.payload for message in messages.messages], messages.frames(format))
+
+
+def reply_ring(messages: MessageList, format: FrameFormat) -> MessageRing:
+    """Return what is to come for it.
+
+    Raises:
+      ValueError: a message has no reply.
+    """
+    wires = messages.reply_frames(format)
+    return MessageRing([_reply_of(message) for message in messages.messages], wires)
+
+
+def _reply_of(message: Message) -> bytes:
+    return message.reply or b""

@@ -1,0 +1,163 @@
+"""Messages of the user's own, in the place of those that a load makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..base.message_file import Message, MessageFileError, MessageFormat, message_format_of, read_messages
+from ..errors import ProtocolError
+from ..framing import FrameDecoder, FrameFormat, encode_frame
+
+# The longest reply that is taken for one, where its length does not follow from its message: 16 MiB.
+MOST_REPLY_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class MessageSource:
+    """What a result knows of the messages of a load that did not make them itself.
+
+    Attributes:
+      file: its name, as the user wrote it.
+      sha256: of all messages and their replies, so that two runs with other messages are known apart.
+      messages: how many there are.
+      least_bytes: payload bytes of the shortest.
+      most_bytes: payload bytes of the longest.
+      all_bytes: payload bytes of all.
+      most_reply_bytes: payload bytes of the longest reply that is to come; None if the file has none.
+    """
+
+    file: str
+    sha256: str
+    messages: int
+    least_bytes: int
+    most_bytes: int
+    all_bytes: int
+    most_reply_bytes: int | None = None
+
+
+class MessageList:
+    """Messages that every connection sends in their order, and then again from the first.
+
+    Args:
+      file: where they come from.
+      messages: at least one.
+      wires: the frame of each, where the file has that; else it is made.
+
+    Attributes:
+      messages: all of them.
+      wires: as above; empty if frames are to be made.
+      source: what a plan and a result have of them.
+
+    Raises:
+      ValueError: there is none.
+    """
+
+    def __init__(self, file: str, messages: Sequence[Message], wires: Sequence[bytes] = ()) -> None:
+        if not messages:
+            raise ValueError("a list of messages needs at least one")
+        digest = hashlib.sha256()
+        for payload, reply in messages:
+            reply_bytes = -1 if reply is None else len(reply)
+            digest.update(json.dumps([len(payload), reply_bytes]).encode())
+            digest.update(payload)
+            digest.update(reply or b"")
+        for wire in wires:
+            digest.update(wire)
+        lengths = [len(message.payload) for message in messages]
+        replies = [len(message.reply) for message in messages if message.reply is not None]
+        self.messages: Sequence[Message] = messages
+        self.wires: Sequence[bytes] = wires
+        self.source: MessageSource = MessageSource(
+            file,
+            digest.hexdigest(),
+            len(messages),
+            min(lengths),
+            max(lengths),
+            sum(lengths),
+            max(replies, default=None),
+        )
+
+    def frames(self, format: FrameFormat) -> list[bytes]:
+        """Return what is sent for each message.
+
+        Raises:
+          PayloadTooLargeError: a message is longer than the header can express.
+        """
+        if self.wires:
+            return list(self.wires)
+        return [encode_frame(message.payload, format=format) for message in self.messages]
+
+    def reply_frames(self, format: FrameFormat) -> list[bytes]:
+        """Return what is to come for each message.
+
+        Raises:
+          PayloadTooLargeError: a reply is longer than the header can express.
+          ValueError: a message has no reply.
+        """
+        replies = []
+        for number, (_, reply) in enumerate(self.messages, start=1):
+            if reply is None:
+                raise ValueError(f"message {number} of {self.source.file} has no reply to compare with")
+            replies.append(encode_frame(reply, format=format))
+        return replies
+
+
+class _WireKeeper:
+    """Finds frames, and keeps each as it is on the wire: a header may be more than a length."""
+
+    def __init__(self, format: FrameFormat) -> None:
+        self._decoder = FrameDecoder(format=format, max_frame_length=MOST_REPLY_BYTES)
+        self.wires: list[bytes] = []
+
+    def receive_data(self, data: bytes, /) -> None:
+        self._decoder.receive_data(data)
+
+    def end_of_data(self) -> None:
+        self._decoder.end_of_data()
+
+    def next_frames(self) -> list[bytes]:
+        frame = self._decoder.next_whole_frame()
+        if frame is None:
+            return []
+        self.wires.append(b"".join(frame))
+        return [frame.payload]
+
+
+def read_message_list(
+    path: str | os.PathLike[str],
+    format: FrameFormat,
+    *,
+    message_format: MessageFormat | None = None,
+    with_replies: bool = False,
+) -> MessageList:
+    """Read the messages of a file, of which `trioecho.base.message_file` says how they are written.
+
+    Args:
+      path: the file.
+      format: of frames; those of the file, too.
+      message_format: how messages are written there; None if the file's name says it.
+      with_replies: whether each must have its reply.
+
+    Raises:
+      MessageFileError: it cannot be read, is too large, has no message, or one that is malformed, that
+        does not fit into a frame of this format, or that lacks its reply.
+    """
+    name = os.fspath(path)
+    if message_format is None:
+        message_format = message_format_of(path)
+    if with_replies and message_format is MessageFormat.FRAMES:
+        raise MessageFileError(name, "raw frames have no replies with them: write the messages as JSON Lines")
+    keeper = _WireKeeper(format)
+    messages = read_messages(
+        path,
+        message_format,
+        keeper,
+        errors=(ProtocolError,),
+        most_payload_bytes=format.max_payload_length,
+        with_replies=with_replies,
+    )
+    return MessageList(name, messages, keeper.wires)

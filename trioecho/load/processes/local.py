@@ -1,0 +1,200 @@
+"""A load, or a part of one, in this process."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+
+import trio
+
+from ...base.units import NS_PER_S
+from ...client.asking import ask_what_it_is
+from ..engine.connecting import Opened, open_connections
+from ..engine.connection import LoadConnection
+from ..engine.engine import Engine
+from ..engine.first_reply import FirstReply
+from ..engine.making import ConnectionMaker
+from ..engine.poller import Poller, open_poller
+from ..engine.schedule import Schedule
+from ..engine.tally import LoadTally
+from ..errors import StrangeServerError, TooManyToWaitForError
+from ..message_list import MessageList
+from ..plan import LoadPlan
+from ..results.machine import this_machine
+from ..results.progress import LoadProgress
+from ..results.result import LoadResult
+from ..results.time_series import LoadInterval
+
+# How long the engine may keep Trio's other tasks from their turn.
+_TURN_NS = 2_000_000
+# After this time without anything to do the engine waits through Trio, which uses no CPU time.
+_IDLE_NS = 20_000_000
+# It then looks at its clocks at this interval; what is due within two of them is not left to Trio.
+_IDLE_WAIT_S = 0.02
+# A server that is silent for this time after the first frame is asked what it is.
+_SILENCE_S = 1.0
+
+CONNECTING = LoadProgress("connecting", 0.0, LoadInterval(0.0, 0.0), 0, 0, {}, 0, None)
+
+
+class LocalRun:
+    """The part of a load that some of its connections have.
+
+    Args:
+      plan: of the whole load.
+      first: the first of the connections.
+      count: how many.
+      on_progress: called with a `LoadProgress` every ``progress_interval_s``; must return at once.
+      progress_interval_s: seconds.
+      is_cautious: as of `LoadRun`.
+      messages: as of `LoadRun`.
+      folder: where the module of a user's function may be.
+      when_to_start: awaited when all is ready; gives the time of `time.perf_counter_ns`.
+    """
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        first: int,
+        count: int,
+        *,
+        on_progress: Callable[[LoadProgress], object],
+        progress_interval_s: float,
+        is_cautious: bool = True,
+        messages: MessageList | None = None,
+        folder: str = "",
+        when_to_start: Callable[[], Awaitable[int]] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._on_progress = on_progress
+        self._progress_interval_ns = round(progress_interval_s * NS_PER_S)
+        self._first, self._count = first, count
+        self._when_to_start = when_to_start
+        self._engine: Engine | None = None
+        self._is_cautious = is_cautious
+        self._tally = LoadTally(plan)
+        self._maker = ConnectionMaker(plan, self._tally, messages=messages, folder=folder)
+        self._is_stopped = False
+        self._connecting, self._waiting_to_start = trio.CancelScope(), trio.CancelScope()
+        self._started_at = datetime.now(timezone.utc)
+
+    def stop(self) -> None:
+        """See `LoadRun.stop`."""
+        self._is_stopped = True
+        self._connecting.cancel()
+        self._waiting_to_start.cancel()
+        if self._engine is not None:
+            self._engine.stop()
+
+    async def run(self) -> LoadResult:
+        """Carry out this part of the plan; see `LoadRun.run`."""
+        plan = self._plan
+        tally = self._tally
+        with open_poller() as poller:
+            if poller.most_sockets is not None and self._count > poller.most_sockets:
+                raise TooManyToWaitForError(self._count, poller.most_sockets)
+            self._on_progress(CONNECTING)
+            opened = await open_connections(plan, self._first, self._count, stop=self._connecting)
+            try:
+                connections = await self._make_connections(opened, poller)
+                engine = self._make_engine(connections, tally, poller)
+                for number, reason in opened.failures.items():
+                    tally.add_error("connect_failed", number, 0, detail=reason)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._ask_a_silent_server, engine)
+                    await self._drive(engine, poller)
+                    nursery.cancel_scope.cancel()
+                result = engine.result()
+            finally:
+                opened.close()
+            if engine.first_reply is not None:
+                engine.first_reply.look(time.perf_counter_ns())
+                if engine.first_reply.refusal is not None:
+                    raise await self._strange_server(engine.first_reply, engine.first_reply.refusal)
+        result.connect_ns = opened.connect_ns
+        result.connections_opened = len(opened.sockets)
+        result.started_at = self._started_at
+        result.machines = [this_machine()]
+        return result
+
+    async def _ask_a_silent_server(self, engine: Engine) -> None:
+        plan = self._plan
+        await trio.sleep(_SILENCE_S)
+        if engine.first_reply is not None:
+            finding = await ask_what_it_is(plan.host, plan.port, plan.format)
+            if finding is not None:
+                engine.refuse(finding)
+
+    async def _strange_server(self, first_reply: FirstReply, refusal: str) -> StrangeServerError:
+        plan = self._plan
+        if first_reply.is_unanswered:
+            refusal = await ask_what_it_is(plan.host, plan.port, plan.format) or refusal
+        return StrangeServerError(plan.host, plan.port, refusal)
+
+    async def _make_connections(self, opened: Opened, poller: Poller) -> dict[int, LoadConnection]:
+        connections = {}
+        for number, connection in sorted(opened.sockets.items()):
+            connections[poller.register(connection)] = self._maker.make(number, connection)
+            if not number % 64:
+                await trio.lowlevel.checkpoint()
+        return connections
+
+    def _make_engine(
+        self, connections: dict[int, LoadConnection], tally: LoadTally, poller: Poller
+    ) -> Engine:
+        plan = self._plan
+        if not plan.is_open:
+            planned = None if plan.messages is None else plan.messages * self._count
+            return Engine(plan, connections, tally, poller, planned=planned, is_cautious=self._is_cautious)
+        schedule = Schedule(plan)
+        due = schedule.due(self._first, self._count)
+        return Engine(
+            plan, connections, tally, poller, due=due, planned=schedule.planned, is_cautious=self._is_cautious
+        )
+
+    async def _start(self) -> int:
+        """Wait until it is time to start, and return when that was."""
+        if self._when_to_start is None:
+            return time.perf_counter_ns()
+        start_at = await self._when_to_start()
+        # On a busy machine the moment may have passed.
+        await trio.sleep(max(0.0, (start_at - time.perf_counter_ns()) / NS_PER_S))
+        return start_at
+
+    async def _drive(self, engine: Engine, poller: Poller) -> None:
+        """Give the engine its turns until it is over, and others theirs in between."""
+        # What exists now will be there at the end: collections need not look at it.
+        gc.collect()
+        gc.freeze()
+        try:
+            start_at = time.perf_counter_ns()
+            with self._waiting_to_start:
+                start_at = await self._start()
+            busy_at = now = time.perf_counter_ns()
+            self._started_at = datetime.now(timezone.utc)
+            next_progress: float = start_at + self._progress_interval_ns
+            self._engine = engine
+            if self._is_stopped:
+                engine.stop()  # which has not started: nothing is sent
+                next_progress = math.inf
+            else:
+                engine.start(start_at)
+            while not engine.is_over:
+                turn_ends = now + _TURN_NS
+                while now < turn_ends and not engine.is_over:
+                    if engine.turn():
+                        busy_at = now
+                    now = time.perf_counter_ns()
+                if now >= next_progress:
+                    next_progress += self._progress_interval_ns
+                    self._on_progress(engine.take_progress())
+                if now - busy_at < _IDLE_NS or engine.next_due < now + 2 * _IDLE_NS:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await poller.rest(_IDLE_WAIT_S)
+                now = time.perf_counter_ns()
+        finally:
+            gc.unfreeze()

@@ -1,0 +1,168 @@
+"""What a supervisor and its workers send to each other: JSON documents over a `JsonChannel`.
+
+::
+
+    supervisor                                                       worker
+        LoadWorkerConfig  what to do                       ------------>
+        LoadMessagesPart  several, if the plan has a       ------------>
+                          source (see `message_parts`)
+                                                           <------------  Heartbeat, every beat until the end
+                                                           <------------  LoadWorkerReady
+        StartCommand      when all are ready               ------------>
+                                                           <------------  LoadProgress, on its schedule
+        StopCommand       if the load is to end early      ------------>
+                          (at any time)
+                                                           <------------  LoadResult, or an error
+
+An error says why there is no result. The end of the stream means that the other process is
+gone, for whatever reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import CannotConnectError, StrangeServerError, TooManyConnectionsError, TooManyToWaitForError
+from ..plan import LoadPlan
+from ..results.progress import LoadProgress
+from ..results.result import LoadResult
+from ..results.result_json import histogram_as_json, interval_as_json, result_as_document
+from ..results.result_reader import histogram_from_json, interval_from_json, result_from_document
+
+
+@dataclass(frozen=True)
+class LoadWorkerConfig:
+    """What a worker has to do.
+
+    Attributes:
+      plan: of the whole load.
+      first: the first of the connections that are the worker's.
+      count: how many are.
+      progress_interval_s: seconds from one `LoadProgress` to the next.
+      is_cautious: as of `LoadRun`.
+      folder: where the module of a user's function may be.
+    """
+
+    plan: LoadPlan
+    first: int
+    count: int
+    progress_interval_s: float
+    is_cautious: bool
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class LoadMessagesPart:
+    """A part of the messages of a load.
+
+    Attributes:
+      text: of a JSON document, which is cut into parts.
+      is_last: whether no other follows.
+    """
+
+    text: str
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class LoadWorkerReady:
+    """The worker's connections are open."""
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The worker does not hang."""
+
+
+@dataclass(frozen=True)
+class StartCommand:
+    """The worker is to start ``at`` this time, in ns of `time.perf_counter_ns`."""
+
+    at: int
+
+
+@dataclass(frozen=True)
+class StopCommand:
+    """The worker is to stop, as `LoadRun.stop` does."""
+
+
+LoadMessage = (
+    LoadWorkerConfig
+    | LoadMessagesPart
+    | Heartbeat
+    | LoadWorkerReady
+    | StartCommand
+    | StopCommand
+    | LoadProgress
+    | LoadResult
+    | CannotConnectError
+    | TooManyConnectionsError
+)
+
+
+def encode_load_message(message: LoadMessage) -> dict[str, Any]:
+    """Return the message as a JSON document."""
+    return {type(message).__name__: _fields(message)}
+
+
+def decode_load_message(document: Mapping[str, Any]) -> LoadMessage:
+    """Return the message of a document that `encode_load_message` made."""
+    [(kind, fields)] = document.items()
+    return _DECODERS[kind](fields)
+
+
+def _fields(message: LoadMessage) -> Any:
+    if isinstance(message, LoadResult):
+        return result_as_document(message)
+    if isinstance(message, LoadProgress):
+        return {
+            "phase": message.phase,
+            "t_s": message.t_s,
+            "interval": interval_as_json(message.interval),
+            "sent": message.sent,
+            "messages": message.messages,
+            "errors": dict(message.errors),
+            "connections": message.connections,
+            "planned": message.planned,
+            "send_lateness_ns": histogram_as_json(message.send_lateness_ns),
+        }
+    if isinstance(message, LoadWorkerConfig):
+        return {
+            "plan": message.plan.to_dict(),
+            "first": message.first,
+            "count": message.count,
+            "progress_interval_s": message.progress_interval_s,
+            "is_cautious": message.is_cautious,
+            "folder": message.folder,
+        }
+    if isinstance(message, Exception):
+        return list(message.args)
+    return asdict(message)
+
+
+def _config(fields: Mapping[str, Any]) -> LoadWorkerConfig:
+    return LoadWorkerConfig(**{**fields, "plan": LoadPlan.from_dict(fields["plan"])})
+
+
+def _progress(fields: Mapping[str, Any]) -> LoadProgress:
+    interval = interval_from_json(fields["interval"])
+    lateness = histogram_from_json(fields["send_lateness_ns"])
+    return LoadProgress(**{**fields, "interval": interval, "send_lateness_ns": lateness})
+
+
+_DECODERS: dict[str, Callable[[Any], LoadMessage]] = {
+    "LoadWorkerConfig": _config,
+    "LoadMessagesPart": lambda fields: LoadMessagesPart(**fields),
+    "Heartbeat": lambda fields: Heartbeat(),
+    "LoadWorkerReady": lambda fields: LoadWorkerReady(),
+    "StartCommand": lambda fields: StartCommand(**fields),
+    "StopCommand": lambda fields: StopCommand(),
+    "LoadProgress": _progress,
+    "LoadResult": result_from_document,
+    "CannotConnectError": lambda arguments: CannotConnectError(*arguments),
+    "StrangeServerError": lambda arguments: StrangeServerError(*arguments),
+    "TooManyConnectionsError": lambda arguments: TooManyConnectionsError(*arguments),
+    "TooManyToWaitForError": lambda arguments: TooManyToWaitForError(*arguments),
+}

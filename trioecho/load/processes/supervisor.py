@@ -1,0 +1,139 @@
+"""A load with several processes: each has some of the connections, all start in step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import trio
+
+from ...base.units import NS_PER_S
+from ..engine.schedule import Schedule
+from ..message_list import MessageList
+from ..plan import LoadPlan
+from ..results.merging import merge_parts
+from ..results.progress import LoadProgress, merge_progress
+from ..results.result import LoadResult
+from .local import CONNECTING
+from .message_parts import messages_in_parts
+from .messages import LoadMessage, LoadWorkerConfig, StartCommand, StopCommand
+from .worker_process import WorkerProcess, start_worker
+
+# From when all are ready to when they start: longer than it takes to send the command.
+_START_IN_NS = NS_PER_S // 5
+
+# Whether there can be workers: a socket is the standard input of each, which Windows does not allow.
+HAS_WORKERS = os.name == "posix"
+
+
+class WorkersRun:
+    """One load, carried out by worker processes. As `LoadRun`."""
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        *,
+        on_progress: Callable[[LoadProgress], object],
+        progress_interval_s: float,
+        is_cautious: bool,
+        messages: MessageList | None,
+        folder: str,
+    ) -> None:
+        if plan.source != (messages and messages.source):
+            raise ValueError("the messages are not those of the plan: its source has to be theirs")
+        self._messages = messages
+        self._folder = folder
+        self._is_cautious = is_cautious
+        self._plan = plan
+        self._on_progress = on_progress
+        self._progress_interval_s = progress_interval_s
+        self._workers: list[WorkerProcess] = []
+        self._stop = trio.Event()
+        self._planned = plan.messages and plan.messages * plan.connections
+        if plan.is_open:
+            self._planned = Schedule(plan).planned
+
+    def stop(self) -> None:
+        """See `LoadRun.stop`."""
+        self._stop.set()
+
+    async def run(self) -> LoadResult:
+        """Carry out the plan; see `LoadRun.run`."""
+        self._on_progress(CONNECTING)
+        async with contextlib.AsyncExitStack() as channels, trio.open_nursery() as processes:
+            for number, config in enumerate(self._configs(), start=1):
+                self._workers.append(await start_worker(f"load-{number}", config, processes, channels))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._send_commands)
+                async with trio.open_nursery() as supervising:
+                    for worker in self._workers:
+                        supervising.start_soon(self._supervise, worker, nursery.cancel_scope)
+                nursery.cancel_scope.cancel()
+            processes.cancel_scope.cancel()
+        failures = [worker.failure for worker in self._workers if worker.failure is not None]
+        if failures:
+            raise failures[0]
+        results = [worker.result for worker in self._workers if worker.result is not None]
+        return merge_parts(self._plan, results)
+
+    def _configs(self) -> Iterator[LoadWorkerConfig]:
+        """Yield what each worker has to do."""
+        plan, first = self._plan, 0
+        least, more = divmod(plan.connections, plan.processes)
+        for number in range(plan.processes):
+            count = least + (number < more)
+            yield LoadWorkerConfig(
+                plan, first, count, self._progress_interval_s, self._is_cautious, self._folder
+            )
+            first += count
+
+    async def _send_commands(self) -> None:
+        for worker in self._workers:
+            await worker.send(worker.config)
+            if self._messages is not None:
+                for part in messages_in_parts(self._messages):
+                    await worker.send(part)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._start_when_all_are_ready)
+            await self._stop.wait()
+            # Also to those that still connect.
+            await self._send_to_all(StopCommand())
+
+    async def _start_when_all_are_ready(self) -> None:
+        for worker in self._workers:
+            await worker.is_ready.wait()
+        await self._send_to_all(StartCommand(time.perf_counter_ns() + _START_IN_NS))
+
+    async def _send_to_all(self, command: LoadMessage) -> None:
+        async with trio.open_nursery() as nursery:
+            for worker in self._workers:
+                nursery.start_soon(worker.send, command)
+
+    async def _supervise(self, worker: WorkerProcess, all_scopes: trio.CancelScope) -> None:
+        """Supervise a worker to its end; when it fails, end all."""
+        await worker.supervise(self._report)
+        if worker.failure is not None:
+            all_scopes.cancel()
+
+    def _report(self) -> None:
+        """Report a progress when it is known of every worker that still works."""
+        working = [worker for worker in self._workers if worker.result is None]
+        while working and all(worker.progress for worker in working):
+            parts = []
+            for worker in self._workers:
+                if worker.progress:
+                    worker.last_progress = worker.progress.popleft()
+                    parts.append(worker.last_progress)
+                elif worker.result is not None and worker.last_progress is not None:
+                    parts.append(_at_rest(worker.last_progress, worker.result))
+            self._on_progress(merge_progress(parts, planned=self._planned))
+
+
+def _at_rest(last: LoadProgress, result: LoadResult) -> LoadProgress:
+    """Return the progress of a worker that is done, while others are not."""
+    interval = type(last.interval)(last.interval.t_s, last.interval.width_s)
+    return LoadProgress(
+        "draining", last.t_s, interval, result.sent, result.messages, result.errors, 0, last.planned
+    )

@@ -1,0 +1,132 @@
+"""``python -m trioecho.load.processes.worker``: a part of a load, in a process of its own.
+
+Its standard input is a socket, over which the supervisor sends its commands, and over which
+the worker reports (see `messages`). When the supervisor is gone, the worker ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import socket
+
+import trio
+
+from ...base.heartbeats import BEAT_S
+from ...connection.json_frames import JsonChannel
+from ...errors import RemoteProtocolError
+from ..errors import CannotConnectError, TooManyConnectionsError
+from ..message_list import MessageList
+from ..results.progress import LoadProgress
+from ..results.result import LoadResult
+from .local import LocalRun
+from .message_parts import messages_from_parts
+from .messages import (
+    Heartbeat,
+    LoadMessage,
+    LoadMessagesPart,
+    LoadWorkerConfig,
+    LoadWorkerReady,
+    StartCommand,
+    StopCommand,
+    decode_load_message,
+    encode_load_message,
+)
+
+
+async def carry_out(channel: JsonChannel) -> None:
+    """Carry out the part of a load that the supervisor's configuration gives to this worker."""
+    try:
+        config, messages = await _receive_task(channel)
+    except (trio.EndOfChannel, trio.BrokenResourceError, RemoteProtocolError):
+        return  # the supervisor is gone, and wants nothing
+    start_at: list[int] = []
+    may_start = trio.Event()
+    to_writer, to_write = trio.open_memory_channel[LoadMessage](math.inf)
+
+    async def when_to_start() -> int:
+        to_writer.send_nowait(LoadWorkerReady())
+        await may_start.wait()
+        return start_at[0]
+
+    def on_progress(progress: LoadProgress) -> None:
+        if progress.phase != "connecting":
+            to_writer.send_nowait(progress)
+
+    run = LocalRun(
+        config.plan,
+        config.first,
+        config.count,
+        on_progress=on_progress,
+        progress_interval_s=config.progress_interval_s,
+        is_cautious=config.is_cautious,
+        messages=messages,
+        folder=config.folder,
+        when_to_start=when_to_start,
+    )
+
+    async def follow_commands() -> None:
+        with contextlib.suppress(trio.BrokenResourceError, RemoteProtocolError):
+            async for document in channel:
+                command = decode_load_message(document)
+                if isinstance(command, StartCommand):
+                    start_at.append(command.at)
+                    may_start.set()
+                elif isinstance(command, StopCommand):
+                    run.stop()
+        nursery.cancel_scope.cancel()
+
+    async def beat() -> None:
+        while True:
+            to_writer.send_nowait(Heartbeat())
+            await trio.sleep(BEAT_S)
+
+    async def write() -> None:
+        with contextlib.suppress(trio.BrokenResourceError):  # `follow_commands` sees that
+            async for message in to_write:
+                await channel.send(encode_load_message(message))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follow_commands)
+        async with trio.open_nursery() as writing:
+            writing.start_soon(write)
+            with to_writer:
+                async with trio.open_nursery() as beating:
+                    beating.start_soon(beat)
+                    outcome = await _outcome(run)
+                    beating.cancel_scope.cancel()
+                to_writer.send_nowait(outcome)
+        nursery.cancel_scope.cancel()
+
+
+async def _receive_task(channel: JsonChannel) -> tuple[LoadWorkerConfig, MessageList | None]:
+    """Return what to do, and the messages that are to be sent, if the load does not make them."""
+    config = decode_load_message(await channel.receive())
+    if not isinstance(config, LoadWorkerConfig):
+        raise TypeError(f"a worker's first message is its configuration, not {config}")
+    if config.plan.source is None:
+        return config, None
+    parts: list[LoadMessagesPart] = []
+    while not (parts and parts[-1].is_last):
+        part = decode_load_message(await channel.receive())
+        if not isinstance(part, LoadMessagesPart):
+            raise TypeError(f"the messages of a load follow its configuration, not {part}")
+        parts.append(part)
+    return config, messages_from_parts(parts)
+
+
+async def _outcome(run: LocalRun) -> LoadResult | CannotConnectError | TooManyConnectionsError:
+    try:
+        return await run.run()
+    except (CannotConnectError, TooManyConnectionsError) as error:
+        return error
+
+
+async def _main() -> None:
+    async with JsonChannel(socket.socket(fileno=os.dup(0))) as channel:
+        await carry_out(channel)
+
+
+if __name__ == "__main__":
+    trio.run(_main)

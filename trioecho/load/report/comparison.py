@@ -1,0 +1,211 @@
+"""Compare two loads: what differs by more than chance would explain.
+
+The method is sectioning, as simulation studies use it for quantiles (S. Asmussen,
+P. W. Glynn, Stochastic Simulation, 2007, III.5a). Each run is cut into up to ten
+sections of equal length, one after the other, so that what is slow for a while stays
+within a section. With x the value of the whole run (its rate, its p99), and x1 ... xk
+those of its sections, the variance of x is estimated by
+
+    sum of (xi - x)^2 / (k - 1) / k
+
+Those of both runs add up. A difference is outside noise when it is larger than the
+square root of the sum times Student's t (99 %, two-sided, with the degrees of freedom
+of the run that has fewer sections), and, for latencies, larger than the 1.6 % to
+which a histogram is exact. It cannot be told with less than five sections, or where a
+section has fewer than ten replies above the percentile.
+
+This is the noise within the runs. What changes from one run to the next and then
+stays (another machine, a neighbour's load) is not in it: to learn how large that is,
+compare two runs of the same thing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from ...base.histogram import Histogram
+from .. import LoadInterval, LoadResult
+from ..goals.objectives import parse_objective, shown_percents
+from . import words
+from .load_csv import measured_width_s
+
+ChangeVerdict = Literal["outside noise", "over tolerance", "within noise", "within tolerance", "cannot tell"]
+
+_MOST_SECTIONS = 10
+_LEAST_SECTIONS = 5
+_LEAST_REPLIES_ABOVE = 10
+_HISTOGRAM_ERROR = 1 / 64
+# Student's t for 99 % (two-sided), by degrees of freedom.
+_STUDENT_T = {4: 4.604, 5: 4.032, 6: 3.707, 7: 3.499, 8: 3.355, 9: 3.250}
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one number differs between two runs.
+
+    Attributes:
+      name: what it is, with its unit.
+      before, after: its values; None where there is none.
+      noise: the largest relative difference that chance explains, as a share of
+        ``before``; None where that is not known.
+      reason: why not.
+      metric: as objectives name it: ``rate``, ``mean``, ``p99``.
+      tolerance: a relative difference that does not matter; None if every one does.
+    """
+
+    name: str
+    before: float | None
+    after: float | None
+    noise: float | None
+    reason: str = ""
+    metric: str = ""
+    tolerance: float | None = None
+
+    @property
+    def relative(self) -> float | None:
+        """The difference as a share of ``before``."""
+        if not self.before or self.after is None:
+            return None
+        return (self.after - self.before) / self.before
+
+    @property
+    def verdict(self) -> ChangeVerdict:
+        """The word for it: more than chance explains or not, more than is tolerated or not.
+
+        With a tolerance there is one even where the noise is not known.
+        """
+        if self.relative is None:
+            return "cannot tell"
+        if self.noise is not None and abs(self.relative) <= self.noise:
+            return "within noise"
+        if self.tolerance is not None and abs(self.relative) <= self.tolerance:
+            return "within tolerance"
+        if self.noise is not None:
+            return "outside noise"
+        return "cannot tell" if self.tolerance is None else "over tolerance"
+
+    @property
+    def direction(self) -> Literal["worse", "better", ""]:
+        """The word for where it goes: worse is a lower rate, a longer latency; empty for no difference."""
+        if self.verdict not in ("outside noise", "over tolerance") or self.relative is None:
+            return ""
+        return "worse" if (self.relative < 0) == (self.metric == "rate") else "better"
+
+
+@dataclass(frozen=True)
+class _Section:
+    seconds: float
+    messages: int
+    latency_ns: Histogram
+
+
+def compare(
+    before: LoadResult, after: LoadResult, tolerances: Mapping[str, float] = MappingProxyType({})
+) -> list[Change]:
+    """Compare the rate, and mean and percentiles of the latency, of two runs.
+
+    Args:
+      before: the one.
+      after: the other.
+      tolerances: relative differences that do not matter, as 0.1 for 10 %, by `Change.metric`.
+    """
+    sections = (_sections(before), _sections(after))
+    named = [parse_objective(f"{metric}<1s") for metric in tolerances if metric[0] == "p"]
+    named += [verdict.objective for result in (before, after) for verdict in result.objective_results]
+    changes = [
+        _change("messages/s", _rate, (before, after), sections),
+        _change("latency mean, ms", _mean_ms, (before, after), sections),
+    ]
+    metrics = ["rate", "mean"]
+    for percent in shown_percents(named):
+        metrics.append(f"p{percent}")
+        changes.append(
+            _change(f"latency p{percent}, ms", _percentile_ms(percent), (before, after), sections, percent)
+        )
+    return [
+        replace(change, metric=metric, tolerance=tolerances.get(metric))
+        for change, metric in zip(changes, metrics, strict=True)
+    ]
+
+
+def error_share(result: LoadResult) -> float:
+    """Return the errors of a run as a share of the messages that were due."""
+    return result.error_count / max(1, result.due)
+
+
+def _change(
+    name: str,
+    value_of: Callable[[_Section], float | None],
+    results: tuple[LoadResult, LoadResult],
+    sections: tuple[list[_Section], list[_Section]],
+    percent: str | None = None,
+) -> Change:
+    wholes = [value_of(_Section(result.length_s, result.messages, result.latency_ns)) for result in results]
+    noise, reason = _noise(value_of, wholes, results, sections, percent)
+    if noise is not None and value_of is not _rate:
+        noise = max(noise, _HISTOGRAM_ERROR)
+    return Change(name, wholes[0], wholes[1], noise, reason)
+
+
+def _noise(
+    value_of: Callable[[_Section], float | None],
+    wholes: Sequence[float | None],
+    results: Sequence[LoadResult],
+    sections: Sequence[list[_Section]],
+    percent: str | None,
+) -> tuple[float | None, str]:
+    if any(result.plan.ramp is not None for result in results):
+        return None, "cannot tell of a ramp"
+    if min(map(len, sections)) < _LEAST_SECTIONS:
+        return None, "too short a run"
+    variance = 0.0
+    for whole, parts in zip(wholes, sections, strict=True):
+        if percent is not None and any(
+            words.samples_above(part.latency_ns.count, percent) < _LEAST_REPLIES_ABOVE for part in parts
+        ):
+            return None, "too few replies"
+        values = [value for part in parts if (value := value_of(part)) is not None]
+        if whole is None or len(values) < len(parts):
+            return None, "too few replies"
+        squares = math.fsum((value - whole) ** 2 for value in values)
+        variance += squares / (len(values) - 1) / len(values)
+    t = _STUDENT_T[min(map(len, sections)) - 1]
+    return (t * math.sqrt(variance) / wholes[0] if wholes[0] else None), ""
+
+
+def _sections(result: LoadResult) -> list[_Section]:
+    """Return the run in sections of equal length, without a last interval that was not measured whole."""
+    steps = [step for step in result.intervals if measured_width_s(result, step) > step.width_s * (1 - 1e-6)]
+    count = min(_MOST_SECTIONS, len(steps))
+    if not count:
+        return []
+    length = len(steps) // count
+    return [_joined(steps[number * length : (number + 1) * length]) for number in range(count)]
+
+
+def _joined(steps: Sequence[LoadInterval]) -> _Section:
+    latency = Histogram()
+    for step in steps:
+        latency.merge(step.latency_ns)
+    return _Section(math.fsum(step.width_s for step in steps), sum(step.messages for step in steps), latency)
+
+
+def _rate(section: _Section) -> float | None:
+    return section.messages / section.seconds if section.seconds else None
+
+
+def _mean_ms(section: _Section) -> float | None:
+    mean = section.latency_ns.mean
+    return None if mean is None else mean / 1e6
+
+
+def _percentile_ms(percent: str) -> Callable[[_Section], float | None]:
+    def value_of(section: _Section) -> float | None:
+        value = section.latency_ns.percentile(percent)
+        return None if value is None else value / 1e6
+
+    return value_of

@@ -1,0 +1,129 @@
+"""Write a comparison of two loads as text for people and as JSON for programs (schema "trioecho-diff/1")."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from ...base.quantities import in_ms, wrapped
+from .. import LoadResult
+from ..results.identity import runs_of
+from . import words
+from .comparison import Change, error_share
+
+Pair = tuple[LoadResult, LoadResult]
+_NAMES = ("A", "B")
+# Below this width a verdict has a line of its own.
+_WIDE_TABLE = 80
+
+
+def comparison_as_text(
+    before: LoadResult, after: LoadResult, changes: Sequence[Change], *, width: int = 80
+) -> str:
+    """Return the comparison as lines of less than ``width`` columns; the runs are called A and B."""
+    is_wide = width >= _WIDE_TABLE
+    lines = [f"{'':<18}{'A':>10}{'B':>11}{'change':>8}" + (f"{'noise':>8}" if is_wide else "")]
+    for change in changes:
+        verdict = change.verdict
+        reason = change.reason if verdict == "cannot tell" and change.reason else verdict
+        said = f"{change.direction}, {reason}" if change.direction else reason
+        values = f"{change.name:<18}{_value(change, change.before):>10}{_value(change, change.after):>11}"
+        noise = _percent(change.noise, "±")
+        lines.append(
+            f"{values}{_percent(change.relative, '+'):>8}" + (f"{noise:>8}  {said}" if is_wide else "")
+        )
+        if not is_wide:
+            lines.append(f"    {said}" + (f" of {noise}" if "noise" in said else ""))
+    lines.append(f"{'errors':<18}{before.error_count:>10,}{after.error_count:>11,}")
+    remarks = [line for remark in remarks_on((before, after)) for line in wrapped(remark, width)]
+    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+
+def comparison_as_json(
+    before: LoadResult, after: LoadResult, changes: Sequence[Change], files: tuple[str, str]
+) -> str:
+    """Return the comparison as one JSON object.
+
+    ``a`` and ``b`` are the two runs: file, time, runs (see `trioecho.load.results.result_json`),
+    messages_due, ended_early, errors, error_share and saturated. ``numbers`` has, for each metric,
+    name (with the unit), a, b, relative (their difference as a share of a), noise, tolerance, verdict,
+    direction ("worse", "better" or "") and reason. ``remarks`` are sentences.
+    """
+    runs = {
+        name: {
+            "file": file,
+            "time": result.started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "runs": runs_of(result),
+            "messages_due": result.due,
+            "ended_early": result.ended_early,
+            "errors": result.error_count,
+            "error_share": error_share(result),
+            "saturated": result.saturated,
+        }
+        for name, file, result in zip(("a", "b"), files, (before, after), strict=True)
+    }
+    numbers = [
+        {
+            "metric": change.metric,
+            "name": change.name,
+            "a": change.before,
+            "b": change.after,
+            "relative": change.relative,
+            "noise": change.noise,
+            "tolerance": change.tolerance,
+            "verdict": change.verdict,
+            "direction": change.direction,
+            "reason": change.reason,
+        }
+        for change in changes
+    ]
+    remarks = list(remarks_on((before, after)))
+    return json.dumps({"schema": "trioecho-diff/1", **runs, "numbers": numbers, "remarks": remarks}, indent=2)
+
+
+def remarks_on(pair: Pair) -> list[str]:
+    """Return what else a reader of the comparison must know, a sentence or a phrase each."""
+    remarks = [
+        f"{name}: {words.SATURATED}" for name, result in zip(_NAMES, pair, strict=True) if result.saturated
+    ]
+    remarks += [
+        f"{name}: {result.ended_early}"
+        for name, result in zip(_NAMES, pair, strict=True)
+        if result.ended_early is not None
+    ]
+    if runs_of(pair[0]) == runs_of(pair[1]):
+        remarks.append("A and B are the same run: nothing was compared.")
+    one, other = (result.plan.to_dict() for result in pair)
+    # What a comparison is usually for, and what only says how it was carried out.
+    ignored = {"host", "port", "seed"}
+    differing = [name for name in one if name not in ignored and one[name] != other[name]]
+    if differing:
+        remarks.append(f"the plans differ in {', '.join(differing)}:")
+        remarks += [
+            f"{name}: {words.load_in_words(result)}" for name, result in zip(_NAMES, pair, strict=True)
+        ]
+    if "reply" in differing:
+        remarks += [
+            f"{name}: {words.replies_in_words(result)}" for name, result in zip(_NAMES, pair, strict=True)
+        ]
+    return remarks
+
+
+def change_in_words(change: Change) -> str:
+    """Return a change in a phrase, as ``latency p99, ms: 5.1 to 6.3, +24 %``."""
+    values = f"{_value(change, change.before)} to {_value(change, change.after)}"
+    return f"{change.name}: {values}, {_percent(change.relative, '+')}"
+
+
+def _value(change: Change, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return in_ms(value) if change.name.endswith("ms") else f"{value:,.0f}"
+
+
+def _percent(share: float | None, sign: Literal["+", "±"]) -> str:
+    if share is None:
+        return "-"
+    digits = 1 if abs(share) < 0.1 else 0
+    return f"{100 * share:+.{digits}f} %" if sign == "+" else f"±{100 * share:.{digits}f} %"

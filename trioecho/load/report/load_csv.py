@@ -1,0 +1,71 @@
+"""Write the time series of a load as CSV: a header, then a line for each interval."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from .. import LoadInterval, LoadResult
+from ..goals.objectives import SHOWN_PERCENTS, shown_percents
+
+
+def columns(percents: Iterable[str] = SHOWN_PERCENTS) -> tuple[str, ...]:
+    """Return the names of the columns."""
+    return (
+        "t_s",
+        "width_s",
+        "messages_sent",
+        "messages",
+        "messages_per_s",
+        "bytes_per_s",
+        "errors",
+        "latency_mean_ms",
+        *(f"latency_p{percent}_ms" for percent in percents),
+        "latency_max_ms",
+        "generator_saturated",
+    )
+
+
+COLUMNS = columns()
+
+
+def result_as_csv(result: LoadResult) -> str:
+    """Return the time series as CSV, with the names and units of the JSON.
+
+    A latency of an interval without replies is empty.
+
+    ``generator_saturated`` is about the whole run, in every line, so that numbers which
+    describe the generator cannot be taken for the server's.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    percents = shown_percents(verdict.objective for verdict in result.objective_results)
+    writer.writerow(columns(percents))
+    for step in result.intervals:
+        measured_s = measured_width_s(result, step)
+        latency = step.latency_ns
+        times_ns = (
+            latency.mean,
+            *(latency.percentile(percent) for percent in percents),
+            latency.max if latency.count else None,
+        )
+        writer.writerow(
+            (
+                f"{step.t_s:.6g}",
+                f"{measured_s:.6g}",
+                step.sent,
+                step.messages,
+                f"{step.messages / measured_s:.3f}" if measured_s else 0,
+                f"{step.bytes / measured_s:.3f}" if measured_s else 0,
+                step.errors,
+                *("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times_ns),
+                str(result.saturated).lower(),
+            )
+        )
+    return text.getvalue()
+
+
+def measured_width_s(result: LoadResult, step: LoadInterval) -> float:
+    """Return how long an interval really was: the last one ends with the measured part."""
+    return max(0.0, min(step.width_s, result.elapsed_s - step.t_s))

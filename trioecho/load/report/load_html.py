@@ -1,0 +1,202 @@
+"""Write a load's result as one HTML page that needs nothing else: no network, no scripts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
+
+from ...base.html import Markup, document, element, joined
+from ...base.quantities import in_full, in_ms, in_rate
+from .. import LoadResult
+from ..goals.objectives import ObjectiveResult, shown_percents
+from . import words
+from .load_plots import latency_plot, percentile_plot, throughput_plot, timings_of
+from .plots import Plot, draw
+
+_MS = 1e6
+
+
+def result_as_html(result: LoadResult) -> str:
+    """Return the whole page.
+
+    Raises:
+      PlotsUnavailableError: matplotlib, which draws the plots, is not installed.
+    """
+    return document(
+        f"Load on {words.server_of(result)}",
+        resources.files(__package__).joinpath("load_page.css").read_text("utf-8"),
+        element(
+            "header",
+            element("h1", f"Load on {words.server_of(result)}"),
+            element("p", words.load_in_words(result)),
+            element("p", f"{_capital(words.replies_in_words(result))}."),
+            element("p", f"{result.started_at:%Y-%m-%d %H:%M:%S} UTC", class_="muted"),
+        ),
+        element(
+            "main",
+            _alarms(result),
+            _numbers(result),
+            _objectives(result.objective_results),
+            _latency(result),
+            _over_time(result),
+            _errors(result),
+            _search(result),
+            _run(result),
+        ),
+        head=element("meta", name="color-scheme", content="light dark"),
+    )
+
+
+def _alarms(result: LoadResult) -> Iterator[Markup]:
+    if result.saturated:
+        reasons = [element("p", reason) for reason in result.health.reasons]
+        yield element("div", element("strong", words.SATURATED), reasons, class_="alarm", role="alert")
+    notes = [f"The run {result.ended_early}."] if result.ended_early is not None else []
+    notes += ["The run was stopped before its end."] if result.stopped else []
+    for note in notes + result.notes:
+        yield element("p", note, class_="alarm")
+
+
+def _numbers(result: LoadResult) -> Markup:
+    latency = result.latency_ns
+    numbers = (
+        (f"{result.messages:,}", f"messages {words.right_replies(result)}"),
+        (f"{in_rate(result.messages_per_s)}/s", "messages per second"),
+        (_ms(latency.percentile(50)), "p50, ms"),
+        (_ms(latency.percentile(99)), "p99, ms"),
+        (_ms(latency.max if latency.count else None), "max, ms"),
+        (f"{result.error_count:,}", "errors"),
+    )
+    parts = (element("div", element("b", value), element("span", name)) for value, name in numbers)
+    return element("div", parts, class_="numbers")
+
+
+def _objectives(found: Iterable[ObjectiveResult]) -> Iterator[Markup]:
+    rows = [
+        (
+            each.objective.text,
+            "; ".join(filter(None, (each.describe(), each.reason))),
+            _verdict("held" if each.holds else "broken", each.holds),
+        )
+        for each in found
+    ]
+    if rows:
+        yield element("h2", "Objectives")
+        yield _table(("objective", "measured", "verdict"), rows)
+
+
+def _latency(result: LoadResult) -> Iterator[Markup]:
+    latency = result.latency_ns
+    if not latency.count:
+        return
+    timings = timings_of(result)
+    yield element("h2", "Latency")
+    yield _figure(percentile_plot(result))
+    yield _table(
+        ("ms", *timings, "replies at or above"),
+        [
+            ("mean", *(_ms(timing.mean) for timing in timings.values()), ""),
+            *(
+                (
+                    f"p{percent}",
+                    *(_ms(timing.percentile(percent)) for timing in timings.values()),
+                    f"{words.samples_above(latency.count, percent):,}",
+                )
+                for percent in shown_percents(found.objective for found in result.objective_results)
+            ),
+            ("max", *(_ms(timing.max) for timing in timings.values()), ""),
+        ],
+    )
+    remarks = [words.TWO_TIMINGS] if result.plan.is_open else []
+    remarks += filter(None, (words.law_in_words(result), words.few_samples(result)))
+    yield from (element("p", remark, class_="muted") for remark in remarks)
+
+
+def _over_time(result: LoadResult) -> Iterator[Markup]:
+    for title, plot in (
+        ("Throughput over time", throughput_plot(result)),
+        ("Latency over time", latency_plot(result)),
+    ):
+        if plot is not None:
+            yield element("h2", title)
+            yield _figure(plot)
+
+
+def _errors(result: LoadResult) -> Iterator[Markup]:
+    yield element("h2", "Errors")
+    if not result.errors:
+        yield element("p", f"None: {words.replies_in_words(result)}.")
+    for kind, count, meaning, examples in words.errors_by_kind(result):
+        yield element("p", element("b", f"{kind} {count:,}", class_="broken"), " ", meaning)
+        if examples:
+            lines = (element("li", example) for example in words.examples_in_words(examples))
+            yield element("ul", lines, class_="mono")
+
+
+def _search(result: LoadResult) -> Iterator[Markup]:
+    search = result.search
+    if search is None:
+        return
+    yield element("h2", "Search for the highest rate")
+    yield element("p", words.search_in_words(search, result.health))
+    yield _table(
+        ("messages/s", "step", "verdict", "measured"),
+        [
+            (
+                in_full(trial.rate),
+                trial.phase,
+                _verdict(words.trial_verdict(trial), trial.outcome.holds),
+                trial.outcome.reason,
+            )
+            for trial in search.trials
+        ],
+        kind="texts",
+    )
+
+
+def _run(result: LoadResult) -> Iterator[Markup]:
+    plan, connect = result.plan, result.connect_ns
+    rows: list[tuple[str, str]] = [
+        ("command", element("code", shlex.join(result.command)) if result.command else "-"),
+        ("measured for", f"{result.elapsed_s:.3f} s"),
+        ("sent", f"{result.sent:,} of {result.due:,} messages that were due"),
+        ("bytes", words.bytes_in_words(result)),
+        (
+            "connections",
+            f"{result.connections_opened:,} of {plan.connections:,}, opened in ms: "
+            f"p50 {_ms(connect.percentile(50))}, max {_ms(connect.max if connect.count else None)}",
+        ),
+        ("generator", words.generator_in_words(result)),
+        *(("machine", words.machine_in_words(machine)) for machine in result.machines),
+    ]
+    if (planned := words.planned_in_words(result)) is not None:
+        rows.insert(1, ("planned", planned))
+    yield element("h2", "The run")
+    yield element("dl", (joined(element("dt", name), element("dd", value)) for name, value in rows))
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _verdict(word: str, holds: bool) -> Markup:
+    return element("span", word, class_="held" if holds else "broken")
+
+
+def _figure(plot: Plot) -> Markup:
+    return element("figure", draw(plot))
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, kind: str = "values") -> Markup:
+    """Return a table of a ``kind`` that the page's style knows."""
+    head = element("tr", (element("th", cell, scope="col") for cell in heading))
+    body = (
+        element("tr", element("th", first, scope="row"), (element("td", cell) for cell in others))
+        for first, *others in rows
+    )
+    return element("table", element("thead", head), element("tbody", body), class_=kind)
+
+
+def _ms(value_ns: float | None) -> str:
+    return in_ms(None if value_ns is None else value_ns / _MS)

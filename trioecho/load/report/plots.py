@@ -1,0 +1,233 @@
+"""Draw plots as SVG that goes into an HTML page: drawn by matplotlib, coloured by the page.
+
+Matplotlib draws with stand-in colours; in the SVG they become the page's CSS
+variables, so that one drawing serves light and dark. Text stays text, in the
+page's font. Each plot is drawn twice, for wide windows and for phones, because
+a drawing that is only shrunk has letters too small to read.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import logging
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from ...base.html import Markup, element, joined
+
+# Stand-in colours and the CSS variables that take their place.
+_INK, _GRID = "#a00001", "#a00002"
+_LINES = ("#a00011", "#a00012", "#a00013")
+_MARK = "#a00021"
+_VARIABLES = {
+    _INK: "--muted",
+    _GRID: "--rule",
+    _LINES[0]: "--line-1",
+    _LINES[1]: "--line-2",
+    _LINES[2]: "--line-3",
+    _MARK: "--mark",
+}
+# So that the lines differ without their colours, too.
+_DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
+
+# Inches; 72 units of the SVG each.
+_SIZES = {"wide": (8.6, 3.1), "narrow": (3.5, 2.7)}
+_FONT_POINTS = 8.0
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib; wider than what the page will use
+    "svg.fonttype": "none",
+    "font.size": _FONT_POINTS,
+    "axes.labelsize": _FONT_POINTS,
+    "xtick.labelsize": _FONT_POINTS,
+    "ytick.labelsize": _FONT_POINTS,
+    "legend.fontsize": _FONT_POINTS,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _GRID,
+    "xtick.color": _GRID,
+    "ytick.color": _GRID,
+    "xtick.labelcolor": _INK,
+    "ytick.labelcolor": _INK,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "lines.linewidth": 1.4,
+    "path.simplify": True,
+}
+
+
+@dataclass(frozen=True)
+class PlotLine:
+    """A line of a plot.
+
+    Attributes:
+      name: what the legend calls it; empty for no entry.
+      points: x and y; a gap where y is None.
+    """
+
+    name: str
+    points: Sequence[tuple[float, float | None]]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What is to be drawn.
+
+    Attributes:
+      name: unique on the page; letters and hyphens.
+      description: for those who do not see it.
+      x_label, y_label: of the axes, with units.
+      lines: at most three.
+      nines: whether x is a percentile, on the scale of nines; else it is linear.
+      log: whether y is logarithmic.
+      marks: points to mark, as objectives: x, y and a label.
+    """
+
+    name: str
+    description: str
+    x_label: str
+    y_label: str
+    lines: Sequence[PlotLine]
+    nines: bool = False
+    log: bool = False
+    marks: Sequence[tuple[float, float, str]] = field(default_factory=tuple)
+
+
+class PlotsUnavailableError(Exception):
+    """Matplotlib is not installed; the message says so."""
+
+
+def check_matplotlib() -> None:
+    """Find out whether there is matplotlib, without the second that importing it takes.
+
+    Raises:
+      PlotsUnavailableError: it is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise PlotsUnavailableError(
+            "plots need the package matplotlib, which is not installed: pip install matplotlib"
+        )
+
+
+def draw(plot: Plot) -> Markup:
+    """Return the plot as HTML: both drawings, of which the page shows the one that fits.
+
+    Raises:
+      PlotsUnavailableError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    return joined(
+        element("div", _draw_svg(plot, size, inches), class_=size) for size, inches in _SIZES.items()
+    )
+
+
+def draw_file(plot: Plot, style: str) -> str:
+    """Return the wide drawing as an SVG file of its own.
+
+    Args:
+      plot: what to draw.
+      style: CSS that sets the variables of the colours, as the page's does.
+
+    Raises:
+      PlotsUnavailableError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    svg = _draw_svg(plot, "wide", _SIZES["wide"])
+    opening, rest = svg.split(">", 1)
+    style = f"svg {{ font-family: system-ui, sans-serif; }} {style}"
+    return f'{opening} xmlns="http://www.w3.org/2000/svg"><style>{style}</style>{rest}\n'
+
+
+def nines(percent: float | Fraction) -> float:
+    """Return a percentile's place on the scale of nines: 90 % at 1, 99 % at 2, 99.9 % at 3."""
+    return -math.log10(1 - percent / 100)
+
+
+def _draw_svg(plot: Plot, size: str, inches: tuple[float, float]) -> Markup:
+    # Its warnings about caches, where the home cannot be written, do not matter to a plot.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    # Not import statements: the type checkers must be content without matplotlib.
+    matplotlib = importlib.import_module("matplotlib")
+    figure_class = importlib.import_module("matplotlib.figure").Figure
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not a person's own style: reports look the same everywhere
+        # The salt keeps the ids of clips and markers apart, and the same from run to run.
+        matplotlib.rcParams.update({**_SETTINGS, "svg.hashsalt": f"{plot.name}-{size}"})
+        figure = figure_class(figsize=inches, layout="constrained")
+        axes = figure.add_subplot()
+        for line, colour, dashes in zip(plot.lines, _LINES, _DASHES, strict=False):
+            axes.plot(
+                [x for x, _ in line.points],
+                [math.nan if y is None else y for _, y in line.points],
+                label=line.name,
+                color=colour,
+                linestyle=dashes,
+            )
+        _mark(axes, plot)
+        _scale(axes, plot, is_narrow=size == "narrow")
+        if any(line.name for line in plot.lines):
+            figure.legend(loc="outside upper left", ncols=3, frameon=False, handlelength=2.2, borderpad=0)
+        drawn = io.StringIO()
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(drawn, format="svg", transparent=True, metadata=metadata)
+    return _for_page(drawn.getvalue(), plot.description)
+
+
+def _mark(axes: Any, plot: Plot) -> None:
+    for x, y, label in plot.marks:
+        axes.plot([x], [y], marker="v", color=_MARK, markersize=6, linestyle="none", clip_on=False)
+        axes.annotate(label, (x, y), xytext=(0, 6), textcoords="offset points", ha="center", color=_MARK)
+
+
+def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
+    if plot.log:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
+    else:
+        heights = [y for line in plot.lines for _, y in line.points if y is not None]
+        heights += [y for _, y, _ in plot.marks]
+        axes.set_ylim(0, 1.06 * max(heights, default=0.0) or 1.0)
+        axes.locator_params(axis="y", nbins=5)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axes.tick_params(length=0)
+    axes.set_xlabel(plot.x_label)
+    axes.set_ylabel(plot.y_label)
+    end = max((x for line in plot.lines for x, _ in line.points), default=0.0)
+    if plot.nines:
+        percents = [0.0, 50.0, *(100 * (1 - 10.0**-n) for n in range(1, max(3, math.ceil(end)) + 1))]
+        shown = percents[:1] + percents[2:] if is_narrow else percents
+        axes.set_xticks([nines(percent) for percent in shown], [f"{percent:.10g}%" for percent in shown])
+        axes.set_xlim(0, max(end, 2.0))
+    else:
+        axes.set_xlim(0, end or 1)
+        axes.locator_params(axis="x", nbins=4 if is_narrow else 8)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def _for_page(svg: str, description: str) -> Markup:
+    """Return what matplotlib wrote as an element of a page, without what only a file needs."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<(metadata|style).*?</\1>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r" font-family: [^;]*;", "", svg)
+    svg = svg.replace("xlink:href", "href")
+    # Without the names that nothing refers to, which would be on the page several times.
+    used = set(re.findall(r"#(\w+)", svg))
+    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    view_box = re.search(r'viewBox="([^"]*)"', svg)
+    assert view_box is not None  # noqa: S101 - for the type checker: matplotlib always writes it
+    content = Markup(svg[svg.index(">") + 1 : svg.rindex("</svg>")])
+    return element("svg", content, viewBox=view_box[1], role="img", aria_label=description)

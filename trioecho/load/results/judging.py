@@ -1,0 +1,83 @@
+"""Judge a run: whether it met its objectives, and what it says about its rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..goals.find_max import TrialOutcome
+from ..goals.objectives import Objective, ObjectiveResult
+from .result import LoadResult
+
+_KEEPING_UP = 0.95
+
+
+def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[ObjectiveResult]:
+    """Compare a result with objectives, in their order.
+
+    Latency is that of `LoadResult.latency_ns`: in an open loop from when a message
+    was due. Of a run that lost every connection before its end it is not known what it
+    would have been, so no objective of it holds. Errors are all kinds together; their
+    share is that of the messages that were due. Where no message was due, none holds.
+    """
+    return [_judge(result, objective) for objective in objectives]
+
+
+def _judge(result: LoadResult, objective: Objective) -> ObjectiveResult:
+    verdict = objective.judge(_measured(result, objective))
+    if objective.is_latency and verdict.holds and result.ended_early is not None:
+        return replace(verdict, holds=False, reason=f"the run {result.ended_early}")
+    return verdict
+
+
+def _measured(result: LoadResult, objective: Objective) -> float | None:
+    if objective.metric == "rate":
+        return result.messages_per_s if result.length_s and result.due else None
+    if objective.metric == "errors":
+        if not result.due:
+            return None
+        return 100 * result.error_count / result.due if objective.is_share else float(result.error_count)
+    latency = result.latency_ns
+    if not latency.count:
+        return None
+    value: float | None
+    if objective.percent is not None:
+        value = latency.percentile(objective.percent)
+    else:
+        value = latency.mean if objective.metric == "mean" else latency.max
+    return None if value is None else value / 1e6
+
+
+def has_failed(result: LoadResult) -> bool:
+    """Return whether there were errors, and no objective that says how many there may be."""
+    is_allowed = any(verdict.objective.metric == "errors" for verdict in result.objective_results)
+    return bool(result.error_count) and not is_allowed
+
+
+def trial_outcome(result: LoadResult) -> TrialOutcome:
+    """Return what one run in an open loop says about its rate.
+
+    It holds when every objective was met, nothing failed, the generator was not saturated,
+    and the server kept up: right replies came at no less than 95 % of the pace at which
+    their messages were due. Without the last, a queue that grows for as long as the trial
+    lasts could pass for a rate that the server can bear. If there were too few messages to
+    judge the generator, the reason says so.
+    """
+    measured = ", ".join(
+        f"{verdict.objective.metric} {verdict.describe()}" for verdict in result.objective_results
+    )
+    if not result.health.judged:
+        measured += "; too few messages to judge the generator"
+    if result.ended_early is not None:
+        return TrialOutcome(False, reason=f"{measured}; {result.ended_early}")
+    if result.saturated:
+        return TrialOutcome(False, saturated=True, reason=measured)
+    if has_failed(result):
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.errors.items()))
+        return TrialOutcome(False, reason=f"{measured}; errors: {kinds}")
+    if not all(verdict.holds for verdict in result.objective_results):
+        return TrialOutcome(False, reason=measured)
+    pace = result.due / result.plan.duration_s if result.plan.duration_s else 0.0
+    if result.messages_per_s < _KEEPING_UP * pace:
+        return TrialOutcome(False, reason=f"{measured}; the server gave only {result.messages_per_s:,.0f}/s")
+    return TrialOutcome(True, reason=measured)

@@ -1,0 +1,57 @@
+"""Find what the plans of several runs differ in, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ...base.addresses import format_address
+from ..plan import LoadPlan
+
+_MOST_NAMES = 3
+
+
+def _seconds(value: float | None) -> str:
+    return "none" if value is None else f"{value:g} s"
+
+
+# What two plans can differ in, without the number of connections and of processes, and the seed,
+# which are no reason for other results.
+_ATTRIBUTES: Mapping[str, Callable[[LoadPlan], str]] = {
+    "server": lambda plan: format_address((plan.host, plan.port)),
+    "format": lambda plan: str(plan.format),
+    "sizes": lambda plan: f"{plan.sizes} B",
+    "messages per connection": lambda plan: f"{plan.messages:,}" if plan.messages else "none",
+    "duration": lambda plan: _seconds(plan.duration_s),
+    "warm-up": lambda plan: _seconds(plan.warmup_s),
+    "timeout": lambda plan: _seconds(plan.timeout_s),
+    "pipeline": lambda plan: f"{plan.pipeline:,}",
+    "rate": lambda plan: f"{plan.rate:,.12g} messages/s" if plan.rate else "none",
+    "ramp": lambda plan: f"{plan.ramp.from_rate:g} to {plan.ramp.to_rate:g}/s" if plan.ramp else "none",
+    "arrivals": lambda plan: plan.arrival,
+    "messages from": lambda plan: f"{plan.source.file} ({plan.source.sha256[:8]})" if plan.source else "none",
+    "replies": lambda plan: str(plan.reply),
+}
+
+
+def differences(plans: Sequence[LoadPlan], names: Sequence[str]) -> list[str]:
+    """Return a phrase for each attribute that differs, as ``sizes: 64 B (a), 1000 B (b)``.
+
+    Args:
+      plans: at least one.
+      names: of what they are the plans.
+    """
+    found = []
+    for attribute, in_words in _ATTRIBUTES.items():
+        owners: dict[str, list[str]] = {}
+        for plan, name in zip(plans, names, strict=True):
+            owners.setdefault(in_words(plan), []).append(name)
+        if len(owners) > 1:
+            values = (f"{value} ({_listed(whose)})" for value, whose in owners.items())
+            found.append(f"{attribute}: {', '.join(values)}")
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,64 @@
+"""What is known of a load while it runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from ...base.histogram import Histogram
+from .time_series import LoadInterval
+
+LoadPhase = Literal["connecting", "warming up", "measuring", "draining"]
+_PHASES: tuple[LoadPhase, ...] = get_args(LoadPhase)
+
+
+@dataclass(frozen=True)
+class LoadProgress:
+    """What is known while a load runs.
+
+    Attributes:
+      phase: what it is doing.
+      t_s: seconds since the measured part began; negative while warming up.
+      interval: what happened since the last progress; in the warm-up all is 0 except the errors.
+      sent: messages offered to the kernel in the measured part so far.
+      messages: replies to them that were right so far.
+      errors: by kind so far; "missing" only where it is certain.
+      connections: open now.
+      planned: messages of the measured part in all, where that is known beforehand.
+      send_lateness_ns: since the last progress; as of `GeneratorHealth`.
+    """
+
+    phase: LoadPhase
+    t_s: float
+    interval: LoadInterval
+    sent: int
+    messages: int
+    errors: Mapping[str, int]
+    connections: int
+    planned: int | None
+    send_lateness_ns: Histogram = field(default_factory=Histogram)
+
+
+def merge_progress(parts: Sequence[LoadProgress], *, planned: int | None) -> LoadProgress:
+    """Return the progress of all workers, at the same moment, as one."""
+    first = min(parts, key=lambda part: _PHASES.index(part.phase))
+    interval = LoadInterval(first.interval.t_s, first.interval.width_s)
+    lateness = Histogram()
+    errors: Counter[str] = Counter()
+    for part in parts:
+        interval.add(part.interval)
+        lateness.merge(part.send_lateness_ns)
+        errors.update(part.errors)
+    return LoadProgress(
+        first.phase,
+        first.t_s,
+        interval,
+        sum(part.sent for part in parts),
+        sum(part.messages for part in parts),
+        errors,
+        sum(part.connections for part in parts),
+        planned,
+        lateness,
+    )

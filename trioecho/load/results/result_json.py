@@ -1,0 +1,178 @@
+"""A load result as JSON, which `result_reader` reads. Schema "trioecho-load/1":
+
+==================  ==========================================================================
+schema              "trioecho-load/1"; another number behind the slash may mean anything else
+time                when the measured part began (ISO 8601, UTC)
+command             the command line, a list; perhaps empty
+seed                of payloads, sizes and distances; the plan has it, too
+runs                a hash of what was measured: of one run, or of each that was merged; with plans it
+                    may be missing
+plans               of the runs that were merged; empty for one run
+plan                as `LoadPlan`: names and units are its attributes'; think_s, source and reply may
+                    be missing
+elapsed_s           length of the measured part
+ended_early         null, or, if every connection was lost too early: after_s (as elapsed_s), of_s (the
+                    length that the measured part would have had, over which rates are), and words
+messages_due        messages that were due, or planned: each was sent, or is one of the errors, unsent
+messages_sent       messages offered to the kernel
+messages            replies that were right
+replies_verified    how replies were verified, in words; what the plan's "reply" means
+messages_per_s      messages / elapsed_s, or / of_s
+bytes               of these replies on the wire, headers included
+bytes_per_s         bytes / elapsed_s, or / of_s
+latency_ms          mean, p50, p75, p90, p95, p99, p99.9, p99.99, max, and each percentile that an objective
+                    names; null where there is no reply
+from_send_ms        the same from the actual send
+errors              how often each kind occurred: see `trioecho.load.results.discrepancy.ERROR_KINDS`
+discrepancies       the first few of each kind, as `Discrepancy`; bytes in hexadecimal
+connections         how many were opened
+stopped             whether it was stopped before its end
+notes               what else a reader must know, sentences
+generator           what it saw of itself: saturated, judged, reasons, cpu_shares, cpu_wait_shares,
+                    send_lateness_ms and loop_delay_ms as latency_ms
+intervals           the time series: t_s, width_s, messages_sent, messages, bytes,
+                    errors (their number), and latency_ns, a histogram
+histograms          latency_ns, from_send_ns, connect_ns, send_lateness_ns, loop_delay_ns
+objectives          objective (as it was written), measured (in its unit: ms, messages/s, a number
+                    or percent), whether it holds, and a reason where measured does not say it; it
+                    may be missing
+search              null, or the search for the highest rate: rate, confirmed, limited_by, and
+                    trials: phase, rate, holds, saturated, reason
+machines            where it ran: name, system, cpus, python, trioecho
+==================  ==========================================================================
+
+A histogram is {"total", "max", "buckets"}: the exact sum and maximum of its values, and
+how many values are in each bucket, by the number of the bucket. Bucket b below 128
+holds the value b; else, with s = b >> 7 and d = b & 127, the values from d << s up to,
+and without, (d + 1) << s. Names and units are those of the server's reports.
+What can be computed from the rest (``..._per_s``, ``..._ms``, ...) is not read back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from ...base.histogram import Histogram
+from ..goals.find_max import Search
+from ..goals.objectives import SHOWN_PERCENTS, shown_percents
+from .discrepancy import Discrepancy
+from .identity import runs_of
+from .result import LoadResult
+from .time_series import LoadInterval
+
+LOAD_SCHEMA = "trioecho-load/1"
+
+
+def result_as_json(result: LoadResult, *, indent: int | None = 2) -> str:
+    """Return the result as one JSON object."""
+    return json.dumps(result_as_document(result), indent=indent)
+
+
+def result_as_document(result: LoadResult) -> dict[str, Any]:
+    """Return the result as what `json` writes as that object."""
+    health = result.health
+    percents = shown_percents(verdict.objective for verdict in result.objective_results)
+    return {
+        "schema": LOAD_SCHEMA,
+        "time": result.started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "command": result.command,
+        "seed": result.plan.seed,
+        "runs": runs_of(result),
+        "plan": result.plan.to_dict(),
+        "plans": [plan.to_dict() for plan in result.plans],
+        "elapsed_s": result.elapsed_s,
+        "ended_early": _ending_as_json(result),
+        "messages_due": result.due,
+        "messages_sent": result.sent,
+        "messages": result.messages,
+        "replies_verified": result.plan.reply.in_words,
+        "messages_per_s": round(result.messages_per_s, 3),
+        "bytes": result.bytes,
+        "bytes_per_s": round(result.bytes_per_s, 3),
+        "latency_ms": summary_ms(result.latency_ns, percents),
+        "from_send_ms": summary_ms(result.from_send_ns, percents),
+        "errors": dict(sorted(result.errors.items())),
+        "discrepancies": [_discrepancy_as_json(found) for found in result.discrepancies],
+        "connections": result.connections_opened,
+        "stopped": result.stopped,
+        "notes": result.notes,
+        "generator": {
+            "saturated": health.saturated,
+            "judged": health.judged,
+            "reasons": health.reasons,
+            "cpu_shares": health.cpu_shares,
+            "cpu_wait_shares": health.cpu_wait_shares,
+            "send_lateness_ms": summary_ms(health.send_lateness_ns),
+            "loop_delay_ms": summary_ms(health.loop_delay_ns),
+        },
+        "intervals": [interval_as_json(step) for step in result.intervals],
+        "histograms": {
+            "latency_ns": histogram_as_json(result.latency_ns),
+            "from_send_ns": histogram_as_json(result.from_send_ns),
+            "connect_ns": histogram_as_json(result.connect_ns),
+            "send_lateness_ns": histogram_as_json(health.send_lateness_ns),
+            "loop_delay_ns": histogram_as_json(health.loop_delay_ns),
+        },
+        "objectives": [
+            {
+                "objective": found.objective.text,
+                "measured": found.measured,
+                "holds": found.holds,
+                "reason": found.reason,
+            }
+            for found in result.objective_results
+        ],
+        "search": None if result.search is None else _search_as_json(result.search),
+        "machines": [asdict(machine) for machine in result.machines],
+    }
+
+
+def summary_ms(histogram: Histogram, percents: Iterable[str] = SHOWN_PERCENTS) -> dict[str, float | None]:
+    """Return the usual numbers of a histogram of nanoseconds, in milliseconds; None where it is empty."""
+    values: dict[str, float | None] = {"mean": histogram.mean}
+    values |= {f"p{percent}": histogram.percentile(percent) for percent in percents}
+    values["max"] = histogram.max if histogram.count else None
+    return {name: None if value is None else round(value / 1e6, 6) for name, value in values.items()}
+
+
+def histogram_as_json(histogram: Histogram) -> dict[str, Any]:
+    """Return the histogram as a document, losslessly."""
+    buckets = {str(bucket): count for bucket, count in sorted(histogram.buckets.items())}
+    return {"total": histogram.total, "max": histogram.max, "buckets": buckets}
+
+
+def interval_as_json(step: LoadInterval) -> dict[str, Any]:
+    """Return a step of the time series as a document."""
+    return {
+        "t_s": step.t_s,
+        "width_s": step.width_s,
+        "messages_sent": step.sent,
+        "messages": step.messages,
+        "bytes": step.bytes,
+        "errors": step.errors,
+        "latency_ns": histogram_as_json(step.latency_ns),
+    }
+
+
+def _ending_as_json(result: LoadResult) -> dict[str, Any] | None:
+    if result.cut_from_s is None:
+        return None
+    return {"after_s": result.elapsed_s, "of_s": result.cut_from_s, "words": result.ended_early}
+
+
+def _discrepancy_as_json(found: Discrepancy) -> dict[str, Any]:
+    return asdict(found) | {"expected": found.expected.hex(), "received": found.received.hex()}
+
+
+def _search_as_json(search: Search) -> dict[str, Any]:
+    return {
+        "rate": search.rate,
+        "confirmed": search.confirmed,
+        "limited_by": search.limited_by,
+        "trials": [
+            {"phase": trial.phase, "rate": trial.rate, **asdict(trial.outcome)} for trial in search.trials
+        ],
+    }

@@ -1,0 +1,73 @@
+"""The rule by which the numbers describe the load generator, and where its thresholds come from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...base.units import NS_PER_S
+from ..plan import LoadPlan
+from .generator_health import GeneratorHealth
+from .result import LoadResult
+
+# A process that computes for 95 % of the time, or would if it were let, has nothing left
+# for a server that is faster; the rest it waits even when it is the bottleneck.
+FULL_CPU_SHARE = 0.95
+# Starting up, filling caches and the grain of the CPU clock make shorter runs look busy.
+LEAST_JUDGED_S = 1.0
+# Below, the p99 is one of the ten latest messages.
+LEAST_JUDGED_SENDS = 1000
+# Lateness is in the latency of an open loop, and in the think times of a closed one. It is at
+# fault when it is large both as such (wrk2's schedules keep to a millisecond, the grain of its
+# timers) and beside what it is in.
+MOST_LATENESS_NS = NS_PER_S // 1000
+MOST_LATENESS_OF_REST = 0.1
+
+
+def judged(result: LoadResult) -> GeneratorHealth:
+    """Return the generator's health of a result, judged.
+
+    The numbers describe the generator when one of its processes used a CPU, or waited
+    for one that another process had, for 95 % of the measured part or more, provided
+    that this part was 1 s or longer; a busy loop in which it only waits does not count.
+    Also when the p99 of the lateness of its sends is over 1 ms and over a tenth of the p99
+    of the latency (open loop) or of the think time (closed loop), provided that there were
+    1000 messages.
+
+    A run in which nothing of this was found is judged only if it could have been found: where
+    there is a schedule or a think time, with 1000 messages, and else in 1 s.
+
+    A closed loop whose generator is busy all the time does not show how fast the
+    server can be; that the server was busy as well cannot be known from here.
+    """
+    health = result.health
+    reasons = []
+    long_enough = result.elapsed_s >= LEAST_JUDGED_S
+    demands = health.demand_shares
+    busy = sum(share >= FULL_CPU_SHARE for share in demands)
+    if long_enough and busy:
+        who = f"{busy} of its {len(demands)} workers" if len(demands) > 1 else "it"
+        reasons.append(
+            f"the generator had no CPU time left: {who} used a CPU or waited for one for "
+            f"{max(demands):.0%} of the time; use more workers, more CPUs, or ask for less"
+        )
+    lateness = health.send_lateness_ns
+    late_p99 = lateness.percentile(99) or 0
+    think_s = result.plan.think_s
+    rest_ns = think_s * NS_PER_S if think_s else result.latency_ns.percentile(99) or 0
+    most = max(MOST_LATENESS_NS, MOST_LATENESS_OF_REST * rest_ns)
+    enough_sends = lateness.count >= LEAST_JUDGED_SENDS
+    if enough_sends and late_p99 > most:
+        what, less = "messages were sent behind schedule", "a lower rate"
+        if think_s:
+            what, less = "think times were longer than asked for", "fewer connections"
+        reasons.append(
+            f"{what}: p99 {late_p99 / 1e6:,.2f} ms late; "
+            f"use more workers, {less} or a machine with less to do"
+        )
+    enough = enough_sends if has_lateness(result.plan) else long_enough
+    return replace(health, judged=bool(reasons) or enough, reasons=tuple(reasons))
+
+
+def has_lateness(plan: LoadPlan) -> bool:
+    """Return whether sends of a plan can be late: in an open loop, and with a think time."""
+    return plan.is_open or bool(plan.think_s)

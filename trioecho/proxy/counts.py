@@ -1,0 +1,45 @@
+"""The counts of a proxy, and the names of its two directions."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+class Direction(enum.Enum):
+    """Which way bytes go."""
+
+    TO_SERVER = "to-server"
+    TO_CLIENT = "to-client"
+
+
+@dataclass
+class ProxyCounts:
+    """What a proxy has done so far; exact at any time.
+
+    Attributes:
+      connections: clients that were accepted.
+      open_connections: clients that are connected now.
+      unconnected: clients for which the server could not be connected to.
+      passed_bytes: bytes that the kernel has accepted for the other side.
+      faults: faults of frames, and resets, by kind (``"corrupted"``, ``"reset"``).
+    """
+
+    connections: int = 0
+    open_connections: int = 0
+    unconnected: int = 0
+    passed_bytes: Counter[Direction] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+def counts_in_words(counts: ProxyCounts) -> str:
+    """Return what the proxy has done, in one line."""
+    faults = ", ".join(f"{number:,} {kind}" for kind, number in sorted(counts.faults.items()))
+    to_server, to_client = (counts.passed_bytes[direction] for direction in Direction)
+    return (
+        f"connections: {counts.connections:,} ({counts.open_connections:,} open, "
+        f"{counts.unconnected:,} without a server); "
+        f"bytes: {to_server:,} to the server, {to_client:,} to the client; "
+        f"faults: {faults or 'none'}"
+    )

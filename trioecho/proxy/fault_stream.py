@@ -1,0 +1,84 @@
+"""The faults of a stream, without time and without sockets: bytes in, steps out."""
+
+from __future__ import annotations
+
+import random
+
+from ..base.quantities import plural
+from .faults import Cut, Faults, Send, Step
+from .frame_stage import FrameStage, OnFault
+
+
+class FaultStream:
+    """One direction of one connection. It neither waits nor sends, and does not know the time.
+
+    Give it what comes with `receive`; when the source has ended, call `end`. Do
+    what they return, in order; after a `Cut` nothing follows. While
+    `holds_back`, call `flush` when ``faults.coalesce_s`` have passed since it began to.
+
+    The same faults, random numbers and bytes give the same bytes and the same cut, in
+    whatever pieces the bytes came in.
+
+    Args:
+      faults: what is done.
+      numbers: the source of random numbers.
+      on_fault: called with the kind of each fault of a frame, or reset, and its words for
+        the log; with an empty kind when a fault could not happen.
+
+    Attributes:
+      cut (Cut): how the stream was cut, after which nothing follows; None before.
+    """
+
+    def __init__(
+        self,
+        faults: Faults,
+        numbers: random.Random,
+        on_fault: OnFault = lambda kind, words: None,
+    ) -> None:
+        self.cut: Cut | None = None
+        self._faults = faults
+        self._on_fault = on_fault
+        self._frames = FrameStage(faults, numbers, on_fault)
+        self._held = bytearray()
+        self._passed_bytes = 0
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether bytes wait for more to join them."""
+        return bool(self._held)
+
+    def receive(self, data: bytes) -> list[Step]:
+        """Return what to do about bytes that have come."""
+        return self._pass_on(self._frames.receive(data))
+
+    def flush(self) -> list[Step]:
+        """Return what to do when bytes have been held back for long enough."""
+        return self._pass_on([], is_flush=True)
+
+    def end(self) -> list[Step]:
+        """Return what to do when the source has ended; the caller passes on the end itself."""
+        return self._pass_on(self._frames.end(), is_flush=True)
+
+    def _pass_on(self, parts: list[bytes | Cut], *, is_flush: bool = False) -> list[Step]:
+        if self.cut is not None:
+            return []
+        if parts and isinstance(parts[-1], Cut):
+            self.cut = parts[-1]
+        data = b"".join(part for part in parts if isinstance(part, bytes))
+        limit = self._faults.reset_after_bytes
+        if limit is not None:
+            room = limit - self._passed_bytes - len(self._held)
+            if len(data) >= room:
+                data = data[:room]
+                self.cut = Cut.RESET
+                self._on_fault("reset", f"the connection is reset after {plural(limit, 'byte')}")
+        is_held = len(self._held) + len(data) < self._faults.coalesce_bytes
+        if is_held and not is_flush and self.cut is None:
+            self._held += data
+            return []
+        if self._held:
+            data = bytes(self._held + data)
+            self._held.clear()
+        self._passed_bytes += len(data)
+        steps: list[Step] = [Send(data)] if data else []
+        return [*steps, self.cut] if self.cut is not None else steps

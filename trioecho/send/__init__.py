@@ -1,0 +1,1 @@
+"""What is behind ``trioecho send``: messages as people write them, and a conversation of frames."""

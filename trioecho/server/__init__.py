@@ -1,0 +1,1 @@
+"""The server of ``trioecho serve``: accepting, serving, draining, metrics, reports, workers."""

@@ -1,0 +1,308 @@
+"""`serve_frames`: a task for each connection, and what keeps them apart and ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import trio
+
+from ..base.rate_limited_log import RateLimitedLog
+from ..connection.channel import FrameChannel
+from ..connection.connection_info import ConnectionInfo, connection_info
+from ..connection.handlers import check_maker, check_result, checked_handler, checked_reply
+from ..connection.reactor import Reactor, open_reactor
+from ..connection.transport import SHARED_RECEIVE_BYTES, Transport
+from ..framing import BlockPool, FrameFormat
+from ..limits import Limits, or_infinite, shortest_clock_s
+from .accepting import Acceptor, Admission, keep_alive, open_acceptor
+from .handler_errors import HandlerErrors
+from .metrics import Metrics
+from .report import Report
+from .slow_calls import SlowCalls
+
+logger: logging.Logger = logging.getLogger(__name__)
+
+Handler = Callable[[FrameChannel], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class ServeResult:
+    """How a drain ended.
+
+    Attributes:
+      connections_aborted: connections that had to be aborted: at the end of the
+        grace, or because their peer never stopped sending.
+    """
+
+    connections_aborted: int
+
+
+def echo(channel: FrameChannel) -> Awaitable[None]:
+    """Send back every frame that the channel receives, as it is."""
+    return channel.echo()
+
+
+def reply_with(reply: Callable[[bytes], bytes | Awaitable[bytes]]) -> Handler:
+    """Return a handler that sends back the reply to every message, in order.
+
+    Args:
+      reply: returns the reply to a message. An async function runs in the task of the connection,
+        and may wait. Any other is faster, and everything waits for it: it has to return at
+        once. See `FrameChannel.reply_with`.
+
+    Raises:
+      TypeError: ``reply`` is not a function of one message.
+    """
+    checked = checked_reply(reply)
+
+    def reply_to_all(channel: FrameChannel) -> Awaitable[None]:
+        return channel._reply_with(checked)
+
+    return reply_to_all
+
+
+def reply_per_connection(
+    make_reply: Callable[[ConnectionInfo], Callable[[bytes], bytes | Awaitable[bytes]]],
+) -> Handler:
+    """Return a handler as `reply_with` does, with a function of its own for each connection.
+
+    For what a connection remembers between its messages, or for replies that depend on who
+    the peer is. It is as fast as `reply_with`.
+
+    Args:
+      make_reply: a function, or a class whose objects can be called. It gets a `ConnectionInfo` when the
+        connection begins, and returns the function of messages. It is not async, and has to
+        return at once. What it raises ends that connection alone.
+
+    Raises:
+      TypeError: ``make_reply`` is not a function of one argument. If what it returns is not a function
+        of one message, that connection ends with it.
+    """
+    check_maker(make_reply)
+
+    def reply_to_all(channel: FrameChannel) -> Awaitable[None]:
+        made = make_reply(connection_info(channel._transport, channel.peer))
+        return channel._reply_with(checked_reply(made))
+
+    return reply_to_all
+
+
+async def serve_frames(
+    handler: Handler,
+    listeners: Sequence[trio.abc.Listener[Any]],
+    *,
+    format: FrameFormat | None = None,
+    limits: Limits | None = None,
+    on_report: Callable[[Report], object] | None = None,
+    report_interval_s: float = 2.0,
+    task_status: trio.TaskStatus[FrameServer] = trio.TASK_STATUS_IGNORED,
+) -> ServeResult:
+    """Serve framed connections: ``await handler(channel)`` for each, in a task of its own.
+
+    When the handler returns (or lets the `EndOfMessagesError` of its channel out), the
+    connection is ended so that all that was sent arrives. When it lets another
+    `ConnectionEndedError` of its channel out, that is because of the peer, and one line
+    in the log. Any other exception is logged with its traceback, also a
+    `ConnectionEndedError` of another connection that the handler uses. Either way, only
+    this one connection ends. The log is the standard library's, ``trioecho.server.serving``.
+
+    Args:
+      handler: what to do with a connection: `echo`, ``reply_with(function)``, or
+        any async function of a `FrameChannel`.
+      listeners: where connections come from, for example
+        ``await trio.open_tcp_listeners(port)``; closed at the end.
+      format: how headers are written.
+      limits: sizes, numbers and clocks.
+      on_report: gets a `Report` at every interval and a final one; must return
+        at once, and should not raise.
+      report_interval_s: seconds between reports; 0 for only the final one.
+      task_status: with ``nursery.start``, gives the `FrameServer` when it serves.
+
+    Returns:
+      When a drain has ended, how it did. Without a drain, never.
+
+    Cancellation aborts all connections and closes the listeners; the final
+    report is still made.
+
+    Raises:
+      TypeError: ``handler`` is not an async function of a channel.
+      OSError: accepting failed for a reason that does not pass; in an
+        exception group, as from any nursery.
+    """
+    server = FrameServer(handler, listeners, format, limits or Limits(), on_report, report_interval_s)
+    return await server._run(task_status)
+
+
+class FrameServer:
+    """A server that is running; ``await nursery.start(serve_frames, ...)`` gives it.
+
+    Attributes:
+      listeners: those that it was given.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        listeners: Sequence[trio.abc.Listener[Any]],
+        frame_format: FrameFormat | None,
+        limits: Limits,
+        on_report: Callable[[Report], object] | None,
+        report_interval_s: float,
+    ) -> None:
+        self.listeners: tuple[trio.abc.Listener[Any], ...] = tuple(listeners)
+        self._handler = checked_handler(handler)
+        self._format = frame_format or FrameFormat()
+        self._limits = limits
+        self._metrics = Metrics(
+            interval_s=report_interval_s,
+            connections=lambda: self.connections,
+            on_report=on_report or (lambda report: None),
+        )
+        self._tally = self._metrics.tally
+        self._on_sent = self._tally.add_sent  # one for all
+        self._log = RateLimitedLog(logger)
+        self._errors = HandlerErrors(self._tally.add_error, logger, self._log)
+        self._slow_calls = SlowCalls(logger)
+        self._channels: set[FrameChannel] = set()
+        self._drain_began = trio.Event()
+        self._reactor: Reactor | None = None
+        self._admission: Admission
+        self._pool = BlockPool()
+        self._aborted = 0
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+        return len(self._channels)
+
+    def drain(self) -> None:
+        """Begin to stop; `serve_frames` returns when it is done.
+
+        Returns at once. No connection is accepted any more, except those that
+        the kernel has already queued. Every connection gets the echoes of the
+        frames that have arrived by now, and of one that has begun if its client sends
+        the rest (its channel gives them, and then ends); then it is closed. What is not
+        done after ``grace_s`` is aborted.
+        """
+        self._drain_began.set()
+
+    def report_now(self) -> None:
+        """Report what was counted since the last report, besides the schedule, which goes on."""
+        self._metrics.report_now()
+
+    async def _run(self, task_status: trio.TaskStatus[FrameServer]) -> ServeResult:
+        async with contextlib.AsyncExitStack() as resources:
+            clocks_of_silence = self._limits.idle_timeout_s, self._limits.frame_timeout_s
+            for listener in self.listeners:
+                await resources.enter_async_context(listener)
+                if math.inf in map(or_infinite, clocks_of_silence):
+                    keep_alive(listener)
+            self._reactor = open_reactor()
+            if self._reactor is not None:
+                resources.enter_context(self._reactor)
+            shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
+            acceptors = [
+                await resources.enter_async_context(open_acceptor(listener, shared_buffer, self._reactor))
+                for listener in self.listeners
+            ]
+            try:
+                await self._serve_until_drained(acceptors, task_status)
+            finally:
+                self._log.flush()
+                self._metrics.report_final()
+        return ServeResult(connections_aborted=self._aborted)
+
+    async def _serve_until_drained(
+        self, acceptors: Sequence[Acceptor], task_status: trio.TaskStatus[FrameServer]
+    ) -> None:
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(self._metrics.run)
+            helpers.start_soon(self._log.run)
+            if self._reactor is not None:
+                helpers.start_soon(self._reactor.run, self._limits.spin_s)
+                helpers.start_soon(self._reactor.run_clocks, shortest_clock_s(self._limits))
+            # From the inside out: who accepts stops first; connections end when
+            # they have finished; and the grace is over all of that.
+            with trio.CancelScope() as grace:
+                async with trio.open_nursery() as connections:
+                    self._admission = admission = Admission(
+                        partial(self._start, connections),
+                        connections=lambda: self.connections,
+                        max_connections=self._limits.max_connections,
+                        log=self._log,
+                        on_failure=lambda: self._tally.add_error("accept_failed"),
+                    )
+                    async with trio.open_nursery() as accepting:
+                        for acceptor in acceptors:
+                            accepting.start_soon(admission.accept_from, acceptor)
+                        task_status.started(self)
+                        await self._drain_began.wait()
+                        grace.deadline = trio.current_time() + or_infinite(self._limits.grace_s)
+                        accepting.cancel_scope.cancel()
+                    # Who connects from here on is not served: a crowd of clients that connect
+                    # again as soon as they are closed would hold up the drain.
+                    queued = [acceptor.count_queued() for acceptor in acceptors]
+                    for channel in self._channels:
+                        channel.drain()
+                    for acceptor, most in zip(acceptors, queued, strict=True):
+                        await admission.accept_queued(acceptor, most)
+                        await acceptor.aclose()
+            helpers.cancel_scope.cancel()
+
+    # ---- a connection ----
+
+    def _start(self, connections: trio.Nursery, transport: Transport, peer: str) -> None:
+        channel = FrameChannel._of_server(
+            transport,
+            self._format,
+            self._limits,
+            peer,
+            reactor=self._reactor,
+            pool=self._pool,
+            on_sent=self._on_sent,
+            on_slow_call=self._slow_calls.note,
+        )
+        # From here on the place is taken, although the task has not run yet.
+        self._channels.add(channel)
+        if self._drain_began.is_set():
+            channel.drain()
+        connections.start_soon(self._serve, channel)
+
+    async def _serve(self, channel: FrameChannel) -> None:
+        is_done = False
+        try:
+            # No function between: an idle connection holds the memory of every one that waits.
+            try:
+                result = await self._handler(channel)
+                if result is not None:
+                    check_result(self._handler, result)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it must end only its own connection
+                self._errors.contain(channel, error)
+            try:
+                await self._finish(channel)
+            except BaseException as error:  # noqa: BLE001 - it, too, must end only its own connection
+                self._errors.contain(channel, error)
+            is_done = True
+        finally:
+            if not is_done:
+                self._note_aborted(channel)
+                with contextlib.suppress(trio.Cancelled):  # the one on its way goes on
+                    await channel.abort()
+            self._channels.remove(channel)
+            self._admission.note_free_place()
+
+    async def _finish(self, channel: FrameChannel) -> None:
+        has_ended_or_is_silent = await channel.finish(linger_s=self._limits.linger_s)
+        if self._drain_began.is_set() and not has_ended_or_is_silent:
+            self._note_aborted(channel)
+
+    def _note_aborted(self, channel: FrameChannel) -> None:
+        self._aborted += 1
+        self._tally.add_error("aborted")
+        self._log.warning(f"{channel.peer}: aborted before it was done")

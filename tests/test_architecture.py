@@ -42,6 +42,7 @@ INNER_ROOMS = {
     "load": [
         "message_list",
         "reply_rule",
+        "service_traits",
         "plan",
         "errors",
         "goals",  # objectives, and the search for the highest rate

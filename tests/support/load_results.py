@@ -106,6 +106,7 @@ class RunOnAServerWithACapacity:
         on_progress: Callable[[LoadProgress], object],
         progress_interval_s: float,
         messages: MessageList | None,
+        first_messages: MessageList | None,
     ) -> None:
         self.plan = plan
         self.on_progress = on_progress

@@ -165,7 +165,8 @@ class _Load:
             plan,
             on_progress=self._display.show,
             progress_interval_s=self._display.interval_s,
-            messages=self._request.messages,
+            messages=self._request.given.messages,
+            first_messages=self._request.given.first_messages,
         )
         try:
             result = await self._run.run()

@@ -1,4 +1,4 @@
-"""What a load sends of the user's own, and how replies are verified: the options for it."""
+"""The options for what a load sends of the user's own, and for how replies are verified."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from ..base.message_file import MessageFileError, MessageFormat
 from ..base.processes import working_folder
+from ..framing import FrameFormat
 from ..load import MessageList, ReplyRule, read_message_list
 from ..load.engine.reply_check import CheckNotFoundError, check_of
+from ..load.message_list import GivenMessages
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
@@ -34,6 +36,12 @@ def add_message_options(group: argparse._ArgumentGroup) -> None:
         "--messages-format",
         choices=[message_format.value for message_format in MessageFormat],
         help="how messages are written in FILE, if its name does not end in that",
+    )
+    add(
+        "--first-message",
+        metavar="FILE",
+        help="send what is in it first on every connection, and await each reply: a login, a session "
+        "request; written as --messages, with the reply beside it if that has to be a certain one",
     )
     add(
         "--reply",
@@ -75,12 +83,45 @@ def _reply_rule(text: str) -> ReplyRule:
     return rule
 
 
-def messages_of(arguments: argparse.Namespace) -> MessageList | None:
-    """Return the messages that the options ask for; None if the load is to make them.
+def messages_of(arguments: argparse.Namespace) -> GivenMessages:
+    """Return the messages that the options name.
 
     Raises:
       CommandError: they contradict each other, a file cannot be used, or a function cannot.
     """
+    rule: ReplyRule = arguments.reply
+    path = arguments.message_file
+    _refuse_contradictions(arguments)
+    try:
+        if not rule.is_compared:
+            check_of(rule, working_folder())
+    except CheckNotFoundError as error:
+        raise CommandError(ExitCode.WRONG_USAGE, f"--reply: {error}") from None
+    is_recorded = rule.word == "recorded"
+    message_format = arguments.messages_format and MessageFormat(arguments.messages_format)
+    return GivenMessages(
+        _read("--messages", path, arguments.format, message_format, with_replies=is_recorded),
+        _read("--first-message", arguments.first_message, arguments.format),
+    )
+
+
+def _read(
+    option: str,
+    path: str | None,
+    format: FrameFormat,
+    message_format: MessageFormat | None = None,
+    *,
+    with_replies: bool = False,
+) -> MessageList | None:
+    if path is None:
+        return None
+    try:
+        return read_message_list(path, format, message_format=message_format, with_replies=with_replies)
+    except MessageFileError as error:
+        raise CommandError(ExitCode.WRONG_USAGE, f"{option}: {error}") from None
+
+
+def _refuse_contradictions(arguments: argparse.Namespace) -> None:
     rule: ReplyRule = arguments.reply
     path, message_format = arguments.message_file, arguments.messages_format
     for is_wrong, reason in (
@@ -99,18 +140,3 @@ def messages_of(arguments: argparse.Namespace) -> MessageList | None:
     ):
         if is_wrong:
             raise CommandError(ExitCode.WRONG_USAGE, reason)
-    try:
-        if not rule.is_compared:
-            check_of(rule, working_folder())
-        if path is None:
-            return None
-        return read_message_list(
-            path,
-            arguments.format,
-            message_format=None if message_format is None else MessageFormat(message_format),
-            with_replies=rule.word == "recorded",
-        )
-    except MessageFileError as error:
-        raise CommandError(ExitCode.WRONG_USAGE, f"--messages: {error}") from None
-    except CheckNotFoundError as error:
-        raise CommandError(ExitCode.WRONG_USAGE, f"--reply: {error}") from None

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from ..base.processors import count_processors
 from ..base.quantities import in_bytes, plural
-from ..load import LoadPlan, MessageList, Sizes
+from ..load import LoadPlan, ServiceTraits, Sizes
 from ..load.engine.payloads import needed_memory
 from ..load.goals.objectives import Objective
+from ..load.message_list import GivenMessages
 from . import load_values
 from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of
@@ -35,13 +36,13 @@ class LoadRequest:
 
     Attributes:
       plan: of the run, or of the first trial of a search.
-      messages: to be sent; None if the load makes them.
+      given: the messages that are the user's own.
       objectives: to be judged, in the order in which they were given.
       start_rate: messages/s of a search's first trial; None for one run.
     """
 
     plan: LoadPlan
-    messages: MessageList | None
+    given: GivenMessages
     objectives: Sequence[Objective]
     start_rate: float | None
 
@@ -173,7 +174,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
         warmup_s = _TRIAL_WARMUP_S if warmup_s is None else warmup_s
     elif rate is not None and duration_s is None and arguments.messages is None:
         duration_s = _OPEN_LOOP_S
-    messages = messages_of(arguments)
+    given = messages_of(arguments)
     try:
         plan = LoadPlan(
             arguments.address.host,
@@ -191,14 +192,15 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             ramp=arguments.ramp,
             seed=chosen_seed(arguments),
             timeout_s=arguments.timeout,
-            source=None if messages is None else messages.source,
+            source=given.source,
             reply=arguments.reply,
+            service=ServiceTraits(given.first_source),
             processes=arguments.workers or min(count_processors(), arguments.connections),
         )
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
     _refuse_too_much_memory(plan)
-    return LoadRequest(plan, messages, arguments.slo, rate if arguments.find_max else None)
+    return LoadRequest(plan, given, arguments.slo, rate if arguments.find_max else None)
 
 
 def _refuse_too_much_memory(plan: LoadPlan) -> None:

@@ -19,6 +19,7 @@ from .results.result_json import result_as_json
 from .results.result_reader import UnreadableResultError, result_from_json
 from .results.time_series import LoadInterval
 from .run import LoadRun, run_load
+from .service_traits import ServiceTraits
 
 __all__ = [
     "CannotConnectError",
@@ -33,6 +34,7 @@ __all__ = [
     "MessageSource",
     "Ramp",
     "ReplyRule",
+    "ServiceTraits",
     "SizeRange",
     "Sizes",
     "StrangeServerError",

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..base.message_file import Message, MessageFileError, MessageFormat, message_format_of, read_messages
 from ..errors import ProtocolError
@@ -104,6 +105,28 @@ class MessageList:
                 raise ValueError(f"message {number} of {self.source.file} has no reply to compare with")
             replies.append(encode_frame(reply, format=format))
         return replies
+
+
+class GivenMessages(NamedTuple):
+    """The messages of a load that are the user's own.
+
+    Attributes:
+      messages: those of the plan's `source`; None if it has none.
+      first_messages: those of the plan's `service.first_messages`; None if it has none.
+    """
+
+    messages: MessageList | None = None
+    first_messages: MessageList | None = None
+
+    @property
+    def source(self) -> MessageSource | None:
+        """What a plan has of the messages."""
+        return None if self.messages is None else self.messages.source
+
+    @property
+    def first_source(self) -> MessageSource | None:
+        """What a plan has of the first messages."""
+        return None if self.first_messages is None else self.first_messages.source
 
 
 class _WireKeeper:

@@ -13,6 +13,7 @@ from ..base.json_part import Part
 from ..framing import FrameFormat
 from .message_list import MOST_REPLY_BYTES, MessageSource
 from .reply_rule import ReplyRule
+from .service_traits import ServiceTraits, read_service_traits
 
 _MAX_CONNECTIONS = (1 << 24) - 1  # as many as three bytes of a payload can number
 _MAX_RATE_PER_S = 1e9
@@ -146,6 +147,7 @@ class LoadPlan:
       source: what is known of the messages, if they are the user's own: `sizes` are then theirs, and
         without a duration each connection sends all of them once. None if the load makes them.
       reply: how replies are verified.
+      service: what the service wants of its clients, beside the messages of the load.
 
     Raises:
       ValueError: the plan is impossible; the message says what to change.
@@ -169,6 +171,7 @@ class LoadPlan:
     processes: int = 1
     source: MessageSource | None = None
     reply: ReplyRule = field(default_factory=ReplyRule)
+    service: ServiceTraits = field(default_factory=ServiceTraits)
 
     def __post_init__(self) -> None:
         if self.source is not None:
@@ -267,6 +270,7 @@ class LoadPlan:
         plan["ramp"] = None if self.ramp is None else self.ramp._asdict()
         plan["source"] = None if self.source is None else asdict(self.source)
         plan["reply"] = str(self.reply)
+        plan["service"] = self.service.to_dict()
         return plan
 
     @classmethod
@@ -280,7 +284,7 @@ class LoadPlan:
 
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"think_s", "source", "reply"})
+_ADDED_LATER = frozenset({"think_s", "source", "reply", "service"})
 
 
 def read_plan(part: Part) -> LoadPlan:
@@ -311,6 +315,11 @@ def read_plan(part: Part) -> LoadPlan:
         except ValueError as error:
             raise word.wrong(str(error)) from None
 
-    readers = {Sizes: read_sizes, FrameFormat: read_format, ReplyRule: read_reply}
+    readers = {
+        Sizes: read_sizes,
+        FrameFormat: read_format,
+        ReplyRule: read_reply,
+        ServiceTraits: read_service_traits,
+    }
     plan: LoadPlan = part.record(LoadPlan, readers=readers, may_be_missing=_ADDED_LATER)
     return plan

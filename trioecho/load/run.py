@@ -23,6 +23,7 @@ class LoadRun:
       is_cautious: whether to send one frame first, and to refuse a server that does not reply
         with a frame; else what it does is in the result's errors.
       messages: those of the plan's `source`; None if it has none.
+      first_messages: those of the plan's `service.first_messages`; None if it has none.
 
     Raises:
       ValueError: the messages are not those of the plan, or a function that is to check replies
@@ -37,6 +38,7 @@ class LoadRun:
         progress_interval_s: float = 1.0,
         is_cautious: bool = True,
         messages: MessageList | None = None,
+        first_messages: MessageList | None = None,
     ) -> None:
         folder = working_folder()
         self._run: LocalRun | WorkersRun
@@ -47,6 +49,7 @@ class LoadRun:
                 progress_interval_s=progress_interval_s,
                 is_cautious=is_cautious,
                 messages=messages,
+                first_messages=first_messages,
                 folder=folder,
             )
         else:
@@ -58,6 +61,7 @@ class LoadRun:
                 progress_interval_s=progress_interval_s,
                 is_cautious=is_cautious,
                 messages=messages,
+                first_messages=first_messages,
                 folder=folder,
             )
 
@@ -78,7 +82,7 @@ class LoadRun:
         Raises:
           CannotConnectError: not one connection could be opened.
           StrangeServerError: the server did not reply to the first frame with a frame, where
-            ``is_cautious``; it is a `CannotConnectError`.
+            ``is_cautious``, or failed with the first messages; it is a `CannotConnectError`.
           TooManyConnectionsError: the limit of open files is too low.
           WorkerFailedError: a worker process ended, or hung and was killed, before its part of the
             load was done.
@@ -93,6 +97,7 @@ async def run_load(
     progress_interval_s: float = 1.0,
     is_cautious: bool = True,
     messages: MessageList | None = None,
+    first_messages: MessageList | None = None,
 ) -> LoadResult:
     """Carry out a plan from start to end, as a `LoadRun` that only cancellation stops."""
     run = LoadRun(
@@ -101,5 +106,6 @@ async def run_load(
         progress_interval_s=progress_interval_s,
         is_cautious=is_cautious,
         messages=messages,
+        first_messages=first_messages,
     )
     return await run.run()

@@ -23,6 +23,7 @@ from trioecho.load import (
     result_as_json,
 )
 from trioecho.load.errors import TooManyToWaitForError
+from trioecho.load.message_list import GivenMessages
 from trioecho.load.processes.message_parts import messages_from_parts, messages_in_parts
 from trioecho.load.processes.messages import (
     Heartbeat,
@@ -102,14 +103,24 @@ def test_a_result_arrives_as_it_was() -> None:
     assert result_as_json(again) == result_as_json(troubled_result())
 
 
+def test_that_there_are_no_messages_arrives_too() -> None:
+    [part] = messages_in_parts(GivenMessages())
+    assert messages_from_parts([part]) == (None, None)
+
+
 @pytest.mark.parametrize("length", [1, 50, 1 << 20])
 def test_messages_arrive_in_parts_as_they_were(length: int) -> None:
     messages = MessageList(
         "a.jsonl", [Message(b"\xff\0"), Message(b"", b"r"), Message(b"x", b"")], [b"1", b"2"]
     )
-    parts = [arrived(part) for part in messages_in_parts(messages, length=length)]
+    given = GivenMessages(messages, MessageList("b.jsonl", [Message(b"login")]))
+    parts = [arrived(part) for part in messages_in_parts(given, length=length)]
     there = messages_from_parts([part for part in parts if isinstance(part, LoadMessagesPart)])
-    assert (there.messages, there.wires, there.source) == (messages.messages, messages.wires, messages.source)
+    assert there.messages is not None
+    assert there.first_messages is not None
+    assert there.messages.wires == messages.wires
+    assert (there.messages.source, there.messages.messages) == (messages.source, messages.messages)
+    assert there.first_messages.messages == [Message(b"login")]
     assert [part.is_last for part in parts if isinstance(part, LoadMessagesPart)].index(True) == len(
         parts
     ) - 1

@@ -11,8 +11,9 @@ from ...base.connect import connect, open_tcp_stream, why_not_connected
 from ...base.histogram import Histogram
 from ...base.open_files import OTHER_DESCRIPTORS, allow_open_files
 from ...base.units import NS_PER_S
-from ..errors import CannotConnectError, TooManyConnectionsError
+from ..errors import CannotConnectError, StrangeServerError, TooManyConnectionsError
 from ..plan import LoadPlan
+from .greeting import Greeting, GreetingError
 
 # Attempts at a time, of all processes: fewer than the shortest usual queue of a listening socket
 # (128), as one that is not taken into the queue is tried again after a second.
@@ -27,11 +28,13 @@ class Opened:
       sockets: non-blocking, by the number of the connection.
       connect_ns: how long each took.
       failures: why others could not be opened, by number.
+      refusals: why the first messages of others failed, by number.
     """
 
     sockets: dict[int, socket.socket] = field(default_factory=dict)
     connect_ns: Histogram = field(default_factory=Histogram)
     failures: dict[int, str] = field(default_factory=dict)
+    refusals: dict[int, GreetingError] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close them all."""
@@ -40,7 +43,12 @@ class Opened:
 
 
 async def open_connections(
-    plan: LoadPlan, first: int, count: int, *, stop: trio.CancelScope | None = None
+    plan: LoadPlan,
+    first: int,
+    count: int,
+    *,
+    greeting: Greeting | None = None,
+    stop: trio.CancelScope | None = None,
 ) -> Opened:
     """Open connections; of a name with several addresses all go to the one that answers first.
 
@@ -48,21 +56,23 @@ async def open_connections(
       plan: of the load.
       first: the first of the connections.
       count: how many.
+      greeting: what is said first on each; None if nothing is.
       stop: when it is cancelled, those that are open by then are returned.
 
     Raises:
       CannotConnectError: not one could be opened.
+      StrangeServerError: the first messages of the first one failed; it is a `CannotConnectError`.
       TooManyConnectionsError: it is more files than this process may open.
     """
     allow_connections(count)
     opened = Opened()
     try:
         with trio.CancelScope() if stop is None else stop:
-            address = await _open_first(plan, first, opened)
+            address = await _open_first(plan, first, opened, greeting)
             limit = trio.CapacityLimiter(max(1, _AT_ONCE // plan.processes))
             async with trio.open_nursery() as nursery:
                 for number in range(first + 1, first + count):
-                    nursery.start_soon(_open, plan, address, number, opened, limit)
+                    nursery.start_soon(_open, plan, address, number, opened, limit, greeting)
                     # A task is made when it is needed, not all at once.
                     async with limit:
                         pass
@@ -87,7 +97,7 @@ def allow_connections(count: int) -> None:
 _Address = tuple[socket.AddressFamily, "tuple[str | int, ...]"]
 
 
-async def _open_first(plan: LoadPlan, number: int, opened: Opened) -> _Address:
+async def _open_first(plan: LoadPlan, number: int, opened: Opened, greeting: Greeting | None) -> _Address:
     began = trio.current_time()
     try:
         with trio.fail_after(plan.timeout_s):
@@ -96,13 +106,27 @@ async def _open_first(plan: LoadPlan, number: int, opened: Opened) -> _Address:
         raise CannotConnectError(plan.host, plan.port, f"no reply within {plan.timeout_s:g} s") from None
     except (OSError, UnicodeError) as error:
         raise CannotConnectError(plan.host, plan.port, why_not_connected(error)) from error
-    address: _Address = (stream.socket.family, stream.socket.getpeername())
-    _keep(number, stream.socket, opened, began)
+    connect_ns = _since(began)
+    with stream.socket:
+        try:
+            address: _Address = (stream.socket.family, stream.socket.getpeername())
+            if greeting is not None:
+                await greeting.exchange(stream.socket)
+        except GreetingError as error:
+            raise StrangeServerError(plan.host, plan.port, error.reason) from None
+        except OSError as error:
+            raise CannotConnectError(plan.host, plan.port, why_not_connected(error)) from error
+        _keep(number, stream.socket, opened, connect_ns)
     return address
 
 
 async def _open(
-    plan: LoadPlan, address: _Address, number: int, opened: Opened, limit: trio.CapacityLimiter
+    plan: LoadPlan,
+    address: _Address,
+    number: int,
+    opened: Opened,
+    limit: trio.CapacityLimiter,
+    greeting: Greeting | None,
 ) -> None:
     async with limit:
         began = trio.current_time()
@@ -121,11 +145,22 @@ async def _open(
             except OSError as error:
                 opened.failures[number] = why_not_connected(error)
                 return
-            _keep(number, connection, opened, began)
+            connect_ns = _since(began)
+            try:
+                if greeting is not None:
+                    await greeting.exchange(connection)
+            except GreetingError as error:
+                opened.refusals[number] = error
+                return
+            _keep(number, connection, opened, connect_ns)
 
 
-def _keep(number: int, connection: trio.socket.SocketType, opened: Opened, began: float) -> None:
-    opened.connect_ns.record(round((trio.current_time() - began) * NS_PER_S))
+def _since(began: float) -> int:
+    return round((trio.current_time() - began) * NS_PER_S)
+
+
+def _keep(number: int, connection: trio.socket.SocketType, opened: Opened, connect_ns: int) -> None:
+    opened.connect_ns.record(connect_ns)
     plain = socket.socket(fileno=connection.detach())
     plain.setblocking(False)
     # A message must not wait for the acknowledgement of the one before (RFC 896).

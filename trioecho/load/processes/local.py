@@ -16,6 +16,7 @@ from ..engine.connecting import Opened, open_connections
 from ..engine.connection import LoadConnection
 from ..engine.engine import Engine
 from ..engine.first_reply import FirstReply
+from ..engine.greeting import greeting_of
 from ..engine.making import ConnectionMaker
 from ..engine.poller import Poller, open_poller
 from ..engine.schedule import Schedule
@@ -50,7 +51,7 @@ class LocalRun:
       on_progress: called with a `LoadProgress` every ``progress_interval_s``; must return at once.
       progress_interval_s: seconds.
       is_cautious: as of `LoadRun`.
-      messages: as of `LoadRun`.
+      messages, first_messages: as of `LoadRun`.
       folder: where the module of a user's function may be.
       when_to_start: awaited when all is ready; gives the time of `time.perf_counter_ns`.
     """
@@ -65,6 +66,7 @@ class LocalRun:
         progress_interval_s: float,
         is_cautious: bool = True,
         messages: MessageList | None = None,
+        first_messages: MessageList | None = None,
         folder: str = "",
         when_to_start: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
@@ -77,6 +79,7 @@ class LocalRun:
         self._is_cautious = is_cautious
         self._tally = LoadTally(plan)
         self._maker = ConnectionMaker(plan, self._tally, messages=messages, folder=folder)
+        self._greeting = greeting_of(plan, first_messages)
         self._is_stopped = False
         self._connecting, self._waiting_to_start = trio.CancelScope(), trio.CancelScope()
         self._started_at = datetime.now(timezone.utc)
@@ -97,12 +100,16 @@ class LocalRun:
             if poller.most_sockets is not None and self._count > poller.most_sockets:
                 raise TooManyToWaitForError(self._count, poller.most_sockets)
             self._on_progress(CONNECTING)
-            opened = await open_connections(plan, self._first, self._count, stop=self._connecting)
+            opened = await open_connections(
+                plan, self._first, self._count, greeting=self._greeting, stop=self._connecting
+            )
             try:
                 connections = await self._make_connections(opened, poller)
                 engine = self._make_engine(connections, tally, poller)
                 for number, reason in opened.failures.items():
                     tally.add_error("connect_failed", number, 0, detail=reason)
+                for number, refusal in opened.refusals.items():
+                    tally.add_error("first_message_failed", number, refusal.number, detail=refusal.reason)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._ask_a_silent_server, engine)
                     await self._drive(engine, poller)

@@ -5,32 +5,39 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ...base.message_file import Message
-from ..message_list import MessageList
+from ..message_list import GivenMessages, MessageList
 from .messages import LoadMessagesPart
 
 # Characters of a part.
 _PART_LENGTH = 8 << 20
 
 
-def messages_in_parts(messages: MessageList, *, length: int = _PART_LENGTH) -> Iterator[LoadMessagesPart]:
+def messages_in_parts(given: GivenMessages, *, length: int = _PART_LENGTH) -> Iterator[LoadMessagesPart]:
     """Yield all messages, in parts of at most ``length`` characters."""
-    text = json.dumps(
-        {
-            "file": messages.source.file,
-            "payloads": [_encoded(message.payload) for message in messages.messages],
-            "replies": [_encoded(message.reply) for message in messages.messages],
-            "wires": [_encoded(wire) for wire in messages.wires],
-        }
-    )
+    text = json.dumps([None if messages is None else _as_document(messages) for messages in given])
     for start in range(0, len(text), length):
         yield LoadMessagesPart(text[start : start + length], start + length >= len(text))
 
 
-def messages_from_parts(parts: Sequence[LoadMessagesPart]) -> MessageList:
+def messages_from_parts(parts: Sequence[LoadMessagesPart]) -> GivenMessages:
     """Return the messages that `messages_in_parts` cut into parts."""
-    document = json.loads("".join(part.text for part in parts))
+    documents = json.loads("".join(part.text for part in parts))
+    return GivenMessages(*(None if document is None else _from_document(document) for document in documents))
+
+
+def _as_document(messages: MessageList) -> dict[str, Any]:
+    return {
+        "file": messages.source.file,
+        "payloads": [_encoded(message.payload) for message in messages.messages],
+        "replies": [_encoded(message.reply) for message in messages.messages],
+        "wires": [_encoded(wire) for wire in messages.wires],
+    }
+
+
+def _from_document(document: dict[str, Any]) -> MessageList:
     payloads = [base64.b64decode(payload) for payload in document["payloads"]]
     replies = [None if reply is None else base64.b64decode(reply) for reply in document["replies"]]
     wires = [base64.b64decode(wire) for wire in document["wires"]]

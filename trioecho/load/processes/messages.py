@@ -4,8 +4,8 @@
 
     supervisor                                                       worker
         LoadWorkerConfig  what to do                       ------------>
-        LoadMessagesPart  several, if the plan has a       ------------>
-                          source (see `message_parts`)
+        LoadMessagesPart  one or several                   ------------>
+                          (see `message_parts`)
                                                            <------------  Heartbeat, every beat until the end
                                                            <------------  LoadWorkerReady
         StartCommand      when all are ready               ------------>
@@ -55,7 +55,7 @@ class LoadWorkerConfig:
 
 @dataclass(frozen=True)
 class LoadMessagesPart:
-    """A part of the messages of a load.
+    """A part of the messages of a load that are the user's own; if there are none, one part says so.
 
     Attributes:
       text: of a JSON document, which is cut into parts.

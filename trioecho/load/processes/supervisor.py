@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 import trio
 
 from ...base.units import NS_PER_S
+from ..engine.greeting import greeting_of
 from ..engine.schedule import Schedule
-from ..message_list import MessageList
+from ..message_list import GivenMessages, MessageList
 from ..plan import LoadPlan
 from ..results.merging import merge_parts
 from ..results.progress import LoadProgress, merge_progress
@@ -39,11 +40,13 @@ class WorkersRun:
         progress_interval_s: float,
         is_cautious: bool,
         messages: MessageList | None,
+        first_messages: MessageList | None,
         folder: str,
     ) -> None:
         if plan.source != (messages and messages.source):
             raise ValueError("the messages are not those of the plan: its source has to be theirs")
-        self._messages = messages
+        greeting_of(plan, first_messages)  # which raises if they are not those of the plan
+        self._messages = GivenMessages(messages, first_messages)
         self._folder = folder
         self._is_cautious = is_cautious
         self._plan = plan
@@ -92,9 +95,8 @@ class WorkersRun:
     async def _send_commands(self) -> None:
         for worker in self._workers:
             await worker.send(worker.config)
-            if self._messages is not None:
-                for part in messages_in_parts(self._messages):
-                    await worker.send(part)
+            for part in messages_in_parts(self._messages):
+                await worker.send(part)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._start_when_all_are_ready)
             await self._stop.wait()

@@ -17,7 +17,7 @@ from ...base.heartbeats import BEAT_S
 from ...connection.json_frames import JsonChannel
 from ...errors import RemoteProtocolError
 from ..errors import CannotConnectError, TooManyConnectionsError
-from ..message_list import MessageList
+from ..message_list import GivenMessages
 from ..results.progress import LoadProgress
 from ..results.result import LoadResult
 from .local import LocalRun
@@ -38,7 +38,7 @@ from .messages import (
 async def carry_out(channel: JsonChannel) -> None:
     """Carry out the part of a load that the supervisor's configuration gives to this worker."""
     try:
-        config, messages = await _receive_task(channel)
+        config, given = await _receive_task(channel)
     except (trio.EndOfChannel, trio.BrokenResourceError, RemoteProtocolError):
         return  # the supervisor is gone, and wants nothing
     start_at: list[int] = []
@@ -61,7 +61,8 @@ async def carry_out(channel: JsonChannel) -> None:
         on_progress=on_progress,
         progress_interval_s=config.progress_interval_s,
         is_cautious=config.is_cautious,
-        messages=messages,
+        messages=given.messages,
+        first_messages=given.first_messages,
         folder=config.folder,
         when_to_start=when_to_start,
     )
@@ -100,13 +101,11 @@ async def carry_out(channel: JsonChannel) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _receive_task(channel: JsonChannel) -> tuple[LoadWorkerConfig, MessageList | None]:
-    """Return what to do, and the messages that are to be sent, if the load does not make them."""
+async def _receive_task(channel: JsonChannel) -> tuple[LoadWorkerConfig, GivenMessages]:
+    """Return what to do, and the messages that are the user's own."""
     config = decode_load_message(await channel.receive())
     if not isinstance(config, LoadWorkerConfig):
         raise TypeError(f"a worker's first message is its configuration, not {config}")
-    if config.plan.source is None:
-        return config, None
     parts: list[LoadMessagesPart] = []
     while not (parts and parts[-1].is_last):
         part = decode_load_message(await channel.receive())

@@ -11,7 +11,7 @@ from ...base.histogram import Percent, rank_of
 from ...base.printable import printable_line
 from ...base.quantities import in_bytes, in_full, in_rate, plural
 from ...framing import FrameFormat
-from .. import Discrepancy, LoadPlan, LoadResult
+from .. import Discrepancy, LoadPlan, LoadResult, MessageSource
 from ..goals.find_max import Search, Trial
 from ..results.discrepancy import ERROR_KINDS
 from ..results.generator_health import GeneratorHealth
@@ -54,8 +54,10 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
         f"x {part.messages:,} messages" if part.duration_s is None else f"for {part.duration_s:g} s, messages"
         for part in parts
     )
-    sizes = _any_of(f"{part.sizes} B{_from_file(part)}" for part in parts)
+    sizes = _any_of(f"{part.sizes} B{_from_file(part.source)}" for part in parts)
     words = [f"{plural(plan.connections, 'connection')} {how_long} of {sizes}", pace_in_words(plan, parts)]
+    if any(part.service.first_messages for part in parts):
+        words.append(f"first messages{_any_of(_from_file(part.service.first_messages) for part in parts)}")
     if any(part.warmup_s for part in parts):
         words.append(f"after a warm-up of {_any_of(f'{part.warmup_s:g} s' for part in parts)}")
     if any(part.format != FrameFormat() for part in parts):
@@ -65,10 +67,10 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
     return "; ".join(words)
 
 
-def _from_file(plan: LoadPlan) -> str:
-    if plan.source is None:
+def _from_file(source: MessageSource | None) -> str:
+    if source is None:
         return ""
-    return f" from {printable_line(plan.source.file)} ({plural(plan.source.messages, 'message')})"
+    return f" from {printable_line(source.file)} ({plural(source.messages, 'message')})"
 
 
 def replies_in_words(result: LoadResult) -> str:

@@ -23,6 +23,7 @@ ERROR_KINDS: dict[str, str] = {
     "connection_stalled": "nothing came for three timeouts; the connection was given up",
     "framing_lost": "something else came where a header should be; the connection was given up",
     "connect_failed": "a connection could not be opened, while others could",
+    "first_message_failed": "a first message of a connection had no reply, or a wrong one, while others had",
 }
 
 # How many discrepancies of a kind are kept, as examples.

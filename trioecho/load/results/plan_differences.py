@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ...base.addresses import format_address
+from ..message_list import MessageSource
 from ..plan import LoadPlan
 
 _MOST_NAMES = 3
@@ -12,6 +13,10 @@ _MOST_NAMES = 3
 
 def _seconds(value: float | None) -> str:
     return "none" if value is None else f"{value:g} s"
+
+
+def _file(source: MessageSource | None) -> str:
+    return "none" if source is None else f"{source.file} ({source.sha256[:8]})"
 
 
 # What two plans can differ in, without the number of connections and of processes, and the seed,
@@ -28,7 +33,8 @@ _ATTRIBUTES: Mapping[str, Callable[[LoadPlan], str]] = {
     "rate": lambda plan: f"{plan.rate:,.12g} messages/s" if plan.rate else "none",
     "ramp": lambda plan: f"{plan.ramp.from_rate:g} to {plan.ramp.to_rate:g}/s" if plan.ramp else "none",
     "arrivals": lambda plan: plan.arrival,
-    "messages from": lambda plan: f"{plan.source.file} ({plan.source.sha256[:8]})" if plan.source else "none",
+    "messages from": lambda plan: _file(plan.source),
+    "first messages": lambda plan: _file(plan.service.first_messages),
     "replies": lambda plan: str(plan.reply),
 }
 

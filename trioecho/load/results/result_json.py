@@ -8,8 +8,8 @@ seed                of payloads, sizes and distances; the plan has it, too
 runs                a hash of what was measured: of one run, or of each that was merged; with plans it
                     may be missing
 plans               of the runs that were merged; empty for one run
-plan                as `LoadPlan`: names and units are its attributes'; think_s, source and reply may
-                    be missing
+plan                as `LoadPlan`: names and units are its attributes'; think_s, source, reply and
+                    service may be missing
 elapsed_s           length of the measured part
 ended_early         null, or, if every connection was lost too early: after_s (as elapsed_s), of_s (the
                     length that the measured part would have had, over which rates are), and words

@@ -1,0 +1,163 @@
+"""The first messages of every connection, before any load: a login, a session request.
+
+Each reply is awaited before the next message is sent. No byte is taken from the socket beyond the
+last reply: what else a server sends is seen by the load, as on any connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from ...base.describe import describe
+from ...base.difference import describe_difference
+from ...base.printable import printable_line
+from ...base.quantities import plural
+from ...client.strange_replies import name_of_service, no_frame
+from ...errors import RemoteProtocolError
+from ...framing import FrameDecoder, FrameFormat
+from ..message_list import MOST_REPLY_BYTES, MessageList
+from ..plan import LoadPlan
+
+_RECEIVE_BYTES = 1 << 16
+
+
+class GreetingError(Exception):
+    """A server did not reply to a first message, or not as the file says.
+
+    Attributes:
+      reason (str): the end of a sentence that begins with the server's address.
+      number (int): of the first message, from 0.
+    """
+
+    def __init__(self, reason: str, number: int) -> None:
+        super().__init__(reason, number)
+        self.reason = reason
+        self.number = number
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Greeting:
+    """Sends the first messages of a connection, and verifies the replies.
+
+    A reply is right if it is a frame or, where the file has a reply, if it is that one.
+
+    Args:
+      plan: of the load.
+      messages: those of the plan's `service.first_messages`.
+
+    Raises:
+      ValueError: the messages are not those of the plan.
+      PayloadTooLargeError: a message is longer than the header can express.
+    """
+
+    def __init__(self, plan: LoadPlan, messages: MessageList) -> None:
+        if plan.service.first_messages != messages.source:
+            raise ValueError("the first messages are not those of the plan: its service has to have theirs")
+        self._format = plan.format
+        self._timeout_s = plan.timeout_s
+        self._file = printable_line(messages.source.file)
+        self._wires: Sequence[bytes] = messages.frames(plan.format)
+        self._replies = [message.reply for message in messages.messages]
+        self._largest = max(MOST_REPLY_BYTES, messages.source.most_reply_bytes or 0)
+
+    async def exchange(self, connection: trio.socket.SocketType) -> None:
+        """Send each message, and await its reply; the timeout of the plan is for each of them.
+
+        When it is cancelled or fails, the connection is of no further use; closing it is left to the
+        caller.
+
+        Raises:
+          GreetingError: a reply did not come in time, is wrong, or is no frame; or the connection ended.
+        """
+        for number, (wire, expected) in enumerate(zip(self._wires, self._replies, strict=True)):
+            where = f"first message {number + 1} of {self._file}"
+            received = bytearray()
+            try:
+                with trio.fail_after(self._timeout_s):
+                    await _send_all(connection, wire)
+                    payload = await self._receive(connection, received)
+            except trio.TooSlowError:
+                come = f", but {plural(len(received), 'byte')} of one" if received else ""
+                reason = f"sent no reply to {where} within {self._timeout_s:g} s{come}"
+                raise GreetingError(reason, number) from None
+            except RemoteProtocolError:
+                what = self._in_words(bytes(received), number)
+                raise GreetingError(f"{what}, after {where}", number) from None
+            except OSError as error:
+                raise GreetingError(
+                    f"ended the connection after {where}: {describe(error)}", number
+                ) from None
+            if expected is not None and payload != expected:
+                raise GreetingError(
+                    f"sent a wrong reply to {where}: {_difference(expected, payload)}", number
+                )
+
+    async def _receive(self, connection: trio.socket.SocketType, received: bytearray) -> bytes:
+        """Receive one frame, and not a byte more, and return its payload.
+
+        Args:
+          connection: to the server.
+          received: what has come; empty at first.
+
+        Raises:
+          RemoteProtocolError: it is no frame.
+          OSError: the connection has ended.
+        """
+        decoder = FrameDecoder(format=self._format, max_frame_length=self._largest)
+        while (frame := decoder.next_whole_frame()) is None:
+            missing = bytes_missing(received, self._format)
+            data = await connection.recv(min(missing, _RECEIVE_BYTES))
+            if not data:
+                raise ConnectionAbortedError("it closed it without a reply")
+            received += data
+            decoder.receive_data(data)
+        return frame.payload
+
+    def _in_words(self, received: bytes, number: int) -> str:
+        service = name_of_service(received)
+        if service is not None:
+            return service
+        return f"replied with {no_frame(received, self._format, self._largest, number)}"
+
+
+def greeting_of(plan: LoadPlan, messages: MessageList | None) -> Greeting | None:
+    """Return what is said first on every connection of a load; None if nothing is.
+
+    Raises:
+      ValueError: the messages are not those of the plan.
+    """
+    if messages is not None:
+        return Greeting(plan, messages)
+    if plan.service.first_messages is not None:
+        raise ValueError("the plan has first messages: give them, too")
+    return None
+
+
+def bytes_missing(received: bytearray, format: FrameFormat) -> int:
+    """Return how many bytes a frame surely still needs, of which these have come; at least 1.
+
+    Raises:
+      RemoteProtocolError: they are no frame.
+    """
+    header_bytes, length = format._measure(received, 0, len(received))
+    whole = header_bytes + max(0, length) + (len(format.trailer) if length >= 0 else 0)
+    return max(1, whole - len(received))
+
+
+async def _send_all(connection: trio.socket.SocketType, data: bytes) -> None:
+    with memoryview(data) as view:
+        sent = 0
+        while sent < len(data):
+            sent += await connection.send(view[sent:])
+
+
+def _difference(expected: bytes, received: bytes) -> str:
+    lengths = f"{plural(len(received), 'byte')} instead of {len(expected):,}"
+    difference = describe_difference(expected, received)
+    if difference is None:
+        return lengths
+    return difference if len(expected) == len(received) else f"{lengths}; {difference}"

@@ -1,0 +1,38 @@
+"""What a load knows of a service, beside how frames are written and when a reply is right."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..base.json_part import Part
+from .message_list import MessageSource
+
+# Attributes that old files do not have: they mean the defaults.
+_ADDED_LATER = frozenset({"first_messages"})
+
+
+@dataclass(frozen=True)
+class ServiceTraits:
+    """What a service wants of its clients. The default is a service that wants nothing.
+
+    Attributes:
+      first_messages: what is known of the messages that every connection sends before all others, and
+        whose replies it awaits: a login, a session request. None if there are none.
+    """
+
+    first_messages: MessageSource | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self)
+
+
+def read_service_traits(part: Part) -> ServiceTraits:
+    """Return the traits that `ServiceTraits.to_dict` described.
+
+    Raises:
+      DamagedError: they are none.
+    """
+    traits: ServiceTraits = part.record(ServiceTraits, may_be_missing=_ADDED_LATER)
+    return traits

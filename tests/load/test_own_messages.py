@@ -172,7 +172,7 @@ def test_what_is_no_echo_is_wrong_without_another_rule(shouter: str, folder: Pat
         ),
         (("--messages-format", "jsonl"), "--messages-format says how a file is written"),
         (("--reply", "nothing"), "'nothing' is none of echo, count, same-length, recorded"),
-        (("--reply", "no_such_module:f"), "--reply: no_such_module cannot be imported: No module named"),
+        (("--reply", "no_such_module:f"), "--reply: there is no module no_such_module, neither in "),
         (("--messages", "0"), "argument --messages: '0' is too few; at least 1"),
         (("--messages", "-5"), "argument --messages"),
     ],

@@ -136,7 +136,7 @@ def test_messages_of_a_file_decide_number_and_sizes() -> None:
         rebuild_payload(plan, 0, 1)
 
 
-@pytest.mark.parametrize("text", ["", "ECHO", "counted", "a:", ":a", "a:b:c", "1a:b", "a b:c"])
+@pytest.mark.parametrize("text", ["", "ECHO", "counted", "a:", ":a", "a:1b", "a:b c"])
 def test_what_is_no_rule_for_replies(text: str) -> None:
     with pytest.raises(ValueError, match="is none of echo, count, same-length, recorded"):
         ReplyRule(text)

@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 
 from trioecho import echo
-from trioecho.server.handler_loading import (
-    HandlerNotFoundError,
-    HandlerReference,
-    load_service,
-    reference_to,
-)
+from trioecho.base.functions_by_name import FunctionNotFoundError, FunctionReference
+from trioecho.server.handler_loading import load_service, reference_to
 
 SHOP = """
 import json
@@ -55,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def function_of(name: str, folder: Path) -> object:
-    return load_service(HandlerReference(name, str(folder))).function
+    return load_service(FunctionReference(name, str(folder))).function
 
 
 @pytest.mark.parametrize(
@@ -82,10 +78,13 @@ def test_an_installed_function_is_found_and_what_is_in_the_folder_shadows_nothin
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("shop_of_test", "'shop_of_test' does not name a function; write MODULE:HANDLER or FILE.py:HANDLER"),
+        (
+            "shop_of_test",
+            "'shop_of_test' does not name a function; write MODULE:FUNCTION or FILE.py:FUNCTION",
+        ),
         ("shop_of_test:", "'shop_of_test:' does not name a function"),
         (":reply", "':reply' does not name a function"),
-        ("shop-of-test:reply", "'shop-of-test' cannot be the name of a module; write MODULE:HANDLER"),
+        ("shop-of-test:reply", "'shop-of-test' cannot be the name of a module; write MODULE:FUNCTION"),
         ("..shop:reply", "'..shop' cannot be the name of a module"),
         ("shopp:reply", "there is no module shopp, neither in FOLDER nor among the installed ones"),
         ("shelf_of_test.shopp:reply", "there is no module shelf_of_test.shopp, neither in FOLDER nor"),
@@ -114,8 +113,8 @@ def test_an_installed_function_is_found_and_what_is_in_the_folder_shadows_nothin
     ],
 )
 def test_what_is_wrong_with_a_name_is_said(name: str, words: str, folder: Path) -> None:
-    with pytest.raises(HandlerNotFoundError) as error:
-        load_service(HandlerReference(name, str(folder)))
+    with pytest.raises(FunctionNotFoundError) as error:
+        load_service(FunctionReference(name, str(folder)))
     assert words.replace("FOLDER", str(folder)) in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -163,7 +163,7 @@ def test_a_signal_ends_a_context_manager_that_does_not_start(folder: Path) -> No
 @pytest.mark.parametrize(
     ("handler", "words"),
     [
-        ("shop", "trioecho serve: 'shop' does not name a function; write MODULE:HANDLER"),
+        ("shop", "trioecho serve: 'shop' does not name a function; write MODULE:FUNCTION"),
         ("shop:shuot", "trioecho serve: shop has no shuot; did you mean shout?"),
         (
             "broken:reply",

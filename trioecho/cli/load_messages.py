@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..base.functions_by_name import FunctionNotFoundError
 from ..base.message_file import MessageFileError, MessageFormat
 from ..base.processes import working_folder
 from ..framing import FrameFormat
 from ..load import MessageList, ReplyRule, read_message_list
-from ..load.engine.reply_check import CheckNotFoundError, check_of
+from ..load.engine.reply_check import check_of
 from ..load.message_list import GivenMessages
 from .shared import values
 from .shared.exit_codes import ExitCode
@@ -95,7 +96,7 @@ def messages_of(arguments: argparse.Namespace) -> GivenMessages:
     try:
         if not rule.is_compared:
             check_of(rule, working_folder())
-    except CheckNotFoundError as error:
+    except FunctionNotFoundError as error:
         raise CommandError(ExitCode.WRONG_USAGE, f"--reply: {error}") from None
     is_recorded = rule.word == "recorded"
     message_format = arguments.messages_format and MessageFormat(arguments.messages_format)

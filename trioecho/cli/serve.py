@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 
-from ..server.handler_loading import HandlerNotFoundError, HandlerReference, load_service
+from ..base.functions_by_name import FunctionNotFoundError, FunctionReference
+from ..server.handler_loading import load_service
 from ..server.service import Service, ServiceEndError, ServiceStartError
 from ..server.serving import echo
 from .serve_options import add_serve_options, limits_of, workers_of
@@ -72,7 +73,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends the service."""
-    reference = HandlerReference(arguments.handler, os.getcwd()) if arguments.handler else None  # noqa: PTH109 - as a string
+    reference = FunctionReference(arguments.handler, os.getcwd()) if arguments.handler else None  # noqa: PTH109 - as a string
     settings = ServiceSettings(
         hosts=arguments.host or "127.0.0.1",
         port=arguments.port,
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         service = Service(echo) if reference is None else load_service(reference)
         return serve_until_signal(service, settings)
-    except HandlerNotFoundError as error:
+    except FunctionNotFoundError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from error
     except ServiceStartError as error:
         raise CommandError(ExitCode.UNAVAILABLE, str(error)) from error

@@ -15,12 +15,12 @@ import trio
 from ..base.addresses import listening_line
 from ..base.clock import PerfCounterClock
 from ..base.exception_groups import BaseExceptionGroup, leaves
+from ..base.functions_by_name import FunctionReference
 from ..base.open_files import OTHER_DESCRIPTORS, allow_open_files
 from ..base.quantities import plural
 from ..connection.splicing import PIPE_DESCRIPTORS
 from ..framing import FrameFormat
 from ..limits import Limits, or_infinite
-from ..server.handler_loading import HandlerReference
 from ..server.report import Report
 from ..server.report_lines import report_as_json, report_as_text
 from ..server.service import Service, ServiceEndError, ServiceStartError
@@ -62,7 +62,7 @@ class ServiceSettings:
     format: FrameFormat
     limits: Limits
     workers: int = 1
-    reference: HandlerReference | None = None
+    reference: FunctionReference | None = None
     reload: bool = False
     on_report: Callable[[Report], object] | None = None
     is_json: bool = False

@@ -8,7 +8,8 @@ from typing import Literal
 
 ReplyWord = Literal["echo", "count", "same-length", "recorded"]
 _WORDS: dict[str, ReplyWord] = {word: word for word in ("echo", "count", "same-length", "recorded")}
-_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+# Whether there is such a module or file, and such a function in it, is seen when it is looked for.
+_FUNCTION = re.compile(r".+:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class ReplyRule:
     """What has to be true of a reply.
 
     Attributes:
-      text: as a user writes it: ``echo``, ``count``, ``same-length``, ``recorded`` or ``MODULE:FUNCTION``.
+      text: as a user writes it: ``echo``, ``count``, ``same-length``, ``recorded``, ``MODULE:FUNCTION`` or
+        ``FILE.py:FUNCTION``.
 
     Raises:
       ValueError: it is none of these.

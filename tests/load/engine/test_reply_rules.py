@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.load_world import MS, Server, WorldSocket, errors_of, run_in_world
 from tests.support.wire import frame
+from trioecho.base.functions_by_name import FunctionNotFoundError
 from trioecho.base.message_file import Message
 from trioecho.framing import FrameFormat
 from trioecho.load import LoadPlan, LoadResult, LoadRun, MessageList, ReplyRule
 from trioecho.load.engine.making import ConnectionMaker
 from trioecho.load.engine.recorded import RecordedConnection
-from trioecho.load.engine.reply_check import CheckNotFoundError, check_of
+from trioecho.load.engine.reply_check import check_of
 from trioecho.load.engine.tally import LoadTally
 
 CLOSED: dict[str, Any] = {"pipeline": 1}
@@ -275,31 +276,34 @@ def test_a_function_that_says_neither_right_nor_wrong() -> None:
 @pytest.mark.parametrize(
     ("rule", "reason"),
     [
-        ("there_is_no:function", "there_is_no cannot be imported: No module named 'there_is_no'"),
+        ("there_is_no:function", "there is no module there_is_no, neither in . nor among the installed"),
         (f"{__name__}:nothing", f"{__name__} has no nothing"),
         (f"{__name__}:WORDS", "is no function"),
-        (rule_of(is_awaited), "is async, and must not be"),
-        (rule_of(is_short), "has to take a message and its reply: too many positional arguments"),
+        (rule_of(is_awaited), r"is_awaited \(test_reply_rules.py:\d+\) is async, and must not be"),
+        (rule_of(is_short), "has to take a message and its reply: too many positional"),
     ],
 )
 def test_a_function_that_cannot_be_used(rule: str, reason: str) -> None:
-    with pytest.raises(CheckNotFoundError, match=reason):
+    with pytest.raises(FunctionNotFoundError, match=reason):
         check_of(ReplyRule(rule), ".")
 
 
-def test_a_module_is_found_by_its_own_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lies beside it takes no other module's place."""
+def test_what_lies_beside_a_module_takes_no_others_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "judge_of_this_test.py").write_text(
         "import wave\n\n\ndef is_right(message, reply):\n    return wave.open is not None\n"
     )
     (tmp_path / "wave.py").write_text("raise OSError('this one was not meant')\n")
-    monkeypatch.setitem(sys.modules, "judge_of_this_test", None)  # so that it is taken out at the end
-    check = check_of(ReplyRule("judge_of_this_test:is_right"), str(tmp_path))
-    assert check is not None
-    assert check(b"", b"").kind == "right"
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("judge_of_this_test:is_right", "judge_of_this_test.py:is_right"):
+        check = check_of(ReplyRule(name), str(tmp_path))
+        assert check is not None
+        assert check(b"", b"").kind == "right"
     (tmp_path / "judge_of_this_test.py").write_text("no python\n")
-    with pytest.raises(CheckNotFoundError, match="judge_of_this_test cannot be imported: SyntaxError"):
-        check_of(ReplyRule("judge_of_this_test:is_right"), str(tmp_path))
+    with pytest.raises(FunctionNotFoundError, match=r"test.py cannot be imported: SyntaxError"):
+        check_of(ReplyRule("judge_of_this_test.py:is_right"), str(tmp_path))
 
 
 def test_messages_that_are_not_the_plans() -> None:
@@ -356,5 +360,5 @@ def test_a_load_needs_no_working_directory(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("os.getcwd", removed)
     LoadRun(LoadPlan("h", 1))
-    with pytest.raises(CheckNotFoundError, match="there_is_no cannot be imported"):
+    with pytest.raises(FunctionNotFoundError, match="there is no module there_is_no, here or installed"):
         LoadRun(LoadPlan("h", 1, reply=ReplyRule("there_is_no:function")))

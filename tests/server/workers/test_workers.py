@@ -33,11 +33,11 @@ from tests.support.processes import (
 )
 from tests.support.sockets import echoes, receive_all, receive_exactly
 from tests.support.wire import frame
+from trioecho.base.functions_by_name import FunctionReference
 from trioecho.base.histogram import Histogram
 from trioecho.framing import FrameFormat
 from trioecho.limits import Limits
 from trioecho.server.counts import Counts
-from trioecho.server.handler_loading import HandlerReference
 from trioecho.server.workers.messages import (
     CannotStart,
     Command,
@@ -421,7 +421,7 @@ def test_fewer_connections_than_workers_cannot_be_divided() -> None:
     "message",
     [
         WorkerConfig((5, 7), FrameFormat(2, "little", True), Limits(max_connections=3, grace_s=0.5), 0.2),
-        WorkerConfig((5,), FrameFormat(), Limits(), 0.2, HandlerReference("shop:reply", "/"), True, True),
+        WorkerConfig((5,), FrameFormat(), Limits(), 0.2, FunctionReference("shop:reply", "/"), True, True),
         CannotStart("no database"),
         Ended(2, "the database is gone", has_changed=True),
         Command.DRAIN,

@@ -40,7 +40,7 @@ class ConnectionMaker:
       echo_class: of connections whose replies are their messages.
 
     Raises:
-      CheckNotFoundError: the function that is to check replies cannot be used; a `ValueError`.
+      FunctionNotFoundError: the function that is to check replies cannot be used; a `ValueError`.
       ValueError: the messages are not those of the plan, or a reply is missing.
     """
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import inspect
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
-from ...base.describe import describe, describe_with_place
+from ...base.describe import describe_with_place
+from ...base.functions_by_name import FunctionReference, find_plain_function
 from ...base.printable import printable_line
 from ...base.quantities import plural
 from ..reply_rule import ReplyRule
@@ -36,10 +31,6 @@ ReplyCheck = Callable[[bytes, bytes], ReplyVerdict]
 RIGHT = ReplyVerdict("right")
 
 
-class CheckNotFoundError(ValueError):
-    """The function that is to check replies cannot be used; the message is one line that says why."""
-
-
 def check_of(rule: ReplyRule, folder: str) -> ReplyCheck | None:
     """Return what judges a message and its reply; None if frames are only counted.
 
@@ -48,13 +39,16 @@ def check_of(rule: ReplyRule, folder: str) -> ReplyCheck | None:
       folder: where a module may be that is not installed.
 
     Raises:
-      CheckNotFoundError: there is no such function, or its module cannot be imported.
+      FunctionNotFoundError: there is no such function, or it is of no use.
     """
     if rule.word == "count":
         return None
     if rule.word == "same-length":
         return _same_length
-    return _UserCheck(rule.text, _function(rule.text, folder))
+    reference = FunctionReference(rule.text, folder)
+    return _UserCheck(
+        rule.text, find_plain_function(reference, b"message", b"reply", takes="a message and its reply")
+    )
 
 
 def _same_length(message: bytes, reply: bytes) -> ReplyVerdict:
@@ -94,46 +88,3 @@ class _UserCheck:
 def _shown(data: bytes) -> str:
     more = f"... ({len(data):,} bytes)" if len(data) > _SHOWN_BYTES else ""
     return f"{data[:_SHOWN_BYTES]!r}{more}"
-
-
-def _function(name: str, folder: str) -> Callable[[bytes, bytes], object]:
-    module_name, _, function_name = name.partition(":")
-    try:
-        module = _module(module_name, folder)
-    except Exception as error:  # noqa: BLE001 - to import a module of the user is to run it
-        has_place = not isinstance(
-            error, ImportError
-        )  # which names the module; its place is in Python itself
-        reason = printable_line(describe_with_place(error) if has_place else describe(error))
-        raise CheckNotFoundError(f"{module_name} cannot be imported: {reason}") from None
-    function = getattr(module, function_name, None)
-    if function is None:
-        raise CheckNotFoundError(f"{module_name} has no {function_name}")
-    if not callable(function) or inspect.iscoroutinefunction(function):
-        what = "async, and must not be" if callable(function) else "no function"
-        raise CheckNotFoundError(f"{name} is {what}; it takes a message and its reply")
-    try:
-        inspect.signature(function).bind(b"message", b"reply")
-    except TypeError as error:
-        raise CheckNotFoundError(f"{name} has to take a message and its reply: {describe(error)}") from None
-    except ValueError:  # some that are built in have none
-        pass
-    checked: Callable[[bytes, bytes], object] = function
-    return checked
-
-
-def _module(name: str, folder: str) -> ModuleType:
-    """Import a module; one that is in ``folder`` is looked for by its own name alone.
-
-    So no other file in that folder takes the place of a module that something else imports.
-    """
-    path = Path(folder) / f"{name}.py"
-    if "." in name or not path.is_file():
-        return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module

@@ -22,11 +22,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ...base.functions_by_name import FunctionReference
 from ...base.histogram import Histogram
 from ...framing import FrameFormat
 from ...limits import Limits
 from ..counts import Counts
-from ..handler_loading import HandlerReference
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class WorkerConfig:
     format: FrameFormat
     limits: Limits
     increment_interval_s: float
-    handler: HandlerReference | None = None
+    handler: FunctionReference | None = None
     reload: bool = False
     is_replacement: bool = False
 
@@ -143,7 +143,7 @@ def _config(fields: Any) -> WorkerConfig:
         increment_interval_s=fields["increment_interval_s"],
         reload=fields["reload"],
         is_replacement=fields["is_replacement"],
-        handler=None if fields["handler"] is None else HandlerReference(**fields["handler"]),
+        handler=None if fields["handler"] is None else FunctionReference(**fields["handler"]),
     )
 
 

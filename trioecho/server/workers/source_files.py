@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 
 from ...base.describe import is_of_user
-from ..handler_loading import HandlerReference
+from ...base.functions_by_name import FunctionReference
 
 _LOOK_S = 0.5
 
@@ -26,7 +26,7 @@ class SourceFiles:
       reference: of the function that is served; its file counts even if it cannot be imported.
     """
 
-    def __init__(self, reference: HandlerReference) -> None:
+    def __init__(self, reference: FunctionReference) -> None:
         where = reference.name.rpartition(":")[0]
         path = where if where.endswith(".py") else where.replace(".", "/") + ".py"
         # When each was changed last, in nanoseconds; None while there is none.

@@ -17,10 +17,10 @@ from functools import partial
 import trio
 
 from ...base.addresses import format_addresses
+from ...base.functions_by_name import FunctionReference
 from ...base.processes import Program
 from ...framing import FrameFormat
 from ...limits import Limits
-from ..handler_loading import HandlerReference
 from ..metrics import Metrics
 from ..report import Report
 from ..service import ServiceEndError, ServiceStartError
@@ -66,7 +66,7 @@ async def serve_in_workers(
     *,
     workers: int,
     program: Program,
-    handler: HandlerReference | None = None,
+    handler: FunctionReference | None = None,
     reload: bool = False,
     format: FrameFormat | None = None,
     limits: Limits | None = None,
@@ -147,7 +147,7 @@ class WorkerPool:
         self,
         shares: Sequence[Sequence[trio.socket.SocketType]],
         program: Program,
-        handler: HandlerReference | None,
+        handler: FunctionReference | None,
         reload: bool,
         frame_format: FrameFormat,
         limits: Limits,

@@ -12,11 +12,12 @@ from dataclasses import replace
 
 import trio
 
+from ...base.functions_by_name import FunctionNotFoundError
 from ...base.heartbeats import BEAT_S
 from ...connection.json_frames import JsonChannel
 from ...errors import RemoteProtocolError
 from ..counts import Counts
-from ..handler_loading import HandlerNotFoundError, load_service
+from ..handler_loading import load_service
 from ..report import Report
 from ..service import Service, ServiceEndError, ServiceStartError
 from ..serving import FrameServer, Handler, echo, serve_frames
@@ -136,7 +137,7 @@ async def _serve_with_context(
     try:
         async with _load(config).open() as handler:
             ended = await _serve(handler, config, commands, reporter, sources)
-    except (HandlerNotFoundError, ServiceStartError) as error:
+    except (FunctionNotFoundError, ServiceStartError) as error:
         if sources is None or not config.is_replacement:
             return CannotStart(str(error))
         logger.error("%s; waiting until a file changes", error)

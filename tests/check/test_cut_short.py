@@ -134,7 +134,7 @@ def test_ctrl_c_in_a_class_writes_the_reports_of_those_who_were_graded(tmp_path:
     third = "never-started {port}"
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "trioecho", "check", "1.2", "2.5"),
+            *(sys.executable, "-m", "trioecho", "check", "1.2", "2.5", "--side-by-side", "1"),
             *("--spawn", first, "--spawn", second, "--spawn", third),
             *("--rubric-csv", str(table), "--json", str(results)),
         ],

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.framing.layouts import SPECS, Spec, naive_layout_frame, naive_layout_next, peers_frames
 from tests.support.examples import examples
-from trioecho.cli.check import wire_of
+from trioecho.cli.check_wire import wire_of
 from trioecho.framing import FrameFormat
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from ..check.book.book import Heading
 from ..check.output import (
     EQUAL_POINTS,
     Tested,
+    class_table_lines,
     grade,
     results_as_html,
     results_as_json,
     results_as_junit,
+    results_as_pages,
     rubric_as_csv,
     rubric_as_text,
 )
 from .shared import values
 from .shared.parser import Parser
 from .shared.report_files import ReportFiles
+from .shared.report_folder import ReportFolder
 
 _KINDS = {
     "json": "everything, for programs",
@@ -43,6 +46,11 @@ def add_report_options(parser: Parser) -> None:
     for kind, text in _KINDS.items():
         group.add_argument(f"--{kind.replace('_', '-')}", metavar="FILE", help=text)
     group.add_argument(
+        "--html-dir",
+        metavar="FOLDER",
+        help="an index of all servers, with points and a matrix of rules, and a page for each",
+    )
+    group.add_argument(
         "--rubric",
         action="store_true",
         help="print points and feedback under the homework's four headings, instead of the cases",
@@ -61,13 +69,16 @@ class Reports(ReportFiles):
 
     Attributes:
       prints_rubric: whether people get the rubric instead of the cases.
+      has_pages: whether there is a page for each server.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        super().__init__(
-            {kind: str(path) for kind in _KINDS if (path := getattr(arguments, kind)) is not None},
-            arguments.prog,
-        )
+        wanted = {kind: str(path) for kind in _KINDS if (path := getattr(arguments, kind)) is not None}
+        super().__init__(wanted, arguments.prog)
+        self._folder: ReportFolder | None = None
+        if arguments.html_dir is not None:
+            self._folder = ReportFolder(arguments.html_dir, wanted.values(), arguments.prog)
+        self.has_pages: bool = self._folder is not None
         self._points: Mapping[Heading, float] = arguments.rubric_points
         self._strict: bool = arguments.strict
         self.prints_rubric: bool = arguments.rubric
@@ -76,9 +87,21 @@ class Reports(ReportFiles):
         """Write the grades as text of this width."""
         return rubric_as_text([grade(server, self._points) for server in servers], width=width)
 
+    def summary(self, servers: Sequence[Tested], width: int) -> Iterator[str]:
+        """Write a table of verdicts and points, in lines of this width."""
+        grades = [grade(server, self._points) for server in servers]
+        return class_table_lines(servers, grades, strict=self._strict, width=width)
+
     def write_results(self, servers: Sequence[Tested]) -> bool:
         """Write them, each by itself; return whether all went well."""
-        return self.write({kind: partial(self._report, kind, servers) for kind in _KINDS})
+        went_well = self.write({kind: partial(self._report, kind, servers) for kind in _KINDS})
+        if self._folder is None:
+            return went_well
+        pages = results_as_pages(servers, self._points, strict=self._strict)
+        written = self._folder.write({name: page.encode() for name, page in pages.items()})
+        if written:
+            self.print_text(f"wrote {written}")
+        return went_well and bool(written)
 
     def _report(self, kind: str, servers: Sequence[Tested]) -> bytes:
         if kind == "json":

@@ -1,18 +1,31 @@
-"""How a run of ``trioecho check`` goes on, for a person who watches."""
+"""How runs of ``trioecho check`` go on, for a person who watches."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from ..check.book.book import Rule
 from ..check.verdict import Verdict
-from .shared.rich_display import Bar, open_console
+from .shared.rich_display import Bars, open_console
+
+_BEGINNING = "looking at the server"
+# Columns of a name before what is done.
+_NAME = 12
 
 
 class Progress:
-    """A bar, gone before the verdicts are printed."""
+    """The bar of one server.
 
-    def __init__(self) -> None:
-        self._bar = Bar(open_console())
-        self._what = "looking at the server"
+    Args:
+      bars: those of all.
+      name: of the server, if there are others.
+    """
+
+    def __init__(self, bars: Bars, name: str = "") -> None:
+        self._bars = bars
+        self._name = name
+        self._what = _BEGINNING
         self._done = self._total = 0
         self._show()
 
@@ -26,9 +39,22 @@ class Progress:
         self._done, self._total = done, total
         self._show()
 
-    def clear(self) -> None:
-        """Erase the bar."""
-        self._bar.clear()
-
     def _show(self) -> None:
-        self._bar.show(self._what, self._done, self._total)
+        what = f"{self._name[:_NAME]:<{_NAME}} {self._what}" if self._name else self._what
+        self._bars.show(self._name, what, self._done, self._total)
+
+
+class AllProgress:
+    """A bar for each server that is under way, gone before a line is printed."""
+
+    def __init__(self) -> None:
+        self._bars = Bars(open_console())
+
+    @contextlib.contextmanager
+    def of(self, name: str = "") -> Iterator[Progress]:
+        """Give what draws the run of a server until the block is left; a name if it is one of several."""
+        try:
+            yield Progress(self._bars, name)
+        finally:
+            self._bars.remove(name)
+            self._bars.clear()  # for lines to be printed

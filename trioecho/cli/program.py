@@ -68,7 +68,8 @@ def _run_to_the_end(words: list[str]) -> int:
     try:
         open_missing_standard_files()
         use_plain_substitutes()
-        return _work(words[1:]) if words[:1] == ["worker"] else _run(_read(words))
+        work = _WORKERS.get(words[0]) if words else None
+        return work(words[1:]) if work else _run(_read(words))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - the last place where a traceback can be kept from the user
@@ -104,10 +105,20 @@ def _read(words: list[str]) -> argparse.Namespace:
     return arguments
 
 
-def _work(words: list[str]) -> int:
-    """Run a worker of ``trioecho serve``, a program of its own, which is no command for people."""
+def _serve_as_worker(words: list[str]) -> int:
+    """Run a worker of ``trioecho serve``."""
     exit_code: int = importlib.import_module(".worker", __package__).run_worker(words)
     return exit_code
+
+
+def _check_as_worker(words: list[str]) -> int:
+    """Run a worker of ``trioecho check``."""
+    exit_code: int = importlib.import_module(".check_worker", __package__).run_check_worker(words)
+    return exit_code
+
+
+# Programs of their own, which are no commands for people.
+_WORKERS = {"worker": _serve_as_worker, "check-worker": _check_as_worker}
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ class Settings:
       max_frame_length: the server's limit in payload bytes; None if it was not given.
       command: what starts a server, in words with ``{port}`` in them; None if the
         suite cannot start one.
+      directory: where it is started; None for where this process is.
       spawn_timeout_s: how long a server may take until it listens.
       dialogue: what is sent, and what is to come for it.
     """
@@ -26,5 +27,6 @@ class Settings:
     seed: int = 0
     max_frame_length: int | None = None
     command: tuple[str, ...] | None = None
+    directory: str | None = None
     spawn_timeout_s: float = 10.0
     dialogue: Dialogue = ECHO

@@ -18,10 +18,15 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _COUNTED = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)
 
 
-def results_as_html(servers: Sequence[Tested], *, strict: bool = False) -> str:
+def results_as_html(servers: Sequence[Tested], *, strict: bool = False, index: str = "") -> str:
     """Write all results as one HTML document, with the rule book at its end.
 
     It needs no network, and follows the reader's preference for light or dark.
+
+    Args:
+      servers: what the suite found.
+      strict: whether a broken SHOULD counts.
+      index: the page that has others beside these, to link to; empty if there is none.
     """
     alone = len(servers) == 1
     title = servers[0].target if alone else counted(len(servers), "server")
@@ -30,6 +35,7 @@ def results_as_html(servers: Sequence[Tested], *, strict: bool = False) -> str:
         STYLE,
         element(
             "header",
+            element("p", element("a", "← All servers", href=index), class_="back") if index else None,
             element("h1", "Conformance report"),
             element("p", "What ", element("code", "trioecho check"), " found, rule by rule.", class_="faint"),
             None if alone else _table_of_servers(servers, strict),
@@ -59,7 +65,7 @@ def _table_of_servers(servers: Sequence[Tested], strict: bool) -> Markup:
                     "td",
                     element("a", server.target, href=f"#server-{number}"),
                     element("br"),
-                    element("span", _in_brief(server), class_="faint"),
+                    element("span", in_brief(server), class_="faint"),
                 ),
             )
         )
@@ -72,7 +78,7 @@ def _server(server: Tested, number: int, prefix: str, strict: bool) -> Markup:
     banner = element(
         "div",
         element("strong", outcome.capitalize()),
-        element("span", _in_brief(server)),
+        element("span", in_brief(server)),
         class_=f"outcome {outcome_class(outcome)}",
     )
     head = joined(element("p", server.target, class_="target"), banner)
@@ -103,7 +109,8 @@ def _server(server: Tested, number: int, prefix: str, strict: bool) -> Markup:
     )
 
 
-def _in_brief(server: Tested) -> str:
+def in_brief(server: Tested) -> str:
+    """Say in a line what came of a server."""
     if isinstance(server, Untested):
         return server.reason
     return verdict_counts(server, _COUNTED) or "no case was run"
@@ -113,6 +120,7 @@ def _facts(server: SuiteResult, strict: bool) -> Markup:
     limit = server.max_frame_length
     facts = {
         "Address": server.address if server.address != server.target else None,
+        "Command": server.command if server.command != server.target else None,
         "Headers": server.format,
         "Limit": "not given" if limit is None else f"{limit:,} bytes",
         "Seed": str(server.seed),

@@ -16,7 +16,7 @@ CLASS = {
     Verdict.NOT_APPLICABLE: "skip",
     Verdict.INCONCLUSIVE: "open",
 }
-_SIGNS = {
+SIGNS = {
     Verdict.PASS: "✓",
     Verdict.FAIL: "✗",
     Verdict.WARN: "!",
@@ -24,7 +24,7 @@ _SIGNS = {
     Verdict.INCONCLUSIVE: "?",
 }
 # A verdict is never shown by its colour alone.
-WORDS = {verdict: f"{sign} {verdict.value}" for verdict, sign in _SIGNS.items()}
+WORDS = {verdict: f"{sign} {verdict.value}" for verdict, sign in SIGNS.items()}
 
 
 def outcome_class(outcome: Conformance) -> str:
@@ -42,7 +42,7 @@ def chip(result: CaseResult, prefix: str) -> Markup:
     about = f"{result.id} {result.rule.title}: {result.verdict.value}"
     return element(
         "a",
-        f"{_SIGNS[result.verdict]} {result.id}",
+        f"{SIGNS[result.verdict]} {result.id}",
         href=f"#case-{prefix}{result.id}" if has_article(result) else f"#rule-{result.id}",
         class_=f"chip {CLASS[result.verdict]}",
         title=about,

@@ -16,7 +16,7 @@ from . import Tested, outcome_of
 from .plain import asking_words, counted, duration_of, event_heading, hex_rows, verdict_counts
 
 _WIDTH = 80
-_COUNTED = (Verdict.PASS, Verdict.FAIL, Verdict.WARN, Verdict.NOT_APPLICABLE, Verdict.INCONCLUSIVE)
+COUNTED = (Verdict.PASS, Verdict.FAIL, Verdict.WARN, Verdict.NOT_APPLICABLE, Verdict.INCONCLUSIVE)
 # A row of 16 bytes in hex and as text needs so much; in a narrower terminal there are 8.
 _WHOLE_ROW = 73
 # One line for name, verdict and counts; narrower, the name has one of its own.
@@ -220,7 +220,7 @@ def _event_lines(events: Iterable[Event], width: int) -> Iterator[str]:
 
 
 def _summary_lines(result: SuiteResult, palette: Palette, strict: bool) -> Iterator[str]:
-    counts = verdict_counts(result, _COUNTED)
+    counts = verdict_counts(result, COUNTED)
     counted_words = f"{counts}; seed {result.seed}, {duration_of(result.elapsed_s)}"
     yield from _wrap(counted_words, palette.width)
     yield from _wrap(_timing_words(result), palette.width)

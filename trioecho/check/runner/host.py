@@ -36,12 +36,16 @@ class Target:
     """What is to be checked: a server that listens, or the command that starts one.
 
     Attributes:
-      name: as its user has written it.
+      name: the name that its user has given it; else the address or the command, as written.
       address: where it listens; None for a command.
+      command: what starts it, as a user writes it, if that is not its name.
+      words: what stands for it on the command line, if that is not its name.
     """
 
     name: str
     address: tuple[str, int] | None = None
+    command: str = ""
+    words: tuple[str, ...] = ()
 
 
 class Host:
@@ -170,7 +174,7 @@ async def open_host(target: Target, settings: Settings) -> AsyncIterator[Host]:
         spawner = None
         if settings.command is not None:
             guard = await stack.enter_async_context(open_guard())
-            spawner = Spawner(settings.command, settings.spawn_timeout_s, guard)
+            spawner = Spawner(settings.command, settings.spawn_timeout_s, guard, settings.directory)
         nursery = await stack.enter_async_context(open_background_nursery())
         yield Host(target, settings, nursery, spawner)
 

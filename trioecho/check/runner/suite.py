@@ -98,7 +98,7 @@ async def check(
     return SuiteResult(
         target=target.name,
         address=format_address(address),
-        command=target.name if target.address is None else None,
+        command=(target.command or target.name) if target.address is None else None,
         seed=settings.seed,
         format=str(settings.wire),
         max_frame_length=settings.max_frame_length,
@@ -171,7 +171,8 @@ async def _run(
 
 def _reproduce(target: Target, settings: Settings, case_id: str) -> str:
     words = ["trioecho", "check"]
-    words += [target.name] if target.address else ["--spawn", shlex.quote(target.name)]
+    own_words = target.words or ((target.name,) if target.address else ("--spawn", target.name))
+    words += map(shlex.quote, own_words)
     words += [case_id, "--seed", str(settings.seed)]
     options = settings.dialogue.options if isinstance(settings.dialogue, Asked) else ()
     if str(settings.wire) != "u32be" and "--preset" not in options:

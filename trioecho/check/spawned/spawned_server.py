@@ -201,22 +201,35 @@ class Spawner:
       command: words; ``{port}`` in them is replaced.
       timeout_s: how long one may take until it listens.
       guard: ends them if this process is killed.
+      directory: where they are started; None for where this process is.
     """
 
     command: tuple[str, ...]
     timeout_s: float
     guard: Guard | None = None
+    directory: str | None = None
 
     def running(
         self, *, port: int | None = None
     ) -> contextlib.AbstractAsyncContextManager[tuple[SpawnedServer, trio.socket.SocketType]]:
         """Start a server, as `spawn_server` does."""
-        return spawn_server(list(self.command), timeout_s=self.timeout_s, port=port, guard=self.guard)
+        return spawn_server(
+            list(self.command),
+            timeout_s=self.timeout_s,
+            port=port,
+            guard=self.guard,
+            directory=self.directory,
+        )
 
 
 @contextlib.asynccontextmanager
 async def spawn_server(
-    command: list[str], *, timeout_s: float, port: int | None = None, guard: Guard | None = None
+    command: list[str],
+    *,
+    timeout_s: float,
+    port: int | None = None,
+    guard: Guard | None = None,
+    directory: str | None = None,
 ) -> AsyncIterator[tuple[SpawnedServer, trio.socket.SocketType]]:
     """Start a server; with it comes the first connection that it accepted.
 
@@ -227,6 +240,7 @@ async def spawn_server(
       timeout_s: how long it may take until it listens.
       port: where it must listen; None for any port that is free.
       guard: ends it if this process is killed.
+      directory: where it is started; None for where this process is.
 
     Raises:
       SpawnError: it does not start, or does not listen.
@@ -248,6 +262,7 @@ async def spawn_server(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd=directory,
                 env={**os.environ, VARIABLE: mark},
             )
         except OSError as error:

@@ -104,6 +104,15 @@ class ReportFiles:
         return went_well
 
 
+def write_whole(path: str, content: bytes) -> None:
+    """Write a file whole, or leave what was there.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    _target_of(path).write(content)
+
+
 class _Target(Protocol):
     """Where a report goes.
 

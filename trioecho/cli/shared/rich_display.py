@@ -40,8 +40,8 @@ def open_console() -> Any:
         return None
 
 
-class Bar:
-    """A spinner, the name of what is waited for, and a bar, from the first `show` until `clear`.
+class Bars:
+    """A spinner, the name of what is waited for, and a bar, for each of several, until `clear`.
 
     Args:
       console: of `open_console`; None to draw nothing.
@@ -49,24 +49,37 @@ class Bar:
 
     def __init__(self, console: Any) -> None:
         self._console = console
-        self._bar: Any = None
-        self._task: Any = None
+        self._drawn: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._states: dict[str, tuple[str, int, int]] = {}
 
-    def show(self, what: str, done: int, total: int) -> None:
-        """Draw that ``done`` of ``total`` is done; 0 of 0 where that is not known."""
+    def show(self, of: str, what: str, done: int, total: int) -> None:
+        """Draw that ``done`` of ``total`` is done of one of them; 0 of 0 where that is not known."""
+        self._states[of] = (what, done, total)
         if self._console is None:
             return
-        if self._bar is None:
-            self._bar = self._opened()
-            self._task = self._bar.add_task(what)
-            self._bar.start()
-        self._bar.update(self._task, description=what, completed=done, total=total or None)
+        if self._drawn is None:
+            self._drawn = self._opened()
+            self._tasks = {}
+            self._drawn.start()
+        for name, (words, completed, planned) in self._states.items():
+            if name not in self._tasks:
+                self._tasks[name] = self._drawn.add_task(words)
+            self._drawn.update(
+                self._tasks[name], description=words, completed=completed, total=planned or None
+            )
+
+    def remove(self, of: str) -> None:
+        """Draw this one no more."""
+        self._states.pop(of, None)
+        if self._drawn is not None and of in self._tasks:
+            self._drawn.remove_task(self._tasks.pop(of))
 
     def clear(self) -> None:
-        """Erase the bar."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        """Erase all; the next `show` draws again those that were not removed."""
+        if self._drawn is not None:
+            self._drawn.stop()
+            self._drawn = None
 
     def _opened(self) -> Any:
         one_line = rich_class("table.Column")(no_wrap=True, overflow="ellipsis")
@@ -81,3 +94,22 @@ class Bar:
             redirect_stderr=False,
             refresh_per_second=5,  # drawing takes processor time from what is measured
         )
+
+
+class Bar:
+    """One of `Bars`, alone.
+
+    Args:
+      console: of `open_console`; None to draw nothing.
+    """
+
+    def __init__(self, console: Any) -> None:
+        self._bars = Bars(console)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Draw that ``done`` of ``total`` is done; 0 of 0 where that is not known."""
+        self._bars.show("", what, done, total)
+
+    def clear(self) -> None:
+        """Erase the bar."""
+        self._bars.clear()

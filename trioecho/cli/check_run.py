@@ -1,0 +1,137 @@
+"""A run of ``trioecho check``: one server after the other, or several side by side."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import trio
+
+from ..base.describe import describe
+from ..base.processes import working_folder
+from ..check.book.book import Rule
+from ..check.output import Tested, Untested, outcome_of_all
+from ..check.runner.suite import INTERRUPTED, Observer, Settings
+from ..check.verdict import SuiteResult
+from .check_apart import check_apart
+from .check_files import Reports
+from .check_progress import AllProgress
+from .check_results import Results
+from .check_targets import Server
+from .check_wire import wire_of
+from .check_worker import Job, check_job
+from .shared.exit_codes import ExitCode, ended_by_signal
+from .shared.signals import open_signals
+
+
+async def check_until_signal(
+    arguments: argparse.Namespace, servers: Sequence[Server], rules: Sequence[Rule], reports: Reports
+) -> int:
+    """Check until all is done or a signal comes; what is known then is printed. A second signal ends all.
+
+    Args:
+      arguments: of the command.
+      servers: to check.
+      rules: to try.
+      reports: to write.
+    """
+    exit_code: int = ExitCode.UNAVAILABLE
+    signalled = 0
+    interrupt = trio.Event()
+    with open_signals() as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def end_at_signal(signals: AsyncIterator[int]) -> None:
+                nonlocal signalled
+                signalled = await anext(signals)
+                interrupt.set()
+                await anext(signals)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end_at_signal, signals)
+            exit_code = await _check_all(arguments, servers, rules, reports, interrupt)
+            nursery.cancel_scope.cancel()
+    return ended_by_signal(signalled) if signalled else exit_code
+
+
+async def _check_all(
+    arguments: argparse.Namespace,
+    servers: Sequence[Server],
+    rules: Sequence[Rule],
+    reports: Reports,
+    interrupt: trio.Event,
+) -> int:
+    results = Results(arguments, servers, reports)
+    jobs = [_job(server, arguments, rules) for server in servers]
+    if len(jobs) == 1:
+        results.add(0, await _check_here(jobs[0], interrupt), is_interrupted=interrupt.is_set())
+    else:
+        await _check_side_by_side(jobs, results, arguments.side_by_side, interrupt)
+    tested = results.all
+    if interrupt.is_set() and not any(isinstance(each, SuiteResult) for each in tested):
+        return ExitCode.UNAVAILABLE  # there is nothing to print
+    results.print_all()
+    if not reports.write_results(tested):
+        return ExitCode.WRONG_USAGE
+    return {"conformant": ExitCode.OK, "not conformant": ExitCode.FAILED}.get(
+        outcome_of_all(tested, strict=arguments.strict), ExitCode.UNAVAILABLE
+    )
+
+
+def _job(server: Server, arguments: argparse.Namespace, rules: Sequence[Rule]) -> Job:
+    wire = wire_of(arguments.requests.format)
+    settings = Settings(
+        wire=wire,
+        seed=arguments.seed,
+        max_frame_length=arguments.max_frame_length,
+        command=server.command,
+        directory=server.directory,
+        spawn_timeout_s=arguments.spawn_timeout or math.inf,
+        dialogue=arguments.requests.dialogue(wire),
+    )
+    return Job(
+        server.target,
+        settings,
+        tuple(rule.id for rule in rules),
+        arguments.jobs,
+        arguments.time_limit or math.inf,
+        dict(os.environ),
+    )
+
+
+async def _check_here(job: Job, interrupt: trio.Event) -> Tested:
+    with AllProgress().of() as progress:
+        return await check_job(job, progress, interrupt)
+
+
+async def _check_side_by_side(
+    jobs: Sequence[Job], results: Results, most: int, interrupt: trio.Event
+) -> None:
+    """Check each in a process of its own, a number at a time; the first one is begun first."""
+    waiting = iter(enumerate(jobs))
+    all_progress = AllProgress()
+
+    async def work() -> None:
+        for number, job in waiting:
+            with all_progress.of(job.target.name) as progress:
+                outcome = await _check_apart(job, progress, interrupt)
+            results.add(number, outcome, is_interrupted=interrupt.is_set())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(min(most, len(jobs))):
+            nursery.start_soon(work)
+
+
+async def _check_apart(job: Job, observer: Observer, interrupt: trio.Event) -> Tested:
+    name = job.target.name
+    if interrupt.is_set():
+        return Untested(name, f"{INTERRUPTED} before it was its turn")
+    directory = job.settings.directory or working_folder() or None  # the process may have another
+    job = replace(job, settings=replace(job.settings, directory=directory))
+    try:
+        return await check_apart(job, observer, interrupt)
+    except OSError as error:
+        return Untested(name, f"this machine cannot start a process for it: {describe(error)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.browser import Browser, Scheme, needs_chromium, open_browser
 from tests.support.check_results import HOSTILE, good_suite, hostile_suite, mixed_suite
-from trioecho.check.output import Tested, Untested, results_as_html
+from trioecho.check.output import Tested, Untested, results_as_html, results_as_pages
 
 PAGES: dict[str, Callable[[], list[Tested]]] = {
     "all good": lambda: [good_suite()],
@@ -18,6 +19,8 @@ PAGES: dict[str, Callable[[], list[Tested]]] = {
 }
 
 BACKGROUNDS: dict[Scheme, str] = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}
+
+WINDOWS: tuple[tuple[int, Scheme], ...] = ((400, "light"), (1400, "dark"))
 
 pytestmark = needs_chromium
 
@@ -41,3 +44,33 @@ def test_the_page_fits_follows_the_scheme_and_loads_nothing(
             assert look.background == background
             assert [url for url in look.requests if not url.startswith("data:")] == [page.as_uri()]
             assert look.complaints == ()
+
+
+SORTED = """(() => {
+    document.querySelectorAll(".overview button")[COLUMN].click();
+    return [...document.querySelectorAll(".overview tbody th")].map((head) => head.textContent).join(" ");
+})()"""
+
+
+def test_the_index_fits_and_sorts_its_tables(browser: Browser, tmp_path: Path) -> None:
+    names = ("bob", "ada", "c10", "c9")
+    servers: list[Tested] = [
+        replace(mixed_suite() if name == "ada" else good_suite(), target=name) for name in names
+    ]
+    servers += [Untested("x" * 300, "not there"), replace(hostile_suite(), target="hostile")]
+    for name, text in results_as_pages(servers).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    page = tmp_path / "index.html"
+    orders = []
+    for column in (0, 2):
+        for width_px, scheme in WINDOWS:
+            look = browser.look_at(
+                page, width_px=width_px, scheme=scheme, ask=SORTED.replace("COLUMN", str(column))
+            )
+            assert look.overflow_px <= 0
+            assert look.background == BACKGROUNDS[scheme]
+            assert [url for url in look.requests if not url.startswith("data:")] == [page.as_uri()]
+            assert look.complaints == ()
+            orders.append(look.answer.replace("x" * 300, "x"))
+    assert orders[:2] == ["ada bob c9 c10 hostile x"] * 2
+    assert orders[2:] == ["bob c10 c9 ada hostile x"] * 2  # by points, and else as it was

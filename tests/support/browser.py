@@ -49,12 +49,14 @@ class Look:
       background: its computed colour.
       requests: the addresses of all that it asked for.
       complaints: what stands in the browser's console.
+      answer: to the question.
     """
 
     overflow_px: int
     background: str
     requests: tuple[str, ...]
     complaints: tuple[str, ...]
+    answer: str
 
 
 class Browser:
@@ -66,8 +68,8 @@ class Browser:
         self._count = 0
         self._events: list[dict[str, Any]] = []
 
-    def look_at(self, page: Path, *, width_px: int, scheme: Scheme) -> Look:
-        """Load a page into a new tab of this width and colour scheme."""
+    def look_at(self, page: Path, *, width_px: int, scheme: Scheme, ask: str = "''") -> Look:
+        """Load a page into a new tab of this width and colour scheme; answer a question in JavaScript."""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         tab = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
@@ -91,7 +93,8 @@ class Browser:
             tab, "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         background = self._evaluate(tab, "getComputedStyle(document.body).backgroundColor")
-        look = Look(overflow, background, tuple(self._requests()), tuple(self._complaints()))
+        answer = self._evaluate(tab, ask)
+        look = Look(overflow, background, tuple(self._requests()), tuple(self._complaints()), answer)
         self._call("Target.closeTarget", targetId=target)
         return look
 

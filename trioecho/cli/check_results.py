@@ -13,7 +13,7 @@ from ..check.output.plain import verdict_counts
 from ..check.output.text import COUNTED, Palette, suite_lines, table_lines
 from ..check.verdict import SuiteResult
 from .check_files import Reports
-from .check_targets import Server
+from .check_targets import Candidate
 from .shared.output import print_error
 from .shared.terminal import text_width
 
@@ -27,7 +27,7 @@ class Results:
       reports: that are written.
     """
 
-    def __init__(self, arguments: argparse.Namespace, servers: Sequence[Server], reports: Reports) -> None:
+    def __init__(self, arguments: argparse.Namespace, servers: Sequence[Candidate], reports: Reports) -> None:
         self._arguments = arguments
         self._reports = reports
         self._known: list[Tested | None] = [None] * len(servers)

@@ -20,7 +20,7 @@ from .check_apart import check_apart
 from .check_files import Reports
 from .check_progress import AllProgress
 from .check_results import Results
-from .check_targets import Server
+from .check_targets import Candidate
 from .check_wire import wire_of
 from .check_worker import Job, check_job
 from .shared.exit_codes import ExitCode, ended_by_signal
@@ -28,7 +28,7 @@ from .shared.signals import open_signals
 
 
 async def check_until_signal(
-    arguments: argparse.Namespace, servers: Sequence[Server], rules: Sequence[Rule], reports: Reports
+    arguments: argparse.Namespace, servers: Sequence[Candidate], rules: Sequence[Rule], reports: Reports
 ) -> int:
     """Check until all is done or a signal comes; what is known then is printed. A second signal ends all.
 
@@ -59,7 +59,7 @@ async def check_until_signal(
 
 async def _check_all(
     arguments: argparse.Namespace,
-    servers: Sequence[Server],
+    servers: Sequence[Candidate],
     rules: Sequence[Rule],
     reports: Reports,
     interrupt: trio.Event,
@@ -81,7 +81,7 @@ async def _check_all(
     )
 
 
-def _job(server: Server, arguments: argparse.Namespace, rules: Sequence[Rule]) -> Job:
+def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]) -> Job:
     wire = wire_of(arguments.requests.format)
     settings = Settings(
         wire=wire,

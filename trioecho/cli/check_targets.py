@@ -26,7 +26,7 @@ _NAMED_COMMAND = re.compile(r"([^\s/='\"\\{}-][^\s/='\"\\{}]*)=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Server:
+class Candidate:
     """A server to check.
 
     Attributes:
@@ -87,7 +87,7 @@ def case_id(text: str) -> str:
     return text
 
 
-def servers_and_cases(arguments: argparse.Namespace) -> tuple[list[Server], list[str]]:
+def servers_and_cases(arguments: argparse.Namespace) -> tuple[list[Candidate], list[str]]:
     """Return what is to be checked, and the names of the cases to run.
 
     Raises:
@@ -113,13 +113,13 @@ def servers_and_cases(arguments: argparse.Namespace) -> tuple[list[Server], list
     return servers, cases
 
 
-def _listening(text: str) -> Server:
+def _listening(text: str) -> Candidate:
     name, _, written = text.rpartition("=")
     if ":" not in written:
         raise values.refusal(text, "is no server, as 127.0.0.1:26066, and no case, as 2.3 of --list")
     address = values.address(written)
     where = (address.host, address.port)
-    return Server(Target(name, where, words=(str(address),)) if name else Target(str(address), where))
+    return Candidate(Target(name, where, words=(str(address),)) if name else Target(str(address), where))
 
 
 def _command(text: str) -> str:
@@ -136,12 +136,12 @@ def _without_name(text: str) -> tuple[str, str]:
     return (named[1], named[2]) if named else ("", text)
 
 
-def _spawned(text: str) -> Server:
+def _spawned(text: str) -> Candidate:
     name, written = _without_name(text)
     command = tuple(parse_command(written))
     if not name:
-        return Server(Target(text), command)
-    return Server(Target(name, command=written, words=("--spawn", written)), command)
+        return Candidate(Target(text), command)
+    return Candidate(Target(name, command=written, words=("--spawn", written)), command)
 
 
 # ---- a class ----
@@ -159,7 +159,7 @@ def _class_command(text: str) -> str:
     return text
 
 
-def _class(commands: Sequence[str], operands: Sequence[str]) -> list[Server]:
+def _class(commands: Sequence[str], operands: Sequence[str]) -> list[Candidate]:
     if len(commands) > 1:
         raise CommandError(
             ExitCode.WRONG_USAGE,
@@ -183,7 +183,7 @@ def _named_file(text: str) -> tuple[str, str]:
     return name, path
 
 
-def _of_class(template: str, name: str, path: str) -> Server:
+def _of_class(template: str, name: str, path: str) -> Candidate:
     whole = os.path.abspath(path)  # noqa: PTH100 - links stay: a submission is where its link is
     directory = whole if Path(whole).is_dir() else str(Path(whole).parent)
     if "{port}" in whole:
@@ -200,10 +200,10 @@ def _of_class(template: str, name: str, path: str) -> Server:
         command=filled(template, shlex.quote(whole), shlex.quote(directory)),
         words=("--class", template, path),
     )
-    return Server(target, tuple(words), directory)
+    return Candidate(target, tuple(words), directory)
 
 
-def _refuse_same_names(servers: Sequence[Server]) -> None:
+def _refuse_same_names(servers: Sequence[Candidate]) -> None:
     """Refuse a name that was given, or found, twice; who writes an address twice means it."""
     counts = Counter(server.target.name for server in servers)
     for server in servers:

@@ -10,8 +10,8 @@ from pathlib import Path
 def names_of_files(paths: Sequence[str]) -> list[str]:
     """Return a name for each path: the first part of it in which all differ, else all that differs.
 
-    ``work/ada/server.py`` and ``work/alan/server.py`` are ``ada`` and ``alan``, and so are
-    ``work/ada.py`` and ``work/alan.py``. A path alone is its own name. Equal paths have equal
+    ``hw/ada/server.py`` and ``hw/alan/server.py`` are ``ada`` and ``alan``, and so are
+    ``hw/ada.py`` and ``hw/alan.py``. A path alone is its own name. Equal paths have equal
     names.
     """
     parts = [Path(os.path.normpath(path)).parts for path in paths]

@@ -43,6 +43,8 @@ INNER_ROOMS = {
         "message_list",
         "reply_rule",
         "service_traits",
+        "sizes",
+        "stages",
         "plan",
         "errors",
         "goals",  # objectives, and the search for the highest rate

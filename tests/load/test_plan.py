@@ -44,7 +44,7 @@ def plan_of(**changes: Any) -> LoadPlan:
         ({"ramp": Ramp(0, 5, 1), "think_s": 0.1}, "a think time belongs to a closed loop"),
         ({"think_s": -1}, "think_s must be 0 or more"),
         ({"think_s": math.inf}, "think_s must be 0 or more"),
-        ({"rate": 5, "ramp": Ramp(0, 5, 1)}, "not both"),
+        ({"rate": 5, "ramp": Ramp(0, 5, 1)}, "give a rate, a ramp or stages"),
         ({"ramp": Ramp(0, 0, 1)}, "a ramp from 0 to 0"),
         ({"ramp": Ramp(0, 5, 0)}, "a ramp must take more than 0 s"),
         ({"ramp": Ramp(5, 0, 1), "messages": 5}, "may never send all messages"),

@@ -12,7 +12,8 @@ from tests.support.wire import split_frames
 from trioecho.base.histogram import Histogram
 from trioecho.load.engine.engine import Engine
 from trioecho.load.engine.schedule import Schedule
-from trioecho.load.plan import LoadPlan, Ramp
+from trioecho.load.plan import LoadPlan
+from trioecho.load.stages import Ramp
 
 PERCENTS = (0, 1, 25, 50, 75, 90, 99, 99.9, 99.99, 100)
 SERVICE_NS = 200_000

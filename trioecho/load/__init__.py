@@ -8,7 +8,7 @@ from __future__ import annotations
 from .engine.payloads import rebuild_payload
 from .errors import CannotConnectError, StrangeServerError, TooManyConnectionsError, WorkerFailedError
 from .message_list import MessageList, MessageSource, read_message_list
-from .plan import LoadPlan, Ramp, SizeRange, Sizes
+from .plan import LoadPlan
 from .reply_rule import ReplyRule
 from .results.discrepancy import Discrepancy
 from .results.generator_health import GeneratorHealth
@@ -20,6 +20,8 @@ from .results.result_reader import UnreadableResultError, result_from_json
 from .results.time_series import LoadInterval
 from .run import LoadRun, run_load
 from .service_traits import ServiceTraits
+from .sizes import SizeRange, Sizes
+from .stages import Ramp, Stage
 
 __all__ = [
     "CannotConnectError",
@@ -37,6 +39,7 @@ __all__ = [
     "ServiceTraits",
     "SizeRange",
     "Sizes",
+    "Stage",
     "StrangeServerError",
     "TooManyConnectionsError",
     "UnreadableResultError",

@@ -2,122 +2,28 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from ..base.json_part import Part
 from ..framing import FrameFormat
 from .message_list import MOST_REPLY_BYTES, MessageSource
 from .reply_rule import ReplyRule
 from .service_traits import ServiceTraits, read_service_traits
+from .sizes import SizeRange, Sizes
+from .stages import MAX_RATE_PER_S, Ramp, Stage, check_ramp, check_stages
 
 _MAX_CONNECTIONS = (1 << 24) - 1  # as many as three bytes of a payload can number
-_MAX_RATE_PER_S = 1e9
 _MAX_PROCESSES = 1024
-
-
-class SizeRange(NamedTuple):
-    """Payload sizes in bytes, both ends included, and each as likely as the others.
-
-    Attributes:
-      least: the smallest.
-      most: the largest.
-      weight: how often a size is of this range, next to the other ranges' weights.
-    """
-
-    least: int
-    most: int
-    weight: float = 1.0
-
-    def __str__(self) -> str:
-        sizes = f"{self.least}" if self.least == self.most else f"{self.least}-{self.most}"
-        return sizes if self.weight == 1 else f"{sizes}:{self.weight:g}"
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of payloads: ranges with weights.
-
-    ``Sizes.of(64)``, ``Sizes.of(64, 4096)``, ``Sizes((SizeRange(64, 64, 9), SizeRange(65536, 65536, 1)))``.
-
-    Raises:
-      ValueError: there is no range; one is empty or has a negative size; a weight
-        is not a positive, finite number.
-    """
-
-    ranges: tuple[SizeRange, ...] = (SizeRange(64, 64),)
-    _cumulative: tuple[float, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if not self.ranges:
-            raise ValueError("sizes need at least one range")
-        for least, most, weight in self.ranges:
-            if least < 0:
-                raise ValueError(f"a size cannot be negative, as {least} is")
-            if least > most:
-                raise ValueError(f"a range of sizes goes from the smaller to the larger, not {least}-{most}")
-            if not (math.isfinite(weight) and weight > 0):
-                raise ValueError(f"the weight of a size must be more than 0, not {weight:g}")
-        weights = itertools.accumulate(part.weight for part in self.ranges)
-        object.__setattr__(self, "_cumulative", tuple(weights))
-
-    @classmethod
-    def of(cls, least: int, most: int | None = None) -> Sizes:
-        """Return one size, or one range."""
-        return cls((SizeRange(least, least if most is None else most),))
-
-    @property
-    def least(self) -> int:
-        """The smallest size, in bytes."""
-        return min(part.least for part in self.ranges)
-
-    @property
-    def most(self) -> int:
-        """The largest size, in bytes."""
-        return max(part.most for part in self.ranges)
-
-    @property
-    def mean(self) -> float:
-        """The mean size, in bytes."""
-        weighted = sum((part.least + part.most) / 2 * part.weight for part in self.ranges)
-        return weighted / self._cumulative[-1]
-
-    def at(self, quantile: float) -> int:
-        """Return the size at a place of the distribution, from 0 up to, and without, 1."""
-        place = quantile * self._cumulative[-1]
-        index = min(bisect.bisect_right(self._cumulative, place), len(self.ranges) - 1)
-        part = self.ranges[index]
-        begins = self._cumulative[index] - part.weight
-        within = (place - begins) / part.weight
-        return min(part.most, part.least + int(within * (part.most - part.least + 1)))
-
-    def __str__(self) -> str:
-        return ",".join(map(str, self.ranges))
-
-
-class Ramp(NamedTuple):
-    """A rate that grows, or falls, in a straight line, and then stays.
-
-    Attributes:
-      from_rate: messages/s at the start of the measured part.
-      to_rate: messages/s at the end of the ramp, and from then on.
-      over_s: how long it takes.
-    """
-
-    from_rate: float
-    to_rate: float
-    over_s: float
 
 
 @dataclass(frozen=True)
 class LoadPlan:
     """A load, completely: the same plan sends the same bytes, on every machine.
 
-    Closed loop (``rate`` and ``ramp`` are None): every connection keeps ``pipeline``
+    Closed loop (without ``rate``, ``ramp`` and ``stages``): every connection keeps ``pipeline``
     messages in flight; a new one is sent for each reply, after ``think_s``. Open loop: messages are
     due on a schedule that never waits for replies, on one connection after the other.
 
@@ -138,9 +44,11 @@ class LoadPlan:
         users come: exponentially distributed distances.
       warmup_s: seconds of load before the measured part. Its replies are verified;
         what is wrong counts, else it is in no number. An open loop warms up at
-        ``rate``, or at the rate with which the ramp begins.
+        ``rate``, or at the rate with which the ramp or the first stage begins.
       ramp: instead of a rate; implies an open loop. Without a duration and a number of
         messages the measured part is as long as the ramp.
+      stages: instead of a rate, one after the other; they imply an open loop, and say how long the
+        measured part is. Empty for a load without.
       seed: of payloads, sizes and Poisson distances.
       timeout_s: a reply that takes longer is late, and missing if it never comes.
       processes: worker processes; 1 is the calling process itself.
@@ -166,6 +74,7 @@ class LoadPlan:
     arrival: Literal["uniform", "poisson"] = "uniform"
     warmup_s: float = 0.0
     ramp: Ramp | None = None
+    stages: tuple[Stage, ...] = ()
     seed: int = 0
     timeout_s: float = 10.0
     processes: int = 1
@@ -197,11 +106,22 @@ class LoadPlan:
     def _settle_length(self) -> None:
         if self.messages is not None and self.duration_s is not None:
             raise ValueError("give a number of messages or a duration, not both")
+        if self.stages:
+            self._settle_length_by_stages()
         if self.messages is None and self.duration_s is None:
             if self.ramp is not None:
                 object.__setattr__(self, "duration_s", self.ramp.over_s)
             else:
                 object.__setattr__(self, "messages", self.source.messages if self.source else 200)
+
+    def _settle_length_by_stages(self) -> None:
+        check_stages(self.stages)
+        length_s = math.fsum(stage.length_s for stage in self.stages)
+        if self.messages is not None or self.duration_s not in (None, length_s):
+            raise ValueError("stages say how long the load is; leave out messages and duration")
+        if self.warmup_s and not self.stages[0].from_rate:
+            raise ValueError("a warm-up has the rate with which the first stage begins, and that is 0")
+        object.__setattr__(self, "duration_s", length_s)
 
     def _check_counts(self) -> None:
         for name, most in (
@@ -226,17 +146,13 @@ class LoadPlan:
     def _check_rates(self) -> None:
         if self.arrival not in ("uniform", "poisson"):
             raise ValueError(f"arrival must be 'uniform' or 'poisson', not {self.arrival!r}")
-        if self.rate is not None and self.ramp is not None:
-            raise ValueError("give a rate or a ramp, not both")
-        if self.rate is not None and not 0 < self.rate <= _MAX_RATE_PER_S:
+        if (self.rate is not None) + (self.ramp is not None) + bool(self.stages) > 1:
+            raise ValueError("give a rate, a ramp or stages, not several of them")
+        if self.rate is not None and not 0 < self.rate <= MAX_RATE_PER_S:
             raise ValueError(f"a rate of {self.rate:g} messages/s is impossible; it must be more than 0")
         if self.ramp is not None:
-            begin, end, over_s = self.ramp
-            if not (0 <= begin <= _MAX_RATE_PER_S and 0 <= end <= _MAX_RATE_PER_S and begin + end > 0):
-                raise ValueError(f"a ramp from {begin:g} to {end:g} messages/s is impossible")
-            if not (math.isfinite(over_s) and over_s > 0):
-                raise ValueError(f"a ramp must take more than {over_s:g} s")
-            if self.messages is not None and end == 0:
+            check_ramp(self.ramp)
+            if self.messages is not None and self.ramp.to_rate == 0:
                 raise ValueError("a ramp down to 0 may never send all messages; give a duration instead")
         if self.reply.word == "recorded" and (self.source is None or self.source.most_reply_bytes is None):
             raise ValueError(
@@ -252,7 +168,7 @@ class LoadPlan:
     @property
     def is_open(self) -> bool:
         """True if messages are due on a schedule, whatever the replies do."""
-        return self.rate is not None or self.ramp is not None
+        return self.rate is not None or self.ramp is not None or bool(self.stages)
 
     @property
     def largest_reply(self) -> int:
@@ -268,6 +184,7 @@ class LoadPlan:
         plan["format"] = str(self.format)
         plan["sizes"] = [part._asdict() for part in self.sizes.ranges]
         plan["ramp"] = None if self.ramp is None else self.ramp._asdict()
+        plan["stages"] = [stage._asdict() for stage in self.stages]
         plan["source"] = None if self.source is None else asdict(self.source)
         plan["reply"] = str(self.reply)
         plan["service"] = self.service.to_dict()
@@ -284,7 +201,7 @@ class LoadPlan:
 
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"think_s", "source", "reply", "service"})
+_ADDED_LATER = frozenset({"think_s", "stages", "source", "reply", "service"})
 
 
 def read_plan(part: Part) -> LoadPlan:

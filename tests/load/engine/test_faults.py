@@ -15,7 +15,8 @@ from tests.support.load_world import MS, S, Server, World, WorldSocket, errors_o
 from trioecho.framing import FrameFormat
 from trioecho.load.engine.engine import Engine
 from trioecho.load.engine.payloads import rebuild_payload
-from trioecho.load.plan import LoadPlan, SizeRange, Sizes
+from trioecho.load.plan import LoadPlan
+from trioecho.load.sizes import SizeRange, Sizes
 
 THOROUGH = examples(60)
 

@@ -15,8 +15,9 @@ from tests.load.engine.test_faults import SIZES, Faults, FaultyServer, fault_lis
 from tests.support.examples import examples
 from tests.support.load_world import MS, START, Server, WorldSocket, errors_of, run_in_world
 from trioecho.load.engine.connection import LoadConnection
-from trioecho.load.plan import LoadPlan, Sizes
+from trioecho.load.plan import LoadPlan
 from trioecho.load.results.result import LoadResult
+from trioecho.load.sizes import Sizes
 
 
 class GeneralConnection(LoadConnection):

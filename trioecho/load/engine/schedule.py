@@ -5,31 +5,44 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ...base.units import NS_PER_S
 from ..plan import LoadPlan
+from .rate_curve import Piece, RateCurve
 
 # How many Poisson arrivals are counted one by one when a schedule is given up, which must not take long.
 _COUNTED_ONE_BY_ONE = 1 << 16
 
 
 class Rest(NamedTuple):
-    """How many messages of a schedule are left, of the warm-up and of the measured part."""
+    """How many messages of a schedule are left, of the warm-up and of each stage of the measured part.
+
+    A schedule without stages has one.
+    """
 
     warmup: int
-    measured: int
+    stages: tuple[int, ...]
+
+    @property
+    def measured(self) -> int:
+        """Those of the measured part."""
+        return sum(self.stages)
 
 
-class _Stretch(NamedTuple):
-    """A time in which the rate goes from one value to another in a straight line."""
-
-    begins_s: float
-    length_s: float
-    from_rate: float
-    to_rate: float
-    messages_before: float
+def _pieces_of(plan: LoadPlan) -> Iterator[Piece]:
+    """Yield how the rate goes: in the warm-up, in ramp or stages, and after that."""
+    rates = [stage[1:] for stage in plan.stages]
+    if plan.ramp is not None:
+        rates = [plan.ramp]
+    first = rates[0][0] if rates else plan.rate or 0.0
+    last = rates[-1][1] if rates else plan.rate or 0.0
+    for from_rate, to_rate, length_s in [(first, first, plan.warmup_s), *rates]:
+        if length_s:
+            yield Piece(from_rate, to_rate, round(length_s * NS_PER_S))
+    yield Piece(last, last, math.inf)
 
 
 class Schedule:
@@ -42,6 +55,7 @@ class Schedule:
 
     Attributes:
       plan: of an open loop.
+      curve: the rate, and N(t).
       measured_from_ns: when the warm-up ends, in ns since the first moment of the schedule.
       ends_ns: when it ends; None if a number of messages says so.
 
@@ -51,23 +65,16 @@ class Schedule:
 
     def __init__(self, plan: LoadPlan) -> None:
         self.plan: LoadPlan = plan
+        self.curve: RateCurve = RateCurve(_pieces_of(plan))
         self.measured_from_ns: int = round(plan.warmup_s * NS_PER_S)
         self.ends_ns: int | None = None
-        if plan.duration_s is not None:
+        # When each stage begins; without stages the measured part is the only one.
+        self._stages_begin_ns = [self.measured_from_ns]
+        if plan.stages:
+            begins = [stretch.begins_ns for stretch in self.curve.stretches]
+            *self._stages_begin_ns, self.ends_ns = begins[-len(plan.stages) - 1 :]
+        elif plan.duration_s is not None:
             self.ends_ns = round((plan.warmup_s + plan.duration_s) * NS_PER_S)
-        if plan.ramp is not None:
-            rates = [(plan.ramp.from_rate, plan.ramp.to_rate, plan.ramp.over_s)]
-            first, last = plan.ramp.from_rate, plan.ramp.to_rate
-        else:
-            rates = []
-            first = last = plan.rate or 0.0
-        self._stretches: list[_Stretch] = []
-        begins_s = messages = 0.0
-        for from_rate, to_rate, length_s in [(first, first, plan.warmup_s), *rates, (last, last, math.inf)]:
-            if length_s:
-                self._stretches.append(_Stretch(begins_s, length_s, from_rate, to_rate, messages))
-                begins_s += length_s
-                messages += (from_rate + to_rate) / 2 * length_s if from_rate + to_rate else 0.0
 
     @property
     def planned(self) -> int | None:
@@ -77,7 +84,7 @@ class Schedule:
             return plan.messages * plan.connections
         if plan.arrival == "poisson" or self.ends_ns is None:
             return None
-        return self.first_from(self.ends_ns) - self.first_from(self.measured_from_ns)
+        return self.curve.first_from(self.ends_ns) - self.curve.first_from(self.measured_from_ns)
 
     @property
     def length_s(self) -> float:
@@ -85,8 +92,8 @@ class Schedule:
         plan = self.plan
         if plan.duration_s is not None:
             return plan.duration_s
-        before = self.messages_until(plan.warmup_s)
-        ends_ns = self.due_ns(before + (plan.messages or 0) * plan.connections)
+        before = float(self.curve.messages_until(self.measured_from_ns))
+        ends_ns = self.curve.due_ns(before + (plan.messages or 0) * plan.connections)
         return (ends_ns - self.measured_from_ns) / NS_PER_S
 
     def due(self, first: int = 0, count: int | None = None) -> DueTimes:
@@ -108,54 +115,31 @@ class Schedule:
         measured = 0
         for number in itertools.count():
             place += chance.expovariate(1.0)
-            due_ns = self.due_ns(place)
+            due_ns = self.curve.due_ns(place)
             if due_ns >= ends_ns or measured >= most:
                 return
             yield int(due_ns), number % plan.connections
             measured += due_ns >= self.measured_from_ns
 
-    def uniform_end(self, until_ns: float = math.inf) -> int:
+    def uniform_end(self, until_ns: float = math.inf) -> float:
         """Return how many uniform arrivals, warm-up included, are due before this time."""
         plan = self.plan
         until_ns = min(until_ns, math.inf if self.ends_ns is None else self.ends_ns)
-        end = math.inf if until_ns == math.inf else self.first_from(int(until_ns))
+        end = math.inf if until_ns == math.inf else self.curve.first_from(max(0, int(until_ns)))
         if plan.messages is not None:
-            all_of_them = self.first_from(self.measured_from_ns) + plan.messages * plan.connections
+            all_of_them = self.curve.first_from(self.measured_from_ns) + plan.messages * plan.connections
             end = min(end, all_of_them)
-        return int(end)
+        return end
 
-    def first_from(self, time_ns: int) -> int:
-        """Return the first message that is due then or later, of uniform arrivals."""
-        number = max(0, math.floor(self.messages_until(time_ns / NS_PER_S)) - 1)
-        while self.due_ns(number) < time_ns:
-            number += 1
-        return number
+    def stage_at(self, time_ns: float) -> int:
+        """Return the stage at a time, from 0; -1 in the warm-up."""
+        return bisect_right(self._stages_begin_ns, time_ns) - 1
 
-    def messages_until(self, time_s: float) -> float:
-        """Return N(t): how many messages are due until then, as a number with a fraction."""
-        stretch = next(one for one in reversed(self._stretches) if one.begins_s <= time_s)
-        since_s = time_s - stretch.begins_s
-        slope = (stretch.to_rate - stretch.from_rate) / stretch.length_s
-        return stretch.messages_before + since_s * (stretch.from_rate + slope * since_s / 2)
-
-    def due_ns(self, place: float) -> float:
-        """Return when N(t) reaches ``place``, in ns; infinity if it never does."""
-        stretches = self._stretches
-        stretch = stretches[-1]
-        for index in range(1, len(stretches)):
-            if place <= stretches[index].messages_before:
-                stretch = stretches[index - 1]
-                break
-        more = place - stretch.messages_before
-        begin, end = stretch.from_rate, stretch.to_rate
-        if begin == end:
-            since_s = more / begin if begin else (0.0 if not more else math.inf)
-        else:
-            # The positive root of: slope / 2 t² + begin t = more
-            slope = (end - begin) / stretch.length_s
-            root = math.sqrt(max(0.0, begin * begin + 2 * slope * more))
-            since_s = 2 * more / (begin + root) if begin + root else 0.0
-        return math.inf if since_s == math.inf else round((stretch.begins_s + since_s) * NS_PER_S)
+    def stages_until(self, time_ns: float) -> list[tuple[int, float]]:
+        """Return when each stage begins, and when it ends, or would at this time; it may have no length."""
+        begins = self._stages_begin_ns
+        ends = [*begins[1:], time_ns]
+        return [(begin, max(begin, min(end, time_ns))) for begin, end in zip(begins, ends, strict=True)]
 
 
 class DueTimes(Iterable[tuple[int, int]]):
@@ -180,15 +164,21 @@ class DueTimes(Iterable[tuple[int, int]]):
         return self._times
 
     def _uniform_times(self) -> Iterator[tuple[int, int]]:
-        schedule, connections = self._schedule, self._schedule.plan.connections
-        due_ns = schedule.due_ns
-        end = schedule.uniform_end()
-        for start in itertools.count(0, connections):
-            for number in range(start + self._first, min(start + self._last, end)):
+        connections = self._schedule.plan.connections
+        end = self._schedule.uniform_end()
+        for stretch in self._schedule.curve.stretches:
+            due_ns = stretch.due_ns
+            for number in self._our_numbers(stretch.first, min(stretch.stop, end)):
                 self._next_number = number + 1
-                yield int(due_ns(number)), number - start
-            if start + self._last >= end:
+                yield due_ns(number), number % connections
+
+    def _our_numbers(self, first: int, stop: float) -> Iterator[int]:
+        """Yield the numbers, from ``first`` up to, and without, ``stop``, that are of these connections."""
+        connections = self._schedule.plan.connections
+        for start in itertools.count(first - first % connections, connections):
+            if start >= stop:
                 return
+            yield from range(max(first, start + self._first), int(min(start + self._last, stop)))
 
     def _poisson_times(self) -> Iterator[tuple[int, int]]:
         first, last = self._first, self._last
@@ -211,9 +201,11 @@ class DueTimes(Iterable[tuple[int, int]]):
     def _rest_of_uniform(self, until_ns: float) -> Rest:
         schedule = self._schedule
         end = schedule.uniform_end(until_ns)
-        warmup = min(schedule.first_from(schedule.measured_from_ns), end)
-        before, up_to, all_of_them = map(self._ours_before, (self._next_number, warmup, end))
-        return Rest(max(0, up_to - before), max(0, all_of_them - max(before, up_to)))
+        begins_ns = [begin for begin, _ in schedule.stages_until(math.inf)]
+        marks = [min(end, schedule.curve.first_from(begin_ns)) for begin_ns in begins_ns]
+        ours = [self._ours_before(max(self._next_number, int(mark))) for mark in (0, *marks, end)]
+        warmup, *stages = (after - before for before, after in itertools.pairwise(ours))
+        return Rest(warmup, tuple(stages))
 
     def _ours_before(self, number: int) -> int:
         """Return how many of the messages before this one are of these connections."""
@@ -223,18 +215,18 @@ class DueTimes(Iterable[tuple[int, int]]):
 
     def _rest_of_poisson(self, until_ns: float) -> Rest:
         schedule = self._schedule
-        measured_from_ns = schedule.measured_from_ns
-        warmup = measured = reached_ns = 0
         share = (self._last - self._first) / schedule.plan.connections
+        counts = [0] * (1 + len(schedule.stages_until(math.inf)))
+        reached_ns = 0
         for due_ns, _ in itertools.islice(self._times, math.ceil(_COUNTED_ONE_BY_ONE * share)):
             if due_ns >= until_ns:
-                return Rest(warmup, measured)
+                return Rest(counts[0], tuple(counts[1:]))
             reached_ns = due_ns
-            measured += due_ns >= measured_from_ns
-            warmup += due_ns < measured_from_ns
-        if next(self._times, None) is None:
-            return Rest(warmup, measured)
-        ends_ns = round((schedule.length_s * NS_PER_S) + measured_from_ns)
-        marks_ns = (reached_ns, max(reached_ns, measured_from_ns), max(reached_ns, min(until_ns, ends_ns)))
-        at = [schedule.messages_until(mark_ns / NS_PER_S) for mark_ns in marks_ns]
-        return Rest(warmup + round(share * (at[1] - at[0])), measured + round(share * (at[2] - at[1])))
+            counts[1 + schedule.stage_at(due_ns)] += 1
+        if next(self._times, None) is not None:
+            ends_ns = min(until_ns, schedule.measured_from_ns + round(schedule.length_s * NS_PER_S))
+            stretches = [(0, min(schedule.measured_from_ns, ends_ns)), *schedule.stages_until(ends_ns)]
+            for index, stretch in enumerate(stretches):
+                begin, end = (schedule.curve.messages_until(max(reached_ns, int(ns))) for ns in stretch)
+                counts[index] += round(share * (end - begin))
+        return Rest(counts[0], tuple(counts[1:]))

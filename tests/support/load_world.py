@@ -184,7 +184,7 @@ def driven_in_world(
     """Carry out a plan in virtual time; the engine, when it is over."""
     world = world or World()
     sockets = [WorldSocket(world, server, number, room) for number in range(plan.connections)]
-    tally = LoadTally(plan)
+    tally = LoadTally(plan, lambda: world.now)
     maker = ConnectionMaker(
         plan, tally, messages=messages, clock=lambda: world.now, echo_class=connection_class
     )

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..base.quantities import in_full
+
 MAX_RATE_PER_S = 1e9
 # Each has a histogram of its own, and a row in every report.
 MAX_STAGES = 100
@@ -44,6 +46,23 @@ class Stage(NamedTuple):
     from_rate: float
     to_rate: float
     length_s: float
+
+
+def stage_in_words(stage: Stage) -> str:
+    """Return a stage in a phrase, as ``0 to 5,000/s in 10 s`` or ``steady: 5,000/s for 60 s``."""
+    name, begin, end, length_s = stage
+    rate = f"{in_full(begin)}/s for" if begin == end else f"{in_full(begin)} to {in_full(end)}/s in"
+    called = "" if name == stage_text(begin, end, length_s) else f"{name}: "
+    return f"{called}{rate} {in_full(length_s)} s"
+
+
+def stage_text(from_rate: float, to_rate: float, length_s: float) -> str:
+    """Return a stage as people write it: ``0:5k/10s``, ``5k/1m``."""
+    rates = dict.fromkeys(
+        f"{rate / 1000:.12g}k" if rate >= 1000 else f"{rate:.12g}" for rate in (from_rate, to_rate)
+    )
+    length = f"{length_s:.12g}s" if length_s % 60 else f"{length_s / 60:.12g}m"
+    return f"{':'.join(rates)}/{length}"
 
 
 def check_ramp(ramp: Ramp) -> None:

@@ -1,4 +1,4 @@
-"""The schedule of stages: how many messages are due in each, and when, against an exact integral of the rate."""
+"""The schedule of stages: how many messages are due in each, and when, against an exact integral."""
 
 from __future__ import annotations
 

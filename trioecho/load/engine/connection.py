@@ -206,6 +206,10 @@ class LoadConnection(MessageSender):
                     if tally.is_open:
                         tally.from_send_ns.record(now - sent, count)
                     tally.last_reply_at = now
+                    if tally.stages is not None:
+                        wire_bytes = starts[last - first] - starts[message - first]
+                        tally.stages.add_replies(count, due, sent, now)
+                        tally.stages.add_right_replies(count, wire_bytes, due, now)
                 message = last
             in_flight.next = stop
         if at == ring.size:
@@ -319,6 +323,8 @@ class LoadConnection(MessageSender):
         """Note that messages that were due at these times will never be sent."""
         measured = sum(due >= self._tally.measured_from for due in dues)
         self._note_unsent(len(dues), measured, reason)
+        if self._tally.stages is not None:
+            self._tally.stages.add_unsent(dues)
 
     def _note_unsent(self, count: int, measured: int, reason: str) -> None:
         tally, first = self._tally, self.in_flight.stop

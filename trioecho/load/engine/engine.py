@@ -98,7 +98,7 @@ class Engine:
         self._times.begin(now)
         self._recorder.expect_measured_part(self._times.measures_from)
         if self._schedule is not None:
-            self.tally.measured_from = self._times.measures_from
+            self.tally.begin_schedule(self._times.measures_from)
             self._pacer = SchedulePacer(self._schedule, now, connections, self.tally, self._clock)
         elif plan.think_s:
             thinking = ThinkTimePacer(plan, now, connections, self.tally, self._clock)

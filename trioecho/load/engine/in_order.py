@@ -15,7 +15,7 @@ from ...errors import RemoteProtocolError
 from ...framing import FrameBatch, FrameDecoder, FrameFormat
 from .connection import MOST_TIMEOUTS, LoadConnection
 from .inspection import Inspection
-from .matching import InFlight
+from .matching import InFlight, MessageTimes
 from .reply_check import ReplyCheck
 from .ring import Ring
 from .sending import Socket
@@ -71,10 +71,16 @@ class InOrderInspection(Inspection):
         in_flight, tally, runs = self._in_flight, self._tally, self._in_flight.runs
         data, count = batch
         message, stop = in_flight.next, in_flight.next + count
+        stages = tally.stages
         # The first message is the oldest: if it is neither late nor of the warm-up, none of them is.
         if stop > in_flight.stop or now - runs[0][2] > tally.timeout_ns or runs[0][1] < tally.measured_from:
             self._count_one_by_one(data, now)
             return
+        if stages is not None:
+            if stages.at(runs[0][1]) is not stages.at(runs[-1][1]):
+                self._count_one_by_one(data, now)
+                return
+            stages.add_right_replies(count, len(data), runs[0][1], now)
         while message < stop:
             run_stop, due, sent = runs[0]
             if run_stop <= stop:
@@ -83,6 +89,8 @@ class InOrderInspection(Inspection):
             tally.latency_ns.record(now - due, last - message)
             if tally.is_open:
                 tally.from_send_ns.record(now - sent, last - message)
+            if stages is not None:
+                stages.add_replies(last - message, due, sent, now)
             message = last
         in_flight.next = stop
         tally.messages += count
@@ -90,7 +98,7 @@ class InOrderInspection(Inspection):
         tally.last_reply_at = now
 
     def _count_one_by_one(self, data: bytes | memoryview, now: int) -> None:
-        """Count replies of which some are late, of the warm-up or too many."""
+        """Count replies of which some are late, of the warm-up, too many, or of different stages."""
         decoder = FrameDecoder(format=self._format, max_frame_length=self._largest)
         decoder.receive_data(data)
         while (frame := decoder.next_whole_frame()) is not None:
@@ -105,22 +113,30 @@ class InOrderInspection(Inspection):
         due, sent = in_flight.pop()
         kind, detail = ("right", "") if check is None else check(self._ring.payload(message), payload)
         if kind != "right":
-            tally.add_error(kind, self._number, message, detail=detail)
+            tally.add_error(kind, self._number, message, detail=detail, due=due)
         elif now - sent > tally.timeout_ns:
             self.count_late(message, message + 1, due, sent, now)
-        elif tally.add_reply(due, sent, now):
-            tally.messages += 1
-            tally.bytes += size
+        else:
+            tally.add_reply(due, sent, now, right_bytes=size)
 
     def pass_over(self, count: int) -> NoReturn:
         """Raise: no message is passed over here."""
         raise TypeError("a reply that is known by its place alone cannot be passed over")
 
-    def add_error(self, kind: str, message: int, *, received: bytes | None = None, detail: str = "") -> None:
+    def add_error(
+        self,
+        kind: str,
+        message: int,
+        times: MessageTimes | None = None,
+        *,
+        received: bytes | None = None,
+        detail: str = "",
+    ) -> None:
         """Count an error of a message, without the content that its reply should have: nobody knows it."""
         if received is not None:
             detail = f"{len(received):,} bytes of it had come" + (f"; {detail}" if detail else "")
-        self._tally.add_error(kind, self._number, message, detail=detail)
+        due = None if times is None else times.due
+        self._tally.add_error(kind, self._number, message, detail=detail, due=due)
 
 
 class InOrderConnection(LoadConnection):

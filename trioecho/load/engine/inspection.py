@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...client.strange_replies import no_frame
 from ...errors import RemoteProtocolError
 from ...framing import FrameDecoder, FrameFormat
-from .matching import InFlight, Match, Matcher
+from .matching import InFlight, Match, Matcher, MessageTimes
 from .ring import Ring
 from .tally import LoadTally
 
@@ -89,25 +89,24 @@ class Inspection:
         tally = self._tally
         if kind in ("right", "swapped") and times is not None and now - times.sent > tally.timeout_ns:
             kind = "late"
-        if times is not None and kind != "wrong" and tally.add_reply(*times, now) and kind == "right":
-            tally.messages += 1
-            tally.bytes += size
+        if times is not None and kind != "wrong":
+            tally.add_reply(*times, now, right_bytes=size if kind == "right" else None)
         if kind in ("late", "swapped") and times is not None:
             detail = _after(now - times.sent)
         if kind != "right":
-            self.add_error(kind, message, received=payload, detail=detail)
+            self.add_error(kind, message, times, received=payload, detail=detail)
         self._count_forgotten()
 
     def _count_forgotten(self) -> None:
-        for message in self._matcher.missing:
-            self.add_error("missing", message)
+        for message, times in self._matcher.missing:
+            self.add_error("missing", message, times)
         self._matcher.missing.clear()
 
     def count_late(self, first: int, stop: int, due: int, sent: int, now: int) -> None:
         """Count messages whose replies have come too late."""
         for message in range(first, stop):
             self._tally.add_reply(due, sent, now)
-            self.add_error("late", message, detail=_after(now - sent))
+            self.add_error("late", message, MessageTimes(due, sent), detail=_after(now - sent))
 
     def pass_over(self, count: int) -> None:
         """Stop waiting for the next ``count`` messages; their replies may still come, late."""
@@ -128,15 +127,14 @@ class Inspection:
         in_flight = self._in_flight
         if self.tail and len(in_flight):
             received = bytes(self.tail[self._header_bytes_of_tail() :])
-            self.add_error("torn", in_flight.next, received=received, detail=reason)
-            in_flight.pop()
+            torn = in_flight.next
+            self.add_error("torn", torn, in_flight.pop(), received=received, detail=reason)
         elif self.tail:
             self.add_error("unexpected", in_flight.next, received=bytes(self.tail), detail=reason)
         missing = self._matcher.missing
         for _ in range(len(in_flight)):
-            missing.append(in_flight.next)
-            in_flight.pop()
-        missing += self._matcher.overdue
+            missing.append((in_flight.next, in_flight.pop()))
+        missing += self._matcher.overdue.items()
         missing.sort()
         self._matcher.overdue.clear()
         self._count_forgotten()
@@ -148,12 +146,21 @@ class Inspection:
         except RemoteProtocolError:
             return 0
 
-    def add_error(self, kind: str, message: int, *, received: bytes | None = None, detail: str = "") -> None:
-        """Count an error of a message, from 0, with the bytes if they are to be kept."""
+    def add_error(
+        self,
+        kind: str,
+        message: int,
+        times: MessageTimes | None = None,
+        *,
+        received: bytes | None = None,
+        detail: str = "",
+    ) -> None:
+        """Count an error of a message, from 0, with its times if it has them, and bytes if they are kept."""
         expected = None
         if self._tally.wants(kind) and kind not in ("duplicated", "unexpected"):
             expected = self._ring.payload(message)
-        self._tally.add_error(kind, self._number, message, expected, received, detail)
+        due = None if times is None else times.due
+        self._tally.add_error(kind, self._number, message, expected, received, detail, due=due)
 
 
 def _after(ns: int) -> str:

@@ -105,14 +105,14 @@ class Matcher:
         over are taken out.
       overdue: those that were passed over, because a later one got its reply or because
         their time is over, oldest first.
-      missing: those of them that were too many to remember.
+      missing: those of them that were too many to remember, with their times.
     """
 
     connection: int
     ring: Ring
     in_flight: InFlight
     overdue: dict[int, MessageTimes] = field(default_factory=dict)
-    missing: list[int] = field(default_factory=list)
+    missing: list[tuple[int, MessageTimes]] = field(default_factory=list)
 
     def match(self, payload: bytes) -> Match:
         """Return what a reply with this payload is."""
@@ -132,8 +132,7 @@ class Matcher:
             self.overdue[message] = self.in_flight.pop()
         while len(self.overdue) > MOST_OVERDUE:
             oldest = next(iter(self.overdue))
-            del self.overdue[oldest]
-            self.missing.append(oldest)
+            self.missing.append((oldest, self.overdue.pop(oldest)))
 
     def _answered(self, message: int) -> MessageTimes:
         self.pass_over(message - self.in_flight.next)

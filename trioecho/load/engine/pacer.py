@@ -153,6 +153,8 @@ class SchedulePacer:
         self._tally.count_unsent(rest.warmup + (not is_measured), measured=0)
         unsent = rest.measured + is_measured
         self._tally.count_unsent(unsent, measured=unsent)
+        if self._tally.stages is not None:
+            self._tally.stages.add_unsent([int(self.next_due)], rest.stages)
         self.next_due = math.inf
 
 

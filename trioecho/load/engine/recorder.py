@@ -161,4 +161,6 @@ class Recorder:
             (self._cpu_share,), (self._cpu_wait_share,), tally.send_lateness_ns, self.loop_delay_ns
         )
         result.health = judged(result)
+        if tally.stages is not None:
+            result.stages = tally.stages.results(result.length_s)
         return result

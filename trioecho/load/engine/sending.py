@@ -172,3 +172,5 @@ class MessageSender:
             in_flight.add(1, was_due, now)
             if was_due >= tally.measured_from:
                 tally.sent += 1
+                if tally.stages is not None:
+                    tally.stages.at(was_due).sent += 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
+from collections.abc import Callable
 
 from ...base.difference import first_difference
 from ...base.histogram import Histogram
@@ -11,6 +13,7 @@ from ...base.units import NS_PER_S
 from ..plan import LoadPlan
 from ..results.discrepancy import KEPT_BYTES, KEPT_DISCREPANCIES, Discrepancy
 from ..results.time_series import FIRST_INTERVAL_S, LoadInterval
+from .stage_tally import StageTally
 
 
 class LoadTally:
@@ -32,9 +35,14 @@ class LoadTally:
         they are due.
       recent_lateness_ns: of those since the last progress.
       last_reply_at: when the last reply came.
+      stages: counts by stage; None for a plan without.
+
+    Args:
+      plan: of the load.
+      clock: ns.
     """
 
-    def __init__(self, plan: LoadPlan) -> None:
+    def __init__(self, plan: LoadPlan, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self.is_open: bool = plan.is_open
         self.timeout_ns: int = round(plan.timeout_s * NS_PER_S)
         self.measured_from: float = math.inf
@@ -49,18 +57,39 @@ class LoadTally:
         self.send_lateness_ns: Histogram = Histogram()
         self.recent_lateness_ns: Histogram = Histogram()
         self.last_reply_at: int = 0
+        self.stages: StageTally | None = StageTally(plan.stages) if plan.stages else None
+        self._clock = clock
         self._kept: Counter[str] = Counter()
         self._counted = (0, 0, 0, 0)
 
-    def add_reply(self, due: int, sent: int, now: int) -> bool:
-        """Count the times of a reply with the right content; return whether it is of the measured part."""
+    def begin_schedule(self, measured_from: int) -> None:
+        """Note when the measured part of a schedule begins, and so its stages."""
+        self.measured_from = measured_from
+        if self.stages is not None:
+            self.stages.begin(measured_from)
+
+    def add_reply(self, due: int, sent: int, now: int, *, right_bytes: int | None = None) -> None:
+        """Count the times of a reply with the right content, if it is of the measured part.
+
+        Args:
+          due: when its message was due.
+          sent: when that was sent.
+          now: when the reply came.
+          right_bytes: its bytes on the wire, if it is right in all else, too: then it counts as a message.
+        """
         if due < self.measured_from:
-            return False
+            return
         self.latency_ns.record(now - due)
         if self.is_open:
             self.from_send_ns.record(now - sent)
         self.last_reply_at = now
-        return True
+        if right_bytes is not None:
+            self.messages += 1
+            self.bytes += right_bytes
+        if self.stages is not None:
+            self.stages.add_replies(1, due, sent, now)
+            if right_bytes is not None:
+                self.stages.add_right_replies(1, right_bytes, due, now)
 
     def add_error(
         self,
@@ -70,12 +99,18 @@ class LoadTally:
         expected: bytes | None = None,
         received: bytes | None = None,
         detail: str = "",
+        *,
+        due: int | None = None,
     ) -> None:
         """Count an error of a message, and keep it as an example if there are few of its kind.
 
-        ``number`` is the message's, from 0; examples count from 1.
+        ``number`` is the message's, from 0; examples count from 1. The error is of the stage in which the
+        message was ``due``, or of the stage of this moment. Messages that are unsent are counted in their
+        stages by `StageTally.add_unsent`.
         """
         self.errors[kind] += 1
+        if self.stages is not None and kind != "unsent":
+            self.stages.at(self._clock() if due is None else due).errors[kind] += 1
         if self._kept[kind] < KEPT_DISCREPANCIES:
             self._kept[kind] += 1
             offset = _offset_shown(expected or b"", received or b"")

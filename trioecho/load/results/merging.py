@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..plan import LoadPlan
+from ..stages import Stage
 from .discrepancy import first_of_each_kind
 from .generator_health import GeneratorHealth
 from .identity import refuse_same_run, runs_of
@@ -17,6 +18,7 @@ from .judging import judge
 from .plan_differences import differences
 from .result import LoadResult
 from .saturation import judged
+from .stage_result import merge_stages
 from .time_series import merge_intervals
 
 
@@ -89,6 +91,7 @@ def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
     merged.command = list(results[0].command)
     merged.discrepancies = first_of_each_kind([found for r in results for found in r.discrepancies])
     merged.intervals = merge_intervals([result.intervals for result in results])
+    merged.stages = merge_stages([result.stages for result in results])
     health = GeneratorHealth(
         tuple(share for result in results for share in result.health.cpu_shares),
         tuple(share for result in results for share in result.health.cpu_wait_shares),
@@ -120,6 +123,11 @@ def _merged_plan(plans: Sequence[LoadPlan], names: Sequence[str]) -> LoadPlan:
                 f"{both}: a ramp can only be merged with ramps that take as long: "
                 "at no moment would the rates add up to a known one"
             )
+        if _shape(plan) != _shape(first):
+            raise ValueError(
+                f"{both}: stages can only be merged with stages of the same names and lengths: "
+                "at no moment would the rates add up to a known one"
+            )
     changes: dict[str, Any] = {
         "connections": sum(plan.connections for plan in plans),
         "processes": sum(plan.processes for plan in plans),
@@ -130,4 +138,15 @@ def _merged_plan(plans: Sequence[LoadPlan], names: Sequence[str]) -> LoadPlan:
         ramps = [plan.ramp for plan in plans if plan.ramp is not None]
         begin, end = math.fsum(ramp.from_rate for ramp in ramps), math.fsum(ramp.to_rate for ramp in ramps)
         changes["ramp"] = first.ramp._replace(from_rate=begin, to_rate=end)
+    changes["stages"] = tuple(map(_sum_of_stages, zip(*(plan.stages for plan in plans), strict=True)))
     return replace(first, **changes)
+
+
+def _shape(plan: LoadPlan) -> list[tuple[str, float]]:
+    """Return of the stages what has to be the same in runs that are merged."""
+    return [(stage.name, stage.length_s) for stage in plan.stages]
+
+
+def _sum_of_stages(stages: tuple[Stage, ...]) -> Stage:
+    begin, end = (math.fsum(rates) for rates in zip(*(stage[1:3] for stage in stages), strict=True))
+    return stages[0]._replace(from_rate=begin, to_rate=end)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ...base.addresses import format_address
 from ..message_list import MessageSource
 from ..plan import LoadPlan
+from ..stages import stage_in_words
 
 _MOST_NAMES = 3
 
@@ -32,6 +33,7 @@ _ATTRIBUTES: Mapping[str, Callable[[LoadPlan], str]] = {
     "pipeline": lambda plan: f"{plan.pipeline:,}",
     "rate": lambda plan: f"{plan.rate:,.12g} messages/s" if plan.rate else "none",
     "ramp": lambda plan: f"{plan.ramp.from_rate:g} to {plan.ramp.to_rate:g}/s" if plan.ramp else "none",
+    "stages": lambda plan: ", ".join(map(stage_in_words, plan.stages)) or "none",
     "arrivals": lambda plan: plan.arrival,
     "messages from": lambda plan: _file(plan.source),
     "first messages": lambda plan: _file(plan.service.first_messages),

@@ -8,8 +8,8 @@ seed                of payloads, sizes and distances; the plan has it, too
 runs                a hash of what was measured: of one run, or of each that was merged; with plans it
                     may be missing
 plans               of the runs that were merged; empty for one run
-plan                as `LoadPlan`: names and units are its attributes'; think_s, source, reply and
-                    service may be missing
+plan                as `LoadPlan`: names and units are its attributes'; think_s, stages, source, reply
+                    and service may be missing
 elapsed_s           length of the measured part
 ended_early         null, or, if every connection was lost too early: after_s (as elapsed_s), of_s (the
                     length that the measured part would have had, over which rates are), and words
@@ -36,6 +36,11 @@ histograms          latency_ns, from_send_ns, connect_ns, send_lateness_ns, loop
 objectives          objective (as it was written), measured (in its unit: ms, messages/s, a number
                     or percent), whether it holds, and a reason where measured does not say it; it
                     may be missing
+stages              of a plan with stages, for each: name, begins_s, length_s (0 if it was not reached),
+                    messages_due, messages_sent, messages (due in it, and replied to right),
+                    messages_received (right replies that came while it lasted), due_per_s,
+                    messages_per_s (those received), bytes, latency_ms, from_send_ms, errors, and its
+                    histograms, latency_ns and from_send_ns; it may be missing
 search              null, or the search for the highest rate: rate, confirmed, limited_by, and
                     trials: phase, rate, holds, saturated, reason
 machines            where it ran: name, system, cpus, python, trioecho
@@ -61,6 +66,7 @@ from ..goals.objectives import SHOWN_PERCENTS, shown_percents
 from .discrepancy import Discrepancy
 from .identity import runs_of
 from .result import LoadResult
+from .stage_result import StageResult
 from .time_series import LoadInterval
 
 LOAD_SCHEMA = "trioecho-load/1"
@@ -125,6 +131,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
             }
             for found in result.objective_results
         ],
+        "stages": [_stage_as_json(stage, percents) for stage in result.stages],
         "search": None if result.search is None else _search_as_json(result.search),
         "machines": [asdict(machine) for machine in result.machines],
     }
@@ -165,6 +172,28 @@ def _ending_as_json(result: LoadResult) -> dict[str, Any] | None:
 
 def _discrepancy_as_json(found: Discrepancy) -> dict[str, Any]:
     return asdict(found) | {"expected": found.expected.hex(), "received": found.received.hex()}
+
+
+def _stage_as_json(stage: StageResult, percents: Iterable[str]) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "begins_s": stage.begins_s,
+        "length_s": stage.length_s,
+        "messages_due": stage.due,
+        "messages_sent": stage.sent,
+        "messages": stage.messages,
+        "messages_received": stage.received,
+        "due_per_s": round(stage.due_per_s, 3),
+        "messages_per_s": round(stage.messages_per_s, 3),
+        "bytes": stage.bytes,
+        "latency_ms": summary_ms(stage.latency_ns, percents),
+        "from_send_ms": summary_ms(stage.from_send_ns, percents),
+        "errors": dict(sorted(stage.errors.items())),
+        "histograms": {
+            "latency_ns": histogram_as_json(stage.latency_ns),
+            "from_send_ns": histogram_as_json(stage.from_send_ns),
+        },
+    }
 
 
 def _search_as_json(search: Search) -> dict[str, Any]:

@@ -14,23 +14,17 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ...base.histogram import Histogram
-from ...base.json_part import MAX_COUNT, DamagedError, Part
+from ...base.json_part import DamagedError, Part
 from ..goals.find_max import LimitedBy, Search, Trial, TrialOutcome, TrialPhase
 from ..goals.objectives import ObjectiveError, ObjectiveResult, parse_objective
 from ..plan import read_plan
 from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
 from .machine import Machine
+from .measured_parts import read_histogram, read_stages, read_time
 from .result import LoadResult
 from .result_json import LOAD_SCHEMA
 from .time_series import MOST_INTERVALS, LoadInterval
-
-# 30 years: no load took longer, and no interval of one.
-MAX_TIME_S = 1e9
-# A nanosecond, the grain of clocks.
-_LEAST_TIME_S = 1e-9
-# That of 2**64 - 1 ns; a bucket of a higher number stands for a value beyond that.
-_LAST_BUCKET = (57 << 7) + 127
 
 
 class UnreadableResultError(ValueError):
@@ -75,7 +69,7 @@ def histogram_from_json(data: Mapping[str, Any]) -> Histogram:
     Raises:
       DamagedError: it is no histogram.
     """
-    return _histogram(Part(data))
+    return read_histogram(Part(data))
 
 
 def interval_from_json(data: Mapping[str, Any]) -> LoadInterval:
@@ -92,15 +86,15 @@ def _result(document: Part) -> LoadResult:
     result = LoadResult(
         plan=read_plan(document["plan"]),
         started_at=_moment(document["time"]),
-        elapsed_s=_time(document["elapsed_s"]),
+        elapsed_s=read_time(document["elapsed_s"]),
         sent=document["messages_sent"].count(),
         messages=document["messages"].count(),
         bytes=document["bytes"].count(),
         errors={kind: document["errors"][kind].count() for kind in document["errors"].fields()},
         discrepancies=document["discrepancies"].read(list[Discrepancy]),
-        latency_ns=_histogram(histograms["latency_ns"]),
-        from_send_ns=_histogram(histograms["from_send_ns"]),
-        connect_ns=_histogram(histograms["connect_ns"]),
+        latency_ns=read_histogram(histograms["latency_ns"]),
+        from_send_ns=read_histogram(histograms["from_send_ns"]),
+        connect_ns=read_histogram(histograms["connect_ns"]),
         intervals=_series(document["intervals"]),
         health=_health(document["generator"], histograms),
         connections_opened=document["connections"].count(),
@@ -117,6 +111,8 @@ def _result(document: Part) -> LoadResult:
         if result.plans and len(result.plans) != len(result.runs):
             raise document["plans"].wrong("there are not as many as runs")
     _check_agreement(document, result)
+    if result.plan.stages or "stages" in document:  # else an older version wrote it
+        result.stages = read_stages(document, result)
     if "messages_due" in document and "ended_early" in document:  # else an older version wrote it, too
         _add_what_was_not_measured(document["messages_due"], document["ended_early"], result)
     return result
@@ -171,32 +167,6 @@ def _moment(part: Part) -> datetime:
     raise part.wrong("it is not a moment in UTC, as 2024-05-06T17:08:09.123Z")
 
 
-def _time(part: Part) -> float:
-    """Return seconds: 0, or what a clock can have measured."""
-    value = part.number()
-    if value and not _LEAST_TIME_S <= value <= MAX_TIME_S:
-        raise part.wrong(f"a time is from {_LEAST_TIME_S:g} to {MAX_TIME_S:g} s, not {value:g}")
-    return value
-
-
-def _histogram(part: Part) -> Histogram:
-    numbers = part["buckets"].fields()
-    buckets = {}
-    for name in numbers:
-        if not (name.isascii() and name.isdigit() and len(name) <= 4 and str(int(name)) == name):
-            raise part["buckets"].wrong("a bucket has no number")
-        buckets[int(name)] = part["buckets"][name].count()
-    if max(buckets, default=0) > _LAST_BUCKET:
-        raise part["buckets"].wrong(f"a bucket has a number above {_LAST_BUCKET}")
-    total, most = part["total"].value, part["max"].count()
-    if type(total) is not int or not 0 <= total <= MAX_COUNT**2:
-        raise part["total"].wrong("it is not a sum of whole numbers")
-    try:
-        return Histogram.from_buckets(buckets, total, most)
-    except ValueError as error:
-        raise part.wrong(str(error)) from None
-
-
 def _interval(part: Part) -> LoadInterval:
     return LoadInterval(
         part["t_s"].number(),
@@ -205,7 +175,7 @@ def _interval(part: Part) -> LoadInterval:
         messages=part["messages"].count(),
         bytes=part["bytes"].count(),
         errors=part["errors"].count(),
-        latency_ns=_histogram(part["latency_ns"]),
+        latency_ns=read_histogram(part["latency_ns"]),
     )
 
 
@@ -214,7 +184,7 @@ def _series(part: Part) -> list[LoadInterval]:
     steps: list[LoadInterval] = []
     for item in part:
         step = _interval(item)
-        if not _time(item["width_s"]):
+        if not read_time(item["width_s"]):
             raise item["width_s"].wrong("an interval has a length")
         if step.width_s != (steps or [step])[0].width_s:
             raise item["width_s"].wrong("all intervals have the same length")
@@ -233,8 +203,8 @@ def _health(part: Part, histograms: Part) -> GeneratorHealth:
     return GeneratorHealth(
         cpu_shares=used,
         cpu_wait_shares=waited,
-        send_lateness_ns=_histogram(histograms["send_lateness_ns"]),
-        loop_delay_ns=_histogram(histograms["loop_delay_ns"]),
+        send_lateness_ns=read_histogram(histograms["send_lateness_ns"]),
+        loop_delay_ns=read_histogram(histograms["loop_delay_ns"]),
         judged=part["judged"].read(bool),
         reasons=part["reasons"].read(tuple[str, ...]),
     )

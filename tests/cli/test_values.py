@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from trioecho import FrameFormat
-from trioecho.cli import load_values
+from trioecho.cli import load_schedule, load_values
 from trioecho.cli.shared import values
 
 
@@ -127,6 +127,55 @@ def test_rates(text: str, rate: float) -> None:
 def test_ramps() -> None:
     assert load_values.ramp("0:5000/30s") == (0, 5000, 30)
     assert load_values.ramp("2k:1k/500ms") == (2000, 1000, 0.5)
+
+
+def test_stages() -> None:
+    read = load_schedule.stages
+    assert read("0:5k/10s, 5k/1m, peak=20k/5s,0") == (
+        ("0:5k/10s", 0, 5000, 10),
+        ("5k/1m", 5000, 5000, 60),
+        ("peak", 20_000, 20_000, 5),
+    )
+    assert read("5k/1m") == read("5k/1m,0") == (("5k/1m", 5000, 5000, 60),)
+    assert [stage.name for stage in read("5/1s,0/1s,5/1s,x=5/1s,5/1s")] == [
+        *("5/1s", "0/1s", "5/1s#2", "x", "5/1s#3")
+    ]
+    [long] = read(f"{'0' * 12}.{'0' * 9}:1.{'0' * 9}/1.{'0' * 20}s")
+    assert long == ("0:1/1s", 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "'' has no stage; write RATE/TIME or FROM:TO/TIME, as 5k/1m or 0:5k/10s"),
+        (",", "',': stage 1 is empty; write RATE/TIME"),
+        ("5k/1s,,0", "stage 2 is empty"),
+        ("0", "stage 1, '0', has no time"),
+        ("5k/1s,0,5k/1s", "stage 2, '0', has no time; only a last 0 stands alone, as the end"),
+        ("5k/1s,5k", "'5k/1s,5k': stage 2, '5k', has no time; write RATE/TIME"),
+        ("5k/1s,5k/", "stage 2: '' is not a duration"),
+        ("5k/1s,5q/1s", "'5k/1s,5q/1s': stage 2: '5q' is not a rate; write messages per second as"),
+        ("5k/1s,6:7:8/1s", "stage 2: '7:8' is not a rate"),
+        ("5k/1s/1s", "stage 1: '1s/1s' is not a duration"),
+        ("-5/1s", "stage 1: '-5' is not a rate"),
+        ("5k/0", "stage 1, '5k/0', takes no time"),
+        ("=5k/1s", "has an empty name; write NAME=RATE/TIME, as peak=20k/5s"),
+        ("a b=5k/1s", "the name of stage 1 needs from 1 to 40 characters, without spaces"),
+        ("a@b=5k/1s", "the name of stage 1 needs"),
+        (f"{'a' * 41}=5k/1s", "the name of stage 1 needs"),
+        ("x=5k/1s,x=6k/1s", "2 stages have the name x; each needs one of its own"),
+        ("x#2=5k/1s,5k/1s,5k/1s,5k/1s#2=1/1s", "2 stages have the name 5k/1s#2"),
+        ("0/1s,0:0/2s", "in none of the stages is any message due"),
+        ("9999M/1s", "stage 1, from 9.999e+09 to 9.999e+09 messages/s, is impossible"),
+        (",".join(["1/1s"] * 101), "101 stages are too many; 100 at most"),
+        ("5k/1s\n,x", "stage 2, 'x', has no time"),
+    ],
+)
+def test_wrong_stages_have_their_place(text: str, reason: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError) as caught:
+        load_schedule.stages(text)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -370,6 +370,29 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
 # ---- bad input ----
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_stages_are_in_every_report(server: ServerProcess, tmp_path: Path, workers: str) -> None:
+    table = tmp_path / "load.csv"
+    done = load(
+        server,
+        *("--stages", "0:600/400ms,steady=300/300ms,2k/50ms,0/50ms,0", "--workers", workers),
+        *("--json", str(tmp_path / "load.json"), "--csv", str(table)),
+    )
+    assert done.returncode in GOOD, done.stderr
+    result = result_from_json((tmp_path / "load.json").read_text())
+    assert [(stage.name, stage.due, stage.messages) for stage in result.stages] == [
+        ("0:600/400ms", 120, 120),
+        ("steady", 90, 90),
+        ("2k/50ms", 100, 100),
+        ("0/50ms", 0, 0),
+    ]
+    assert [stage.due_per_s for stage in result.stages] == [300, 300, 2000, 0]
+    assert re.search(r"^0:600/400ms +300 +\d+ ", done.stdout, re.MULTILINE)
+    with table.open() as file:
+        stages = [row["stage"] for row in csv.DictReader(file)]
+    assert stages[:8] == ["0:600/400ms"] * 4 + ["steady"] * 3 + ["2k/50ms; 0/50ms"]
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -389,6 +412,15 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
         (("--arrival", "poisson"), "--arrival is for an open loop"),
         (("--ramp", "0:0/1s"), "impossible"),
         (("--ramp", "5"), "is not a ramp"),
+        (("--stages", "0:5k/10s,5k"), "argument --stages: '0:5k/10s,5k': stage 2, '5k', has no time"),
+        (("--stages", "5/1s", "--rate", "5"), "--rate and --stages both say how fast"),
+        (("--stages", "5/1s", "--ramp", "0:5/1s"), "--ramp and --stages both say how fast"),
+        (("--stages", "5/1s", "--find-max", "--slo", "p99<5ms"), "--find-max and --stages both"),
+        (("--stages", "5/1s", "--duration", "1s"), "leave out --duration"),
+        (("--stages", "5/1s", "-n", "5"), "leave out -n"),
+        (("--stages", "5/1s", "--think", "5ms"), "--think is for a closed loop"),
+        (("--stages", "5/1s", "--pipeline", "5"), "--pipeline is for a closed loop"),
+        (("--stages", "0:5/1s", "--warmup", "1s"), "--warmup has the rate with which the first stage"),
         (("--processes", "6"), "6 processes cannot share 5 connections"),
         (("--size", "5-4"), "larger size first"),
         (("--size", "64:0"), "weight"),

@@ -35,9 +35,9 @@ _EPILOG = """\
 Every reply is compared with its message, in content and order; --reply is for
 services that are no echo, and every report says what was verified. A closed loop
 sends a message for each reply, and measures how fast the server can be kept
-busy. An open loop (--rate, --ramp) sends on a schedule, like users who do not
-wait for each other, and measures how long they wait. It ends 1 s after its
-time; what was due and not sent by then is an error (unsent).
+busy. An open loop (--rate, --ramp, --stages) sends on a schedule, like users
+who do not wait for each other, and measures how long they wait. It ends 1 s
+after its time; what was due and not sent by then is an error (unsent).
 
 Ctrl-C ends the run: replies still to come are awaited, and every report is
 written.
@@ -58,6 +58,7 @@ examples:
   trioecho load 127.0.0.1:26066
   trioecho load 127.0.0.1:26066 --connections 100 --pipeline 64 --duration 10s
   trioecho load 127.0.0.1:26066 --rate 5000 --slo 'p99<5ms' --html load.html
+  trioecho load 127.0.0.1:26066 --stages '0:5k/10s,steady=5k/1m,peak=20k/5s,0'
   trioecho load 127.0.0.1:26066 --find-max --slo 'p99<5ms' --slo 'errors==0'
   trioecho load 127.0.0.1:7000 --messages queries.jsonl --reply count
 """

@@ -16,6 +16,7 @@ from ..load.message_list import GivenMessages
 from . import load_values
 from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of
+from .load_schedule import add_schedule_option, contradictions
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import add_address, add_format_option, add_seed_option, add_workers_option, chosen_seed
@@ -135,6 +136,7 @@ def _add_pace(group: argparse._ArgumentGroup) -> None:
     )
     for option, read, metavar, text in kinds:
         group.add_argument(option, type=read, metavar=metavar, help=text)
+    add_schedule_option(group)
 
 
 def _add_objectives(group: argparse._ArgumentGroup) -> None:
@@ -190,6 +192,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             arrival=arguments.arrival or "uniform",
             warmup_s=warmup_s or 0.0,
             ramp=arguments.ramp,
+            stages=arguments.stages,
             seed=chosen_seed(arguments),
             timeout_s=arguments.timeout,
             source=given.source,
@@ -220,7 +223,9 @@ def _refuse_too_much_memory(plan: LoadPlan) -> None:
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:
     is_open = arguments.rate is not None or arguments.ramp is not None or arguments.find_max
+    is_open = is_open or bool(arguments.stages)
     for is_wrong, reason in (
+        *(contradictions(arguments) if arguments.stages else ()),
         (
             arguments.messages is not None and arguments.duration is not None,
             "--messages and --duration both say when the run ends; give one of them",
@@ -231,11 +236,11 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         ),
         (
             is_open and arguments.pipeline is not None,
-            "--pipeline is for a closed loop; in an open one --rate, --ramp or --find-max says when to send",
+            "--pipeline is for a closed loop; in an open one the rate says when to send",
         ),
         (
             is_open and arguments.think is not None,
-            "--think is for a closed loop; in an open one --rate, --ramp or --find-max says when to send",
+            "--think is for a closed loop; in an open one the rate says when to send",
         ),
         (
             not is_open and arguments.arrival is not None,

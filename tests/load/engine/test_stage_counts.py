@@ -12,23 +12,12 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.support.load_world import MS, START, S, Server, World, WorldSocket, driven_in_world, run_in_world
+from tests.support.staged_load import DUE, STAGES, SlowServer, staged_plan, staged_result
 from trioecho.base.histogram import Histogram
-from trioecho.load import LoadPlan, LoadResult, ReplyRule, Stage, result_as_json, result_from_json
+from trioecho.load import LoadResult, ReplyRule, Stage, result_as_json, result_from_json
 from trioecho.load.engine.engine import Engine
 from trioecho.load.engine.schedule import Schedule
 from trioecho.load.results.merging import merge_parts
-
-STAGES = (
-    Stage("up", 0.0, 1000.0, 0.2),
-    Stage("steady", 1000.0, 1000.0, 0.3),
-    Stage("pause", 0.0, 0.0, 0.1),
-    Stage("burst", 20_000.0, 20_000.0, 0.02),
-)
-DUE = [100, 300, 0, 400]
-
-
-def plan_of(**changes: Any) -> LoadPlan:
-    return LoadPlan("h", 1, **{"connections": 4, "timeout_s": 0.5, "stages": STAGES, **changes})
 
 
 def assert_stages_are_the_whole(result: LoadResult) -> None:
@@ -55,21 +44,9 @@ def assert_stages_are_the_whole(result: LoadResult) -> None:
         assert stage.latency_ns.buckets == read.latency_ns.buckets
 
 
-class SlowServer(Server):
-    """Takes so long for each message, one after the other, on all connections together."""
-
-    def __init__(self, service_ns: int) -> None:
-        self.service_ns = service_ns
-        self.free_at = 0
-
-    def answer(self, connection: WorldSocket, frame: bytes, number: int) -> None:
-        self.free_at = max(self.free_at, connection.world.now) + self.service_ns
-        connection.deliver(frame, self.free_at)
-
-
 @pytest.mark.parametrize("reply", ["echo", "count"])
 def test_each_stage_has_its_own_counts_and_latencies(reply: str) -> None:
-    result = run_in_world(plan_of(reply=ReplyRule(reply)), SlowServer(500_000))
+    result = staged_result(reply=ReplyRule(reply))
     assert_stages_are_the_whole(result)
     assert [stage.due for stage in result.stages] == DUE
     assert [stage.messages for stage in result.stages] == DUE
@@ -87,7 +64,7 @@ def test_each_stage_has_its_own_counts_and_latencies(reply: str) -> None:
 
 def test_a_reply_is_of_the_stage_of_its_message_however_late_it_comes() -> None:
     stages = (Stage("one", 100.0, 100.0, 0.1), Stage("two", 100.0, 100.0, 0.1))
-    result = run_in_world(plan_of(stages=stages), SlowServer(15 * MS))
+    result = run_in_world(staged_plan(stages=stages), SlowServer(15 * MS))
     assert [stage.messages for stage in result.stages] == [10, 10]
     assert [stage.received for stage in result.stages] == [6, 7]
     assert result.stages[0].latency_ns.max == 60 * MS
@@ -105,7 +82,7 @@ class DroppingServer(Server):
 
 
 def test_an_error_is_of_the_stage_in_which_its_message_was_due() -> None:
-    result = run_in_world(plan_of(), DroppingServer(450 * MS, 610 * MS))
+    result = run_in_world(staged_plan(), DroppingServer(450 * MS, 610 * MS))
     assert_stages_are_the_whole(result)
     assert [dict(stage.errors) for stage in result.stages] == [{}, {"missing": 50}, {}, {"missing": 200}]
     assert result.errors == {"missing": 250}
@@ -118,7 +95,7 @@ def test_what_could_not_be_sent_is_unsent_in_its_stage() -> None:
             if connection.world.now >= START + 350 * MS:
                 connection.end(reset=True)
 
-    result = run_in_world(plan_of(), Dead())
+    result = run_in_world(staged_plan(), Dead())
     assert_stages_are_the_whole(result)
     assert [stage.due for stage in result.stages] == DUE
     assert result.ended_early is not None
@@ -137,7 +114,7 @@ def test_a_stage_that_was_not_reached_has_no_length() -> None:
             is_stopped.append(world.now)
             engine.stop()
 
-    result = driven_in_world(plan_of(), Server(), on_turn=on_turn).result()
+    result = driven_in_world(staged_plan(), Server(), on_turn=on_turn).result()
     assert_stages_are_the_whole(result)
     assert [stage.due for stage in result.stages] == [100, pytest.approx(150, abs=1), 0, 0]
     assert [stage.length_s for stage in result.stages] == [0.2, pytest.approx(0.15, abs=0.002), 0, 0]
@@ -145,7 +122,7 @@ def test_a_stage_that_was_not_reached_has_no_length() -> None:
 
 def test_the_warm_up_is_in_no_stage() -> None:
     stages = (Stage("one", 500.0, 500.0, 0.2), *STAGES[1:])
-    result = run_in_world(plan_of(stages=stages, warmup_s=0.3), DroppingServer(100 * MS, 200 * MS))
+    result = run_in_world(staged_plan(stages=stages, warmup_s=0.3), DroppingServer(100 * MS, 200 * MS))
     assert [stage.due for stage in result.stages] == [100, *DUE[1:]]
     assert_stages_are_the_whole(result)
     assert result.errors == {"missing": 50}
@@ -153,8 +130,8 @@ def test_the_warm_up_is_in_no_stage() -> None:
 
 
 def test_the_stages_of_processes_add_up() -> None:
-    results = [run_in_world(plan_of(seed=seed), SlowServer(400_000 * seed)) for seed in (1, 2)]
-    merged = merge_parts(plan_of(connections=8), results)
+    results = [staged_result(service_ns=400_000 * seed) for seed in (1, 2)]
+    merged = merge_parts(staged_plan(connections=8), results)
     assert_stages_are_the_whole(merged)
     assert [stage.due for stage in merged.stages] == [2 * due for due in DUE]
     assert [stage.length_s for stage in merged.stages] == [0.2, 0.3, 0.1, pytest.approx(0.02)]
@@ -184,7 +161,7 @@ def test_every_message_is_counted_in_its_stage_whatever_becomes_of_the_server(
     turn_ns: int,
 ) -> None:
     stages = tuple(Stage(f"s{number}", rate, rate, length_s) for number, (rate, length_s) in enumerate(rates))
-    plan = plan_of(connections=3, timeout_s=0.2, stages=stages, arrival=arrival, reply=ReplyRule(reply))
+    plan = staged_plan(connections=3, timeout_s=0.2, stages=stages, arrival=arrival, reply=ReplyRule(reply))
     is_scheduled: list[bool] = []
 
     def on_turn(engine: Engine, world: World) -> None:

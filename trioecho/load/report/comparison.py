@@ -160,6 +160,8 @@ def _noise(
 ) -> tuple[float | None, str]:
     if any(result.plan.ramp is not None for result in results):
         return None, "cannot tell of a ramp"
+    if any(result.plan.stages for result in results):
+        return None, "cannot tell of stages"
     if min(map(len, sections)) < _LEAST_SECTIONS:
         return None, "too short a run"
     variance = 0.0

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 from .. import LoadInterval, LoadResult
 from ..goals.objectives import SHOWN_PERCENTS, shown_percents
+from .stages_text import stages_between
 
 
-def columns(percents: Iterable[str] = SHOWN_PERCENTS) -> tuple[str, ...]:
+def columns(percents: Iterable[str] = SHOWN_PERCENTS, *, with_stages: bool = False) -> tuple[str, ...]:
     """Return the names of the columns."""
     return (
         "t_s",
@@ -24,6 +25,7 @@ def columns(percents: Iterable[str] = SHOWN_PERCENTS) -> tuple[str, ...]:
         *(f"latency_p{percent}_ms" for percent in percents),
         "latency_max_ms",
         "generator_saturated",
+        *(("stage",) if with_stages else ()),
     )
 
 
@@ -37,11 +39,15 @@ def result_as_csv(result: LoadResult) -> str:
 
     ``generator_saturated`` is about the whole run, in every line, so that numbers which
     describe the generator cannot be taken for the server's.
+
+    ``stage`` is there for a schedule of stages. An interval that has a part in two has both names, as
+    ``up; steady``; after the last stage it is empty.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     percents = shown_percents(verdict.objective for verdict in result.objective_results)
-    writer.writerow(columns(percents))
+    stages = bool(result.plan.stages)
+    writer.writerow(columns(percents, with_stages=stages))
     for step in result.intervals:
         measured_s = measured_width_s(result, step)
         latency = step.latency_ns
@@ -61,6 +67,7 @@ def result_as_csv(result: LoadResult) -> str:
                 step.errors,
                 *("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times_ns),
                 str(result.saturated).lower(),
+                *((stages_between(result, step.t_s, step.t_s + measured_s),) if stages else ()),
             )
         )
     return text.getvalue()

@@ -9,6 +9,7 @@ from ...base.quantities import in_ms, in_rate, wrapped
 from .. import LoadProgress, LoadResult
 from ..goals.objectives import shown_percents
 from . import words
+from .stages_text import stages_as_lines
 
 # Columns of a label, and of each column of the table.
 _LABEL = 11
@@ -22,6 +23,7 @@ def result_as_text(result: LoadResult, *, width: int = 80) -> str:
         wrapped(f"{words.server_of(result)}: {words.load_in_words(result)}", width),
         [line for row in _counts(result) for line in wrapped(row, width, subsequent_indent=" " * _LABEL)],
         list(_latency(result, width)),
+        list(stages_as_lines(result, width)),
         list(_errors(result, width)),
         list(_objectives(result, width)),
         list(_search(result, width)),

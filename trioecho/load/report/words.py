@@ -117,6 +117,9 @@ def pace_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
         return f"open loop, {rates}, {arrivals}"
     if plan.rate is not None:
         return f"open loop, {in_full(plan.rate)} messages/s, {arrivals}"
+    if plan.stages:
+        names = _listed([stage.name for stage in plan.stages])
+        return f"open loop, {plural(len(plan.stages), 'stage')} ({names}), {arrivals}"
     think = f", {_think_time(plan)} after each reply" if plan.think_s else ""
     return f"closed loop, {_any_of(f'{part.pipeline:,}' for part in parts)} in flight on each{think}"
 
@@ -131,6 +134,11 @@ def _any_of(words: Iterable[str]) -> str:
     if len(different) > _MOST_NAMED:
         different[_MOST_NAMED - 1 :] = [f"{len(different) - _MOST_NAMED + 1} others"]
     return " or ".join(different)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def law_in_words(result: LoadResult) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import trio
 
 from ..base.describe import describe
+from ..base.memory import available_bytes
 from ..base.processes import working_folder
 from ..check.book.book import Rule
 from ..check.output import Tested, Untested, outcome_of_all
@@ -25,6 +26,9 @@ from .check_wire import wire_of
 from .check_worker import Job, check_job
 from .shared.exit_codes import ExitCode, ended_by_signal
 from .shared.signals import open_signals
+
+# What servers may take of the memory that is left; those that are checked at a time share it.
+_MEMORY_SHARE = 0.75
 
 
 async def check_until_signal(
@@ -65,11 +69,14 @@ async def _check_all(
     interrupt: trio.Event,
 ) -> int:
     results = Results(arguments, servers, reports)
-    jobs = [_job(server, arguments, rules) for server in servers]
+    at_a_time = min(len(servers), arguments.side_by_side)
+    available = available_bytes()
+    most = None if available is None else int(available * _MEMORY_SHARE / at_a_time)
+    jobs = [_job(server, arguments, rules, most) for server in servers]
     if len(jobs) == 1:
         results.add(0, await _check_here(jobs[0], interrupt), is_interrupted=interrupt.is_set())
     else:
-        await _check_side_by_side(jobs, results, arguments.side_by_side, interrupt)
+        await _check_side_by_side(jobs, results, at_a_time, interrupt)
     tested = results.all
     if interrupt.is_set() and not any(isinstance(each, SuiteResult) for each in tested):
         return ExitCode.UNAVAILABLE  # there is nothing to print
@@ -81,7 +88,9 @@ async def _check_all(
     )
 
 
-def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]) -> Job:
+def _job(
+    server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule], most_resident_bytes: int | None
+) -> Job:
     wire = wire_of(arguments.requests.format)
     settings = Settings(
         wire=wire,
@@ -89,6 +98,7 @@ def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]
         max_frame_length=arguments.max_frame_length,
         command=server.command,
         directory=server.directory,
+        most_resident_bytes=most_resident_bytes,
         spawn_timeout_s=arguments.spawn_timeout or math.inf,
         dialogue=arguments.requests.dialogue(wire),
     )
@@ -108,7 +118,7 @@ async def _check_here(job: Job, interrupt: trio.Event) -> Tested:
 
 
 async def _check_side_by_side(
-    jobs: Sequence[Job], results: Results, most: int, interrupt: trio.Event
+    jobs: Sequence[Job], results: Results, at_a_time: int, interrupt: trio.Event
 ) -> None:
     """Check each in a process of its own, a number at a time; the first one is begun first."""
     waiting = iter(enumerate(jobs))
@@ -121,7 +131,7 @@ async def _check_side_by_side(
             results.add(number, outcome, is_interrupted=interrupt.is_set())
 
     async with trio.open_nursery() as nursery:
-        for _ in range(min(most, len(jobs))):
+        for _ in range(at_a_time):
             nursery.start_soon(work)
 
 

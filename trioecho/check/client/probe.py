@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import trio
 
 from ..book.book import Level
-from ..spawned.spawned_server import OnlyFirst, SpawnedServer, Spawner, SpawnError
+from ..spawned.only_first import OnlyFirst
+from ..spawned.spawned_server import SpawnedServer, Spawner, SpawnError
 from .connecting import CONNECT_S, connected
 from .finding import BREAKS_OFF, Deviation, InconclusiveError, Kind
 from .pace import Pace

@@ -19,6 +19,7 @@ class Settings:
       command: what starts a server, in words with ``{port}`` in them; None if the
         suite cannot start one.
       directory: where it is started; None for where this process is.
+      most_resident_bytes: one that has more memory is killed; None for any.
       spawn_timeout_s: how long a server may take until it listens.
       dialogue: what is sent, and what is to come for it.
     """
@@ -28,5 +29,6 @@ class Settings:
     max_frame_length: int | None = None
     command: tuple[str, ...] | None = None
     directory: str | None = None
+    most_resident_bytes: int | None = None
     spawn_timeout_s: float = 10.0
     dialogue: Dialogue = ECHO

@@ -12,7 +12,7 @@ from ..client.finding import Deviation, Kind
 from ..client.pace import Pace
 from ..client.peer import Peer
 from ..client.probe import Probe
-from ..spawned.spawned_server import OnlyFirst
+from ..spawned.only_first import OnlyFirst
 from .blocker import ONLY_FIRST, Answer, Blocker, too_slow
 from .result import OTHER_ANSWER_S, Preflight
 

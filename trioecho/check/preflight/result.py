@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..client.pace import Pace
 from ..client.wire import Wire
 from ..diagnosis.diagnosis_of_wire import cause_of_wire
-from ..spawned.spawned_server import OnlyFirst
+from ..spawned.only_first import OnlyFirst
 from .blocker import Blocker
 
 # How long a server that echoes nothing may take for anything else.

@@ -174,7 +174,13 @@ async def open_host(target: Target, settings: Settings) -> AsyncIterator[Host]:
         spawner = None
         if settings.command is not None:
             guard = await stack.enter_async_context(open_guard())
-            spawner = Spawner(settings.command, settings.spawn_timeout_s, guard, settings.directory)
+            spawner = Spawner(
+                settings.command,
+                settings.spawn_timeout_s,
+                guard,
+                settings.directory,
+                settings.most_resident_bytes,
+            )
         nursery = await stack.enter_async_context(open_background_nursery())
         yield Host(target, settings, nursery, spawner)
 

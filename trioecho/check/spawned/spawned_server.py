@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,19 +17,18 @@ import trio
 
 from ...base.connect import connect
 from ...base.nursery import open_background_nursery
-from ...base.printable import printable, printable_line
+from ...base.quantities import in_bytes
 from .free_port import reserved_port
 from .guard import VARIABLE, Guard
+from .memory_watch import watch_memory
+from .output_tail import OutputTail
 from .process_tree import count_descriptors, descendants, is_running, processes_with, status_bytes, sum_of
 
 HOST = "127.0.0.1"
 # What a process gets between being asked to end and being killed.
 _KILL_AFTER_S = 0.5
 _POLL_S = 0.02
-_KEPT_LINES, _KEPT_BYTES = 200, 4096
 _PIPE_BYTES = 1 << 16  # what Linux keeps for who has not read yet
-# How many characters of a line that a server wrote are shown.
-_SHOWN_CHARACTERS = 300
 
 # A child inherits that SIGINT is ignored, as it is in a shell's background;
 # then this sets it right, on the way to the command.
@@ -74,8 +72,8 @@ class SpawnedServer:
         self.address: tuple[str, int] = (HOST, port)
         self.process = process
         self.was_signalled: bool = False
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._rest = b""  # of a line whose end has not come
+        self._output = OutputTail()
+        self._bytes_at_end = 0  # if it was ended for them
 
     @property
     def has_ended(self) -> bool:
@@ -91,6 +89,8 @@ class SpawnedServer:
     def how_it_ended(self) -> str:
         """The exit code, or the signal, in words."""
         code = self.process.poll()
+        if code is not None and self._bytes_at_end:
+            return f"was killed by the suite, as it had {in_bytes(self._bytes_at_end)} of memory"
         return "it runs" if code is None else f"ended {in_words_of(code)}"
 
     def last_lines(self, most: int = 8) -> tuple[str, ...]:
@@ -99,14 +99,19 @@ class SpawnedServer:
         The default is enough for the message above a short stack trace.
         """
         self._read_on()
-        written = [*self._lines, *([printable(self._rest)] if self.has_ended else ())]
-        return tuple(_shown(line) for line in [line for line in written if line.strip()][-most:])
+        return self._output.last_lines(most, with_rest=self.has_ended)
 
     def send_signal(self, number: int) -> None:
         """Send a signal to all of its process group, as a terminal and systemd do."""
         self.was_signalled = self.was_signalled or not self.has_ended
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
+
+    def end_for(self, resident_bytes: int) -> None:
+        """Kill it, as it has so much memory that other processes would suffer; that is its own fault."""
+        self._bytes_at_end = resident_bytes
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     async def wait_ended(self, within_s: float) -> bool:
         """Wait for the process to end; whether it did."""
@@ -134,21 +139,14 @@ class SpawnedServer:
     async def _read(self, stream: trio.abc.ReceiveStream) -> None:
         with contextlib.suppress(trio.ClosedResourceError, trio.BrokenResourceError):
             async for data in stream:
-                self._take(data)
-        self._take(b"\n" if self._rest else b"")
+                self._output.add(data)
 
     def _read_on(self) -> None:
         """Read what the task that reads has not come to yet: the last words before an end."""
         stream = self.process.stdout
         assert isinstance(stream, trio.lowlevel.FdStream)  # noqa: S101 - for the type checker
         with contextlib.suppress(OSError):  # nothing is there, or it is closed
-            for _ in range(_PIPE_BYTES // _KEPT_BYTES):
-                self._take(os.read(stream.fileno(), _KEPT_BYTES))
-
-    def _take(self, data: bytes | bytearray) -> None:
-        *lines, rest = (self._rest + data).split(b"\n")
-        self._lines.extend(printable(line[:_KEPT_BYTES]).rstrip() for line in lines)
-        self._rest = rest[-_KEPT_BYTES:]
+            self._output.add(os.read(stream.fileno(), _PIPE_BYTES))
 
 
 def in_words_of(code: int) -> str:
@@ -157,40 +155,6 @@ def in_words_of(code: int) -> str:
         with contextlib.suppress(ValueError):
             return f"by {signal.Signals(-code).name}"
     return f"with exit code {code}"
-
-
-def _shown(line: str) -> str:
-    line = printable_line(line)
-    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."
-
-
-@dataclass(frozen=True)
-class OnlyFirst:
-    """A server that serves its first connection, and no other.
-
-    Attributes:
-      exit_code: what its process ends with when that connection has ended; None if it runs on.
-      last_line: what it has written then; empty if nothing.
-    """
-
-    exit_code: int | None
-    last_line: str = ""
-
-    @property
-    def cause_id(self) -> str:
-        """Why no other is served."""
-        return "error-ends-server" if self.exit_code else "only-first-connection"
-
-    @property
-    def in_words(self) -> str:
-        """What is to be said of the whole run."""
-        if not self.exit_code:
-            return "the server serves its first connection, and no other; so each had a fresh server"
-        wrote = f" (it wrote: {self.last_line})" if self.last_line else ""
-        return (
-            f"the server ended {in_words_of(self.exit_code)} when its first connection had ended{wrote}; "
-            "so each had a fresh server"
-        )
 
 
 @dataclass(frozen=True)
@@ -202,12 +166,14 @@ class Spawner:
       timeout_s: how long one may take until it listens.
       guard: ends them if this process is killed.
       directory: where they are started; None for where this process is.
+      most_resident_bytes: one that has more memory is killed; None for any.
     """
 
     command: tuple[str, ...]
     timeout_s: float
     guard: Guard | None = None
     directory: str | None = None
+    most_resident_bytes: int | None = None
 
     def running(
         self, *, port: int | None = None
@@ -219,6 +185,7 @@ class Spawner:
             port=port,
             guard=self.guard,
             directory=self.directory,
+            most_resident_bytes=self.most_resident_bytes,
         )
 
 
@@ -230,6 +197,7 @@ async def spawn_server(
     port: int | None = None,
     guard: Guard | None = None,
     directory: str | None = None,
+    most_resident_bytes: int | None = None,
 ) -> AsyncIterator[tuple[SpawnedServer, trio.socket.SocketType]]:
     """Start a server; with it comes the first connection that it accepted.
 
@@ -241,6 +209,7 @@ async def spawn_server(
       port: where it must listen; None for any port that is free.
       guard: ends it if this process is killed.
       directory: where it is started; None for where this process is.
+      most_resident_bytes: it is killed when it has more memory; None for any.
 
     Raises:
       SpawnError: it does not start, or does not listen.
@@ -272,6 +241,8 @@ async def spawn_server(
         async with open_background_nursery() as nursery:
             assert process.stdout is not None  # noqa: S101 - for the type checker
             nursery.start_soon(server._read, process.stdout)
+            if most_resident_bytes is not None:
+                nursery.start_soon(watch_memory, server, most_resident_bytes)
             try:
                 with await _wait_listening(server, timeout_s) as first_connection:
                     claim.close()  # the server has it
@@ -314,10 +285,12 @@ async def _end(server: SpawnedServer, mark: str) -> None:
     server.send_signal(signal.SIGTERM)
     await server.wait_ended(_KILL_AFTER_S)
     server.send_signal(signal.SIGKILL)
-    others = list({*others, *processes_with(VARIABLE, mark)} - {server.process.pid})
-    for pid in others:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-    await server.process.wait()
-    while any(map(is_running, others)):  # noqa: ASYNC110 - the kernel reports it to the parent only, which is gone
+    while others := [pid for pid in {*others, *processes_with(VARIABLE, mark)} if is_running(pid)]:
+        for pid in others:
+            if pid != server.process.pid:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+        # The kernel reports their end to their parent only, which is gone; and what was killed may
+        # have started another a moment ago.
         await trio.sleep(_POLL_S)
+    await server.process.wait()

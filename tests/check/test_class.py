@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -153,6 +154,7 @@ def test_implementations_have_the_names_that_they_are_given(submissions: Path, t
     )
     assert done.stderr.startswith(f"trioecho check: go: cannot connect to {nobody}: ")
     assert "C++ is not conformant." in done.stdout
+    assert re.search(rf"(?m)^C\+\+\nstarted on 127.0.0.1:\d+ by {re.escape(broken)}$", done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +200,22 @@ def test_no_report_may_have_the_name_of_a_page(tmp_path: Path, capsys: pytest.Ca
 # ---- ends ----
 
 
+class Tells:
+    """A server that tells when it has a connection."""
+
+    def __init__(self, pipe: Path, pid_file: Path) -> None:
+        self.pipe = pipe
+        self.pid_file = pid_file
+        self.command = f"{CLASS} {shlex.quote(str(pipe))}"
+
+    def wait(self) -> None:
+        assert self.pipe.read_text() == "connected"
+
+    @property
+    def pid(self) -> int:
+        return int(self.pid_file.read_text())
+
+
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "trioecho", "check", *arguments],
@@ -213,18 +231,26 @@ def wait_for_end(pid: int) -> None:
         os.sched_yield()
 
 
-def test_ctrl_c_writes_what_was_decided(submissions: Path, tmp_path: Path) -> None:
-    pipe, pages, pid_file = tmp_path / "pipe", tmp_path / "pages", tmp_path / "pid"
-    os.mkfifo(pipe)
-    tells = f"import os; open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n{TELLS_AND_FALLS_SILENT}"
-    (submissions / "grace" / "server.py").write_text(tells)
+@pytest.fixture
+def tells(submissions: Path, tmp_path: Path) -> Tells:
+    """Grace's server, that says when it has a connection, and then nothing any more."""
+    os.mkfifo(tmp_path / "pipe")
+    told = Tells(tmp_path / "pipe", tmp_path / "pid")
+    program = (
+        f"import os; open({str(told.pid_file)!r}, 'w').write(str(os.getpid()))\n{TELLS_AND_FALLS_SILENT}"
+    )
+    (submissions / "grace" / "server.py").write_text(program)
+    return told
+
+
+def test_ctrl_c_writes_what_was_decided(submissions: Path, tmp_path: Path, tells: Tells) -> None:
+    pages = tmp_path / "pages"
     (submissions / "ken").mkdir()
     (submissions / "ken" / "server.py").write_text(BROKEN)
-    command = f"{CLASS} {pipe}"
     files = [str(submissions / name / "server.py") for name in ("ada", "grace", "ken")]
-    words = ["--class", command, *files, *CASES, "--html-dir", str(pages), "--side-by-side", "1"]
+    words = ["--class", tells.command, *files, *CASES, "--html-dir", str(pages), "--side-by-side", "1"]
     process = start(*words)
-    assert pipe.read_text() == "connected"  # to the second one
+    tells.wait()  # and the second one has begun
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=GUARD_S)
     assert process.returncode == 130, errors
@@ -233,21 +259,28 @@ def test_ctrl_c_writes_what_was_decided(submissions: Path, tmp_path: Path) -> No
     assert rows == [["ada", "conformant"], ["grace", "not"], ["ken", "not"]]
     assert "interrupted before it was its turn" in (pages / "ken.html").read_text("utf-8")
     assert "1 conformant, 2 not tested" in (pages / "index.html").read_text("utf-8")
-    assert not is_running(int(pid_file.read_text()))
+    assert not is_running(tells.pid)
 
 
-def test_a_process_that_is_killed_concerns_its_own_server_only(submissions: Path, tmp_path: Path) -> None:
-    pipe, pid_file = tmp_path / "pipe", tmp_path / "pid"
-    os.mkfifo(pipe)
-    tells = f"import os; open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n{TELLS_AND_FALLS_SILENT}"
-    (submissions / "grace" / "server.py").write_text(tells)
+def test_a_process_that_is_killed_concerns_its_own_server_only(submissions: Path, tells: Tells) -> None:
     files = [str(submissions / name / "server.py") for name in ("grace", "ada")]
-    process = start("--class", f"{CLASS} {pipe}", *files, *CASES, "--side-by-side", "1")
-    assert pipe.read_text() == "connected"
+    process = start("--class", tells.command, *files, *CASES, "--side-by-side", "1")
+    tells.wait()
     [worker] = children_of(process.pid)
     os.kill(worker, signal.SIGKILL)
     out, errors = process.communicate(timeout=GUARD_S)
     assert process.returncode == 3, errors
     assert "grace: not tested: the process that checked it ended by SIGKILL without a result\n" in errors
     assert "ada     conformant" in out
-    wait_for_end(int(pid_file.read_text()))
+    wait_for_end(tells.pid)
+
+
+def test_nothing_is_left_of_a_class_whose_process_is_killed(submissions: Path, tells: Tells) -> None:
+    files = [str(submissions / name / "server.py") for name in ("grace", "ada")]
+    process = start("--class", tells.command, *files, *CASES, "--side-by-side", "1")
+    tells.wait()
+    [worker] = children_of(process.pid)
+    process.kill()
+    process.communicate(timeout=GUARD_S)
+    wait_for_end(worker)
+    assert not is_running(tells.pid)

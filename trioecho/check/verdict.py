@@ -148,7 +148,7 @@ class SuiteResult:
     """What came of a run.
 
     Attributes:
-      target: how the server was named: ``HOST:PORT``, or the command that started it.
+      target: the server's name; if it has none, ``HOST:PORT``, or the command that started it.
       address: where it listened, ``HOST:PORT``.
       command: what started it; None if it was running already.
       seed: what the bytes were made from.

@@ -9,7 +9,7 @@ import trio
 from ..base.processors import count_processors
 from ..check.book.book import RULES, SECTIONS, select
 from ..check.output.text import book_lines, explain_lines, explain_section_lines
-from ..check.runner.suite import DEFAULT_JOBS, DEFAULT_TIME_LIMIT_S
+from ..check.runner.suite import DEFAULT_JOBS
 from .check_files import Reports, add_report_options
 from .check_requests import Requests, add_request_options
 from .check_run import check_until_signal
@@ -90,11 +90,16 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
     add(
         "--time-limit",
         type=values.seconds,
-        default=DEFAULT_TIME_LIMIT_S,
         metavar="TIME",
-        help="longest run of each server; what is not decided then is inconclusive; 0 for any (default: 2m)",
+        help="longest run of a server; what is not decided then is inconclusive; 0 for any (default: 2m; "
+        "longer where more run side by side than there are processors)",
     )
-    add("-v", "--verbose", action="store_true", help="say also what was seen in cases that passed")
+    add(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="say also what was seen in cases that passed; of a class, print all cases",
+    )
     add("--list", action="store_true", help="list all rules")
     add(
         "--explain",

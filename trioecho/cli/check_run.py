@@ -13,9 +13,10 @@ import trio
 from ..base.describe import describe
 from ..base.memory import available_bytes
 from ..base.processes import working_folder
+from ..base.processors import count_processors
 from ..check.book.book import Rule
 from ..check.output import Tested, Untested, outcome_of_all
-from ..check.runner.suite import INTERRUPTED, Observer, Settings
+from ..check.runner.suite import DEFAULT_TIME_LIMIT_S, INTERRUPTED, Observer, Settings
 from ..check.verdict import SuiteResult
 from .check_apart import check_apart
 from .check_files import Reports
@@ -70,9 +71,7 @@ async def _check_all(
 ) -> int:
     results = Results(arguments, servers, reports)
     at_a_time = min(len(servers), arguments.side_by_side)
-    available = available_bytes()
-    most = None if available is None else int(available * _MEMORY_SHARE / at_a_time)
-    jobs = [_job(server, arguments, rules, most) for server in servers]
+    jobs = [_job(server, arguments, rules, at_a_time) for server in servers]
     if len(jobs) == 1:
         results.add(0, await _check_here(jobs[0], interrupt), is_interrupted=interrupt.is_set())
     else:
@@ -88,9 +87,8 @@ async def _check_all(
     )
 
 
-def _job(
-    server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule], most_resident_bytes: int | None
-) -> Job:
+def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule], at_a_time: int) -> Job:
+    available = available_bytes()
     wire = wire_of(arguments.requests.format)
     settings = Settings(
         wire=wire,
@@ -98,16 +96,19 @@ def _job(
         max_frame_length=arguments.max_frame_length,
         command=server.command,
         directory=server.directory,
-        most_resident_bytes=most_resident_bytes,
+        most_resident_bytes=None if available is None else int(available * _MEMORY_SHARE / at_a_time),
         spawn_timeout_s=arguments.spawn_timeout or math.inf,
         dialogue=arguments.requests.dialogue(wire),
     )
+    time_limit_s = arguments.time_limit
+    if time_limit_s is None:  # what has a part of a processor takes longer
+        time_limit_s = DEFAULT_TIME_LIMIT_S * max(1.0, at_a_time / count_processors())
     return Job(
         server.target,
         settings,
         tuple(rule.id for rule in rules),
         arguments.jobs,
-        arguments.time_limit or math.inf,
+        time_limit_s or math.inf,
         dict(os.environ),
     )
 

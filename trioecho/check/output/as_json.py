@@ -32,7 +32,8 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
 
     A server::
 
-        target        as it was named: "HOST:PORT", or the command that starts it
+        target        its name if it was given one, or is one of a class; else
+                      "HOST:PORT", or the command that starts it
         outcome       of this server; the same words
         error         why it could not be tested; null if it was, and if not, then
                       the fields from here on are missing

@@ -14,7 +14,7 @@ class Untested:
     """A server that the suite could not try.
 
     Attributes:
-      target: how it was named: ``HOST:PORT``, or a command.
+      target: its name; if it has none, ``HOST:PORT``, or a command.
       reason: why, in a line.
     """
 

@@ -98,8 +98,11 @@ def explain_section_lines(section: Section, width: int = _WIDTH) -> Iterator[str
 
 def suite_lines(result: SuiteResult, palette: Palette, *, strict: bool, is_verbose: bool) -> Iterator[str]:
     """Write all verdicts, the evidence of those that are not as they should be, and the summary."""
-    yield palette.paint(f"trioecho check {printable(result.target)}", _BOLD)
-    if result.command is not None:
+    has_name = result.target not in (result.command, result.address)
+    yield palette.paint(f"{'' if has_name else 'trioecho check '}{printable(result.target)}", _BOLD)
+    if result.command is not None and has_name:
+        yield f"started on {result.address} by {printable(result.command)}"  # whole, to be copied
+    elif result.command is not None:
         yield f"started on {result.address}"
     if result.asking is not None:
         for words in asking_words(result.asking):

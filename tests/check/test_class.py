@@ -19,8 +19,10 @@ import pytest
 from tests.check.test_cut_short import TELLS_AND_FALLS_SILENT
 from tests.support.guard import GUARD_S
 from tests.support.processes import UTF8, children_of, run_command
+from trioecho.check.book.book import select
 from trioecho.check.spawned.process_tree import is_running
 from trioecho.cli import main
+from trioecho.faulty import FAULTY_SERVERS
 
 # As a student writes it: a module of their own, and a file of their own, beside it.
 GOOD = """
@@ -52,6 +54,7 @@ while True:
 """
 NO_PYTHON = "def main(:\n    pass\n"
 CLASS = shlex.join([sys.executable, "{file}", "{port}"])
+FAULTY, PORT = (sys.executable, "-m", "trioecho", "faulty"), ("--port", "{port}")
 CASES = ("1.2", "2.5")
 
 
@@ -121,6 +124,7 @@ def test_a_server_of_a_class_is_started_in_its_folder_with_the_environment_of_th
     assert f"its last line was: {tmp_path} one:two {tmp_path}\n" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_program_is_found_where_the_user_is_and_a_folder_is_a_submission_too(tmp_path: Path) -> None:
     runner = tmp_path / "run"
     runner.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$1"/server.py "$2"\n')
@@ -136,6 +140,7 @@ def test_a_program_is_found_where_the_user_is_and_a_folder_is_a_submission_too(t
     ]
 
 
+@pytest.mark.slow
 def test_implementations_have_the_names_that_they_are_given(submissions: Path, tmp_path: Path) -> None:
     broken = shlex.join([sys.executable, str(submissions / "alan" / "server.py"), "{port}"])
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -262,6 +267,7 @@ def test_ctrl_c_writes_what_was_decided(submissions: Path, tmp_path: Path, tells
     assert not is_running(tells.pid)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_concerns_its_own_server_only(submissions: Path, tells: Tells) -> None:
     files = [str(submissions / name / "server.py") for name in ("grace", "ada")]
     process = start("--class", tells.command, *files, *CASES, "--side-by-side", "1")
@@ -275,6 +281,7 @@ def test_a_process_that_is_killed_concerns_its_own_server_only(submissions: Path
     wait_for_end(tells.pid)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_class_whose_process_is_killed(submissions: Path, tells: Tells) -> None:
     files = [str(submissions / name / "server.py") for name in ("grace", "ada")]
     process = start("--class", tells.command, *files, *CASES, "--side-by-side", "1")
@@ -284,3 +291,16 @@ def test_nothing_is_left_of_a_class_whose_process_is_killed(submissions: Path, t
     process.communicate(timeout=GUARD_S)
     wait_for_end(worker)
     assert not is_running(tells.pid)
+
+
+@pytest.mark.slow
+def test_verdicts_do_not_depend_on_who_is_checked_beside(tmp_path: Path) -> None:
+    names = ("one-frame-per-recv", "empty-is-eof", "short-payload")
+    cases, report = ("1.1", "1.2", "2.5"), tmp_path / "report.json"
+    words = [word for name in names for word in ("--spawn", f"{name}={shlex.join([*FAULTY, name, *PORT])}")]
+    done = run_command("check", *words, *cases, "--side-by-side", "3", "--json", str(report))
+    assert done.returncode == 1, done.stderr
+    for server in json.loads(report.read_text())["servers"]:
+        fails = {rule.id for rule in select(FAULTY_SERVERS[server["target"]].bug.fails)}
+        failed = {result["id"] for result in server["results"] if result["verdict"] == "fail"}
+        assert failed == fails & set(cases), server["target"]

@@ -44,7 +44,7 @@ examples:
   trioecho check 127.0.0.1:26066 2.3 4 --seed 7
   trioecho check --spawn 'python student.py {port}'
   trioecho check --spawn 'python student.py {port}' --html report.html
-  trioecho check --class 'python {file} {port}' submissions/*/server.py --html-dir report
+  trioecho check */server.py --class 'python {file} {port}' --html-dir report
   trioecho check --spawn 'go=./server-go {port}' --spawn 'rust=./server-rs {port}' --html-dir report
   trioecho check --explain 2.5
 """

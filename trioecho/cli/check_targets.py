@@ -47,8 +47,8 @@ def add_target_options(parser: Parser) -> None:
     add(
         "targets_and_cases",
         nargs="*",
-        metavar="HOST:PORT | FILE | CASE",
-        help="servers that listen, or files of --class; and the cases to run (default: all)",
+        metavar="SERVER | CASE",
+        help="servers that listen (HOST:PORT), or files of --class; and the cases to run (default: all)",
     )
     add(
         "--spawn",

@@ -58,7 +58,7 @@ examples:
   trioecho load 127.0.0.1:26066
   trioecho load 127.0.0.1:26066 --connections 100 --pipeline 64 --duration 10s
   trioecho load 127.0.0.1:26066 --rate 5000 --slo 'p99<5ms' --html load.html
-  trioecho load 127.0.0.1:26066 --stages '0:5k/10s,steady=5k/1m,peak=20k/5s,0'
+  trioecho load 127.0.0.1:26066 --stages '0:5k/10s,5k/1m,peak=20k/5s,0'
   trioecho load 127.0.0.1:26066 --find-max --slo 'p99<5ms' --slo 'errors==0'
   trioecho load 127.0.0.1:7000 --messages queries.jsonl --reply count
 """

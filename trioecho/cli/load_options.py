@@ -192,7 +192,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             arrival=arguments.arrival or "uniform",
             warmup_s=warmup_s or 0.0,
             ramp=arguments.ramp,
-            stages=arguments.stages,
+            stages=arguments.stages or (),
             seed=chosen_seed(arguments),
             timeout_s=arguments.timeout,
             source=given.source,

@@ -21,10 +21,10 @@ def add_schedule_option(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--stages",
         type=stages,
-        default=(),
+        default=None,
         metavar="STAGE,STAGE,...",
         help="open loop: rates one after the other, each constant (5k/1m) or in a straight line (0:5k/10s), "
-        "with a name if you like (peak=20k/5s); a last 0 is the end: 0:5k/10s,5k/1m,peak=20k/5s,0",
+        "with a name if you like (peak=20k/5s); a last 0 is the end: 0:5k/9s,5k/1m,9k/5s,0",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..base.printable import printable
 from ..load import LoadPlan, LoadProgress
 from ..load.report.load_text import progress_as_text
+from ..load.report.stages_text import stages_between
 from .shared.non_blocking_writer import NonBlockingWriter
 from .shared.rich_display import DRAWN_COLUMNS, open_console, rich_class
 from .shared.terminal import NARROWEST, text_width
@@ -18,6 +19,8 @@ LIVE_INTERVAL_S = 1.0
 LINES_INTERVAL_S = 2.0
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_S = 60
+# What counts as now.
+_MOMENT_S = 1e-5
 
 
 class Display(Protocol):
@@ -62,15 +65,18 @@ class Lines(NoDisplay):
     def __init__(self) -> None:
         self._writer = NonBlockingWriter(sys.stderr)
         self._is_one_of_many = False
+        self._plan: LoadPlan | None = None
 
     def begin(self, plan: LoadPlan, what: str) -> None:
         self._is_one_of_many = bool(what)  # each of which leaves a line of its own
+        self._plan = plan
 
     def show(self, progress: LoadProgress) -> None:
         # At the very start there is nothing to say.
         has_begun = progress.phase != "connecting" or progress.connections
         if has_begun and not self._is_one_of_many:
-            self._writer.write_line(progress_as_text(progress, width=text_width(sys.stderr)))
+            stage = stage_of(progress, self._plan)
+            self._writer.write_line(progress_as_text(progress, width=text_width(sys.stderr), stage=stage))
 
     def line(self, text: str) -> None:
         self._writer.write_line(printable(text))
@@ -123,6 +129,8 @@ class Live:
         table = rich_class("table.Table").grid(padding=(0, 1))
         share = done_share(progress, self._plan)
         phase, done = f"{self._what}{progress.phase}", how_far(progress, self._plan)
+        if stage := stage_of(progress, self._plan):
+            done = f"{done}, {stage}"
         room = DRAWN_COLUMNS - len(phase) - len(done) - 2
         bars = [bar(total=1.0, completed=share or 0.0, width=min(room, 28), pulse=share is None)]
         table.add_row(phase, *(bars if room > 0 else []), done)
@@ -161,6 +169,13 @@ def how_far(progress: LoadProgress, plan: LoadPlan | None) -> str:
     if plan is not None and plan.duration_s is not None:
         return f"{min(max(0.0, progress.t_s), plan.duration_s):.0f} of {plan.duration_s:g} s"
     return f"{progress.messages:,} of {progress.planned:,}" if progress.planned else ""
+
+
+def stage_of(progress: LoadProgress, plan: LoadPlan | None) -> str:
+    """Return the name of the stage in which a load is now; empty if it is in none."""
+    if plan is None or progress.phase != "measuring":
+        return ""
+    return stages_between(plan.stages, progress.t_s, progress.t_s + _MOMENT_S)
 
 
 def sparkline(values: collections.deque[float]) -> str:

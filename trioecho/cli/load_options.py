@@ -16,7 +16,7 @@ from ..load.message_list import GivenMessages
 from . import load_values
 from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of
-from .load_schedule import add_schedule_option, contradictions
+from .load_schedule import add_schedule_option, contradictions, refuse_unknown_stages
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import add_address, add_format_option, add_seed_option, add_workers_option, chosen_seed
@@ -147,7 +147,8 @@ def _add_objectives(group: argparse._ArgumentGroup) -> None:
         metavar="OBJECTIVE",
         action="append",
         default=[],
-        help="p99<5ms, mean<=800us, max<1s, errors==0, errors<0.1%%, rate>1000; may be given several times",
+        help="p99<5ms, mean<=800us, max<1s, errors==0, errors<0.1%%, rate>1000; of one stage p99<5ms@STAGE; "
+        "may be given several times",
     )
     add(
         "--saturation",
@@ -169,6 +170,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
       CommandError: they contradict each other, or ask for something impossible.
     """
     _refuse_contradictions(arguments)
+    refuse_unknown_stages(arguments.slo, arguments.stages)
     rate, duration_s, warmup_s = arguments.rate, arguments.duration, arguments.warmup
     if arguments.find_max:
         rate = rate or _FIRST_RATE

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..load import Stage
+from ..load.goals.objectives import Objective
 from ..load.stages import MAX_NAME_LENGTH, check_stages, stage_text
 from . import load_values
-from .shared.suggestion import quoted
+from .shared.exit_codes import ExitCode
+from .shared.output import CommandError
+from .shared.suggestion import did_you_mean, quoted
 from .shared.values import refusal, seconds
 
 _RIGHT = "write RATE/TIME or FROM:TO/TIME, as 5k/1m or 0:5k/10s"
@@ -43,6 +46,23 @@ def contradictions(arguments: argparse.Namespace) -> Iterator[tuple[bool, str]]:
         is_still and bool(arguments.warmup),
         "--warmup has the rate with which the first stage begins, and that is 0; leave it out",
     )
+
+
+def refuse_unknown_stages(objectives: Sequence[Objective], known: Sequence[Stage]) -> None:
+    """Refuse objectives of stages that the schedule does not have.
+
+    Raises:
+      CommandError: one is.
+    """
+    names = [stage.name for stage in known]
+    for objective in objectives:
+        if objective.stage and objective.stage not in names:
+            there = f"its stages are {', '.join(names)}" if names else "that is for a schedule of --stages"
+            hint = did_you_mean(objective.stage, names, there)
+            raise CommandError(
+                ExitCode.WRONG_USAGE,
+                f"--slo {objective.text}: there is no stage {quoted(objective.stage)}; {hint}",
+            )
 
 
 def stages(text: str) -> tuple[Stage, ...]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,11 @@ import pytest
 
 from tests.support.load_results import made_result
 from tests.support.staged_load import STAGES, staged_plan, staged_result
+from trioecho.cli.load_display import stage_of
 from trioecho.load import (
+    LoadInterval,
     LoadPlan,
+    LoadProgress,
     LoadResult,
     Stage,
     UnreadableResultError,
@@ -22,10 +26,14 @@ from trioecho.load import (
     result_as_json,
     result_from_json,
 )
+from trioecho.load.goals.objectives import parse_objective
 from trioecho.load.report.comparison import compare
 from trioecho.load.report.load_csv import COLUMNS, result_as_csv
-from trioecho.load.report.load_text import result_as_text
+from trioecho.load.report.load_html import result_as_html
+from trioecho.load.report.load_plots import percentile_plot
+from trioecho.load.report.load_text import progress_as_text, result_as_text
 from trioecho.load.report.words import plan_in_words
+from trioecho.load.results.judging import has_failed, judge
 
 RESULT = staged_result()
 
@@ -164,3 +172,95 @@ def test_a_result_without_its_stages_is_damaged() -> None:
     del document["stages"]
     with pytest.raises(UnreadableResultError, match="stages is missing"):
         result_from_json(json.dumps(document))
+
+
+def test_the_page_has_a_table_of_stages_and_draws_them_as_bands() -> None:
+    pytest.importorskip("matplotlib")
+    page = result_as_html(RESULT)
+    assert "<h2>Stages</h2>" in page
+    assert page.count(">1. up</th>") == page.count(">4. burst</th>") == 1
+    throughput = page[page.index("Throughput over time") : page.index("Latency over time")]
+    wide, narrow = throughput.split('class="narrow"')
+    # Every other stage is shaded; a name that has no room is a number, as in the table, or nothing.
+    assert wide.count("opacity: 0.4") == narrow.count("opacity: 0.4") == 2
+    assert all(f">{name}</text>" in wide for name in ("up", "steady", "pause"))
+    assert ">burst</text>" not in wide
+
+
+def test_the_page_of_a_run_without_stages_has_none() -> None:
+    pytest.importorskip("matplotlib")
+    page = result_as_html(made_result())
+    assert "Stages" not in page
+    assert "opacity: 0.4" not in page
+
+
+def test_the_page_says_what_went_wrong_in_a_stage_and_which_was_not_reached() -> None:
+    pytest.importorskip("matplotlib")
+    stages = [*RESULT.stages[:3], replace(RESULT.stages[3], length_s=0.0)]
+    stages[0] = replace(stages[0], errors=Counter(missing=1200))
+    page = result_as_html(replace(RESULT, stages=stages))
+    assert "<td>missing 1,200</td>" in page
+    assert "<td>not reached</td>" in page
+
+
+def test_progress_names_the_stage() -> None:
+    progress = LoadProgress("measuring", 0.25, LoadInterval(0.2, 0.05), 1, 1, {}, 5, None)
+    assert stage_of(progress, RESULT.plan) == "steady"
+    assert stage_of(replace(progress, phase="draining"), RESULT.plan) == ""
+    assert stage_of(replace(progress, t_s=0.2), RESULT.plan) == "steady"
+    assert stage_of(replace(progress, t_s=0.63), RESULT.plan) == ""
+    assert stage_of(progress, None) == stage_of(progress, LoadPlan("h", 1)) == ""
+    assert progress_as_text(progress, stage="steady").endswith(" in all  steady")
+
+
+def verdicts_of(result: LoadResult, *objectives: str) -> dict[str, bool]:
+    result.objective_results = judge(result, map(parse_objective, objectives))
+    return {verdict.objective.text: verdict.holds for verdict in result.objective_results}
+
+
+def test_an_objective_may_be_of_a_stage() -> None:
+    result = staged_result()
+    assert verdicts_of(
+        result,
+        "p99<1ms",
+        "p99<1ms@steady",
+        "p99 < 1ms @ burst",
+        "rate>1900@burst",
+        "rate>900@up",
+        "max<1s@pause",
+    ) == {
+        "p99<1ms": False,
+        "p99<1ms@steady": True,
+        "p99<1ms@burst": False,
+        "rate>1900@burst": True,
+        "rate>900@up": False,
+        "max<1s@pause": False,
+    }
+    assert "p99<1ms@burst: BROKEN, 178." in result_as_text(result)
+    again = result_from_json(result_as_json(result))
+    assert again.objective_results == result.objective_results
+    with pytest.raises(ValueError, match="p99<1ms@other: there is no stage other"):
+        verdicts_of(result, "p99<1ms@other")
+
+
+def test_an_objective_of_errors_allows_those_of_its_stage_alone() -> None:
+    result = staged_result()
+    result.stages[3].errors["late"] += 2
+    result.errors["late"] = 2
+    assert verdicts_of(result, "errors<1%@burst", "errors==0@steady") == {
+        "errors<1%@burst": True,
+        "errors==0@steady": True,
+    }
+    assert not has_failed(result)
+    result.errors["connection_lost"] = 1
+    assert has_failed(result)
+    verdicts_of(result, "errors==0@steady")
+    assert has_failed(result)
+    verdicts_of(result, "errors<5", "errors==0@steady")
+    assert not has_failed(result)
+
+
+def test_a_plot_of_all_has_no_mark_for_an_objective_of_a_stage() -> None:
+    result = staged_result()
+    verdicts_of(result, "p99<1ms", "p50<1ms@steady")
+    assert [label for _, _, label in percentile_plot(result).marks] == ["p99<1ms"]

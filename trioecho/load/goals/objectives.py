@@ -27,7 +27,7 @@ _MS_OF_UNIT = {
 SHOWN_PERCENTS = ("50", "75", "90", "95", "99", "99.9", "99.99")
 # More digits make no sense, and a number must have an end.
 _DECIMAL = r"\d{1,15}(?:\.\d{1,30})?"
-_EXAMPLES = "p99<5ms, mean<=800us, max<1s, errors==0, errors<0.1%, rate>1000"
+_EXAMPLES = "p99<5ms, mean<=800us, max<1s, errors==0, errors<0.1%, rate>1000, p99<5ms@STAGE"
 
 
 class ObjectiveError(ValueError):
@@ -46,6 +46,7 @@ class Objective:
       limit: in milliseconds for latencies, messages/s for ``rate``, a number for
         ``errors``, and percent of the messages sent where `is_share`.
       is_share: whether ``errors`` was given in percent.
+      stage: which one it is about, as ``steady`` in ``p99<5ms@steady``; empty for the whole run.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Objective:
     comparison: str
     limit: float
     is_share: bool = False
+    stage: str = ""
 
     @property
     def percent(self) -> Fraction | None:
@@ -117,11 +119,13 @@ def parse_objective(text: str) -> Objective:
       ObjectiveError: it cannot be read, or no run could ever meet it, or none break it.
     """
     compact = "".join(text.split())
-    match = re.fullmatch(rf"(p{_DECIMAL}|[a-z]+)(<=|>=|==|<|>)({_DECIMAL}|\.\d{{1,30}})(\D*)", compact)
-    if match is None:
+    condition, at, stage = compact.partition("@")
+    match = re.fullmatch(rf"(p{_DECIMAL}|[a-z]+)(<=|>=|==|<|>)({_DECIMAL}|\.\d{{1,30}})(\D*)", condition)
+    if match is None or (at and not stage):
         raise ObjectiveError(f"{text!r} is not an objective; write one as {_EXAMPLES}")
     metric, comparison, number, unit = match.groups()
-    objective = Objective(compact, metric, comparison, *_limit(metric, Fraction(number), unit, compact))
+    limit, is_share = _limit(metric, Fraction(number), unit, compact)
+    objective = Objective(compact, metric, comparison, limit, is_share, stage)
     _refuse_pointless(objective)
     return objective
 

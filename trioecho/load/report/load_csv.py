@@ -67,7 +67,7 @@ def result_as_csv(result: LoadResult) -> str:
                 step.errors,
                 *("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times_ns),
                 str(result.saturated).lower(),
-                *((stages_between(result, step.t_s, step.t_s + measured_s),) if stages else ()),
+                *((stages_between(result.plan.stages, step.t_s, step.t_s + measured_s),) if stages else ()),
             )
         )
     return text.getvalue()

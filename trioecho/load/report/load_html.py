@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 
+from ...base.histogram import Histogram
 from ...base.html import Markup, document, element, joined
 from ...base.quantities import in_full, in_ms, in_rate
 from .. import LoadResult
 from ..goals.objectives import ObjectiveResult, shown_percents
+from ..results.stage_result import StageResult
 from . import words
 from .load_plots import latency_plot, percentile_plot, throughput_plot, timings_of
 from .plots import Plot, draw
@@ -39,6 +41,7 @@ def result_as_html(result: LoadResult) -> str:
             _numbers(result),
             _objectives(result.objective_results),
             _latency(result),
+            _stages(result),
             _over_time(result),
             _errors(result),
             _search(result),
@@ -111,6 +114,42 @@ def _latency(result: LoadResult) -> Iterator[Markup]:
     remarks = [words.TWO_TIMINGS] if result.plan.is_open else []
     remarks += filter(None, (words.law_in_words(result), words.few_samples(result)))
     yield from (element("p", remark, class_="muted") for remark in remarks)
+
+
+def _stages(result: LoadResult) -> Iterator[Markup]:
+    if not result.stages:
+        return
+    yield element("h2", "Stages")
+    yield _table(
+        ("stage", "due/s", "right/s", "due", "right", "timing", "p50, ms", "p99", "p99.9", "max", "errors"),
+        [
+            row
+            for number, stage in enumerate(result.stages, 1)
+            for row in _rows_of_stage(f"{number}. {stage.name}", stage)
+        ],
+        kind="stages",
+    )
+    yield element("p", words.STAGES, class_="muted")
+
+
+def _rows_of_stage(name: str, stage: StageResult) -> Iterator[tuple[str, ...]]:
+    if not stage.length_s:
+        yield name, "not reached", *[""] * 9
+        return
+    errors = ", ".join(f"{kind} {count:,}" for kind, count in sorted(stage.errors.items())) or "0"
+    counts = (
+        in_rate(stage.due_per_s),
+        in_rate(stage.messages_per_s),
+        f"{stage.due:,}",
+        f"{stage.messages:,}",
+    )
+    yield name, *counts, "from due", *_times(stage.latency_ns), errors
+    yield "", "", "", "", "", "from send", *_times(stage.from_send_ns), ""
+
+
+def _times(timing: Histogram) -> Iterator[str]:
+    yield from (_ms(timing.percentile(percent)) for percent in ("50", "99", "99.9"))
+    yield _ms(timing.max if timing.count else None)
 
 
 def _over_time(result: LoadResult) -> Iterator[Markup]:

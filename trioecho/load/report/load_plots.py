@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from ...base.histogram import Histogram
 from .. import LoadInterval, LoadResult
+from ..results.stage_result import stage_spans_ns
 from .load_csv import measured_width_s
-from .plots import Plot, PlotLine, nines
+from .plots import Plot, PlotBand, PlotLine, nines
 
 # Points of a curve for every nine: more would not be seen.
 _POINTS_PER_NINE = 40
@@ -29,7 +30,7 @@ def percentile_plot(result: LoadResult) -> Plot:
     marks = [
         (nines(percent), verdict.objective.limit, verdict.objective.text)
         for verdict in result.objective_results
-        if (percent := verdict.objective.percent) is not None
+        if (percent := verdict.objective.percent) is not None and not verdict.objective.stage
     ]
     return Plot(
         "percentiles",
@@ -54,7 +55,14 @@ def throughput_plot(result: LoadResult) -> Plot | None:
         right.append((middle_s, step.messages / width_s))
         sent.append((middle_s, step.sent / width_s))
     lines = [PlotLine("right replies", right), PlotLine("sent", sent)]
-    return Plot("throughput", "Messages per second over time", "time, s", "messages/s", lines)
+    return Plot(
+        "throughput",
+        "Messages per second over time",
+        "time, s",
+        "messages/s",
+        lines,
+        bands=_bands(result),
+    )
 
 
 def latency_plot(result: LoadResult) -> Plot | None:
@@ -74,7 +82,19 @@ def latency_plot(result: LoadResult) -> Plot | None:
             for name, percent in (("p50", 50), ("p99", 99), ("max", 100))
         ],
         log=_needs_log(result),
+        bands=_bands(result),
     )
+
+
+def _bands(result: LoadResult) -> list[PlotBand]:
+    """Return the stages of the schedule, with their numbers as the table of the page has them."""
+    stages = result.plan.stages
+    return [
+        PlotBand(begins_ns / 1e9, ends_ns / 1e9, stage.name, str(number))
+        for number, (stage, (begins_ns, ends_ns)) in enumerate(
+            zip(stages, stage_spans_ns(stages), strict=True), 1
+        )
+    ]
 
 
 def _curve(histogram: Histogram) -> list[tuple[float, float]]:

@@ -50,8 +50,8 @@ def faults_as_lines(result: LoadResult) -> Iterator[str]:
         yield words.SATURATED
 
 
-def progress_as_text(progress: LoadProgress, *, width: int = 80) -> str:
-    """Return one line on what happened since the last one.
+def progress_as_text(progress: LoadProgress, *, width: int = 80, stage: str = "") -> str:
+    """Return one line on what happened since the last one, and the stage in which it is now, if there is one.
 
     Numbers stay in their columns where these fit; where they do not, what matters least is left out.
     """
@@ -70,6 +70,8 @@ def progress_as_text(progress: LoadProgress, *, width: int = 80) -> str:
         rest.append(f"{sum(progress.errors.values()):,} errors")
     if progress.phase != "measuring":
         rest.append(f"({progress.phase})")
+    if stage:
+        rest.append(stage)
     line = "  ".join(columns + rest)
     while len(line) >= width and columns:
         line = "  ".join(" ".join(column.split()) for column in columns + rest)

@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...base.html import Markup, element, joined
 
@@ -39,6 +39,10 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 # Inches; 72 units of the SVG each.
 _SIZES = {"wide": (8.6, 3.1), "narrow": (3.5, 2.7)}
 _FONT_POINTS = 8.0
+# What a character takes at most on the average, and the axes of the width of a drawing.
+_CHARACTER_INCHES = 0.68 * _FONT_POINTS / 72
+_AXES_SHARE = 0.85
+_BAND_ALPHA = 0.4
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib; wider than what the page will use
@@ -80,6 +84,21 @@ class PlotLine:
     points: Sequence[tuple[float, float | None]]
 
 
+class PlotBand(NamedTuple):
+    """A part of the x axis that has a name.
+
+    Attributes:
+      begin, end: of the part.
+      name: is written above it, where there is room.
+      short_name: is written in its place where there is not.
+    """
+
+    begin: float
+    end: float
+    name: str
+    short_name: str
+
+
 @dataclass(frozen=True)
 class Plot:
     """What is to be drawn.
@@ -92,6 +111,7 @@ class Plot:
       nines: whether x is a percentile, on the scale of nines; else it is linear.
       log: whether y is logarithmic.
       marks: points to mark, as objectives: x, y and a label.
+      bands: parts of the x axis, every other one of which is shaded.
     """
 
     name: str
@@ -102,6 +122,7 @@ class Plot:
     nines: bool = False
     log: bool = False
     marks: Sequence[tuple[float, float, str]] = field(default_factory=tuple)
+    bands: Sequence[PlotBand] = field(default_factory=tuple)
 
 
 class PlotsUnavailableError(Exception):
@@ -175,6 +196,7 @@ def _draw_svg(plot: Plot, size: str, inches: tuple[float, float]) -> Markup:
                 linestyle=dashes,
             )
         _mark(axes, plot)
+        _shade(axes, plot, inches[0])
         _scale(axes, plot, is_narrow=size == "narrow")
         if any(line.name for line in plot.lines):
             figure.legend(loc="outside upper left", ncols=3, frameon=False, handlelength=2.2, borderpad=0)
@@ -190,6 +212,25 @@ def _mark(axes: Any, plot: Plot) -> None:
         axes.annotate(label, (x, y), xytext=(0, 6), textcoords="offset points", ha="center", color=_MARK)
 
 
+def _shade(axes: Any, plot: Plot, inches: float) -> None:
+    length = max((band.end for band in plot.bands), default=0.0)
+    for number, (begin, end, name, short_name) in enumerate(plot.bands):
+        if number % 2:
+            axes.axvspan(begin, end, facecolor=_GRID, alpha=_BAND_ALPHA, linewidth=0, zorder=0)
+        room = (end - begin) / length * inches * _AXES_SHARE / _CHARACTER_INCHES
+        shown = next((text for text in (name, short_name) if len(text) < room), "")
+        if shown:
+            place = ((begin + end) / 2, 1.0)
+            axes.annotate(
+                shown,
+                place,
+                xycoords=axes.get_xaxis_transform(),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+            )
+
+
 def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
     if plot.log:
         axes.set_yscale("log")
@@ -203,7 +244,8 @@ def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
     axes.tick_params(length=0)
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
-    end = max((x for line in plot.lines for x, _ in line.points), default=0.0)
+    ends = [x for line in plot.lines for x, _ in line.points] + [band.end for band in plot.bands]
+    end = max(ends, default=0.0)
     if plot.nines:
         percents = [0.0, 50.0, *(100 * (1 - 10.0**-n) for n in range(1, max(3, math.ceil(end)) + 1))]
         shown = percents[:1] + percents[2:] if is_narrow else percents

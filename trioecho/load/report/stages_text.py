@@ -8,8 +8,9 @@ from ...base.histogram import Histogram
 from ...base.quantities import in_ms, in_rate, wrapped
 from .. import LoadResult
 from ..results.stage_result import StageResult, stage_spans_ns
+from ..stages import Stage
+from . import words
 
-REMARK = "A message is of the stage in which it was due; right/s are the replies that came while it lasted."
 _NAME = 19
 # Title, columns, and how early it is left out where there is no room for all: the highest first.
 _COLUMNS = (
@@ -35,7 +36,7 @@ def stages_as_lines(result: LoadResult, width: int) -> Iterator[str]:
             name = ""
         yield _row(name, _over_time(stage), shown)
         yield _row("  in all; from send", _in_all(stage), shown)
-    yield from wrapped(REMARK, width)
+    yield from wrapped(words.STAGES, width)
 
 
 def _columns_that_fit(width: int) -> list[bool]:
@@ -70,18 +71,16 @@ def _times(histogram: Histogram) -> list[str]:
     return [in_ms(value / 1e6 if histogram.count and value is not None else None) for value in values]
 
 
-def stages_between(result: LoadResult, begins_s: float, ends_s: float) -> str:
+def stages_between(stages: Sequence[Stage], begins_s: float, ends_s: float) -> str:
     """Return the names of the stages that a time has a part in, as ``up; steady``; empty if it has none.
 
     Args:
-      result: of the load.
+      stages: of the plan.
       begins_s: of the time, in seconds since the measured part began.
       ends_s: likewise.
     """
     names = []
-    for stage, (first_ns, last_ns) in zip(
-        result.plan.stages, stage_spans_ns(result.plan.stages), strict=True
-    ):
+    for stage, (first_ns, last_ns) in zip(stages, stage_spans_ns(stages), strict=True):
         # Less than a microsecond is the rounding of the time.
         if min(last_ns / 1e9, ends_s) - max(first_ns / 1e9, begins_s) > 1e-6:
             names.append(stage.name)

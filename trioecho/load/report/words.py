@@ -19,6 +19,7 @@ from ..results.machine import Machine
 from ..results.saturation import has_lateness
 
 SATURATED = "generator saturated: these numbers describe the generator"
+STAGES = "A message is of the stage in which it was due; right/s are the replies that came while it lasted."
 TWO_TIMINGS = "From due is what users wait; from send omits the wait to be sent, and flatters."
 # A percentile with fewer replies above it says more about chance than about the server.
 _FEW_REPLIES = 10

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..goals.find_max import TrialOutcome
 from ..goals.objectives import Objective, ObjectiveResult
 from .result import LoadResult
+from .stage_result import StageResult
 
 _KEEPING_UP = 0.95
 
@@ -18,7 +19,11 @@ def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[Objective
     Latency is that of `LoadResult.latency_ns`: in an open loop from when a message
     was due. Of a run that lost every connection before its end it is not known what it
     would have been, so no objective of it holds. Errors are all kinds together; their
-    share is that of the messages that were due. Where no message was due, none holds.
+    share is that of the messages that were due. Where no message was due, none holds. One of a stage is
+    about the messages that were due in it; its rate is that of the replies that came while it lasted.
+
+    Raises:
+      ValueError: there is no such stage.
     """
     return [_judge(result, objective) for objective in objectives]
 
@@ -31,13 +36,16 @@ def _judge(result: LoadResult, objective: Objective) -> ObjectiveResult:
 
 
 def _measured(result: LoadResult, objective: Objective) -> float | None:
+    part: LoadResult | StageResult = result
+    if objective.stage:
+        part = _stage_of(result, objective)
     if objective.metric == "rate":
-        return result.messages_per_s if result.length_s and result.due else None
+        return part.messages_per_s if part.length_s and part.due else None
     if objective.metric == "errors":
-        if not result.due:
+        if not part.due:
             return None
-        return 100 * result.error_count / result.due if objective.is_share else float(result.error_count)
-    latency = result.latency_ns
+        return 100 * part.error_count / part.due if objective.is_share else float(part.error_count)
+    latency = part.latency_ns
     if not latency.count:
         return None
     value: float | None
@@ -48,10 +56,22 @@ def _measured(result: LoadResult, objective: Objective) -> float | None:
     return None if value is None else value / 1e6
 
 
+def _stage_of(result: LoadResult, objective: Objective) -> StageResult:
+    for stage in result.stages:
+        if stage.name == objective.stage:
+            return stage
+    raise ValueError(f"{objective.text}: there is no stage {objective.stage}")
+
+
 def has_failed(result: LoadResult) -> bool:
-    """Return whether there were errors, and no objective that says how many there may be."""
-    is_allowed = any(verdict.objective.metric == "errors" for verdict in result.objective_results)
-    return bool(result.error_count) and not is_allowed
+    """Return whether there were errors, and no objective that says how many there may be, of all or there."""
+    allowed = {
+        verdict.objective.stage
+        for verdict in result.objective_results
+        if verdict.objective.metric == "errors"
+    }
+    judged = sum(stage.error_count for stage in result.stages if stage.name in allowed)
+    return "" not in allowed and result.error_count > judged
 
 
 def trial_outcome(result: LoadResult) -> TrialOutcome:

@@ -107,6 +107,7 @@ class RunOnAServerWithACapacity:
         progress_interval_s: float,
         messages: MessageList | None,
         first_messages: MessageList | None,
+        record: str | None,
     ) -> None:
         self.plan = plan
         self.on_progress = on_progress

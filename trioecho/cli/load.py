@@ -26,6 +26,7 @@ from ..load.results.judging import has_failed, judge, trial_outcome
 from .load_display import Display, open_display
 from .load_files import Files
 from .load_options import LoadRequest, add_load_options, request_of
+from .load_record import has_recorded
 from .shared.exit_codes import ExitCode, ended_by_signal
 from .shared.output import CommandError, print_error
 from .shared.parser import Commands, Parser, add_command_parser
@@ -105,6 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in faults_as_lines(load.result):
             print_error(f"trioecho load: {line}")
     went_well = files.write_result(load.result, is_quiet=arguments.quiet)
+    went_well &= has_recorded(load.result, arguments.prog)
     if load.interrupted_by is not None:
         return ended_by_signal(load.interrupted_by)
     if not went_well:
@@ -166,6 +168,7 @@ class _Load:
             plan,
             on_progress=self._display.show,
             progress_interval_s=self._display.interval_s,
+            record=self._request.record,
             messages=self._request.given.messages,
             first_messages=self._request.given.first_messages,
         )

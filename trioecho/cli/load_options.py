@@ -16,6 +16,7 @@ from ..load.message_list import GivenMessages
 from . import load_values
 from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of
+from .load_record import add_record_option, check_record
 from .load_schedule import add_schedule_option, contradictions, refuse_unknown_stages
 from .shared import values
 from .shared.exit_codes import ExitCode
@@ -40,12 +41,14 @@ class LoadRequest:
       given: the messages that are the user's own.
       objectives: to be judged, in the order in which they were given.
       start_rate: messages/s of a search's first trial; None for one run.
+      record: the file that is to have what is sent; None for none.
     """
 
     plan: LoadPlan
     given: GivenMessages
     objectives: Sequence[Objective]
     start_rate: float | None
+    record: str | None = None
 
 
 def add_load_options(parser: Parser) -> None:
@@ -56,6 +59,7 @@ def add_load_options(parser: Parser) -> None:
     _add_pace(parser.add_argument_group("how fast"))
     _add_objectives(parser.add_argument_group("what has to hold"))
     add_file_options(parser)
+    add_record_option(parser.add_argument_group("what is recorded"))
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="no progress and no summary: only files, and errors"
     )
@@ -171,6 +175,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
     """
     _refuse_contradictions(arguments)
     refuse_unknown_stages(arguments.slo, arguments.stages)
+    check_record(arguments)
     rate, duration_s, warmup_s = arguments.rate, arguments.duration, arguments.warmup
     if arguments.find_max:
         rate = rate or _FIRST_RATE
@@ -205,7 +210,8 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
     _refuse_too_much_memory(plan)
-    return LoadRequest(plan, given, arguments.slo, rate if arguments.find_max else None)
+    start_rate = rate if arguments.find_max else None
+    return LoadRequest(plan, given, arguments.slo, start_rate, arguments.record)
 
 
 def _refuse_too_much_memory(plan: LoadPlan) -> None:

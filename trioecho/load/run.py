@@ -8,6 +8,7 @@ from ..base.processes import working_folder
 from .message_list import MessageList
 from .plan import LoadPlan
 from .processes.local import LocalRun
+from .processes.recording_files import RecordingFiles
 from .processes.supervisor import WorkersRun
 from .results.progress import LoadProgress
 from .results.result import LoadResult
@@ -24,6 +25,8 @@ class LoadRun:
         with a frame; else what it does is in the result's errors.
       messages: those of the plan's `source`; None if it has none.
       first_messages: those of the plan's `service.first_messages`; None if it has none.
+      record: the file that is to have what is sent; its name ends in .frames or in .jsonl. If it
+        cannot be written, the result's `recording` says why.
 
     Raises:
       ValueError: the messages are not those of the plan, or a function that is to check replies
@@ -39,8 +42,11 @@ class LoadRun:
         is_cautious: bool = True,
         messages: MessageList | None = None,
         first_messages: MessageList | None = None,
+        record: str | None = None,
     ) -> None:
         folder = working_folder()
+        self._recording = None if record is None else RecordingFiles(record, plan.processes)
+        recordings = [] if self._recording is None else self._recording.tasks
         self._run: LocalRun | WorkersRun
         if plan.processes > 1:
             self._run = WorkersRun(
@@ -51,6 +57,7 @@ class LoadRun:
                 messages=messages,
                 first_messages=first_messages,
                 folder=folder,
+                recordings=recordings,
             )
         else:
             self._run = LocalRun(
@@ -63,6 +70,7 @@ class LoadRun:
                 messages=messages,
                 first_messages=first_messages,
                 folder=folder,
+                recording=recordings[0] if recordings else None,
             )
 
     def stop(self) -> None:
@@ -87,7 +95,12 @@ class LoadRun:
           WorkerFailedError: a worker process ended, or hung and was killed, before its part of the
             load was done.
         """
-        return await self._run.run()
+        if self._recording is None:
+            return await self._run.run()
+        with self._recording:
+            result = await self._run.run()
+            result.recording = await self._recording.join(result.recording)
+        return result
 
 
 async def run_load(
@@ -98,6 +111,7 @@ async def run_load(
     is_cautious: bool = True,
     messages: MessageList | None = None,
     first_messages: MessageList | None = None,
+    record: str | None = None,
 ) -> LoadResult:
     """Carry out a plan from start to end, as a `LoadRun` that only cancellation stops."""
     run = LoadRun(
@@ -107,5 +121,6 @@ async def run_load(
         is_cautious=is_cautious,
         messages=messages,
         first_messages=first_messages,
+        record=record,
     )
     return await run.run()

@@ -13,6 +13,7 @@ from .connection import RECEIVE_BUFFER_BYTES, LoadConnection
 from .in_order import InOrderConnection
 from .payloads import PayloadRings
 from .recorded import RecordedConnection
+from .recording import Recording
 from .reply_check import check_of
 from .ring import Ring, reply_ring, sent_ring
 from .sending import Socket
@@ -38,6 +39,7 @@ class ConnectionMaker:
       folder: where the module of a user's function may be.
       clock: ns.
       echo_class: of connections whose replies are their messages.
+      recording: of what they send; None if nothing is recorded.
 
     Raises:
       FunctionNotFoundError: the function that is to check replies cannot be used; a `ValueError`.
@@ -53,11 +55,13 @@ class ConnectionMaker:
         folder: str = "",
         clock: Callable[[], int] = time.perf_counter_ns,
         echo_class: type[LoadConnection] = LoadConnection,
+        recording: Recording | None = None,
     ) -> None:
         if plan.source != (messages and messages.source):
             raise ValueError("the messages are not those of the plan: its source has to be theirs")
         self._plan = plan
         self._tally = tally
+        self._recording = recording
         self._clock = clock
         self._echo_class = echo_class
         self._buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
@@ -74,6 +78,8 @@ class ConnectionMaker:
 
     def make(self, number: int, connected: Socket) -> LoadConnection:
         """Return a connection of the load, which has this socket."""
+        if self._recording is not None:
+            connected = self._recording.watch(connected)
         plan = self._plan
         arguments: _Arguments = {
             "format": plan.format,

@@ -19,6 +19,7 @@ from ..engine.first_reply import FirstReply
 from ..engine.greeting import greeting_of
 from ..engine.making import ConnectionMaker
 from ..engine.poller import Poller, open_poller
+from ..engine.recording import Recording, RecordingTask
 from ..engine.schedule import Schedule
 from ..engine.tally import LoadTally
 from ..errors import StrangeServerError, TooManyToWaitForError
@@ -53,6 +54,7 @@ class LocalRun:
       is_cautious: as of `LoadRun`.
       messages, first_messages: as of `LoadRun`.
       folder: where the module of a user's function may be.
+      recording: what to record; None for nothing.
       when_to_start: awaited when all is ready; gives the time of `time.perf_counter_ns`.
     """
 
@@ -68,6 +70,7 @@ class LocalRun:
         messages: MessageList | None = None,
         first_messages: MessageList | None = None,
         folder: str = "",
+        recording: RecordingTask | None = None,
         when_to_start: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self._plan = plan
@@ -78,7 +81,10 @@ class LocalRun:
         self._engine: Engine | None = None
         self._is_cautious = is_cautious
         self._tally = LoadTally(plan)
-        self._maker = ConnectionMaker(plan, self._tally, messages=messages, folder=folder)
+        self._recording = None if recording is None else Recording(recording, plan)
+        self._maker = ConnectionMaker(
+            plan, self._tally, messages=messages, folder=folder, recording=self._recording
+        )
         self._greeting = greeting_of(plan, first_messages)
         self._is_stopped = False
         self._connecting, self._waiting_to_start = trio.CancelScope(), trio.CancelScope()
@@ -117,6 +123,7 @@ class LocalRun:
                 result = engine.result()
             finally:
                 opened.close()
+                recorded = None if self._recording is None else self._recording.close()
             if engine.first_reply is not None:
                 engine.first_reply.look(time.perf_counter_ns())
                 if engine.first_reply.refusal is not None:
@@ -125,6 +132,7 @@ class LocalRun:
         result.connections_opened = len(opened.sockets)
         result.started_at = self._started_at
         result.machines = [this_machine()]
+        result.recording = recorded
         return result
 
     async def _ask_a_silent_server(self, engine: Engine) -> None:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..engine.recording import RecordingTask
 from ..errors import CannotConnectError, StrangeServerError, TooManyConnectionsError, TooManyToWaitForError
 from ..plan import LoadPlan
 from ..results.progress import LoadProgress
@@ -43,6 +44,7 @@ class LoadWorkerConfig:
       progress_interval_s: seconds from one `LoadProgress` to the next.
       is_cautious: as of `LoadRun`.
       folder: where the module of a user's function may be.
+      recording: what to record; None for nothing.
     """
 
     plan: LoadPlan
@@ -51,6 +53,7 @@ class LoadWorkerConfig:
     progress_interval_s: float
     is_cautious: bool
     folder: str = ""
+    recording: RecordingTask | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ def _fields(message: LoadMessage) -> Any:
             "progress_interval_s": message.progress_interval_s,
             "is_cautious": message.is_cautious,
             "folder": message.folder,
+            "recording": None if message.recording is None else asdict(message.recording),
         }
     if isinstance(message, Exception):
         return list(message.args)
@@ -143,7 +147,8 @@ def _fields(message: LoadMessage) -> Any:
 
 
 def _config(fields: Mapping[str, Any]) -> LoadWorkerConfig:
-    return LoadWorkerConfig(**{**fields, "plan": LoadPlan.from_dict(fields["plan"])})
+    recording = fields["recording"] and RecordingTask(**fields["recording"])
+    return LoadWorkerConfig(**{**fields, "plan": LoadPlan.from_dict(fields["plan"]), "recording": recording})
 
 
 def _progress(fields: Mapping[str, Any]) -> LoadProgress:

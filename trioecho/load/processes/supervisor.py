@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import trio
 
 from ...base.units import NS_PER_S
 from ..engine.greeting import greeting_of
+from ..engine.recording import RecordingTask
 from ..engine.schedule import Schedule
 from ..message_list import GivenMessages, MessageList
 from ..plan import LoadPlan
@@ -42,12 +43,14 @@ class WorkersRun:
         messages: MessageList | None,
         first_messages: MessageList | None,
         folder: str,
+        recordings: Sequence[RecordingTask] = (),
     ) -> None:
         if plan.source != (messages and messages.source):
             raise ValueError("the messages are not those of the plan: its source has to be theirs")
         greeting_of(plan, first_messages)  # which raises if they are not those of the plan
         self._messages = GivenMessages(messages, first_messages)
         self._folder = folder
+        self._recordings = recordings
         self._is_cautious = is_cautious
         self._plan = plan
         self._on_progress = on_progress
@@ -88,7 +91,13 @@ class WorkersRun:
         for number in range(plan.processes):
             count = least + (number < more)
             yield LoadWorkerConfig(
-                plan, first, count, self._progress_interval_s, self._is_cautious, self._folder
+                plan,
+                first,
+                count,
+                self._progress_interval_s,
+                self._is_cautious,
+                self._folder,
+                self._recordings[number] if self._recordings else None,
             )
             first += count
 

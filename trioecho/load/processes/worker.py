@@ -64,6 +64,7 @@ async def carry_out(channel: JsonChannel) -> None:
         messages=given.messages,
         first_messages=given.first_messages,
         folder=config.folder,
+        recording=config.recording,
         when_to_start=when_to_start,
     )
 

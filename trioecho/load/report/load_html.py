@@ -209,6 +209,8 @@ def _run(result: LoadResult) -> Iterator[Markup]:
         ("generator", words.generator_in_words(result)),
         *(("machine", words.machine_in_words(machine)) for machine in result.machines),
     ]
+    if (recorded := words.recorded_in_words(result)) is not None:
+        rows.append(("recorded", recorded))
     if (planned := words.planned_in_words(result)) is not None:
         rows.insert(1, ("planned", planned))
     yield element("h2", "The run")

@@ -93,6 +93,9 @@ def _counts(result: LoadResult) -> Iterator[str]:
         yield _labelled("ended", result.ended_early.removeprefix("ended "))
     yield _labelled("rate", f"{in_rate(result.messages_per_s)} messages/s in {result.length_s:.3f} s")
     yield _labelled("bytes", words.bytes_in_words(result))
+    recorded = words.recorded_in_words(result)
+    if recorded is not None:
+        yield _labelled("recorded", recorded)
     connect = result.connect_ns
     times = (
         f"p50 {_ns_in_ms(connect.percentile(50))}, max {_ns_in_ms(connect.max if connect.count else None)}"

@@ -8,6 +8,7 @@ from fractions import Fraction
 from ...base.addresses import format_address
 from ...base.difference import describe_difference, in_hex
 from ...base.histogram import Percent, rank_of
+from ...base.message_file import MAX_MESSAGES
 from ...base.printable import printable_line
 from ...base.quantities import in_bytes, in_full, in_rate, plural
 from ...framing import FrameFormat
@@ -97,6 +98,19 @@ def bytes_in_words(result: LoadResult) -> str:
     """Return how many bytes/s came in right replies."""
     where = "in each direction" if is_echo(result) else "of replies"
     return f"{in_bytes(result.bytes_per_s)}/s {where}, headers included"
+
+
+def recorded_in_words(result: LoadResult) -> str | None:
+    """Return what was recorded, and whether it can be sent again; None if nothing was to be recorded."""
+    recording = result.recording
+    if recording is None:
+        return None
+    file = printable_line(recording.file)
+    if recording.failure:
+        return f"nothing: {file} could not be written: {recording.failure}"
+    too_many = recording.messages > MAX_MESSAGES
+    more = f", of which --messages takes {MAX_MESSAGES:,} at most" if too_many else ""
+    return f"{plural(recording.messages, 'message')} in {file}{more}"
 
 
 def planned_in_words(result: LoadResult) -> str | None:

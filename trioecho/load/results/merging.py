@@ -16,6 +16,7 @@ from .generator_health import GeneratorHealth
 from .identity import refuse_same_run, runs_of
 from .judging import judge
 from .plan_differences import differences
+from .recording_result import merge_recordings
 from .result import LoadResult
 from .saturation import judged
 from .stage_result import merge_stages
@@ -45,6 +46,7 @@ def merge(results: Sequence[LoadResult], names: Sequence[str] = ()) -> LoadResul
     plan = _merged_plan(plans, names)
     refuse_same_run(results, names)
     merged = merge_parts(plan, results)
+    merged.recording = None  # each has its own
     merged.runs = [run for result in results for run in runs_of(result)]
     merged.plans = [plan for result in results for plan in result.plans or (result.plan,)]
     mixed = [f"The plans differ in {difference}." for difference in differences(plans, names)]
@@ -91,6 +93,7 @@ def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
     merged.command = list(results[0].command)
     merged.discrepancies = first_of_each_kind([found for r in results for found in r.discrepancies])
     merged.intervals = merge_intervals([result.intervals for result in results])
+    merged.recording = merge_recordings([result.recording for result in results])
     merged.stages = merge_stages([result.stages for result in results])
     health = GeneratorHealth(
         tuple(share for result in results for share in result.health.cpu_shares),

@@ -16,6 +16,7 @@ from ..plan import LoadPlan
 from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
 from .machine import Machine
+from .recording_result import RecordingResult
 from .stage_result import StageResult
 from .time_series import LoadInterval
 
@@ -59,6 +60,7 @@ class LoadResult:
       search: for the highest rate; this result is that of its last trial that held.
       runs: those that were merged, as `identity.runs_of` knows them; empty for one run.
       plans: of the runs that were merged; empty for one run.
+      recording: what came of the recording of what was sent; None if there was to be none.
       stages: what was counted in each stage of the plan; empty without stages.
     """
 
@@ -86,6 +88,7 @@ class LoadResult:
     search: Search | None = None
     runs: list[str] = field(default_factory=list)
     plans: list[LoadPlan] = field(default_factory=list)
+    recording: RecordingResult | None = None
     stages: list[StageResult] = field(default_factory=list)
 
     @property

@@ -36,6 +36,8 @@ histograms          latency_ns, from_send_ns, connect_ns, send_lateness_ns, loop
 objectives          objective (as it was written), measured (in its unit: ms, messages/s, a number
                     or percent), whether it holds, and a reason where measured does not say it; it
                     may be missing
+recording           null, or what was to be recorded: file, messages in it, and failure, in words; it
+                    may be missing
 stages              of a plan with stages, for each: name, begins_s, length_s (0 if it was not reached),
                     messages_due, messages_sent, messages (due in it, and replied to right),
                     messages_received (right replies that came while it lasted), due_per_s,
@@ -131,6 +133,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
             }
             for found in result.objective_results
         ],
+        "recording": None if result.recording is None else asdict(result.recording),
         "stages": [_stage_as_json(stage, percents) for stage in result.stages],
         "search": None if result.search is None else _search_as_json(result.search),
         "machines": [asdict(machine) for machine in result.machines],

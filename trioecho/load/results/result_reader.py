@@ -22,6 +22,7 @@ from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
 from .machine import Machine
 from .measured_parts import read_histogram, read_stages, read_time
+from .recording_result import RecordingResult
 from .result import LoadResult
 from .result_json import LOAD_SCHEMA
 from .time_series import MOST_INTERVALS, LoadInterval
@@ -111,6 +112,8 @@ def _result(document: Part) -> LoadResult:
         if result.plans and len(result.plans) != len(result.runs):
             raise document["plans"].wrong("there are not as many as runs")
     _check_agreement(document, result)
+    if "recording" in document:  # else an older version wrote it
+        result.recording = document["recording"].read(RecordingResult | None)
     if result.plan.stages or "stages" in document:  # else an older version wrote it
         result.stages = read_stages(document, result)
     if "messages_due" in document and "ended_early" in document:  # else an older version wrote it, too

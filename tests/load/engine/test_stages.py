@@ -112,6 +112,11 @@ def test_a_burst_has_its_messages_and_a_pause_has_none(arrival: Any) -> None:
         assert counts[:3] == [pytest.approx(2500, rel=0.1), 0, pytest.approx(5000, rel=0.1)]
 
 
+def test_a_message_whose_time_is_rounded_stays_in_its_stage() -> None:
+    dues = [due for due, _ in Schedule(plan_of([(3.0, 3.0, 0.666666667), (1.0, 1.0, 1.0)])).due()]
+    assert dues[:3] == [0, 333_333_333, 666_666_666]  # the third is due at 666,666,666.67 ns
+
+
 @THOROUGH
 @given(STAGES, st.integers(1, 4), st.sampled_from(["uniform", "poisson"]))
 def test_the_shares_of_processes_are_the_whole(

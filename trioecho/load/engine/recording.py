@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -117,10 +118,10 @@ class RecordedFrames:
     """A socket whose frames are recorded as they are on the wire, each when the kernel has all of it."""
 
     def __init__(self, connected: Socket, recording: Recording, format: FrameFormat) -> None:
-        self.recv = connected.recv
-        self.recv_into = connected.recv_into
-        self.shutdown = connected.shutdown
-        self.close = connected.close
+        self.recv: Callable[[int], bytes] = connected.recv
+        self.recv_into: Callable[[memoryview], int] = connected.recv_into
+        self.shutdown: Callable[[int], None] = connected.shutdown
+        self.close: Callable[[], None] = connected.close
         self._socket = connected
         self._recording = recording
         self._sent = FrameDecoder(format=format, max_frame_length=format.max_payload_length)
@@ -157,7 +158,7 @@ class RecordedLines:
         largest_reply: int,
         most_waiting: int,
     ) -> None:
-        self.shutdown = connected.shutdown
+        self.shutdown: Callable[[int], None] = connected.shutdown
         self._socket = connected
         self._recording = recording
         self._sent = FrameDecoder(format=format, max_frame_length=format.max_payload_length)

@@ -174,7 +174,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
       CommandError: they contradict each other, or ask for something impossible.
     """
     _refuse_contradictions(arguments)
-    refuse_unknown_stages(arguments.slo, arguments.stages)
+    refuse_unknown_stages(arguments.slo, arguments.stages or ())
     check_record(arguments)
     rate, duration_s, warmup_s = arguments.rate, arguments.duration, arguments.warmup
     if arguments.find_max:

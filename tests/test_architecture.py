@@ -45,6 +45,7 @@ INNER_ROOMS = {
         "service_traits",
         "sizes",
         "stages",
+        "churn",
         "plan",
         "errors",
         "goals",  # objectives, and the search for the highest rate

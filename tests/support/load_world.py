@@ -13,9 +13,11 @@ from fractions import Fraction
 from typing import Any
 
 from trioecho.load.engine.connection import LoadConnection
+from trioecho.load.engine.dialing import Taken
 from trioecho.load.engine.engine import Engine
 from trioecho.load.engine.making import ConnectionMaker
 from trioecho.load.engine.poller import ONLY_WRITABLE
+from trioecho.load.engine.renewals import Renewing
 from trioecho.load.engine.schedule import Schedule
 from trioecho.load.engine.tally import LoadTally
 from trioecho.load.message_list import MessageList
@@ -120,6 +122,13 @@ class WorldSocket:
 class Server:
     """Answers frames; this one after a microsecond."""
 
+    def accept(self, now: int) -> tuple[int, OSError | None]:
+        """After how many ns an attempt that is made now has come to its end, and its error."""
+        return 1000, None
+
+    def on_connect(self, connection: WorldSocket) -> None:
+        """Take a connection that was opened after the start."""
+
     def on_bytes(self, connection: WorldSocket) -> None:
         for number, frame in enumerate(connection.read_frames()):
             self.answer(connection, frame, number)
@@ -129,9 +138,14 @@ class Server:
 
 
 class WorldWaiter:
-    """Waits in the world."""
+    """Waits in the world.
+
+    Attributes:
+      dialed: when each attempt to connect is over, by its number.
+    """
 
     def __init__(self, world: World, sockets: Sequence[WorldSocket], grain_ns: int) -> None:
+        self.dialed: dict[int, int] = {}
         self.world = world
         self.grain_ns = grain_ns
         self.sockets = dict(enumerate(sockets))
@@ -146,7 +160,7 @@ class WorldWaiter:
         self.writable.discard(number)
 
     def ready(self) -> list[tuple[int, int]]:
-        found = []
+        found = [(number, ONLY_WRITABLE) for number, at in self.dialed.items() if at <= self.world.now]
         for number, socket in self.sockets.items():
             has_room = number in self.writable and len(socket.sent) < socket.room
             if socket.arrived or socket.is_ended:
@@ -161,6 +175,44 @@ class WorldWaiter:
             if not self.world.happen_next(limit):
                 return self.ready()
         return ready
+
+
+class WorldDialer:
+    """Opens further connections in the world, as its server lets it; see `Server.accept`."""
+
+    def __init__(self, world: World, waiter: WorldWaiter, server: Server, room: float) -> None:
+        self.world, self.waiter, self.server, self.room = world, waiter, server, room
+        self.sockets: list[WorldSocket] = []
+        self.finished: list[int] = []
+        self.outcomes: dict[int, OSError | None] = {}
+        self.numbers = itertools.count(1000)
+
+    def dial(self) -> int:
+        after_ns, error = self.server.accept(self.world.now)
+        if error is not None and not after_ns:
+            raise error
+        number = next(self.numbers)
+        self.outcomes[number] = error
+        self.waiter.dialed[number] = self.world.now + after_ns
+        self.world.at(self.world.now + after_ns, lambda: None)
+        return number
+
+    def is_connected(self, attempt: int) -> bool:
+        return False
+
+    def take(self, attempt: int) -> Taken | None:
+        if self.waiter.dialed[attempt] > self.world.now:
+            return None
+        self.give_up(attempt)
+        if (error := self.outcomes.pop(attempt)) is not None:
+            raise error
+        self.sockets.append(WorldSocket(self.world, self.server, attempt, self.room))
+        self.waiter.sockets[attempt] = self.sockets[-1]
+        self.server.on_connect(self.sockets[-1])
+        return Taken(self.sockets[-1], self.world.now)
+
+    def give_up(self, attempt: int) -> None:
+        del self.waiter.dialed[attempt]
 
 
 def run_in_world(plan: LoadPlan, server: Server, **options: Any) -> LoadResult:
@@ -189,11 +241,14 @@ def driven_in_world(
         plan, tally, messages=messages, clock=lambda: world.now, echo_class=connection_class
     )
     connections = {number: maker.make(number, socket) for number, socket in enumerate(sockets)}
+    waiter = WorldWaiter(world, sockets, grain_ns)
+    dialer = WorldDialer(world, waiter, server, room)
     engine = Engine(
         plan,
         connections,
         tally,
-        WorldWaiter(world, sockets, grain_ns),
+        waiter,
+        renewing=Renewing(dialer, maker) if plan.churn.renews else None,
         due=Schedule(plan).due() if plan.is_open else None,
         is_cautious=is_cautious,
         clock=lambda: world.now,
@@ -202,7 +257,8 @@ def driven_in_world(
     engine.start()
     for _ in range(most_turns):
         if engine.is_over:
-            assert all(socket.is_closed for socket in sockets)
+            assert all(socket.is_closed for socket in sockets + dialer.sockets)
+            assert not waiter.dialed
             return engine
         engine.turn()
         on_turn(engine, world)

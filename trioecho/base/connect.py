@@ -30,8 +30,13 @@ class SelfConnectionError(ConnectionRefusedError):
         )
 
 
-async def open_tcp_stream(host: str, port: int) -> trio.SocketStream:
+async def open_tcp_stream(host: str, port: int, *, source: str | None = None) -> trio.SocketStream:
     """Connect to a host; if it is a name, to its address that answers first (RFC 8305).
+
+    Args:
+      host: a name or an address.
+      port: TCP port.
+      source: an address of this machine to connect from; None for any.
 
     Raises:
       SelfConnectionError: no server listens; it is a `ConnectionRefusedError`.
@@ -39,7 +44,7 @@ async def open_tcp_stream(host: str, port: int) -> trio.SocketStream:
       OSError: no address could be connected to. A cancelled call leaves nothing open.
     """
     for _ in range(_TRIES):
-        stream = await trio.open_tcp_stream(host, port)
+        stream = await trio.open_tcp_stream(host, port, local_address=source)
         if not is_connected_to_itself(stream.socket):
             return stream
         await trio.aclose_forcefully(stream)
@@ -73,6 +78,11 @@ _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADD
 def is_shortage(error: OSError | UnicodeError) -> bool:
     """Return whether `open_tcp_stream` or `connect` failed because this machine is short of something."""
     return getattr(_cause(error), "errno", None) in _SHORT_OF
+
+
+def is_out_of_ports(error: OSError | UnicodeError) -> bool:
+    """Return whether this machine has no local port left for the connection, or no address for it."""
+    return getattr(_cause(error), "errno", None) == errno.EADDRNOTAVAIL
 
 
 def why_not_connected(error: OSError | UnicodeError) -> str:

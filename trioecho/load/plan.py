@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ..base.json_part import Part
 from ..framing import FrameFormat
+from .churn import Churn, read_churn
 from .message_list import MOST_REPLY_BYTES, MessageSource
 from .reply_rule import ReplyRule
 from .service_traits import ServiceTraits, read_service_traits
@@ -56,6 +57,7 @@ class LoadPlan:
         without a duration each connection sends all of them once. None if the load makes them.
       reply: how replies are verified.
       service: what the service wants of its clients, beside the messages of the load.
+      churn: how connections come and go.
 
     Raises:
       ValueError: the plan is impossible; the message says what to change.
@@ -81,6 +83,7 @@ class LoadPlan:
     source: MessageSource | None = None
     reply: ReplyRule = field(default_factory=ReplyRule)
     service: ServiceTraits = field(default_factory=ServiceTraits)
+    churn: Churn = field(default_factory=Churn)
 
     def __post_init__(self) -> None:
         if self.source is not None:
@@ -188,6 +191,7 @@ class LoadPlan:
         plan["source"] = None if self.source is None else asdict(self.source)
         plan["reply"] = str(self.reply)
         plan["service"] = self.service.to_dict()
+        plan["churn"] = self.churn.to_dict()
         return plan
 
     @classmethod
@@ -201,7 +205,7 @@ class LoadPlan:
 
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"think_s", "stages", "source", "reply", "service"})
+_ADDED_LATER = frozenset({"think_s", "stages", "source", "reply", "service", "churn"})
 
 
 def read_plan(part: Part) -> LoadPlan:
@@ -237,6 +241,7 @@ def read_plan(part: Part) -> LoadPlan:
         FrameFormat: read_format,
         ReplyRule: read_reply,
         ServiceTraits: read_service_traits,
+        Churn: read_churn,
     }
     plan: LoadPlan = part.record(LoadPlan, readers=readers, may_be_missing=_ADDED_LATER)
     return plan

@@ -29,7 +29,7 @@ from trioecho.load.results.merging import merge_parts
 
 THOROUGH = examples(80)
 # What becomes of a message that was sent: exactly one of these, or a right reply.
-ENDS_OF_MESSAGES = ("wrong", "missing", "swapped", "torn", "late", "unchecked")
+ENDS_OF_MESSAGES = ("wrong", "missing", "lost", "swapped", "torn", "late", "unchecked")
 
 
 def plan_of(**changes: Any) -> LoadPlan:

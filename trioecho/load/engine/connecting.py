@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from dataclasses import dataclass, field
 
 import trio
 
-from ...base.connect import connect, open_tcp_stream, why_not_connected
+from ...base.connect import connect, open_tcp_stream
 from ...base.histogram import Histogram
 from ...base.open_files import OTHER_DESCRIPTORS, allow_open_files
 from ...base.units import NS_PER_S
 from ..errors import CannotConnectError, StrangeServerError, TooManyConnectionsError
 from ..plan import LoadPlan
+from .dialing import ATTEMPTS_AT_ONCE, Address
 from .greeting import Greeting, GreetingError
-
-# Attempts at a time, of all processes: fewer than the shortest usual queue of a listening socket
-# (128), as one that is not taken into the queue is tried again after a second.
-_AT_ONCE = 64
+from .local_addresses import choose_port_late, source_of, why_not_opened
 
 
 @dataclass
@@ -29,12 +28,16 @@ class Opened:
       connect_ns: how long each took.
       failures: why others could not be opened, by number.
       refusals: why the first messages of others failed, by number.
+      lateness_ns: how late attempts were made, where the plan has a rate for them.
+      address: the server's; None before one was opened.
     """
 
     sockets: dict[int, socket.socket] = field(default_factory=dict)
     connect_ns: Histogram = field(default_factory=Histogram)
     failures: dict[int, str] = field(default_factory=dict)
     refusals: dict[int, GreetingError] = field(default_factory=dict)
+    lateness_ns: Histogram = field(default_factory=Histogram)
+    address: Address | None = None
 
     def close(self) -> None:
         """Close them all."""
@@ -66,12 +69,15 @@ async def open_connections(
     """
     allow_connections(count)
     opened = Opened()
+    starts = _Starts(plan, opened.lateness_ns)
     try:
         with trio.CancelScope() if stop is None else stop:
-            address = await _open_first(plan, first, opened, greeting)
-            limit = trio.CapacityLimiter(max(1, _AT_ONCE // plan.processes))
+            await starts.wait_for(first)
+            address = opened.address = await _open_first(plan, first, opened, greeting)
+            limit = trio.CapacityLimiter(starts.at_once)
             async with trio.open_nursery() as nursery:
                 for number in range(first + 1, first + count):
+                    await starts.wait_for(number)
                     nursery.start_soon(_open, plan, address, number, opened, limit, greeting)
                     # A task is made when it is needed, not all at once.
                     async with limit:
@@ -80,6 +86,24 @@ async def open_connections(
         opened.close()
         raise
     return opened
+
+
+class _Starts:
+    """Says when attempts begin: some at a time or, with a rate, each at its time."""
+
+    def __init__(self, plan: LoadPlan, lateness_ns: Histogram) -> None:
+        self._rate = plan.churn.connect_rate
+        self.at_once: float = max(1, ATTEMPTS_AT_ONCE // plan.processes) if self._rate is None else math.inf
+        self._began = trio.current_time()
+        self._lateness_ns = lateness_ns
+
+    async def wait_for(self, number: int) -> None:
+        """Wait until the attempt for this connection of the load is due."""
+        if self._rate is None:
+            return
+        due = self._began + number / self._rate
+        await trio.sleep_until(due)
+        self._lateness_ns.record(max(0, round((trio.current_time() - due) * NS_PER_S)))
 
 
 def allow_connections(count: int) -> None:
@@ -94,35 +118,33 @@ def allow_connections(count: int) -> None:
         raise TooManyConnectionsError(count, int(limit))
 
 
-_Address = tuple[socket.AddressFamily, "tuple[str | int, ...]"]
-
-
-async def _open_first(plan: LoadPlan, number: int, opened: Opened, greeting: Greeting | None) -> _Address:
+async def _open_first(plan: LoadPlan, number: int, opened: Opened, greeting: Greeting | None) -> Address:
     began = trio.current_time()
+    sources = plan.churn.sources
     try:
         with trio.fail_after(plan.timeout_s):
-            stream = await open_tcp_stream(plan.host, plan.port)
+            stream = await open_tcp_stream(plan.host, plan.port, source=source_of(sources, number))
     except trio.TooSlowError:
         raise CannotConnectError(plan.host, plan.port, f"no reply within {plan.timeout_s:g} s") from None
     except (OSError, UnicodeError) as error:
-        raise CannotConnectError(plan.host, plan.port, why_not_connected(error)) from error
+        raise CannotConnectError(plan.host, plan.port, why_not_opened(error, is_first=True)) from error
     connect_ns = _since(began)
     with stream.socket:
         try:
-            address: _Address = (stream.socket.family, stream.socket.getpeername())
+            address: Address = (stream.socket.family, stream.socket.getpeername())
             if greeting is not None:
                 await greeting.exchange(stream.socket)
         except GreetingError as error:
             raise StrangeServerError(plan.host, plan.port, error.reason) from None
         except OSError as error:
-            raise CannotConnectError(plan.host, plan.port, why_not_connected(error)) from error
+            raise CannotConnectError(plan.host, plan.port, why_not_opened(error)) from error
         _keep(number, stream.socket, opened, connect_ns)
     return address
 
 
 async def _open(
     plan: LoadPlan,
-    address: _Address,
+    address: Address,
     number: int,
     opened: Opened,
     limit: trio.CapacityLimiter,
@@ -133,17 +155,20 @@ async def _open(
         try:
             connection = trio.socket.socket(address[0], socket.SOCK_STREAM)
         except OSError as error:
-            opened.failures[number] = why_not_connected(error)
+            opened.failures[number] = why_not_opened(error)
             return
         with connection:
             try:
                 with trio.fail_after(plan.timeout_s):
+                    if (source := source_of(plan.churn.sources, number)) is not None:
+                        choose_port_late(connection)
+                        await connection.bind((source, 0))
                     await connect(connection, address[1])
             except trio.TooSlowError:
                 opened.failures[number] = f"no reply within {plan.timeout_s:g} s"
                 return
             except OSError as error:
-                opened.failures[number] = why_not_connected(error)
+                opened.failures[number] = why_not_opened(error)
                 return
             connect_ns = _since(began)
             try:

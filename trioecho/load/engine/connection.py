@@ -39,9 +39,10 @@ class LoadConnection(MessageSender):
     Attributes:
       number: which connection of the load, from 0.
       socket: its socket; closed when `is_over`.
-      in_flight, allowed, due, is_blocked: as of `MessageSender`.
-      limit: how many will be in all, as far as is known.
+      in_flight, allowed, limit, due, is_blocked: as of `MessageSender`.
       is_over: whether the connection has ended, or was given up.
+      has_successor: whether, when it has ended, another one is opened in its place, and goes on with
+        the next message.
       unanswered_end: how it ended (a kind of error), and what had come of a frame by then, if
         there was no reply on it; else None.
     """
@@ -56,8 +57,8 @@ class LoadConnection(MessageSender):
         "_receive_wire",
         "_replies",
         "_silent_since",
+        "has_successor",
         "is_over",
-        "limit",
         "number",
         "unanswered_end",
     )
@@ -74,17 +75,18 @@ class LoadConnection(MessageSender):
         buffer: memoryview,
         clock: Callable[[], int],
         replies: Ring | None = None,
+        first: int = 0,
     ) -> None:
-        super().__init__(plain_socket, ring, tally, clock)
+        super().__init__(plain_socket, ring, tally, clock, first)
         self._replies = ring if replies is None else replies
         self.number: int = number
-        self.limit: float = math.inf
         self.is_over: bool = False
+        self.has_successor: bool = False
         self.unanswered_end: tuple[str, bytes] | None = None
         self._buffer = buffer
-        self._receive_round = 0
+        self._receive_round, index = divmod(first, self._replies.frames)
         self._receive_wire = self._wires[0]
-        self._receive_at = 0
+        self._receive_at = self._replies.starts[index]
         self._asked_to_end = False
         self._inspection = Inspection(
             number, self._replies, self.in_flight, tally, format=format, largest=largest
@@ -268,6 +270,12 @@ class LoadConnection(MessageSender):
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
+    def stop_waiting_for_end(self) -> None:
+        """Give up a connection that was half-closed, and that the server has not ended."""
+        reason = "the server did not end the connection after the half-close"
+        self._tally.add_error("not_ended", self.number, self.in_flight.next, detail=reason)
+        self._end("not_ended", reason)
+
     def check_timeouts(self) -> None:
         """Stop waiting for messages whose time is over; give up when nothing comes at all."""
         now = self._clock()
@@ -309,12 +317,24 @@ class LoadConnection(MessageSender):
             self._begin_to_inspect()
         if kind and not self.in_flight.next:
             self.unanswered_end = kind, bytes(self._inspection.tail)
-        owed = self._inspection.is_owed() or self.in_flight.stop < self.limit
+        goes_on = kind is not None and self.has_successor
+        owed = self._inspection.is_owed() or (self.in_flight.stop < self.limit and not goes_on)
         if kind and owed and not self._asked_to_end:
             self._tally.add_error(kind, self.number, self.in_flight.next, detail=reason)
-        self._inspection.finish(reason)
+        self._inspection.finish(reason, kind="lost" if goes_on else "missing")
+        if not goes_on:
+            self._count_rest(reason)
+
+    def give_up(self, reason: str) -> None:
+        """Note that no connection goes on with what this one, which has ended, has not sent."""
+        self.has_successor = False
+        self._count_rest(reason)
+
+    def _count_rest(self, reason: str) -> None:
+        """Count what was due, or planned, and was not sent."""
         if self.due is not None:
             self.count_unsent(self.due, reason)
+            self.due.clear()
         elif self.limit != math.inf:
             unsent = int(self.limit) - self.in_flight.stop
             self._note_unsent(unsent, unsent, reason)
@@ -325,6 +345,10 @@ class LoadConnection(MessageSender):
         self._note_unsent(len(dues), measured, reason)
         if self._tally.stages is not None:
             self._tally.stages.add_unsent(dues)
+
+    def count_planned(self, count: int, reason: str) -> None:
+        """Note that messages beyond `limit`, which others would have sent, will never be sent."""
+        self._note_unsent(count, count, reason)
 
     def _note_unsent(self, count: int, measured: int, reason: str) -> None:
         tally, first = self._tally, self.in_flight.stop

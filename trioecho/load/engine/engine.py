@@ -20,6 +20,7 @@ from .open_connections import OpenConnections
 from .pacer import Pacer, SchedulePacer, ThinkTimePacer
 from .poller import Waiter
 from .recorder import Recorder
+from .renewals import Renewals, Renewing
 from .schedule import DueTimes
 from .tally import LoadTally
 from .timetable import MOST_OVERTIME_S, NEVER, Timetable
@@ -52,6 +53,7 @@ class Engine:
       is_cautious: whether to see first that the server replies to frames (see `first_reply`).
       clock: ns, of any beginning.
       cpu_clock: ns of CPU time of this process, and ns in which it waited for a CPU.
+      renewing: what is needed to open connections in the place of others, where the plan has that.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Engine:
         is_cautious: bool = False,
         clock: Callable[[], int] = time.perf_counter_ns,
         cpu_clock: Callable[[], tuple[int, int]] = cpu_and_waiting_ns,
+        renewing: Renewing | None = None,
     ) -> None:
         self.is_over: bool = False
         self.tally: LoadTally = tally
@@ -77,6 +80,11 @@ class Engine:
         if planned is None and not plan.is_open and plan.messages is not None:
             planned = plan.messages * len(connections)
         self._planned = planned
+        self._renewals: Renewals | None = None
+        if renewing is not None:
+            self._renewals = self._traffic.renewals = Renewals(
+                plan, self._connections, renewing, tally, begin=self._begin_later, clock=clock
+            )
         self._recorder = Recorder(plan, tally, planned=planned, clock=clock, cpu_clock=cpu_clock)
         self._times = Timetable(plan)
         self._is_stopped = False
@@ -95,6 +103,11 @@ class Engine:
         now = self._clock() if at is None else at
         plan = self._plan
         connections = list(self._connections.values())
+        if self._renewals is not None:
+            self._renewals.start(now)
+            connections = list(self._renewals.connections())
+        for connection in self._connections.values():
+            self._traffic.first_replies.add(connection)
         self._times.begin(now)
         self._recorder.expect_measured_part(self._times.measures_from)
         if self._schedule is not None:
@@ -114,6 +127,13 @@ class Engine:
         else:
             self._traffic.refill_all()
         self._check_unfinished()
+
+    def _begin_later(self, connection: LoadConnection, number: int) -> None:
+        """Let a connection send that was opened in the place of another one."""
+        if self._pacer is not None:
+            self._pacer.go_on(connection)
+            self.next_due = self._pacer.next_due
+        self._traffic.begin(connection, number)
 
     def refuse(self, reason: str) -> None:
         """End the load, since the server, which has not replied yet, is no server of frames."""
@@ -147,6 +167,13 @@ class Engine:
         else:
             self._begin_to_drain(now)
 
+    @property
+    def next_moment(self) -> float:
+        """When something is to be sent or opened, in ns of the clock; infinity if that is up to others."""
+        if self._renewals is None or self.first_reply is not None:
+            return self.next_due
+        return min(self.next_due, self._renewals.next_moment)
+
     def turn(self) -> bool:
         """Do what is due, and what sockets are ready for; wait for a millisecond at most.
 
@@ -159,10 +186,18 @@ class Engine:
             self._send_due(now)
         if now >= self._recorder.next_step or now >= self._times.next_moment():
             self._keep_time(now)
+        renewals = self._renewals
+        if renewals is not None and self.first_reply is None and not self.is_over:
+            renewals.look_at_finished()
+            if now >= renewals.next_moment:
+                renewals.act(now)
+                self._check_unfinished()
         # Only what is due is worth meeting to the microsecond.
-        ready = self._waiter.wait(self.next_due if not self.is_over else 0)
+        ready = self._waiter.wait(self.next_moment if not self.is_over else 0)
         if ready:
             began = self._clock()
+            if renewals is not None:
+                renewals.look_at(ready)
             self._traffic.exchange(ready)
             if self._pacer is not None:
                 self.next_due = self._pacer.next_due
@@ -186,6 +221,8 @@ class Engine:
     def _check_unfinished(self) -> None:
         """Drain when all is sent and replied to, and then wait a moment for replies that nobody asked for."""
         if self._connections.unfinished or self.is_over:
+            return
+        if self._renewals is not None and self._renewals.is_between:
             return
         if self._times.phase != "draining":
             now = self._clock()
@@ -216,8 +253,13 @@ class Engine:
     def _count_absent(self) -> None:
         """Count the messages of connections that could not be opened, where each connection has its own."""
         if self._times.phase == "warming up" and self._plan.messages is not None and not self._plan.is_open:
-            absent = (self._planned or 0) - self._plan.messages * len(self._connections)
+            absent = (self._planned or 0) - self._plan.messages * len(self._going_on())
             self.tally.count_unsent(absent, measured=absent)
+
+    def _going_on(self) -> list[LoadConnection]:
+        """Return the connections that are open, or have ended, and others are to be opened in their place."""
+        alive = self._connections.values() if self._renewals is None else self._renewals.connections()
+        return list(alive)
 
     # ---- time ----
 
@@ -244,12 +286,14 @@ class Engine:
         self._times.begin_to_measure(now)
         if not self._plan.is_open:
             self.tally.measured_from = now
-            for connection in self._connections.values():
+            for connection in self._going_on():
                 # What was sent in this very moment is of the measured part.
                 first = connection.in_flight.first_sent_from(now)
                 self.tally.sent += connection.in_flight.stop - first
                 if self._plan.messages is not None:
                     connection.limit = first + self._plan.messages
+        if self._renewals is not None:
+            self._renewals.begin_to_measure(self._times.measures_from)
         self._recorder.begin_measured_part(self._times.measures_from, now, self._waiter.spun_ns)
 
     def _begin_to_drain(self, now: int) -> None:
@@ -264,14 +308,26 @@ class Engine:
         for connection in list(self._connections.values()):
             connection.allowed = min(connection.allowed, connection.in_flight.stop)
             connection.limit = connection.in_flight.stop + len(connection.due or ())
+        if self._renewals is not None:
+            self._renewals.begin_to_drain(now)
+        for connection in list(self._connections.values()):
             if connection.is_done(now):
                 self._connections.unfinished.discard(connection)
         self._check_unfinished()
 
     def _end(self) -> None:
         self.is_over = True
+        if self._renewals is not None:
+            self._renewals.end()
         self._traffic.finish_all()
         self._recorder.take_step(self._clock())
+
+    def close(self) -> None:
+        """Close all connections, and end all attempts to open others; they are not counted."""
+        for connection in self._connections.values():
+            connection.socket.close()
+        if self._renewals is not None:
+            self._renewals.close()
 
     # ---- the result ----
 
@@ -287,4 +343,8 @@ class Engine:
         result = self._recorder.result(sent_until=int(self._times.sent_until), stopped=self._is_stopped)
         if self._pacer is not None:
             result.notes += self._pacer.notes
+        if self._renewals is not None:
+            result.churn = self._renewals.churn
+            result.connect_ns = self._renewals.connect_ns
+        result.churn.first_reply_ns = self._traffic.first_replies.latency_ns
         return result

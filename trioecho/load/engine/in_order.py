@@ -160,9 +160,18 @@ class InOrderConnection(LoadConnection):
         largest: int,
         buffer: memoryview,
         clock: Callable[[], int],
+        first: int = 0,
     ) -> None:
         super().__init__(
-            number, plain_socket, ring, tally, format=format, largest=largest, buffer=buffer, clock=clock
+            number,
+            plain_socket,
+            ring,
+            tally,
+            format=format,
+            largest=largest,
+            buffer=buffer,
+            clock=clock,
+            first=first,
         )
         self._inspection = InOrderInspection(
             number, ring, self.in_flight, tally, format=format, largest=largest, check=check

@@ -122,8 +122,11 @@ class Inspection:
         """Return whether there are replies that have not come, or not wholly."""
         return bool(len(self._in_flight) or self._matcher.overdue or self.tail)
 
-    def finish(self, reason: str) -> None:
-        """Count what has come in part as torn, and what has not come as missing: nothing more will come."""
+    def finish(self, reason: str, *, kind: str = "missing") -> None:
+        """Count what has come in part as torn, and what has not come as of that kind: nothing more comes.
+
+        What was passed over before is missing all the same.
+        """
         in_flight = self._in_flight
         if self.tail and len(in_flight):
             received = bytes(self.tail[self._header_bytes_of_tail() :])
@@ -132,12 +135,13 @@ class Inspection:
         elif self.tail:
             self.add_error("unexpected", in_flight.next, received=bytes(self.tail), detail=reason)
         missing = self._matcher.missing
-        for _ in range(len(in_flight)):
-            missing.append((in_flight.next, in_flight.pop()))
         missing += self._matcher.overdue.items()
         missing.sort()
         self._matcher.overdue.clear()
         self._count_forgotten()
+        for _ in range(len(in_flight)):
+            message = in_flight.next
+            self.add_error(kind, message, in_flight.pop())
 
     def _header_bytes_of_tail(self) -> int:
         """Return how much of what has come of a frame is its header."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import TypedDict
@@ -27,6 +28,7 @@ class _Arguments(TypedDict):
     largest: int
     buffer: memoryview
     clock: Callable[[], int]
+    first: int
 
 
 class ConnectionMaker:
@@ -66,6 +68,7 @@ class ConnectionMaker:
         self._echo_class = echo_class
         self._buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
         self._ring_of: Callable[[int], Ring]
+        self._kept: dict[int, Ring] = {}
         self._replies: Ring | None = None
         if messages is None:
             self._ring_of = PayloadRings(plan).ring
@@ -76,8 +79,14 @@ class ConnectionMaker:
                 self._replies = reply_ring(messages, plan.format)
         self._check = None if plan.reply.is_compared else check_of(plan.reply, folder)
 
-    def make(self, number: int, connected: Socket) -> LoadConnection:
-        """Return a connection of the load, which has this socket."""
+    def make(self, number: int, connected: Socket, *, first: int = 0) -> LoadConnection:
+        """Return a connection of the load, which has this socket.
+
+        Args:
+          number: which one, from 0.
+          connected: its socket.
+          first: its first message, from 0; another one of that number may have sent those before it.
+        """
         if self._recording is not None:
             connected = self._recording.watch(connected)
         plan = self._plan
@@ -86,10 +95,26 @@ class ConnectionMaker:
             "largest": plan.largest_reply,
             "buffer": self._buffer,
             "clock": self._clock,
+            "first": first,
         }
-        ring, tally = self._ring_of(number), self._tally
+        ring, tally = self._ring(number), self._tally
         if not plan.reply.is_compared:
             return InOrderConnection(number, connected, ring, tally, check=self._check, **arguments)
         if self._replies is not None:
             return RecordedConnection(number, connected, ring, tally, replies=self._replies, **arguments)
         return self._echo_class(number, connected, ring, tally, **arguments)
+
+    def _ring(self, number: int) -> Ring:
+        if not self._plan.churn.renews:
+            return self._ring_of(number)
+        ring = self._kept.get(number)
+        if ring is None:  # it takes longer to make than a connection to be opened
+            ring = self._kept[number] = self._ring_of(number)
+        return ring
+
+    def make_absent(self, number: int) -> LoadConnection:
+        """Return a connection that is over before its first message, as it could not be opened."""
+        with socket.socket() as closed:
+            connection = self.make(number, closed)
+        connection.is_over = True
+        return connection

@@ -37,10 +37,10 @@ class InFlight:
 
     __slots__ = ("next", "runs", "stop")
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0) -> None:
         self.runs: deque[tuple[int, int, int]] = deque()
-        self.next: int = 0
-        self.stop: int = 0
+        self.next: int = first
+        self.stop: int = first
 
     def __len__(self) -> int:
         return self.stop - self.next

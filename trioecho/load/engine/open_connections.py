@@ -39,8 +39,14 @@ class OpenConnections:
         return list(self.by_number.items())
 
     def number_of(self, connection: LoadConnection) -> int:
-        """Return the number of a connection, also of one that has ended."""
-        return self._numbers[connection]
+        """Return the number of a connection; -1 of one that was closed."""
+        return self._numbers.get(connection, -1)
+
+    def add(self, connection: LoadConnection, number: int) -> None:
+        """Add a connection that was opened later; the waiter waits for it already."""
+        self.by_number[number] = connection
+        self._numbers[connection] = number
+        self.unfinished.add(connection)
 
     def note_blocked(self, connection: LoadConnection, number: int) -> None:
         """Wait for room to send on this connection, or no longer, as its state says."""
@@ -53,6 +59,7 @@ class OpenConnections:
         connection = self.by_number.pop(number, None)
         if connection is None:
             return False
+        del self._numbers[connection]
         self._blocked.discard(number)
         self._waiter.unregister(number)
         connection.socket.close()

@@ -36,6 +36,9 @@ class Pacer(Protocol):
     def take_due(self, now: int) -> Iterator[LoadConnection]:
         """Give connections what is due by now; yield those that have something to send."""
 
+    def go_on(self, connection: LoadConnection) -> None:
+        """Take a connection that was opened in the place of another one."""
+
     def end_at(self, moment: int) -> None:
         """Let nothing be due from this moment on, in ns of the clock."""
 
@@ -100,7 +103,8 @@ class SchedulePacer:
             waiting = connection.due
             if waiting is None:
                 raise TypeError("a schedule is for connections of an open loop")
-            if connection.is_blocked:
+            is_full = connection.in_flight.stop >= connection.limit  # another one will send it
+            if connection.is_blocked or is_full or connection.is_over:
                 if due >= measured_from:
                     lateness.record(now - due)
                 if len(waiting) >= self._most_waiting:
@@ -120,15 +124,19 @@ class SchedulePacer:
             yield connection
 
     def _connection(self) -> LoadConnection:
-        """Return the connection that is next, or another if that is over.
+        """Return the connection that is next, or another if that is over for good.
 
         There always is one: the engine ends when there is none.
         """
         connection = self._connections.get(self._next_connection)
-        if connection is None or connection.is_over:
-            live = [connection for connection in self._connections.values() if not connection.is_over]
+        if connection is None or _is_gone(connection):
+            live = [connection for connection in self._connections.values() if not _is_gone(connection)]
             return live[self._next_connection % len(live)]
         return connection
+
+    def go_on(self, connection: LoadConnection) -> None:
+        """Take a connection that was opened in the place of another one."""
+        self._connections[connection.number] = connection
 
     def _note_overflow(self) -> None:
         if not self.notes:
@@ -156,6 +164,10 @@ class SchedulePacer:
         if self._tally.stages is not None:
             self._tally.stages.add_unsent([int(self.next_due)], rest.stages)
         self.next_due = math.inf
+
+
+def _is_gone(connection: LoadConnection) -> bool:
+    return connection.is_over and not connection.has_successor
 
 
 class ThinkTimePacer:
@@ -195,7 +207,8 @@ class ThinkTimePacer:
         self._starts = self._all_starts(plan, began, connections, in_flight)
         self._queue: deque[tuple[int, LoadConnection, int]] = deque(itertools.islice(self._starts, 1))
         # What that will be when no connection thinks any more.
-        self._granted = dict.fromkeys(connections, in_flight)
+        self._in_flight = in_flight
+        self._granted = {connection.number: in_flight for connection in connections}
         self.next_due: float = math.inf
         self.notes: list[str] = []
         self._look_at_first()
@@ -211,10 +224,15 @@ class ThinkTimePacer:
 
     def think(self, connection: LoadConnection, allowed: int) -> None:
         """Let the connection have sent ``allowed`` messages in all, a think time from now."""
-        if allowed > self._granted[connection]:
-            self._granted[connection] = allowed
+        if allowed > self._granted[connection.number]:
+            self._granted[connection.number] = allowed
             self._queue.append((self._clock() + self._think_ns, connection, allowed))
             self._look_at_first()
+
+    def go_on(self, connection: LoadConnection) -> None:
+        """Take a connection that was opened in the place of another one: it thinks first."""
+        self._granted[connection.number] = connection.allowed
+        self.think(connection, int(min(connection.allowed + self._in_flight, connection.limit)))
 
     def take_due(self, now: int) -> Iterator[LoadConnection]:
         """Give connections what is due by now; yield those that have something to send."""

@@ -31,6 +31,7 @@ class RecordedConnection(LoadConnection):
         largest: int,
         buffer: memoryview,
         clock: Callable[[], int],
+        first: int = 0,
     ) -> None:
         super().__init__(
             number,
@@ -42,8 +43,9 @@ class RecordedConnection(LoadConnection):
             buffer=buffer,
             clock=clock,
             replies=replies,
+            first=first,
         )
-        self._receive_wire = replies.round(0)
+        self._receive_wire = replies.round(self._receive_round)
 
     def _offer_flight(self) -> bool:
         return False

@@ -6,6 +6,7 @@ taken whole. A closed loop mostly consists of them: see `LoadConnection.receive`
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
@@ -43,6 +44,7 @@ class MessageSender:
       in_flight: the messages that were sent and have no reply yet. Closed loop: that were
         offered to the kernel; open loop: that it has taken, the first byte at least.
       allowed: how many messages may be sent by now, closed loop.
+      limit: how many will be sent on it in all, as far as is known.
       due: when messages were due that were not sent yet, open loop.
       is_blocked: whether the kernel had no room; to be called again when it has.
     """
@@ -60,23 +62,27 @@ class MessageSender:
         "due",
         "in_flight",
         "is_blocked",
+        "limit",
         "socket",
     )
 
-    def __init__(self, plain_socket: Socket, ring: Ring, tally: LoadTally, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, plain_socket: Socket, ring: Ring, tally: LoadTally, clock: Callable[[], int], first: int = 0
+    ) -> None:
         self.socket: Socket = plain_socket
-        self.in_flight: InFlight = InFlight()
-        self.allowed: int = 0
+        self.in_flight: InFlight = InFlight(first)
+        self.allowed: int = first
+        self.limit: float = math.inf
         self.due: deque[int] | None = deque() if tally.is_open else None
         self.is_blocked: bool = False
         self._ring = ring
         self._tally = tally
         self._clock = clock
         # Rounds from the one being received to the one being sent.
-        self._wires: deque[bytes] = deque((ring.round(0),))
-        self._send_round = 0
+        self._send_round, index = divmod(first, ring.frames)
+        self._wires: deque[bytes] = deque((ring.round(self._send_round),))
         self._send_wire = self._wires[0]
-        self._send_at = 0
+        self._send_at = ring.starts[index]
         # The bytes of what is in flight, if that is a flight; else empty.
         self._flight = b""
 
@@ -93,7 +99,11 @@ class MessageSender:
         self.is_blocked = False
         while True:
             first = self._send_round * frames
-            allowed = self.allowed if self.due is None else in_flight.stop + len(self.due)
+            allowed = self.allowed
+            if self.due is not None:
+                allowed = in_flight.stop + len(self.due)
+                if allowed > self.limit:  # what is due beyond that goes on the next connection
+                    allowed = int(self.limit)
             stop = min(allowed - first, frames)
             at = self._send_at
             end = starts[stop]

@@ -11,9 +11,11 @@ from collections.abc import Callable
 
 from ..plan import LoadPlan
 from .connection import LoadConnection
+from .first_replies import FirstReplies
 from .open_connections import OpenConnections
 from .pacer import Pacer, ThinkTimePacer
 from .poller import ONLY_WRITABLE, ReadySockets
+from .renewals import Renewals
 
 
 class Traffic:
@@ -24,6 +26,8 @@ class Traffic:
 
     Attributes:
       thinking: says when a message is due after a reply; None if that is at once.
+      first_replies: measures the first reply on each connection.
+      renewals: opens connections in the place of others; None where all are open to the end.
 
     Args:
       plan: of the load.
@@ -33,6 +37,8 @@ class Traffic:
 
     def __init__(self, plan: LoadPlan, connections: OpenConnections, clock: Callable[[], int]) -> None:
         self.thinking: ThinkTimePacer | None = None
+        self.first_replies: FirstReplies = FirstReplies(clock)
+        self.renewals: Renewals | None = None
         self._is_open = plan.is_open
         self._pipeline = plan.pipeline
         self._connections = connections
@@ -41,9 +47,14 @@ class Traffic:
     def exchange(self, ready: ReadySockets) -> None:
         """Receive on all sockets that are ready; then send a message for each that has come back."""
         connections = self._connections.by_number
-        for number, events in ready:
-            if events != ONLY_WRITABLE and number in connections:
-                connections[number].receive()
+        if self.first_replies.awaited:
+            for number, events in ready:
+                if events != ONLY_WRITABLE and number in connections:
+                    self.first_replies.receive(connections[number])
+        else:
+            for number, events in ready:
+                if events != ONLY_WRITABLE and number in connections:
+                    connections[number].receive()
         for number, events in ready:
             connection = connections.get(number)
             if connection is None:
@@ -58,6 +69,15 @@ class Traffic:
             if events & ONLY_WRITABLE and not connection.is_over:
                 connection.send()
                 self._note_blocked(connection, number)
+
+    def begin(self, connection: LoadConnection, number: int) -> None:
+        """Begin with a connection that was opened later."""
+        self.first_replies.add(connection)
+        if self._is_open:
+            if not connection.send():
+                self._note_blocked(connection, number)
+        elif self.thinking is None:
+            self._refill(connection, number)
 
     def send_one_frame(self) -> None:
         """Send the first message of the first connection."""
@@ -98,10 +118,15 @@ class Traffic:
         """Close a connection that has ended."""
         if self._connections.close(number):
             self._connections.unfinished.discard(connection)
+            has_replied = self.first_replies.take_out(connection)
+            if self.renewals is not None:
+                self.renewals.note_ended(connection, has_replied=has_replied)
 
     def _finish_if_done(self, connection: LoadConnection) -> None:
         if connection.in_flight.next >= connection.limit and connection.is_done(self._clock()):
             self._connections.unfinished.discard(connection)
+            if self.renewals is not None:
+                self.renewals.note_done(connection)
 
     def _refill(self, connection: LoadConnection, number: int) -> None:
         """Send a message for each that has come back, or let it be due after a think time."""

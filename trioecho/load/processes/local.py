@@ -14,12 +14,14 @@ from ...base.units import NS_PER_S
 from ...client.asking import ask_what_it_is
 from ..engine.connecting import Opened, open_connections
 from ..engine.connection import LoadConnection
+from ..engine.dialing import SocketDialer
 from ..engine.engine import Engine
 from ..engine.first_reply import FirstReply
 from ..engine.greeting import greeting_of
 from ..engine.making import ConnectionMaker
 from ..engine.poller import Poller, open_poller
 from ..engine.recording import Recording, RecordingTask
+from ..engine.renewals import Renewing
 from ..engine.schedule import Schedule
 from ..engine.tally import LoadTally
 from ..errors import StrangeServerError, TooManyToWaitForError
@@ -109,14 +111,17 @@ class LocalRun:
             opened = await open_connections(
                 plan, self._first, self._count, greeting=self._greeting, stop=self._connecting
             )
+            engine: Engine | None = None
             try:
                 connections = await self._make_connections(opened, poller)
-                engine = self._make_engine(connections, tally, poller)
                 for number, reason in opened.failures.items():
                     tally.add_error("connect_failed", number, 0, detail=reason)
                 for number, refusal in opened.refusals.items():
                     tally.add_error("first_message_failed", number, refusal.number, detail=refusal.reason)
                 async with trio.open_nursery() as nursery:
+                    engine = self._make_engine(
+                        connections, tally, poller, self._renewing(opened, poller, nursery)
+                    )
                     nursery.start_soon(self._ask_a_silent_server, engine)
                     await self._drive(engine, poller)
                     nursery.cancel_scope.cancel()
@@ -124,11 +129,14 @@ class LocalRun:
             finally:
                 opened.close()
                 recorded = None if self._recording is None else self._recording.close()
+                if engine is not None:
+                    engine.close()
             if engine.first_reply is not None:
                 engine.first_reply.look(time.perf_counter_ns())
                 if engine.first_reply.refusal is not None:
                     raise await self._strange_server(engine.first_reply, engine.first_reply.refusal)
-        result.connect_ns = opened.connect_ns
+        result.connect_ns.merge(opened.connect_ns)
+        result.churn.attempt_lateness_ns.merge(opened.lateness_ns)
         result.connections_opened = len(opened.sockets)
         result.started_at = self._started_at
         result.machines = [this_machine()]
@@ -157,17 +165,39 @@ class LocalRun:
                 await trio.lowlevel.checkpoint()
         return connections
 
+    def _renewing(self, opened: Opened, poller: Poller, nursery: trio.Nursery) -> Renewing | None:
+        """Return what opens connections in the place of others; None if all are open to the end."""
+        churn = self._plan.churn
+        if not churn.renews or opened.address is None:
+            return None
+        dialer = SocketDialer(
+            poller, opened.address, nursery=nursery, greeting=self._greeting, sources=churn.sources
+        )
+        reasons = {**opened.failures, **{n: refusal.reason for n, refusal in opened.refusals.items()}}
+        absent = {self._maker.make_absent(number): reason for number, reason in reasons.items()}
+        return Renewing(dialer, self._maker, absent if churn.reconnect else {})
+
     def _make_engine(
-        self, connections: dict[int, LoadConnection], tally: LoadTally, poller: Poller
+        self,
+        connections: dict[int, LoadConnection],
+        tally: LoadTally,
+        poller: Poller,
+        renewing: Renewing | None,
     ) -> Engine:
         plan = self._plan
-        if not plan.is_open:
-            planned = None if plan.messages is None else plan.messages * self._count
-            return Engine(plan, connections, tally, poller, planned=planned, is_cautious=self._is_cautious)
-        schedule = Schedule(plan)
-        due = schedule.due(self._first, self._count)
+        due, planned = None, None if plan.messages is None else plan.messages * self._count
+        if plan.is_open:
+            schedule = Schedule(plan)
+            due, planned = schedule.due(self._first, self._count), schedule.planned
         return Engine(
-            plan, connections, tally, poller, due=due, planned=schedule.planned, is_cautious=self._is_cautious
+            plan,
+            connections,
+            tally,
+            poller,
+            due=due,
+            planned=planned,
+            is_cautious=self._is_cautious,
+            renewing=renewing,
         )
 
     async def _start(self) -> int:
@@ -206,7 +236,7 @@ class LocalRun:
                 if now >= next_progress:
                     next_progress += self._progress_interval_ns
                     self._on_progress(engine.take_progress())
-                if now - busy_at < _IDLE_NS or engine.next_due < now + 2 * _IDLE_NS:
+                if now - busy_at < _IDLE_NS or engine.next_moment < now + 2 * _IDLE_NS:
                     await trio.lowlevel.checkpoint()
                 else:
                     await poller.rest(_IDLE_WAIT_S)

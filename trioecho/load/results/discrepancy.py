@@ -11,6 +11,7 @@ from dataclasses import dataclass
 ERROR_KINDS: dict[str, str] = {
     "wrong": "a reply came whose content is not that of its message",
     "missing": "no reply came",
+    "lost": "a message was in flight on a connection that was lost, and opened again",
     "duplicated": "a message had been answered, and its reply came once more",
     "swapped": "a reply came after one to a later message",
     "torn": "the stream ended, or lost its framing, inside this reply",
@@ -22,6 +23,7 @@ ERROR_KINDS: dict[str, str] = {
     "connection_lost": "a connection was reset",
     "connection_stalled": "nothing came for three timeouts; the connection was given up",
     "framing_lost": "something else came where a header should be; the connection was given up",
+    "not_ended": "the server did not end a connection that the load had ended in order",
     "connect_failed": "a connection could not be opened, while others could",
     "first_message_failed": "a first message of a connection had no reply, or a wrong one, while others had",
 }

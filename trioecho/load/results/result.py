@@ -13,6 +13,7 @@ from ...base.histogram import Histogram
 from ..goals.find_max import Search
 from ..goals.objectives import ObjectiveResult
 from ..plan import LoadPlan
+from .churn_result import ChurnResult
 from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
 from .machine import Machine
@@ -48,10 +49,11 @@ class LoadResult:
       from_send_ns: from the actual send to when the reply was taken up. Closed loop: from
         when the message was first offered to the kernel, so the wait for room counts.
         Open loop: from when the kernel took its first byte.
-      connect_ns: from the start of a connection attempt to its success.
+      connect_ns: from the start of a connection attempt to its success; also of later ones.
+      churn: how connections came and went.
       intervals: the time series, without gaps; see `TimeSeries`.
       health: what the generator saw of itself.
-      connections_opened: how many could be.
+      connections_opened: how many could be, at the start.
       stopped: whether it was stopped before its end.
       notes: what else a reader of the numbers must know, a sentence each.
       machines: where it ran.
@@ -77,6 +79,7 @@ class LoadResult:
     latency_ns: Histogram = field(default_factory=Histogram)
     from_send_ns: Histogram = field(default_factory=Histogram)
     connect_ns: Histogram = field(default_factory=Histogram)
+    churn: ChurnResult = field(default_factory=ChurnResult)
     intervals: list[LoadInterval] = field(default_factory=list)
     health: GeneratorHealth = field(default_factory=GeneratorHealth)
     connections_opened: int = 0

@@ -1,0 +1,119 @@
+"""The plan of how connections come and go during a load. Nothing here does anything."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from ..base.json_part import Part
+
+_MAX_RATE_PER_S = 1e9
+_MAX_COUNT = 1 << 40
+
+
+class Span(NamedTuple):
+    """A number that is drawn anew for each connection, both ends included.
+
+    Attributes:
+      least: the smallest.
+      most: the largest.
+    """
+
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.least:.12g}" + (f"-{self.most:.12g}" if self.most != self.least else "")
+
+
+@dataclass(frozen=True)
+class Churn:
+    """How connections come and go. By default all are open from the start to the end.
+
+    Attributes:
+      reconnect: whether a connection that is lost is opened again, with growing, random waits while
+        that fails. What was in flight on it is lost; what had still to be sent goes on the next one.
+      per_connection: after how many messages a connection is ended in order (all replies, half-close,
+        end of the server's stream), and another one opened in its place; whole numbers. None for no such end.
+      lifetime_s: the same after a time, in seconds since it was opened.
+      connect_rate: connections/s that are begun at most, at the start and later; None for no limit.
+      sources: addresses of this machine from which connections are made, in turns; empty if the
+        system chooses.
+
+    Raises:
+      ValueError: it is impossible; the message says what to change.
+    """
+
+    reconnect: bool = False
+    per_connection: Span | None = None
+    lifetime_s: Span | None = None
+    connect_rate: float | None = None
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, span, most in (
+            ("per_connection", self.per_connection, _MAX_COUNT),
+            ("lifetime_s", self.lifetime_s, 1e9),
+        ):
+            if span is not None and not 0 < span.least <= span.most <= most:
+                raise ValueError(f"{name} goes from the smaller to the larger, above 0, not {span}")
+        counts = self.per_connection
+        if counts is not None and not (counts.least % 1 == counts.most % 1 == 0):
+            raise ValueError(f"per_connection is a whole number of messages, not {counts}")
+        rate = self.connect_rate
+        if rate is not None and not (math.isfinite(rate) and 0 < rate <= _MAX_RATE_PER_S):
+            raise ValueError(f"{rate:g} new connections per second are impossible; it must be more than 0")
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        addresses = []
+        for source in self.sources:
+            try:
+                addresses.append(ipaddress.ip_address(source))
+            except ValueError:
+                raise ValueError(f"{source!r} is not an IP address; write one as 127.0.0.2") from None
+        if len({address.version for address in addresses}) > 1:
+            raise ValueError("the addresses of sources are all of IPv4 or all of IPv6")
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("an address of sources is there twice; name each once")
+
+    @property
+    def renews(self) -> bool:
+        """True if connections may be opened after the start."""
+        return self.reconnect or self.ends_connections
+
+    @property
+    def ends_connections(self) -> bool:
+        """True if the load itself ends connections before its end."""
+        return self.per_connection is not None or self.lifetime_s is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it; `read_churn` reads it back."""
+        document = asdict(self)
+        for name in ("per_connection", "lifetime_s"):
+            span: Span | None = getattr(self, name)
+            document[name] = None if span is None else span._asdict()
+        document["sources"] = list(self.sources)
+        return document
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Churn:
+        """Return what `to_dict` described.
+
+        Raises:
+          DamagedError: it is no such thing, or an impossible one; a `ValueError`.
+        """
+        return read_churn(Part(document))
+
+
+def read_churn(part: Part) -> Churn:
+    """Return the churn that a part of a document is.
+
+    Raises:
+      DamagedError: it is none, or an impossible one.
+    """
+    churn: Churn = part.record(Churn)
+    return churn

@@ -1,0 +1,209 @@
+"""Open further connections while a load runs: each attempt is one more socket that the engine waits for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from typing import NamedTuple, Protocol
+
+import trio
+
+from ...base.connect import SelfConnectionError, is_connected_to_itself
+from .greeting import Greeting, GreetingError
+from .local_addresses import choose_port_late
+from .poller import Poller
+from .sending import Socket
+
+Address = tuple[socket.AddressFamily, "tuple[str | int, ...]"]
+"""Of a server: the family, and what `socket.connect` takes."""
+
+# Attempts at a time, of all processes: fewer than the shortest usual queue of a listening socket
+# (128), as one that is not taken into the queue is tried again after a second.
+ATTEMPTS_AT_ONCE = 64
+
+
+class Dialer(Protocol):
+    """What opens connections; an attempt has the number by which the waiter calls its socket.
+
+    Attributes:
+      finished: attempts that have come to their end without the waiter; who takes them takes them out.
+    """
+
+    finished: list[int]
+
+    def dial(self) -> int:
+        """Begin to connect, and return the number of the attempt.
+
+        Raises:
+          OSError: it has failed at once.
+        """
+
+    def take(self, attempt: int) -> Taken | None:
+        """Return the socket if it can be used; None while that is not known.
+
+        Raises:
+          OSError: the attempt has failed, and is over.
+          GreetingError: the same, when it was connected.
+        """
+
+    def is_connected(self, attempt: int) -> bool:
+        """Return whether an attempt was connected, so that first messages are exchanged."""
+
+    def give_up(self, attempt: int) -> None:
+        """End an attempt."""
+
+
+class Taken(NamedTuple):
+    """A connection that is open.
+
+    Attributes:
+      socket: non-blocking; the waiter waits for it by the number of the attempt.
+      connected_at: when it was connected, in ns of the clock; a greeting may have followed.
+    """
+
+    socket: Socket
+    connected_at: int
+
+
+class SocketDialer:
+    """Connects to one address of a server, without waiting; the poller waits for all attempts.
+
+    Where there are first messages, a task exchanges them before a connection can be used.
+
+    Attributes:
+      finished: as of `Dialer`.
+
+    Args:
+      poller: waits for attempts.
+      address: the server's.
+      nursery: of the tasks.
+      greeting: what is said first on each; None if nothing is.
+      sources: addresses of this machine, from which connections are made in turns; empty if the
+        system chooses.
+      clock: ns.
+    """
+
+    def __init__(
+        self,
+        poller: Poller,
+        address: Address,
+        *,
+        nursery: trio.Nursery,
+        greeting: Greeting | None = None,
+        sources: Sequence[str] = (),
+        clock: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.finished: list[int] = []
+        self._poller = poller
+        self._family, self._address = address
+        self._nursery = nursery
+        self._greeting = greeting
+        self._sources: Iterator[str | None] = cycle(sources or (None,))
+        self._clock = clock
+        self._attempts: dict[int, socket.socket] = {}
+        # What is known of those that are connected: when they were, and how their greeting ended.
+        self._connected_at: dict[int, int] = {}
+        self._greeted: dict[int, GreetingError | None] = {}
+        self._tasks: dict[int, trio.CancelScope] = {}
+
+    def dial(self) -> int:
+        """See `Dialer.dial`."""
+        plain = socket.socket(self._family, socket.SOCK_STREAM)
+        try:
+            plain.setblocking(False)
+            if (source := next(self._sources)) is not None:
+                choose_port_late(plain)
+                plain.bind((source, 0))
+            error = plain.connect_ex(self._address)
+            if error not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+                raise OSError(error, os.strerror(error))
+            attempt = self._poller.register(plain)
+        except BaseException:
+            plain.close()
+            raise
+        self._poller.also_writable(attempt, True)
+        self._attempts[attempt] = plain
+        return attempt
+
+    def take(self, attempt: int) -> Taken | None:
+        """See `Dialer.take`."""
+        plain = self._attempts[attempt]
+        if attempt in self._greeted:
+            if (refusal := self._greeted[attempt]) is not None:
+                self.give_up(attempt)
+                raise refusal
+            self._poller.register(plain)
+        elif attempt in self._tasks:
+            return None
+        else:
+            try:
+                is_connected = _is_connected(plain)
+            except OSError:
+                self.give_up(attempt)
+                raise
+            if not is_connected:
+                return None
+            self._connected_at[attempt] = self._clock()
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._greeting is not None:
+                self._poller.unregister(attempt)
+                scope = self._tasks[attempt] = trio.CancelScope()
+                self._nursery.start_soon(self._greet, attempt, plain, self._greeting, scope)
+                return None
+            self._poller.also_writable(attempt, False)
+        return Taken(*self._forget(attempt))
+
+    async def _greet(
+        self, attempt: int, plain: socket.socket, greeting: Greeting, scope: trio.CancelScope
+    ) -> None:
+        refusal: GreetingError | None = None
+        with scope, plain.dup() as other, trio.socket.from_stdlib_socket(other) as connection:
+            try:
+                await greeting.exchange(connection)
+            except GreetingError as error:
+                refusal = error
+        if not scope.cancel_called:  # else the number may be that of another attempt by now
+            self._greeted[attempt] = refusal
+            self.finished.append(attempt)
+
+    def _forget(self, attempt: int) -> tuple[socket.socket, int]:
+        self._tasks.pop(attempt, None)
+        self._greeted.pop(attempt, None)
+        return self._attempts.pop(attempt), self._connected_at.pop(attempt, 0)
+
+    def is_connected(self, attempt: int) -> bool:
+        """See `Dialer.is_connected`."""
+        return attempt in self._tasks
+
+    def give_up(self, attempt: int) -> None:
+        """See `Dialer.give_up`."""
+        task = self._tasks.get(attempt)
+        if task is None:
+            self._poller.unregister(attempt)
+        else:
+            task.cancel()
+        self._forget(attempt)[0].close()
+
+
+def _is_connected(plain: socket.socket) -> bool:
+    """Return whether an attempt was successful; False if that is not known yet.
+
+    Raises:
+      OSError: it has failed.
+    """
+    error = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
+    try:
+        plain.getpeername()
+    except OSError as not_yet:
+        if not_yet.errno == errno.ENOTCONN:
+            return False
+        raise
+    if is_connected_to_itself(plain):
+        raise SelfConnectionError
+    return True

@@ -20,6 +20,7 @@ from trioecho.load import (
 )
 from trioecho.load.goals.find_max import Search, Trial, TrialOutcome
 from trioecho.load.goals.objectives import parse_objective
+from trioecho.load.results.churn_result import Outage
 from trioecho.load.results.judging import judge
 from trioecho.load.results.machine import Machine
 
@@ -83,6 +84,13 @@ def troubled_result() -> LoadResult:
     result.health = GeneratorHealth(
         (0.99,), (0.0,), judged=True, reasons=("the generator had no CPU time left",)
     )
+    result.churn.renewed, result.churn.ended = 4, 1
+    result.churn.failed_attempts = {"connection refused: <does> the server run, and on this port?": 7}
+    result.churn.outages = [Outage(2.5, 0.75, 2), Outage(18.0, 2.0, 2, is_over=False)]
+    for length_ns in (500_000_000, 750_000_000, 2_000_000_000, 2_000_000_000):
+        result.churn.outage_ns.record(length_ns)
+        result.churn.first_reply_ns.record(length_ns // 1000)
+    result.churn.attempt_lateness_ns.record(20_000, 4)
     result.search = Search(
         [
             Trial("double", 1000.0, TrialOutcome(True, reason="p99<5ms: held, 1.234 ms")),

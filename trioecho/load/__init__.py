@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .churn import Churn, Span
 from .engine.payloads import rebuild_payload
 from .errors import CannotConnectError, StrangeServerError, TooManyConnectionsError, WorkerFailedError
 from .message_list import MessageList, MessageSource, read_message_list
@@ -25,6 +26,7 @@ from .stages import Ramp, Stage
 
 __all__ = [
     "CannotConnectError",
+    "Churn",
     "Discrepancy",
     "GeneratorHealth",
     "LoadInterval",
@@ -39,6 +41,7 @@ __all__ = [
     "ServiceTraits",
     "SizeRange",
     "Sizes",
+    "Span",
     "Stage",
     "StrangeServerError",
     "TooManyConnectionsError",

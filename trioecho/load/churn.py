@@ -90,14 +90,31 @@ class Churn:
         """True if the load itself ends connections before its end."""
         return self.per_connection is not None or self.lifetime_s is not None
 
+    @property
+    def in_words(self) -> str:
+        """What becomes of connections, a phrase; empty if all are open from the start to the end."""
+        words = []
+        if self.per_connection is not None:
+            noun = "message" if self.per_connection.most == 1 else "messages"
+            words.append(f"a new connection after {self.per_connection} {noun}")
+        if self.lifetime_s is not None:
+            words.append(f"a new connection after {self.lifetime_s} s")
+        if self.reconnect:
+            words.append("a new connection for one that is lost")
+        if self.connect_rate is not None:
+            words.append(f"at most {self.connect_rate:,.12g} new connections/s")
+        if self.sources:
+            words.append(f"from {', '.join(self.sources)}")
+        return ", ".join(words)
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it; `read_churn` reads it back."""
-        document = asdict(self)
-        for name in ("per_connection", "lifetime_s"):
-            span: Span | None = getattr(self, name)
-            document[name] = None if span is None else span._asdict()
-        document["sources"] = list(self.sources)
-        return document
+        kinds = (("per_connection", self.per_connection, int), ("lifetime_s", self.lifetime_s, float))
+        spans = {
+            name: None if span is None else {"least": kind(span.least), "most": kind(span.most)}
+            for name, span, kind in kinds
+        }
+        return {**asdict(self), **spans, "sources": list(self.sources)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Churn:

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from tests.load.engine.test_accounting import assert_every_message_is_counted_once
 from tests.support.examples import examples
 from tests.support.load_world import MS, START, S, Server, World, WorldSocket, driven_in_world, run_in_world
-from trioecho.load import LoadPlan, LoadResult
-from trioecho.load.churn import Churn, Span
+from trioecho.load import Churn, LoadPlan, LoadResult, Span
 from trioecho.load.engine.engine import Engine
 
 REFUSED = ConnectionRefusedError(111, "Connection refused")
@@ -36,7 +35,7 @@ class ChurnServer(Server):
         self,
         *,
         down: list[tuple[int, int]] | None = None,
-        delay_ns: int = MS,
+        delay_ns: int = 10 * MS,
         deaths: random.Random | None = None,
         death_share: float = 0.0,
         reset: bool = True,
@@ -165,10 +164,10 @@ def test_a_number_of_messages_is_given_up_after_three_timeouts() -> None:
 
 def test_a_number_of_messages_is_sent_to_its_end_after_an_outage() -> None:
     server = ChurnServer(down=[(100 * MS, 200 * MS)])
-    result = run(plan_of(RECONNECT, messages=1000, pipeline=8), server)
-    assert_every_message_is_counted_once(result, 4000)
+    result = run(plan_of(RECONNECT, messages=200, pipeline=8), server)
+    assert_every_message_is_counted_once(result, 800)
     assert result.unsent == 0
-    assert result.messages == 4000 - result.errors["lost"]
+    assert result.messages == 800 - result.errors["lost"]
     assert 0 < result.errors["lost"] <= 32
 
 
@@ -194,8 +193,9 @@ def test_a_think_time_goes_on_after_an_outage() -> None:
     server = ChurnServer(down=[(1000 * MS, 1200 * MS)])
     result = run(plan_of(RECONNECT, duration_s=4.0, think_s=0.02, pipeline=3), server)
     assert_every_message_is_counted_once(result, result.sent)
-    assert result.messages > 4 * 3 * 2 / 0.021 * 0.9
-    assert result.errors.get("lost", 0) <= 4
+    assert result.messages > 4 * 3 * 2 / 0.031 * 0.9
+    assert result.errors.get("lost", 0) <= 12
+    assert result.notes == []
 
 
 def test_an_outage_in_the_warm_up_is_not_of_the_measured_part() -> None:
@@ -214,16 +214,16 @@ def test_an_outage_in_the_warm_up_is_not_of_the_measured_part() -> None:
 @pytest.mark.parametrize("span", [Span(1, 1), Span(10, 10), Span(3, 30)])
 def test_each_connection_has_its_messages(changes: dict[str, Any], span: Span) -> None:
     server = ChurnServer()
-    result = run(plan_of(Churn(per_connection=span), messages=100, **changes), server)
-    assert_every_message_is_counted_once(result, 400)
-    assert (result.errors, server.received) == ({}, 400)
+    result = run(plan_of(Churn(per_connection=span), messages=60, **changes), server)
+    assert_every_message_is_counted_once(result, 240)
+    assert (result.errors, server.received) == ({}, 240)
     # At the end of a schedule nothing may be left for another one.
     assert result.churn.ended - 4 <= result.churn.renewed == server.opened <= result.churn.ended
     counts = list(server.frames.values())
     assert max(counts) <= span.most
     assert sum(count < span.least for count in counts) <= 4  # the last of each
     assert result.churn.first_reply_ns.count == 4 + server.opened
-    assert result.churn.first_reply_ns.max == MS
+    assert result.churn.first_reply_ns.max == 10 * MS
     if span.least < span.most:
         assert len(set(counts)) > 5
 
@@ -241,11 +241,11 @@ def test_the_seed_decides_how_many_messages_a_connection_has() -> None:
 def test_connections_have_a_lifetime(changes: dict[str, Any]) -> None:
     server = ChurnServer()
     churn = Churn(lifetime_s=Span(0.1, 0.3))
-    result = run(plan_of(churn, duration_s=3.0, **changes), server)
-    due = 1200 if "rate" in changes else result.sent
+    result = run(plan_of(churn, duration_s=1.5, **changes), server)
+    due = 600 if "rate" in changes else result.sent
     assert_every_message_is_counted_once(result, due)
     assert (result.errors, server.received, result.unsent) == ({}, result.sent, 0)
-    assert 4 * 9 <= result.churn.renewed <= 4 * 30
+    assert 4 * 4 <= result.churn.renewed <= 4 * 15
 
 
 def test_a_server_that_does_not_end_a_connection_after_the_half_close() -> None:
@@ -273,7 +273,7 @@ def test_new_connections_are_not_more_than_the_rate() -> None:
     result = run_in_world(plan_of(churn, duration_s=2.0), server, on_turn=on_turn)
     assert 180 <= result.churn.renewed <= 201
     assert all(later - earlier >= 9.9 * MS for earlier, later in pairwise(opened))
-    assert 0 <= result.churn.attempt_lateness_ns.count - result.churn.renewed <= 1
+    assert 0 <= result.churn.attempt_lateness_ns.count - result.churn.renewed <= 4
     assert result.churn.attempt_lateness_ns.max <= MS
 
 
@@ -294,7 +294,7 @@ def test_without_reconnect_a_connection_that_cannot_be_renewed_is_over() -> None
 # ---- all of it at random ----
 
 
-@examples(150)
+@examples(60)
 @given(
     seed=st.integers(0, 1 << 32),
     mode=st.sampled_from(
@@ -311,7 +311,7 @@ def test_without_reconnect_a_connection_that_cannot_be_renewed_is_over() -> None
     share=st.sampled_from([0.0, 0.01, 0.1, 0.4]),
     reconnect=st.booleans(),
     per_connection=st.sampled_from([None, Span(1, 1), Span(2, 9)]),
-    lifetime_s=st.sampled_from([None, Span(0.01, 0.2)]),
+    lifetime_s=st.sampled_from([None, Span(0.05, 0.4)]),
     connect_rate=st.sampled_from([None, 200.0]),
     down=st.booleans(),
     warmup_s=st.sampled_from([0.0, 0.3]),

@@ -34,7 +34,7 @@ def small_result() -> LoadResult:
     """One that has something in every part, and little of it."""
     result = made_result(seconds=3, rate=5, objectives=("p99<5ms", "errors==0", "rate>1"))
     troubled = troubled_result()
-    for name in ("errors", "discrepancies", "notes", "search"):
+    for name in ("errors", "discrepancies", "notes", "search", "churn"):
         setattr(result, name, getattr(troubled, name))
     result.runs, result.plans = ["a", "b"], [result.plan, replace(result.plan, rate=7.0)]
     result.health.send_lateness_ns.record(1000, 60)

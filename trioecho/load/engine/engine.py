@@ -302,7 +302,7 @@ class Engine:
         self._times.begin_to_drain(now)
         if self._pacer is not None:
             self._pacer.end()
-            if self.next_due != NEVER and self._connections:
+            if self._plan.is_open and self.next_due != NEVER and self._connections:
                 self._pacer.notes.append(_LATE_NOTE)
         self.next_due = NEVER
         for connection in list(self._connections.values()):

@@ -61,6 +61,7 @@ class OutageLog:
         """
         self._is_over = True
         if self._began is not None and self._down:
+            now = max(now, *self._down.values())  # the clock was read a moment before the last loss
             for since in self._down.values():
                 self._churn.outage_ns.record(now - since)
             self._note(now, is_over=failing.isdisjoint(self._down))

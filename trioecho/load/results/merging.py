@@ -11,6 +11,7 @@ from typing import Any
 
 from ..plan import LoadPlan
 from ..stages import Stage
+from .churn_result import merge_churn
 from .discrepancy import first_of_each_kind
 from .generator_health import GeneratorHealth
 from .identity import refuse_same_run, runs_of
@@ -87,6 +88,7 @@ def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
         merged.notes += [note for note in result.notes if note not in merged.notes]
         merged.machines += [machine for machine in result.machines if machine not in merged.machines]
     merged.errors = dict(errors)
+    merged.churn = merge_churn([result.churn for result in results])
     lengths_s = [result.cut_from_s for result in results if result.cut_from_s is not None]
     if len(lengths_s) == len(results):  # else some of them went on to the end
         merged.cut_from_s = max(lengths_s)
@@ -135,6 +137,9 @@ def _merged_plan(plans: Sequence[LoadPlan], names: Sequence[str]) -> LoadPlan:
         "connections": sum(plan.connections for plan in plans),
         "processes": sum(plan.processes for plan in plans),
     }
+    if all(plan.churn.connect_rate is not None for plan in plans):
+        connect_rate = math.fsum(plan.churn.connect_rate or 0.0 for plan in plans)
+        changes["churn"] = replace(first.churn, connect_rate=connect_rate)
     if all(plan.rate is not None for plan in plans):
         changes["rate"] = math.fsum(plan.rate or 0.0 for plan in plans)
     if all(plan.ramp is not None and first.ramp is not None for plan in plans) and first.ramp is not None:

@@ -25,14 +25,19 @@ latency_ms          mean, p50, p75, p90, p95, p99, p99.9, p99.99, max, and each 
 from_send_ms        the same from the actual send
 errors              how often each kind occurred: see `trioecho.load.results.discrepancy.ERROR_KINDS`
 discrepancies       the first few of each kind, as `Discrepancy`; bytes in hexadecimal
-connections         how many were opened
+connections         how many were opened at the start
+churn               how connections came and went, as `ChurnResult`: renewed, ended, failed_attempts (by
+                    reason), outages (start_s, length_s, connections, is_over), and in ms as latency_ms
+                    connect_ms, first_reply_ms, outage_ms (of each connection), attempt_lateness_ms; with
+                    its histograms it may be missing
 stopped             whether it was stopped before its end
 notes               what else a reader must know, sentences
 generator           what it saw of itself: saturated, judged, reasons, cpu_shares, cpu_wait_shares,
                     send_lateness_ms and loop_delay_ms as latency_ms
 intervals           the time series: t_s, width_s, messages_sent, messages, bytes,
                     errors (their number), and latency_ns, a histogram
-histograms          latency_ns, from_send_ns, connect_ns, send_lateness_ns, loop_delay_ns
+histograms          latency_ns, from_send_ns, connect_ns, send_lateness_ns, loop_delay_ns, first_reply_ns,
+                    outage_ns, attempt_lateness_ns
 objectives          objective (as it was written), measured (in its unit: ms, messages/s, a number
                     or percent), whether it holds, and a reason where measured does not say it; it
                     may be missing
@@ -105,6 +110,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
         "errors": dict(sorted(result.errors.items())),
         "discrepancies": [_discrepancy_as_json(found) for found in result.discrepancies],
         "connections": result.connections_opened,
+        "churn": _churn_as_json(result),
         "stopped": result.stopped,
         "notes": result.notes,
         "generator": {
@@ -123,6 +129,9 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
             "connect_ns": histogram_as_json(result.connect_ns),
             "send_lateness_ns": histogram_as_json(health.send_lateness_ns),
             "loop_delay_ns": histogram_as_json(health.loop_delay_ns),
+            "first_reply_ns": histogram_as_json(result.churn.first_reply_ns),
+            "outage_ns": histogram_as_json(result.churn.outage_ns),
+            "attempt_lateness_ns": histogram_as_json(result.churn.attempt_lateness_ns),
         },
         "objectives": [
             {
@@ -171,6 +180,20 @@ def _ending_as_json(result: LoadResult) -> dict[str, Any] | None:
     if result.cut_from_s is None:
         return None
     return {"after_s": result.elapsed_s, "of_s": result.cut_from_s, "words": result.ended_early}
+
+
+def _churn_as_json(result: LoadResult) -> dict[str, Any]:
+    churn = result.churn
+    return {
+        "renewed": churn.renewed,
+        "ended": churn.ended,
+        "failed_attempts": churn.failed_attempts,
+        "outages": [outage._asdict() for outage in churn.outages],
+        "connect_ms": summary_ms(result.connect_ns),
+        "first_reply_ms": summary_ms(churn.first_reply_ns),
+        "outage_ms": summary_ms(churn.outage_ns),
+        "attempt_lateness_ms": summary_ms(churn.attempt_lateness_ns),
+    }
 
 
 def _discrepancy_as_json(found: Discrepancy) -> dict[str, Any]:

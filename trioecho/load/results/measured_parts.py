@@ -1,4 +1,4 @@
-"""Read times, histograms and stages from JSON that may be damaged."""
+"""Read times, histograms, stages and what became of connections from JSON that may be damaged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ...base.histogram import Histogram
 from ...base.json_part import MAX_COUNT, Part
+from .churn_result import MOST_OUTAGES, ChurnResult, Outage
 from .result import LoadResult
 from .stage_result import StageResult
 
@@ -117,3 +118,34 @@ def _stage(part: Part) -> StageResult:
     if stage.messages > min(stage.latency_ns.count, stage.sent):
         raise part["messages"].wrong("there are more than were sent, or than have a latency")
     return stage
+
+
+def read_churn_result(part: Part, histograms: Part) -> ChurnResult:
+    """Return what became of connections.
+
+    Args:
+      part: without histograms.
+      histograms: those of the whole document.
+
+    Raises:
+      DamagedError: it is none.
+    """
+    attempts = part["failed_attempts"]
+    outages: list[Outage] = []
+    for item in part["outages"]:
+        outage = item.record(Outage)
+        read_time(item["length_s"])
+        if outages and outage.start_s < outages[-1].start_s:
+            raise item["start_s"].wrong("an outage begins after the one before it")
+        outages.append(outage)
+    if len(outages) > MOST_OUTAGES:
+        raise part["outages"].wrong(f"there are more than {MOST_OUTAGES}")
+    return ChurnResult(
+        renewed=part["renewed"].count(),
+        ended=part["ended"].count(),
+        failed_attempts={reason: attempts[reason].count() for reason in attempts.fields()},
+        outages=outages,
+        outage_ns=read_histogram(histograms["outage_ns"]),
+        first_reply_ns=read_histogram(histograms["first_reply_ns"]),
+        attempt_lateness_ns=read_histogram(histograms["attempt_lateness_ns"]),
+    )

@@ -18,11 +18,10 @@ from ...base.json_part import DamagedError, Part
 from ..goals.find_max import LimitedBy, Search, Trial, TrialOutcome, TrialPhase
 from ..goals.objectives import ObjectiveError, ObjectiveResult, parse_objective
 from ..plan import read_plan
-from .churn_result import MOST_OUTAGES, ChurnResult, Outage
 from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
 from .machine import Machine
-from .measured_parts import read_histogram, read_stages, read_time
+from .measured_parts import read_churn_result, read_histogram, read_stages, read_time
 from .recording_result import RecordingResult
 from .result import LoadResult
 from .result_json import LOAD_SCHEMA
@@ -108,7 +107,7 @@ def _result(document: Part) -> LoadResult:
         search=None if document["search"].value is None else _search(document["search"]),
     )
     if "churn" in document:
-        result.churn = _churn(document["churn"], histograms)
+        result.churn = read_churn_result(document["churn"], histograms)
     if "runs" in document:  # else it was written by an older version
         result.runs = document["runs"].read(list[str])
         result.plans = [read_plan(plan) for plan in document["plans"]]
@@ -161,28 +160,6 @@ def _check_agreement(document: Part, result: LoadResult) -> None:
         raise document["messages"].wrong("there are more than were sent, or than have a latency")
     if result.connections_opened > result.plan.connections:
         raise document["connections"].wrong(f"{result.connections_opened} is more than the plan has")
-
-
-def _churn(part: Part, histograms: Part) -> ChurnResult:
-    attempts = part["failed_attempts"]
-    outages: list[Outage] = []
-    for item in part["outages"]:
-        outage = item.record(Outage)
-        _time(item["length_s"])
-        if outages and outage.start_s < outages[-1].start_s:
-            raise item["start_s"].wrong("an outage begins after the one before it")
-        outages.append(outage)
-    if len(outages) > MOST_OUTAGES:
-        raise part["outages"].wrong(f"there are more than {MOST_OUTAGES}")
-    return ChurnResult(
-        renewed=part["renewed"].count(),
-        ended=part["ended"].count(),
-        failed_attempts={reason: attempts[reason].count() for reason in attempts.fields()},
-        outages=outages,
-        outage_ns=_histogram(histograms["outage_ns"]),
-        first_reply_ns=_histogram(histograms["first_reply_ns"]),
-        attempt_lateness_ns=_histogram(histograms["attempt_lateness_ns"]),
-    )
 
 
 def _moment(part: Part) -> datetime:

@@ -11,7 +11,7 @@ from ...base.units import NS_PER_S
 from ..plan import LoadPlan
 from ..results.churn_result import ChurnResult
 from .alarms import Alarms
-from .attempts import Attempts
+from .attempt_queue import AttemptQueue
 from .connection import MOST_TIMEOUTS, LoadConnection
 from .dialing import ATTEMPTS_AT_ONCE, Dialer, Taken
 from .greeting import GreetingError
@@ -84,7 +84,7 @@ class Renewals:
         if rate is not None:  # this process has its share
             rate *= (len(connections) + len(self._absent)) / plan.connections
         at_once = max(1, ATTEMPTS_AT_ONCE // plan.processes)
-        self._attempts = Attempts(rate, at_once, self.churn.attempt_lateness_ns)
+        self._attempts = AttemptQueue(rate, at_once, self.churn.attempt_lateness_ns)
         self._alarms = Alarms()
         self._outages = OutageLog(self.churn)
         self._is_draining = False

@@ -12,7 +12,7 @@ from ...base.histogram import Histogram
 from ...base.units import NS_PER_S
 
 
-class Attempts:
+class AttemptQueue:
     """The connections that are wanted, in the order in which they were; times are in ns of the clock.
 
     Attributes:

@@ -46,3 +46,8 @@ def wrapped(text: str, width: int, indent: str = "", *, subsequent_indent: str =
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def in_seconds(value: float) -> str:
+    """Return a time in seconds, to a thousandth, or to two digits if it is shorter: ``0.812 s``."""
+    return f"{value:,.3f} s" if value >= 0.01 else f"{value:.2g} s"

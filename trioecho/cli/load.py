@@ -227,4 +227,5 @@ def exit_code_of(result: LoadResult, *, saturation_fails: bool = True) -> int:
     if not all(verdict.holds for verdict in result.objective_results):
         return ExitCode.OBJECTIVE_BROKEN
     # Whatever held was held for a part of the run, or of no message.
-    return ExitCode.FAILED if result.ended_early is not None or not result.due else ExitCode.OK
+    is_partial = result.ended_early is not None or result.churn.lasts
+    return ExitCode.FAILED if is_partial or not result.due else ExitCode.OK

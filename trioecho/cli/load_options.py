@@ -14,6 +14,7 @@ from ..load.engine.payloads import needed_memory
 from ..load.goals.objectives import Objective
 from ..load.message_list import GivenMessages
 from . import load_values
+from .load_connections import add_connection_options, churn_of
 from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of
 from .load_record import add_record_option, check_record
@@ -57,6 +58,7 @@ def add_load_options(parser: Parser) -> None:
     _add_amount(parser.add_argument_group("how much"))
     add_message_options(parser.add_argument_group("what is sent, and what has to come"))
     _add_pace(parser.add_argument_group("how fast"))
+    add_connection_options(parser.add_argument_group("how connections come and go"))
     _add_objectives(parser.add_argument_group("what has to hold"))
     add_file_options(parser)
     add_record_option(parser.add_argument_group("what is recorded"))
@@ -184,6 +186,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
     elif rate is not None and duration_s is None and arguments.messages is None:
         duration_s = _OPEN_LOOP_S
     given = messages_of(arguments)
+    churn = churn_of(arguments)
     try:
         plan = LoadPlan(
             arguments.address.host,
@@ -204,6 +207,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             timeout_s=arguments.timeout,
             source=given.source,
             reply=arguments.reply,
+            churn=churn,
             service=ServiceTraits(given.first_source),
             processes=arguments.workers or min(count_processors(), arguments.connections),
         )

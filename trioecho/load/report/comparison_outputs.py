@@ -46,8 +46,8 @@ def comparison_as_json(
     """Return the comparison as one JSON object.
 
     ``a`` and ``b`` are the two runs: file, time, runs (see `trioecho.load.results.result_json`),
-    messages_due, ended_early, errors, error_share and saturated. ``numbers`` has, for each metric,
-    name (with the unit), a, b, relative (their difference as a share of a), noise, tolerance, verdict,
+    messages_due, ended_early, outages (in words), errors, error_share and saturated. ``numbers`` has,
+    for each metric, name (with the unit), a, b, relative (their difference as a share of a), noise, tolerance, verdict,
     direction ("worse", "better" or "") and reason. ``remarks`` are sentences.
     """
     runs = {
@@ -57,6 +57,7 @@ def comparison_as_json(
             "runs": runs_of(result),
             "messages_due": result.due,
             "ended_early": result.ended_early,
+            "outages": result.churn.in_short,
             "errors": result.error_count,
             "error_share": error_share(result),
             "saturated": result.saturated,
@@ -91,6 +92,11 @@ def remarks_on(pair: Pair) -> list[str]:
         f"{name}: {result.ended_early}"
         for name, result in zip(_NAMES, pair, strict=True)
         if result.ended_early is not None
+    ]
+    remarks += [
+        f"{name}: {result.churn.in_short}"
+        for name, result in zip(_NAMES, pair, strict=True)
+        if result.churn.outages
     ]
     if runs_of(pair[0]) == runs_of(pair[1]):
         remarks.append("A and B are the same run: nothing was compared.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 
 from .. import LoadInterval, LoadResult
@@ -11,7 +12,9 @@ from ..goals.objectives import SHOWN_PERCENTS, shown_percents
 from .stages_text import stages_between
 
 
-def columns(percents: Iterable[str] = SHOWN_PERCENTS, *, with_stages: bool = False) -> tuple[str, ...]:
+def columns(
+    percents: Iterable[str] = SHOWN_PERCENTS, *, with_stages: bool = False, with_outages: bool = False
+) -> tuple[str, ...]:
     """Return the names of the columns."""
     return (
         "t_s",
@@ -21,6 +24,7 @@ def columns(percents: Iterable[str] = SHOWN_PERCENTS, *, with_stages: bool = Fal
         "messages_per_s",
         "bytes_per_s",
         "errors",
+        *(("outage_s",) if with_outages else ()),
         "latency_mean_ms",
         *(f"latency_p{percent}_ms" for percent in percents),
         "latency_max_ms",
@@ -37,6 +41,8 @@ def result_as_csv(result: LoadResult) -> str:
 
     A latency of an interval without replies is empty.
 
+    ``outage_s``, for how long there was an outage in the interval, is there for a load that reconnects.
+
     ``generator_saturated`` is about the whole run, in every line, so that numbers which
     describe the generator cannot be taken for the server's.
 
@@ -47,7 +53,8 @@ def result_as_csv(result: LoadResult) -> str:
     writer = csv.writer(text, lineterminator="\n")
     percents = shown_percents(verdict.objective for verdict in result.objective_results)
     stages = bool(result.plan.stages)
-    writer.writerow(columns(percents, with_stages=stages))
+    outages = result.plan.churn.reconnect
+    writer.writerow(columns(percents, with_stages=stages, with_outages=outages))
     for step in result.intervals:
         measured_s = measured_width_s(result, step)
         latency = step.latency_ns
@@ -65,12 +72,23 @@ def result_as_csv(result: LoadResult) -> str:
                 f"{step.messages / measured_s:.3f}" if measured_s else 0,
                 f"{step.bytes / measured_s:.3f}" if measured_s else 0,
                 step.errors,
+                *((f"{outage_s(result, step.t_s, step.t_s + measured_s):.6g}",) if outages else ()),
                 *("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times_ns),
                 str(result.saturated).lower(),
                 *((stages_between(result.plan.stages, step.t_s, step.t_s + measured_s),) if stages else ()),
             )
         )
     return text.getvalue()
+
+
+def outage_s(result: LoadResult, begins_s: float, ends_s: float) -> float:
+    """Return for how much of a time there was an outage, in seconds."""
+    parts = (
+        min(ends_s, outage.end_s) - max(begins_s, outage.start_s)
+        for outage in result.churn.outages
+        if outage.start_s < ends_s and outage.end_s > begins_s
+    )
+    return math.fsum(parts)
 
 
 def measured_width_s(result: LoadResult, step: LoadInterval) -> float:

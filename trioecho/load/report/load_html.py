@@ -12,7 +12,7 @@ from ...base.quantities import in_full, in_ms, in_rate
 from .. import LoadResult
 from ..goals.objectives import ObjectiveResult, shown_percents
 from ..results.stage_result import StageResult
-from . import words
+from . import churn_words, words
 from .load_plots import latency_plot, percentile_plot, throughput_plot, timings_of
 from .plots import Plot, draw
 
@@ -44,6 +44,7 @@ def result_as_html(result: LoadResult) -> str:
             _stages(result),
             _over_time(result),
             _errors(result),
+            _outages(result),
             _search(result),
             _run(result),
         ),
@@ -57,6 +58,7 @@ def _alarms(result: LoadResult) -> Iterator[Markup]:
         yield element("div", element("strong", words.SATURATED), reasons, class_="alarm", role="alert")
     notes = [f"The run {result.ended_early}."] if result.ended_early is not None else []
     notes += ["The run was stopped before its end."] if result.stopped else []
+    notes += [f"{_capital(result.churn.in_short)}."] if result.churn.outages else []
     for note in notes + result.notes:
         yield element("p", note, class_="alarm")
 
@@ -173,6 +175,17 @@ def _errors(result: LoadResult) -> Iterator[Markup]:
             yield element("ul", lines, class_="mono")
 
 
+def _outages(result: LoadResult) -> Iterator[Markup]:
+    outages = churn_words.outages_in_words(result)
+    lines = list(churn_words.outages_as_lines(result))
+    if outages is None and not lines:
+        return
+    yield element("h2", "Outages")
+    yield element("p", f"{_capital(outages or 'none counted: the load did not reconnect')}.")
+    if lines:
+        yield element("ul", (element("li", line) for line in lines))
+
+
 def _search(result: LoadResult) -> Iterator[Markup]:
     search = result.search
     if search is None:
@@ -195,7 +208,7 @@ def _search(result: LoadResult) -> Iterator[Markup]:
 
 
 def _run(result: LoadResult) -> Iterator[Markup]:
-    plan, connect = result.plan, result.connect_ns
+    churn = result.churn
     rows: list[tuple[str, str]] = [
         ("command", element("code", shlex.join(result.command)) if result.command else "-"),
         ("measured for", f"{result.elapsed_s:.3f} s"),
@@ -203,14 +216,18 @@ def _run(result: LoadResult) -> Iterator[Markup]:
         ("bytes", words.bytes_in_words(result)),
         (
             "connections",
-            f"{result.connections_opened:,} of {plan.connections:,}, opened in ms: "
-            f"p50 {_ms(connect.percentile(50))}, max {_ms(connect.max if connect.count else None)}",
+            f"{churn_words.connections_in_words(result)}, opened in ms: "
+            f"{churn_words.times_in_words(result.connect_ns)}",
         ),
         ("generator", words.generator_in_words(result)),
         *(("machine", words.machine_in_words(machine)) for machine in result.machines),
     ]
     if (recorded := words.recorded_in_words(result)) is not None:
         rows.append(("recorded", recorded))
+    if churn.first_reply_ns.count:
+        rows.append(("first reply on each, ms", churn_words.times_in_words(churn.first_reply_ns)))
+    if (attempts := churn_words.attempts_in_words(result)) is not None:
+        rows.append(("attempts to connect", attempts))
     if (planned := words.planned_in_words(result)) is not None:
         rows.insert(1, ("planned", planned))
     yield element("h2", "The run")

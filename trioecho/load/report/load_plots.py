@@ -14,6 +14,8 @@ from .plots import Plot, PlotBand, PlotLine, nines
 # Points of a curve for every nine: more would not be seen.
 _POINTS_PER_NINE = 40
 _PEAK = 40
+# Outages that are nearer to each other than this part of the run would be drawn as one.
+_OUTAGES_SEEN = 500
 _MS = 1e6
 
 
@@ -62,6 +64,7 @@ def throughput_plot(result: LoadResult) -> Plot | None:
         "messages/s",
         lines,
         bands=_bands(result),
+        outages=_outages(result),
     )
 
 
@@ -83,6 +86,7 @@ def latency_plot(result: LoadResult) -> Plot | None:
         ],
         log=_needs_log(result),
         bands=_bands(result),
+        outages=_outages(result),
     )
 
 
@@ -95,6 +99,18 @@ def _bands(result: LoadResult) -> list[PlotBand]:
             zip(stages, stage_spans_ns(stages), strict=True), 1
         )
     ]
+
+
+def _outages(result: LoadResult) -> list[tuple[float, float]]:
+    """Return from when to when there was an outage, as far as it can be told apart from the next one."""
+    least_s = result.length_s / _OUTAGES_SEEN
+    seen: list[tuple[float, float]] = []
+    for outage in result.churn.outages:
+        begins_s = outage.start_s
+        if seen and begins_s - seen[-1][1] < least_s:
+            begins_s = seen.pop()[0]
+        seen.append((begins_s, outage.end_s))
+    return seen
 
 
 def _curve(histogram: Histogram) -> list[tuple[float, float]]:

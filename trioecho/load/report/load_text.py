@@ -8,7 +8,7 @@ from ...base.histogram import Histogram
 from ...base.quantities import in_ms, in_rate, wrapped
 from .. import LoadProgress, LoadResult
 from ..goals.objectives import shown_percents
-from . import words
+from . import churn_words, words
 from .stages_text import stages_as_lines
 
 # Columns of a label, and of each column of the table.
@@ -25,6 +25,7 @@ def result_as_text(result: LoadResult, *, width: int = 80) -> str:
         list(_latency(result, width)),
         list(stages_as_lines(result, width)),
         list(_errors(result, width)),
+        list(_outages(result, width)),
         list(_objectives(result, width)),
         list(_search(result, width)),
         list(_warnings(result, width)),
@@ -37,6 +38,8 @@ def faults_as_lines(result: LoadResult) -> Iterator[str]:
     if result.errors:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.errors.items()))
         yield f"not all went well: {kinds}"
+    if result.churn.outages:
+        yield result.churn.in_short
     if result.ended_early is not None:
         yield f"the run {result.ended_early}"
     elif not result.due:
@@ -96,12 +99,15 @@ def _counts(result: LoadResult) -> Iterator[str]:
     recorded = words.recorded_in_words(result)
     if recorded is not None:
         yield _labelled("recorded", recorded)
-    connect = result.connect_ns
-    times = (
-        f"p50 {_ns_in_ms(connect.percentile(50))}, max {_ns_in_ms(connect.max if connect.count else None)}"
-    )
-    opened = f"{result.connections_opened:,} of {result.plan.connections:,} connections"
-    yield _labelled("connect", f"{opened}, ms: {times}")
+    connections = churn_words.connections_in_words(result)
+    yield _labelled("connect", f"{connections}, ms: {churn_words.times_in_words(result.connect_ns)}")
+    if result.churn.first_reply_ns.count:
+        times = churn_words.times_in_words(result.churn.first_reply_ns)
+        yield _labelled("first", f"reply on each connection, ms: {times}")
+    if (attempts := churn_words.attempts_in_words(result)) is not None:
+        yield _labelled("attempts", attempts)
+    if (outages := churn_words.outages_in_words(result)) is not None:
+        yield _labelled("outages", outages)
     yield _labelled("errors", f"{result.error_count:,}")
     yield _labelled("generator", words.generator_in_words(result))
 
@@ -151,6 +157,13 @@ def _errors(result: LoadResult, width: int) -> Iterator[str]:
         yield from wrapped(f"{kind} {count:,}: {meaning}", width, "  ")
         for example in words.examples_in_words(examples):
             yield from wrapped(example, width, "    ")
+
+
+def _outages(result: LoadResult, width: int) -> Iterator[str]:
+    for number, line in enumerate(churn_words.outages_as_lines(result)):
+        if not number:
+            yield "outages and attempts to connect"
+        yield from wrapped(line, width, "  ")
 
 
 def _objectives(result: LoadResult, width: int) -> Iterator[str]:

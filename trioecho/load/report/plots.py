@@ -112,6 +112,7 @@ class Plot:
       log: whether y is logarithmic.
       marks: points to mark, as objectives: x, y and a label.
       bands: parts of the x axis, every other one of which is shaded.
+      outages: from which x to which nothing could be measured.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Plot:
     log: bool = False
     marks: Sequence[tuple[float, float, str]] = field(default_factory=tuple)
     bands: Sequence[PlotBand] = field(default_factory=tuple)
+    outages: Sequence[tuple[float, float]] = ()
 
 
 class PlotsUnavailableError(Exception):
@@ -197,8 +199,9 @@ def _draw_svg(plot: Plot, size: str, inches: tuple[float, float]) -> Markup:
             )
         _mark(axes, plot)
         _shade(axes, plot, inches[0])
+        _shade_outages(axes, plot)
         _scale(axes, plot, is_narrow=size == "narrow")
-        if any(line.name for line in plot.lines):
+        if plot.outages or any(line.name for line in plot.lines):
             figure.legend(loc="outside upper left", ncols=3, frameon=False, handlelength=2.2, borderpad=0)
         drawn = io.StringIO()
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -229,6 +232,13 @@ def _shade(axes: Any, plot: Plot, inches: float) -> None:
                 textcoords="offset points",
                 ha="center",
             )
+
+
+def _shade_outages(axes: Any, plot: Plot) -> None:
+    for number, (begin, end) in enumerate(plot.outages):
+        label = "" if number else "outage"
+        # The edge is there for one that is too short to be seen.
+        axes.axvspan(begin, end, facecolor=_MARK, edgecolor=_MARK, alpha=0.3, linewidth=1, label=label)
 
 
 def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:

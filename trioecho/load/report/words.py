@@ -64,6 +64,8 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
         words.append(f"after a warm-up of {_any_of(f'{part.warmup_s:g} s' for part in parts)}")
     if any(part.format != FrameFormat() for part in parts):
         words.append(f"format {_any_of(str(part.format) for part in parts)}")
+    if any(part.churn.in_words for part in parts):
+        words.append(_any_of(part.churn.in_words or "connections open to the end" for part in parts))
     if plan.processes > 1:
         words.append(f"{plan.processes} processes")
     return "; ".join(words)
@@ -165,7 +167,7 @@ def law_in_words(result: LoadResult) -> str | None:
     Lazowska, Zahorjan, Graham, Sevcik: Quantitative System Performance (1984), chapter 3.
     """
     plan, mean_ns = result.plan, result.latency_ns.mean
-    if not plan.think_s or mean_ns is None or result.saturated:
+    if not plan.think_s or mean_ns is None or result.saturated or plan.churn.renews:
         return None
     if len({(part.pipeline, part.messages) for part in _plans_of(result)}) > 1:
         return None

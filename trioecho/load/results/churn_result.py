@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...base.histogram import Histogram
+from ...base.quantities import in_seconds, plural
 
 # How many outages are kept with their times; of all there are counts.
 MOST_OUTAGES = 1000
@@ -66,6 +67,15 @@ class ChurnResult:
     def lasts(self) -> bool:
         """True if an outage was not over when the measured part ended."""
         return any(not outage.is_over for outage in self.outages)
+
+    @property
+    def in_short(self) -> str:
+        """The outages in a phrase; empty if there were none."""
+        if not self.outages:
+            return ""
+        total_s = sum(outage.length_s for outage in self.outages)
+        over = ", not over at the end" if self.lasts else ""
+        return f"{plural(len(self.outages), 'outage')} of {in_seconds(total_s)} in all{over}"
 
     def note_failure(self, reason: str) -> None:
         """Count an attempt that failed."""

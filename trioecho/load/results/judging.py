@@ -18,9 +18,10 @@ def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[Objective
 
     Latency is that of `LoadResult.latency_ns`: in an open loop from when a message
     was due. Of a run that lost every connection before its end it is not known what it
-    would have been, so no objective of it holds. Errors are all kinds together; their
-    share is that of the messages that were due. Where no message was due, none holds. One of a stage is
-    about the messages that were due in it; its rate is that of the replies that came while it lasted.
+    would have been, so no objective of it holds; nor if an outage was not over at the end.
+    Errors are all kinds together; their share is that of the messages that were due. Where no
+    message was due, none holds. One of a stage is about the messages that were due in it; its rate is
+    that of the replies that came while it lasted.
 
     Raises:
       ValueError: there is no such stage.
@@ -32,6 +33,9 @@ def _judge(result: LoadResult, objective: Objective) -> ObjectiveResult:
     verdict = objective.judge(_measured(result, objective))
     if objective.is_latency and verdict.holds and result.ended_early is not None:
         return replace(verdict, holds=False, reason=f"the run {result.ended_early}")
+    if objective.is_latency and verdict.holds and result.churn.outages:
+        # While nothing can be sent, nothing takes long.
+        return replace(verdict, holds=not result.churn.lasts, reason=f"beside {result.churn.in_short}")
     return verdict
 
 
@@ -88,6 +92,8 @@ def trial_outcome(result: LoadResult) -> TrialOutcome:
     )
     if not result.health.judged:
         measured += "; too few messages to judge the generator"
+    if result.churn.outages:
+        measured += f"; {result.churn.in_short}"
     if result.ended_early is not None:
         return TrialOutcome(False, reason=f"{measured}; {result.ended_early}")
     if result.saturated:

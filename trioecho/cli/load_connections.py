@@ -1,0 +1,119 @@
+"""The options of a load for how its connections come and go."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from collections.abc import Callable
+
+from ..load import Churn, Span
+from ..load.engine.local_addresses import check_source
+from . import load_values
+from .shared import values
+from .shared.exit_codes import ExitCode
+from .shared.output import CommandError
+
+
+def add_connection_options(group: argparse._ArgumentGroup) -> None:
+    """Add how connections come and go."""
+    add = group.add_argument
+    add(
+        "--reconnect",
+        action="store_true",
+        help="open a connection again that is lost, with growing, random waits while that fails; what was in "
+        "flight on it is lost, and the outage is in every report",
+    )
+    add(
+        "--per-connection",
+        type=_counts,
+        metavar="N[-M]",
+        help="end a connection in order after N messages, or N to M at random, and open a new one",
+    )
+    add(
+        "--lifetime",
+        type=_times,
+        metavar="TIME[-TIME]",
+        help="the same after a time, as 30s or 10s-1m",
+    )
+    add(
+        "--connect-rate",
+        type=load_values.positive_rate,
+        metavar="RATE",
+        help="begin at most so many new connections/s, at the start and later",
+    )
+    add(
+        "--source",
+        type=_source,
+        metavar="ADDRESS",
+        dest="sources",
+        action="append",
+        default=[],
+        help="connect from this address of this machine; given several times, from each in turn",
+    )
+
+
+def _counts(text: str) -> Span:
+    """Read a number of messages, or two with a hyphen between them: ``100``, ``50-150``."""
+    return _span(text, values.positive_count)
+
+
+def _times(text: str) -> Span:
+    """Read a time, or two with a hyphen between them: ``30s``, ``10s-1m``."""
+    span = _span(text, values.seconds)
+    if not span.least:
+        raise values.refusal(text, "is no lifetime; a connection lives for more than 0 s")
+    return span
+
+
+def _span(text: str, read: Callable[[str], float]) -> Span:
+    least, hyphen, most = text.partition("-")
+    span = Span(read(least), read(most if hyphen else least))
+    if span.least > span.most:
+        raise values.refusal(text, f"has its larger end first; write {most}-{least}")
+    return span
+
+
+def _source(text: str) -> str:
+    """Read an address of this machine."""
+    try:
+        source = str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        raise values.refusal(text, "is not an IP address; write one as 127.0.0.2") from None
+    try:
+        check_source(source)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return source
+
+
+def churn_of(arguments: argparse.Namespace) -> Churn:
+    """Return how connections come and go.
+
+    Raises:
+      CommandError: the options contradict each other.
+    """
+    try:
+        churn = Churn(
+            arguments.reconnect,
+            arguments.per_connection,
+            arguments.lifetime,
+            arguments.connect_rate,
+            tuple(arguments.sources),
+        )
+    except ValueError as error:
+        raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
+    if churn.sources:
+        _refuse_other_family(arguments.address.host, churn.sources[0])
+    return churn
+
+
+def _refuse_other_family(host: str, source: str) -> None:
+    try:
+        server = ipaddress.ip_address(host)
+    except ValueError:  # a name, whose addresses are not known yet
+        return
+    if server.version != ipaddress.ip_address(source).version:
+        raise CommandError(
+            ExitCode.WRONG_USAGE,
+            f"--source {source} and the server {host} are not both of IPv4, or both of IPv6",
+        )

@@ -47,8 +47,8 @@ def comparison_as_json(
 
     ``a`` and ``b`` are the two runs: file, time, runs (see `trioecho.load.results.result_json`),
     messages_due, ended_early, outages (in words), errors, error_share and saturated. ``numbers`` has,
-    for each metric, name (with the unit), a, b, relative (their difference as a share of a), noise, tolerance, verdict,
-    direction ("worse", "better" or "") and reason. ``remarks`` are sentences.
+    for each metric, name (with the unit), a, b, relative (their difference as a share of a), noise,
+    tolerance, verdict, direction ("worse", "better" or "") and reason. ``remarks`` are sentences.
     """
     runs = {
         name: {

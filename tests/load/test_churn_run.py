@@ -11,11 +11,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import trio
 
 from tests.support.guard import guarded
+from tests.support.processes import ServerProcess, server_process
 from tests.support.wire import split_frames
 from trioecho.base.resets import reset_at_close
-from trioecho.load import Churn, LoadPlan, LoadResult, Span, result_as_json, result_from_json, run_load
+from trioecho.load import (
+    Churn,
+    LoadPlan,
+    LoadProgress,
+    LoadResult,
+    LoadRun,
+    Span,
+    result_as_json,
+    result_from_json,
+    run_load,
+)
 
 # What becomes of a message that was sent and not replied to right.
 ENDS = ("lost", "missing", "torn", "late")
@@ -145,3 +157,53 @@ async def test_connections_come_from_several_addresses_in_turns() -> None:
     assert server.peers == set(sources)
     assert result.messages == 80
     assert result.churn.attempt_lateness_ns.count == server.connections
+
+
+def restart(server: ServerProcess, stack: contextlib.ExitStack) -> ServerProcess:
+    """Let a server drain, and start another one in its place."""
+    assert server.stop() == 0
+    return stack.enter_context(server_process(port=server.port))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+@pytest.mark.parametrize("mode", [{}, {"pipeline": 16}, {"rate": 300.0}], ids=["closed", "pipeline", "open"])
+async def test_a_rolling_restart_loses_no_message(mode: dict[str, Any]) -> None:
+    seen = 0
+    wanted: list[tuple[int, trio.Event]] = []
+
+    def on_progress(progress: LoadProgress) -> None:
+        nonlocal seen
+        seen = progress.messages
+        for at, event in wanted:
+            if seen >= at and progress.connections == 5:
+                event.set()
+
+    async def messages(more: int) -> None:
+        wanted.append((seen + more, trio.Event()))
+        await wanted[-1][1].wait()
+
+    with contextlib.ExitStack() as stack, guarded():
+        servers = [stack.enter_context(server_process())]
+        plan = LoadPlan("127.0.0.1", servers[0].port, churn=Churn(reconnect=True), duration_s=600.0, **mode)
+        run = LoadRun(plan, on_progress=on_progress, progress_interval_s=0.01)
+
+        async def roll() -> None:
+            for _ in range(2):
+                await messages(100)
+                servers.append(await trio.to_thread.run_sync(restart, servers[-1], stack))
+            await messages(100)
+            run.stop()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(roll)
+            result = await run.run()
+        assert servers[-1].stop() == 0
+    assert result.errors == {}
+    assert result.messages == result.due
+    # What a server received it has replied to, and what it has replied to has come.
+    assert result.messages == sum(server.reports[-1]["messages_total"] for server in servers)
+    assert result.churn.renewed == 10
+    first, second = result.churn.outages
+    assert 0 < first.start_s < first.end_s < second.start_s
+    assert (first.connections, second.connections, result.churn.lasts) == (5, 5, False)

@@ -43,6 +43,7 @@ class LoadConnection(MessageSender):
       is_over: whether the connection has ended, or was given up.
       has_successor: whether, when it has ended, another one is opened in its place, and goes on with
         the next message.
+      taken_back: how many messages were in flight when the server ended it in order, closed loop.
       unanswered_end: how it ended (a kind of error), and what had come of a frame by then, if
         there was no reply on it; else None.
     """
@@ -50,6 +51,7 @@ class LoadConnection(MessageSender):
     __slots__ = (
         "_asked_to_end",
         "_buffer",
+        "_first",
         "_inspection",
         "_is_inspecting",
         "_receive_at",
@@ -60,6 +62,7 @@ class LoadConnection(MessageSender):
         "has_successor",
         "is_over",
         "number",
+        "taken_back",
         "unanswered_end",
     )
 
@@ -82,6 +85,8 @@ class LoadConnection(MessageSender):
         self.number: int = number
         self.is_over: bool = False
         self.has_successor: bool = False
+        self.taken_back: int = 0
+        self._first = first
         self.unanswered_end: tuple[str, bytes] | None = None
         self._buffer = buffer
         self._receive_round, index = divmod(first, self._replies.frames)
@@ -318,12 +323,37 @@ class LoadConnection(MessageSender):
         if kind and not self.in_flight.next:
             self.unanswered_end = kind, bytes(self._inspection.tail)
         goes_on = kind is not None and self.has_successor
+        if goes_on and kind == "connection_closed" and self._has_ended_in_order():
+            self._take_back()
         owed = self._inspection.is_owed() or (self.in_flight.stop < self.limit and not goes_on)
         if kind and owed and not self._asked_to_end:
             self._tally.add_error(kind, self.number, self.in_flight.next, detail=reason)
         self._inspection.finish(reason, kind="lost" if goes_on else "missing")
         if not goes_on:
             self._count_rest(reason)
+
+    def _has_ended_in_order(self) -> bool:
+        """Return whether the server has ended the connection between two replies, after one at least."""
+        return self.in_flight.next > self._first and not self._inspection.tail
+
+    def _take_back(self) -> None:
+        """Take back what is in flight on a connection that the server has ended in order.
+
+        It has replied to all that it took, and will not take what comes after: a server that drains
+        ends so. The next connection sends these messages once more.
+        """
+        in_flight = self.in_flight
+        message = in_flight.next
+        dues: list[int] = []
+        for stop, due, _ in in_flight.runs:
+            dues += [due] * (stop - message)
+            message = stop
+        self._tally.take_back(dues)
+        in_flight.take_back()
+        if self.due is None:
+            self.taken_back = len(dues)
+        else:
+            self.due.extendleft(reversed(dues))
 
     def give_up(self, reason: str) -> None:
         """Note that no connection goes on with what this one, which has ended, has not sent."""

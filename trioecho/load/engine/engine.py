@@ -128,12 +128,12 @@ class Engine:
             self._traffic.refill_all()
         self._check_unfinished()
 
-    def _begin_later(self, connection: LoadConnection, number: int) -> None:
+    def _begin_later(self, connection: LoadConnection, number: int, again: int) -> None:
         """Let a connection send that was opened in the place of another one."""
         if self._pacer is not None:
             self._pacer.go_on(connection)
             self.next_due = self._pacer.next_due
-        self._traffic.begin(connection, number)
+        self._traffic.begin(connection, number, again)
 
     def refuse(self, reason: str) -> None:
         """End the load, since the server, which has not replied yet, is no server of frames."""
@@ -344,6 +344,7 @@ class Engine:
         if self._pacer is not None:
             result.notes += self._pacer.notes
         if self._renewals is not None:
+            self._renewals.churn.taken_back = result.churn.taken_back
             result.churn = self._renewals.churn
             result.connect_ns = self._renewals.connect_ns
         result.churn.first_reply_ns = self._traffic.first_replies.latency_ns

@@ -50,6 +50,11 @@ class InFlight:
         self.stop += count
         self.runs.append((self.stop, due, sent))
 
+    def take_back(self) -> None:
+        """Forget all that were offered and are waited for: they will be offered once more."""
+        self.runs.clear()
+        self.stop = self.next
+
     def first_sent_from(self, time: int) -> int:
         """Return the first message that was sent then or later; the next to be sent, if none was."""
         first = self.next

@@ -146,6 +146,7 @@ class Recorder:
             length_s = Schedule(plan).length_s if plan.is_open else plan.duration_s or 0.0
             result.cut_from_s = max(result.elapsed_s, length_s)
         result.sent = tally.sent
+        result.churn.taken_back = tally.taken_back
         result.warmup_unsent = tally.errors["unsent"] - tally.unsent
         result.messages = tally.messages
         result.bytes = tally.bytes

@@ -54,7 +54,8 @@ class Renewals:
       connections: those that are open.
       renewing: what is needed for others.
       tally: of all.
-      begin: lets one that is open send its first messages; gets the number of its socket, too.
+      begin: lets one that is open send its first messages; gets the number of its socket, and how many
+        messages of those were sent before, and taken back.
       clock: ns.
     """
 
@@ -65,7 +66,7 @@ class Renewals:
         renewing: Renewing,
         tally: LoadTally,
         *,
-        begin: Callable[[LoadConnection, int], object],
+        begin: Callable[[LoadConnection, int, int], object],
         clock: Callable[[], int],
     ) -> None:
         self.next_moment: float = math.inf
@@ -253,7 +254,7 @@ class Renewals:
         connection.due = before.due
         self._take(slot, connection, now)
         self._connections.add(connection, number)
-        self._begin(connection, number)
+        self._begin(connection, number, before.taken_back)
 
     def _end_attempt(self, slot: Slot) -> None:
         if self._dialed.pop(slot.attempt, None) is not None:

@@ -98,7 +98,9 @@ class Slot:
 
     def set_limit_of_drain(self) -> None:
         """Let nothing be sent but what was due by now."""
-        self.limit = self.connection.in_flight.stop + len(self.connection.due or ())
+        connection = self.connection
+        waiting = connection.taken_back if connection.due is None else len(connection.due)
+        self.limit = connection.in_flight.stop + waiting
         self.apply_limit()
 
     @property

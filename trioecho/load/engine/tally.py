@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ...base.difference import first_difference
 from ...base.histogram import Histogram
@@ -24,6 +24,7 @@ class LoadTally:
       timeout_ns: a reply that takes longer is late.
       measured_from: messages due earlier are of the warm-up, and not counted.
       sent: messages offered to the kernel.
+      taken_back: those of ``sent`` that count once more, or are unsent, as a server ended their connection.
       unsent: messages of the measured part that were due, or planned, and will never be sent.
       messages: right replies.
       bytes: of these replies on the wire.
@@ -47,6 +48,7 @@ class LoadTally:
         self.timeout_ns: int = round(plan.timeout_s * NS_PER_S)
         self.measured_from: float = math.inf
         self.sent: int = 0
+        self.taken_back: int = 0
         self.unsent: int = 0
         self.messages: int = 0
         self.bytes: int = 0
@@ -128,6 +130,14 @@ class LoadTally:
                     detail=detail,
                 )
             )
+
+    def take_back(self, dues: Collection[int]) -> None:
+        """Note that messages that were due at these times, and were sent, will be sent once more."""
+        for due in dues:
+            if due >= self.measured_from:
+                self.taken_back += 1
+                if self.stages is not None:
+                    self.stages.at(due).sent -= 1
 
     def count_unsent(self, count: int, *, measured: int) -> None:
         """Count messages that will never be sent, of which ``measured`` are of the measured part."""

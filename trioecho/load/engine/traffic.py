@@ -70,14 +70,18 @@ class Traffic:
                 connection.send()
                 self._note_blocked(connection, number)
 
-    def begin(self, connection: LoadConnection, number: int) -> None:
-        """Begin with a connection that was opened later."""
+    def begin(self, connection: LoadConnection, number: int, again: int) -> None:
+        """Begin with a connection that was opened later, and sends that many messages once more."""
         self.first_replies.add(connection)
         if self._is_open:
             if not connection.send():
                 self._note_blocked(connection, number)
         elif self.thinking is None:
             self._refill(connection, number)
+        elif again:  # no thought is needed for what was sent before
+            connection.allowed += again
+            if not connection.send():
+                self._note_blocked(connection, number)
 
     def send_one_frame(self) -> None:
         """Send the first message of the first connection."""

@@ -48,6 +48,9 @@ class ChurnResult:
       renewed: connections that were opened after the start, in the place of others.
       ended: connections that the load ended in order, because of their messages or their time.
       failed_attempts: how often a connection could not be opened after the start, by reason.
+      taken_back: messages of the measured part that were in flight when the server ended their connection
+        in order, between two replies: it has not taken them. They were sent once more, and count twice
+        in the messages sent, or are unsent.
       outages: the first of them, in order; those that overlap are one.
       outage_ns: for how long each connection that was lost was not open again.
       first_reply_ns: from the first message on a connection to its reply, where that came in time.
@@ -58,6 +61,7 @@ class ChurnResult:
     renewed: int = 0
     ended: int = 0
     failed_attempts: dict[str, int] = field(default_factory=dict)
+    taken_back: int = 0
     outages: list[Outage] = field(default_factory=list)
     outage_ns: Histogram = field(default_factory=Histogram)
     first_reply_ns: Histogram = field(default_factory=Histogram)
@@ -96,6 +100,7 @@ def merge_churn(parts: Sequence[ChurnResult]) -> ChurnResult:
     for part in parts:
         merged.renewed += part.renewed
         merged.ended += part.ended
+        merged.taken_back += part.taken_back
         for name in _HISTOGRAMS:
             getattr(merged, name).merge(getattr(part, name))
     reasons: Counter[str] = Counter()

@@ -77,7 +77,7 @@ def _check_sums(part: Part, stages: Sequence[StageResult], result: LoadResult) -
     for name, whole, parts in (
         ("messages", result.messages, [stage.messages for stage in stages]),
         ("bytes", result.bytes, [stage.bytes for stage in stages]),
-        ("messages_sent", result.sent, [stage.sent for stage in stages]),
+        ("messages_sent", result.sent - result.churn.taken_back, [stage.sent for stage in stages]),
     ):
         if whole != sum(parts):
             raise part.wrong(f"{name} adds up to {sum(parts)}, and not to {whole}")
@@ -143,6 +143,7 @@ def read_churn_result(part: Part, histograms: Part) -> ChurnResult:
     return ChurnResult(
         renewed=part["renewed"].count(),
         ended=part["ended"].count(),
+        taken_back=part["taken_back"].count(),
         failed_attempts={reason: attempts[reason].count() for reason in attempts.fields()},
         outages=outages,
         outage_ns=read_histogram(histograms["outage_ns"]),

@@ -101,8 +101,11 @@ class LoadResult:
 
     @property
     def due(self) -> int:
-        """Messages that were to be sent: each of them is in ``sent`` or in ``unsent``."""
-        return self.sent + self.unsent
+        """Messages that were to be sent: each of them is in ``sent`` or in ``unsent``.
+
+        One that was sent twice, since a server ended its connection in order before it took it, is one.
+        """
+        return self.sent - self.churn.taken_back + self.unsent
 
     @property
     def length_s(self) -> float:

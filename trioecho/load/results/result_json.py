@@ -26,10 +26,10 @@ from_send_ms        the same from the actual send
 errors              how often each kind occurred: see `trioecho.load.results.discrepancy.ERROR_KINDS`
 discrepancies       the first few of each kind, as `Discrepancy`; bytes in hexadecimal
 connections         how many were opened at the start
-churn               how connections came and went, as `ChurnResult`: renewed, ended, failed_attempts (by
-                    reason), outages (start_s, length_s, connections, is_over), and in ms as latency_ms
-                    connect_ms, first_reply_ms, outage_ms (of each connection), attempt_lateness_ms; with
-                    its histograms it may be missing
+churn               how connections came and went, as `ChurnResult`: renewed, ended, taken_back,
+                    failed_attempts (by reason), outages (start_s, length_s, connections, is_over), and, as
+                    latency_ms, connect_ms, first_reply_ms, outage_ms (of each connection) and
+                    attempt_lateness_ms; with its histograms it may be missing
 stopped             whether it was stopped before its end
 notes               what else a reader must know, sentences
 generator           what it saw of itself: saturated, judged, reasons, cpu_shares, cpu_wait_shares,
@@ -187,6 +187,7 @@ def _churn_as_json(result: LoadResult) -> dict[str, Any]:
     return {
         "renewed": churn.renewed,
         "ended": churn.ended,
+        "taken_back": churn.taken_back,
         "failed_attempts": churn.failed_attempts,
         "outages": [outage._asdict() for outage in churn.outages],
         "connect_ms": summary_ms(result.connect_ns),

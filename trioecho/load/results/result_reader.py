@@ -124,7 +124,8 @@ def _result(document: Part) -> LoadResult:
 
 
 def _add_what_was_not_measured(due: Part, ended_early: Part, result: LoadResult) -> None:
-    result.warmup_unsent = result.errors.get("unsent", 0) - (due.count() - result.sent)
+    unsent = due.count() - result.sent + result.churn.taken_back
+    result.warmup_unsent = result.errors.get("unsent", 0) - unsent
     if result.warmup_unsent < 0 or result.unsent < 0:
         raise due.wrong(f"{due} is not what was sent and what of the errors is unsent")
     if ended_early.value is not None:

@@ -167,7 +167,7 @@ def restart(server: ServerProcess, stack: contextlib.ExitStack) -> ServerProcess
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
-@pytest.mark.parametrize("mode", [{}, {"pipeline": 16}, {"rate": 300.0}], ids=["closed", "pipeline", "open"])
+@pytest.mark.parametrize("mode", [{}, {"rate": 300.0}], ids=["closed", "open"])
 async def test_a_rolling_restart_loses_no_message(mode: dict[str, Any]) -> None:
     seen = 0
     wanted: list[tuple[int, trio.Event]] = []
@@ -189,9 +189,8 @@ async def test_a_rolling_restart_loses_no_message(mode: dict[str, Any]) -> None:
         run = LoadRun(plan, on_progress=on_progress, progress_interval_s=0.01)
 
         async def roll() -> None:
-            for _ in range(2):
-                await messages(100)
-                servers.append(await trio.to_thread.run_sync(restart, servers[-1], stack))
+            await messages(100)
+            servers.append(await trio.to_thread.run_sync(restart, servers[-1], stack))
             await messages(100)
             run.stop()
 
@@ -203,7 +202,7 @@ async def test_a_rolling_restart_loses_no_message(mode: dict[str, Any]) -> None:
     assert result.messages == result.due
     # What a server received it has replied to, and what it has replied to has come.
     assert result.messages == sum(server.reports[-1]["messages_total"] for server in servers)
-    assert result.churn.renewed == 10
-    first, second = result.churn.outages
-    assert 0 < first.start_s < first.end_s < second.start_s
-    assert (first.connections, second.connections, result.churn.lasts) == (5, 5, False)
+    assert result.churn.renewed == 5
+    [outage] = result.churn.outages
+    assert 0 < outage.start_s < outage.end_s < result.elapsed_s
+    assert (outage.connections, outage.is_over) == (5, True)

@@ -229,6 +229,16 @@ def test_each_connection_has_its_messages(changes: dict[str, Any], span: Span) -
         assert len(set(counts)) > 5
 
 
+def test_after_an_outage_connections_are_renewed_as_fast_as_before() -> None:
+    server = ChurnServer(down=[(500 * MS, 900 * MS)])
+    result = run(plan_of(Churn(True, Span(1, 1)), duration_s=6.0, connections=2), server)
+    assert_every_message_is_counted_once(result, result.due)
+    [outage] = result.churn.outages
+    before = sum(step.messages for step in result.intervals if step.t_s < 0.5) / 0.5
+    after = sum(step.messages for step in result.intervals if step.t_s >= outage.end_s)
+    assert after / (6.0 - outage.end_s) > 0.9 * before
+
+
 def test_the_seed_decides_how_many_messages_a_connection_has() -> None:
     def counts(seed: int) -> list[int]:
         server = ChurnServer()

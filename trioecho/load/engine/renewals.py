@@ -149,6 +149,7 @@ class Renewals:
         elif self._is_draining and not slot.is_wanted:
             self._finish(slot)
         elif slot.state is SlotState.ENDING:
+            slot.backoff.failures = 0
             self._want(slot, now)
         elif slot.state is SlotState.OPEN:
             slot.backoff.failures = 0 if has_replied else slot.backoff.failures + 1

@@ -38,6 +38,9 @@ def faults_as_lines(result: LoadResult) -> Iterator[str]:
     if result.errors:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.errors.items()))
         yield f"not all went well: {kinds}"
+    reasons = (found.detail for found in result.discrepancies if found.kind == "connect_failed")
+    for reason in dict.fromkeys(filter(None, reasons)):
+        yield f"a connection could not be opened: {reason}"
     if result.churn.outages:
         yield result.churn.in_short
     if result.ended_early is not None:

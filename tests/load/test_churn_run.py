@@ -15,7 +15,9 @@ import trio
 
 from tests.support.guard import guarded
 from tests.support.processes import ServerProcess, server_process
+from tests.support.wire import frame as framed
 from tests.support.wire import split_frames
+from trioecho.base.message_file import Message
 from trioecho.base.resets import reset_at_close
 from trioecho.load import (
     Churn,
@@ -23,6 +25,8 @@ from trioecho.load import (
     LoadProgress,
     LoadResult,
     LoadRun,
+    MessageList,
+    ServiceTraits,
     Span,
     result_as_json,
     result_from_json,
@@ -41,11 +45,13 @@ class CountingServer:
       received, replied: how many frames were.
       connections: how many were accepted.
       peers: the addresses that they came from.
+      replies: to payloads, which come once each in the place of an echo.
     """
 
     def __init__(self, *, deaths: random.Random | None = None, share: float = 0.0) -> None:
         self.received = self.replied = self.connections = 0
         self.peers: set[str] = set()
+        self.replies: dict[bytes, list[bytes]] = {}
         self._deaths, self._share = deaths, share
         self._lock = threading.Lock()
         self._listener = socket.create_server(("", 0), backlog=256)
@@ -81,7 +87,10 @@ class CountingServer:
         if dies:
             reset_at_close(peer)
             return False
-        peer.sendall(frame)
+        with self._lock:
+            others = self.replies.get(frame[4:])
+            reply = others.pop() if others else frame[4:]
+        peer.sendall(framed(reply))
         with self._lock:
             self.replied += 1
         return True
@@ -157,6 +166,25 @@ async def test_connections_come_from_several_addresses_in_turns() -> None:
     assert server.peers == set(sources)
     assert result.messages == 80
     assert result.churn.attempt_lateness_ns.count == server.connections
+
+
+@pytest.mark.parametrize("reply", [None, b"other"], ids=["right", "refused"])
+async def test_first_messages_are_exchanged_on_later_connections_too(reply: bytes | None) -> None:
+    login = MessageList("login.jsonl", [Message(b"user"), Message(b"password", reply)])
+    with counting() as server, guarded():
+        if reply is not None:  # which the first connections take for right, and later ones do not get
+            server.replies[b"password"] = [reply] * 4
+        churn = Churn(per_connection=Span(5, 5))
+        plan = plan_for(server, churn, messages=20, service=ServiceTraits(login.source))
+        result = await run_load(plan, first_messages=login)
+    if reply is None:
+        assert (result.messages, result.errors, result.churn.renewed) == (80, {}, 12)
+        assert server.received == 80 + 2 * server.connections
+        assert result.connect_ns.count == server.connections == 16
+    else:
+        assert result.errors == {"first_message_failed": 4, "connect_failed": 4, "unsent": 60}
+        [reason] = result.churn.failed_attempts
+        assert "sent a wrong reply to first message 2 of login.jsonl" in reason
 
 
 def restart(server: ServerProcess, stack: contextlib.ExitStack) -> ServerProcess:

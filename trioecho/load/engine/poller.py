@@ -166,10 +166,10 @@ class SelectPoller(Poller):
         if not self._reading:  # which Windows refuses to wait for
             time.sleep(seconds)
             return []
-        # A connection attempt that failed would be exceptional on Windows; here all are open.
-        readable, writable, _ = select.select(self._reading, self._writing, (), seconds)
+        # An attempt to connect that has failed is exceptional on Windows, and writable elsewhere.
+        readable, writable, failed = select.select(self._reading, self._writing, self._writing, seconds)
         events = dict.fromkeys(readable, READABLE)
-        for number in writable:
+        for number in {*writable, *failed}:
             events[number] = events.get(number, 0) | ONLY_WRITABLE
         return list(events.items())
 

@@ -82,7 +82,9 @@ def test_the_page_says_all_of_it(troubled_html: str) -> None:
     page = Page(troubled_html)
     assert not page.open
     assert page.text.index(SATURATED) < page.text.index("messages came back right")
-    assert ["p99<5ms", f"{(result.latency_ns.percentile(99) or 0) / 1e6:.3f} ms", "held"] in page.rows
+    p99_ms = f"{(result.latency_ns.percentile(99) or 0) / 1e6:.3f} ms"
+    measured = f"{p99_ms}; beside 2 outages of 2.750 s in all, not over at the end"
+    assert ["p99<5ms", measured, "broken"] in page.rows
     assert ["errors==0", "6", "broken"] in page.rows
     assert ["2,000", "double", "saturated", "generator saturated"] in page.rows
     for said in (

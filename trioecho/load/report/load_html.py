@@ -88,7 +88,7 @@ def _objectives(found: Iterable[ObjectiveResult]) -> Iterator[Markup]:
     ]
     if rows:
         yield element("h2", "Objectives")
-        yield _table(("objective", "measured", "verdict"), rows)
+        yield _table(("objective", "measured", "verdict"), rows, kind="texts")
 
 
 def _latency(result: LoadResult) -> Iterator[Markup]:

@@ -81,14 +81,14 @@ def _objectives(found: Iterable[ObjectiveResult]) -> Iterator[Markup]:
     rows = [
         (
             each.objective.text,
-            "; ".join(filter(None, (each.describe(), each.reason))),
             _verdict("held" if each.holds else "broken", each.holds),
+            "; ".join(filter(None, (each.describe(), each.reason))),
         )
         for each in found
     ]
     if rows:
         yield element("h2", "Objectives")
-        yield _table(("objective", "measured", "verdict"), rows, kind="texts")
+        yield _table(("objective", "verdict", "measured"), rows, kind="texts")
 
 
 def _latency(result: LoadResult) -> Iterator[Markup]:

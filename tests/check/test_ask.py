@@ -30,8 +30,9 @@ from tests.support.guard import guarded
 from tests.support.processes import run_command
 from tests.support.slow import slow
 from trioecho.check.book.book import RULES, select
-from trioecho.check.client.asked import Asked, LearnedRequest
+from trioecho.check.client.asked import Asked
 from trioecho.check.client.finding import Deviation, Kind
+from trioecho.check.client.learned import LearnedRequest
 from trioecho.check.client.wire import Wire
 from trioecho.check.diagnosis.diagnosis import name_causes
 from trioecho.check.runner.suite import CannotCheckError, Settings, Target, check

@@ -18,7 +18,7 @@ import binascii
 import enum
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -112,6 +112,7 @@ def read_messages(
     most_bytes: int = MAX_MESSAGES_BYTES,
     most_payload_bytes: int = MAX_MESSAGES_BYTES,
     with_replies: bool = False,
+    refuse: Callable[[Message], str | None] = lambda _: None,
 ) -> list[Message]:
     """Read all messages of a file.
 
@@ -123,6 +124,7 @@ def read_messages(
       most_bytes: payload bytes that the file may have, those of replies included.
       most_payload_bytes: that a message, or a reply, may have.
       with_replies: whether every message must have its reply.
+      refuse: returns why a message is of no use, or None.
 
     Returns:
       At least one message.
@@ -136,9 +138,9 @@ def read_messages(
     try:
         with Path(path).open("rb") as file:
             if message_format is MessageFormat.JSON_LINES:
-                found = _json_lines(name, file, most_payload_bytes, with_replies=with_replies)
+                found = _json_lines(name, file, most_payload_bytes, refuse, with_replies=with_replies)
             else:
-                found = _frames(name, file, frames, errors)
+                found = _frames(name, file, frames, errors, refuse)
             for message in found:
                 size += len(message.payload) + len(message.reply or b"")
                 if size > most_bytes:
@@ -158,7 +160,12 @@ def read_messages(
 
 
 def _json_lines(
-    name: str, file: BinaryIO, most_payload_bytes: int, *, with_replies: bool
+    name: str,
+    file: BinaryIO,
+    most_payload_bytes: int,
+    refuse: Callable[[Message], str | None],
+    *,
+    with_replies: bool,
 ) -> Iterator[Message]:
     number = 0
     while line := file.readline(_MOST_LINE_BYTES + 1):
@@ -182,6 +189,8 @@ def _json_lines(
         if length > most_payload_bytes:
             reason = f"it has {length} bytes, and a frame of this format at most {most_payload_bytes}"
             raise MessageFileError(name, reason, number)
+        if (refusal := refuse(message)) is not None:
+            raise MessageFileError(name, refusal, number)
         yield message
 
 
@@ -226,7 +235,11 @@ def _encoded(part: Part) -> bytes:
 
 
 def _frames(
-    name: str, file: BinaryIO, frames: FrameReader, errors: tuple[type[Exception], ...]
+    name: str,
+    file: BinaryIO,
+    frames: FrameReader,
+    errors: tuple[type[Exception], ...],
+    refuse: Callable[[Message], str | None],
 ) -> Iterator[Message]:
     count = 0
     try:
@@ -237,8 +250,11 @@ def _frames(
             else:
                 frames.end_of_data()
             while payloads := frames.next_frames():
-                yield from map(Message, payloads)
-                count += len(payloads)
+                for message in map(Message, payloads):
+                    count += 1
+                    if (refusal := refuse(message)) is not None:
+                        raise MessageFileError(name, f"frame {count}: {refusal}")
+                    yield message
             if not data:
                 return
     except errors as error:

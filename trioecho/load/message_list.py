@@ -129,11 +129,11 @@ class GivenMessages(NamedTuple):
         return None if self.first_messages is None else self.first_messages.source
 
 
-class _WireKeeper:
+class WireKeeper:
     """Finds frames, and keeps each as it is on the wire: a header may be more than a length."""
 
-    def __init__(self, format: FrameFormat) -> None:
-        self._decoder = FrameDecoder(format=format, max_frame_length=MOST_REPLY_BYTES)
+    def __init__(self, format: FrameFormat, max_frame_length: int = MOST_REPLY_BYTES) -> None:
+        self._decoder = FrameDecoder(format=format, max_frame_length=max_frame_length)
         self.wires: list[bytes] = []
 
     def receive_data(self, data: bytes, /) -> None:
@@ -174,7 +174,7 @@ def read_message_list(
         message_format = message_format_of(path)
     if with_replies and message_format is MessageFormat.FRAMES:
         raise MessageFileError(name, "raw frames have no replies with them: write the messages as JSON Lines")
-    keeper = _WireKeeper(format)
+    keeper = WireKeeper(format)
     messages = read_messages(
         path,
         message_format,

@@ -111,6 +111,8 @@ async def _signal_in_traffic(
                 is_signalled = True
                 peer.note("SIGTERM was sent to the server")
                 server.send_signal(signal.SIGTERM)
+        if traffic.reader.skip_missing():
+            peer.note("whole replies came to later requests than the first that had none")
         received += traffic.reader.rest()
         nursery.cancel_scope.cancel()
     if not is_signalled:

@@ -78,14 +78,17 @@ async def a_hundred_connections(probe: Probe) -> str:
 
 async def _is_shared(probe: Probe, sent: dict[Peer, bytes], failed: Peer, deviation: Deviation) -> bool:
     """Return whether a connection got a frame that another had sent; where one got none, others may have."""
-    if not probe.dialogue.is_echo:
-        return False
     came = {failed: deviation.received_bytes}
     if not deviation.received_bytes:
         for peer in sent:
             piece = await peer.receive(within_s=_LOOK_S)
             came[peer] = piece if isinstance(piece, bytes) else b""
-    return any(frame in came[peer] for peer in came for other, frame in sent.items() if other is not peer)
+    return any(
+        probe.dialogue.has_reply_to(frame, came[peer])
+        for peer in came
+        for other, frame in sent.items()
+        if other is not peer
+    )
 
 
 @case("3.3")

@@ -35,7 +35,7 @@ async def connected(
     connect_s: float = CONNECT_S,
     dialogue: Dialogue = ECHO,
 ) -> AsyncIterator[Peer]:
-    """Open a connection, and close it when the block is left in any way.
+    """Open a connection, and a session on it; close it when the block is left in any way.
 
     Raises:
       Deviation: the server does not accept it.
@@ -58,7 +58,7 @@ async def connected(
         raise Deviation(Kind.NO_CONNECTION, "a connection to be accepted", reason) from error
     transcript.happened(number, "connected")
     with contextlib.closing(PeerSocket(sock)) as peer_socket:
-        yield Peer(
+        peer = Peer(
             peer_socket,
             wire,
             transcript,
@@ -67,6 +67,8 @@ async def connected(
             connect_s=trio.current_time() - began,
             dialogue=dialogue,
         )
+        await peer.open_session()
+        yield peer
 
 
 async def _connect(address: tuple[str, int], receive_buffer: int | None) -> trio.socket.SocketType:

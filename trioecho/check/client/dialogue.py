@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Protocol
+
+from .opening import FirstMessage
 
 
 class Reader(Protocol):
@@ -16,6 +19,10 @@ class Reader(Protocol):
         """Return the bytes that were not returned yet, when no more come."""
         raise NotImplementedError
 
+    def skip_missing(self) -> bytes:
+        """Return the whole replies that came although earlier ones are missing, and expect those no more."""
+        raise NotImplementedError
+
 
 class Dialogue:
     """What a client sends, and what it is to get for it: here any bytes, and their echo.
@@ -23,10 +30,16 @@ class Dialogue:
     Attributes:
       noun: what comes for a frame, for people.
       is_echo: whether any bytes may be sent.
+      first_messages: what is sent first on every connection, before what a case sends.
     """
 
     noun: str = "echo"
     is_echo: bool = True
+    first_messages: tuple[FirstMessage, ...] = ()
+
+    def of_case(self, source: random.Random, /) -> Dialogue:
+        """Return the same for one case, whose bytes follow from this source."""
+        return self
 
     def request(self, number: int, /) -> bytes | None:
         """Return the payload of a case's request with this number; None if the case makes its own."""
@@ -73,6 +86,14 @@ class Dialogue:
         """Return whether what came for no whole frame may say why that is refused; an echo does not."""
         return not received
 
+    def has_reply_to(self, sent: bytes, received: bytes, /) -> bool:
+        """Return whether a reply to these frames is in what was received, if its bytes show it."""
+        return sent in received
+
+    def comes_again(self, before: bytes, received: bytes, /) -> bool:
+        """Return whether what was received begins with, or has, what came before."""
+        return bool(before) and received.startswith(before[: len(received)])
+
 
 class _AsItIs:
     """Compares what comes as it is."""
@@ -81,6 +102,9 @@ class _AsItIs:
         return piece
 
     def rest(self) -> bytes:
+        return b""
+
+    def skip_missing(self) -> bytes:
         return b""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from .wire import Wire
@@ -24,6 +24,7 @@ class LaidOutWire(Wire):
       counted: bytes that it counts beside the payload.
       before, behind, trailer: what is in front of it, between it and the payload, and after the
         payload: so many bytes of any value, or exactly these.
+      sent_before, sent_behind: what is sent in the place of bytes of any value; zeros if they are empty.
     """
 
     words: str = ""
@@ -35,6 +36,8 @@ class LaidOutWire(Wire):
     before: Filler = ()
     behind: Filler = ()
     trailer: Filler = ()
+    sent_before: bytes = b""
+    sent_behind: bytes = b""
 
     is_plain: ClassVar[bool] = False
 
@@ -53,10 +56,21 @@ class LaidOutWire(Wire):
         return self.counted
 
     def number(self, value: int) -> bytes:
-        return _plain(self.before) + self._digits(value) + _plain(self.behind)
+        before, behind = self.sent_before or _plain(self.before), self.sent_behind or _plain(self.behind)
+        return before + self._digits(value) + behind
 
-    def frame(self, payload: bytes) -> bytes:
+    def _new_frame(self, payload: bytes) -> bytes:
         return self.header(len(payload)) + payload + _plain(self.trailer)
+
+    def like(self, frame: bytes, /) -> LaidOutWire:
+        start = self.payload_at(frame)
+        behind = frame[start - _size(self.behind) : start]
+        return replace(self, sent_before=frame[: _size(self.before)], sent_behind=behind)
+
+    def payload_at(self, frame: bytes, /) -> int:
+        at = _size(self.before)
+        _, width = self._read(frame[at:]) or (0, 0)
+        return at + width + _size(self.behind)
 
     def first(self, data: bytes) -> tuple[bytes, int] | None:
         at = _size(self.before)

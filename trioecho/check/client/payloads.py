@@ -32,8 +32,8 @@ class PayloadMaker:
     def __init__(self, case_id: str, settings: Settings) -> None:
         self.wire: Wire = settings.wire
         self.limit: int | None = settings.max_frame_length
-        self.dialogue: Dialogue = settings.dialogue
         self.random: random.Random = random.Random(f"{settings.seed}:{case_id}")
+        self.dialogue: Dialogue = settings.dialogue.of_case(self.random)
         self._requests = 0
 
     def payload(self, length: int) -> bytes:

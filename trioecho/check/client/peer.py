@@ -24,6 +24,8 @@ _TICK_S = 0.1
 # After wrong bytes, what else comes so soon is looked at; of what never ends, so long.
 _EVIDENCE_S, _MOST_EVIDENCE_S, _EVIDENCE_BYTES = 0.1, 0.5, 1 << 16
 
+_FIRST = "the reply to the first message of a connection"
+
 
 class Peer:
     """A connection to the server.
@@ -65,6 +67,30 @@ class Peer:
     def note(self, text: str) -> None:
         """Put something into the transcript that belongs to this connection."""
         self._transcript.happened(self.number, text)
+
+    async def open_session(self) -> None:
+        """Send what a service wants first on a connection, and receive the reply to it, if it wants any.
+
+        Raises:
+          Deviation: another reply came, or none.
+        """
+        for message in self._dialogue.first_messages:
+            await self.send(message.data)
+            received, is_complete, wrong = b"", False, ""
+            while not is_complete:
+                piece = await self.receive()
+                if isinstance(piece, Kind):
+                    came = f"after {plural(len(received), 'byte')} of it " if received else ""
+                    how = (
+                        f"{piece.value} within {self.patience_s:.1f} s"
+                        if piece is Kind.SILENCE
+                        else piece.value
+                    )
+                    raise Deviation(piece, _FIRST, came + how, received_bytes=received)
+                received += piece
+                is_complete, wrong = message.look_at(received, self._wire)
+            if wrong:
+                raise Deviation(Kind.OTHER, _FIRST, wrong, received_bytes=received)
 
     # ---- sending ----
 
@@ -227,7 +253,7 @@ class Peer:
             received += piece
             if not expected.startswith(piece, start):
                 received += reader.read(await self._what_else())
-                if self._previous and received.startswith(self._previous[: len(received)]):
+                if self._dialogue.comes_again(self._previous, bytes(received)):
                     cause_id = "reply-twice"
                 raise self._deviation(Kind.WRONG, expected, bytes(received), cause_id)
         if behind := reader.rest():
@@ -306,7 +332,7 @@ class Peer:
         received, kind = await self.receive_until_end()
         expected = "no more bytes, and the end of the stream"
         if received:
-            if self._previous and not self._dialogue.is_echo and received.startswith(self._previous):
+            if not self._dialogue.is_echo and self._dialogue.comes_again(self._previous, received):
                 cause_id = "reply-twice"
             raise Deviation(
                 Kind.EXTRA,

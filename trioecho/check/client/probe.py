@@ -285,6 +285,7 @@ class Probe(PayloadMaker):
                 self._asked += 1
                 self._peers.append(peer)
                 try:
+                    await peer.open_session()
                     yield server, peer
                 except Deviation as deviation:
                     if await self._ended_unasked(server, looks_so=deviation.kind in BREAKS_OFF):

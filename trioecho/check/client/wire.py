@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+_USUAL_BYTES = 4096
+
+
+class FramedPayload(bytes):
+    """A payload with the frame that it is sent in, whose header has more in it than a length.
+
+    Attributes:
+      frame: all of it.
+    """
+
+    frame: bytes
+
+    def __new__(cls, payload: bytes, frame: bytes) -> FramedPayload:
+        """Keep the frame beside the payload."""
+        self = super().__new__(cls, payload)
+        self.frame = frame
+        return self
 
 
 @dataclass(frozen=True)
@@ -50,8 +69,19 @@ class Wire:
         return self.number(payload_length + self._counted)
 
     def frame(self, payload: bytes) -> bytes:
-        """Put a payload behind its header."""
+        """Put a payload behind its header, or return the frame that it is in already."""
+        return payload.frame if isinstance(payload, FramedPayload) else self._new_frame(payload)
+
+    def _new_frame(self, payload: bytes) -> bytes:
         return self.header(len(payload)) + payload
+
+    def like(self, frame: bytes, /) -> Wire:
+        """Return the same, of which all headers are as this frame's, except for their lengths."""
+        return self
+
+    def payload_at(self, frame: bytes, /) -> int:
+        """Return the offset of the payload in a whole frame."""
+        return self.header_bytes
 
     def size(self, payload: bytes) -> int:
         """Return how many bytes the frame of a payload has."""
@@ -63,12 +93,23 @@ class Wire:
 
     def split(self, data: bytes) -> tuple[list[bytes], bytes]:
         """Return the payloads of the whole frames in some bytes, and what is left behind them."""
-        payloads = []
-        while (frame := self.first(data)) is not None:
-            payload, size = frame
+        payloads, end = [], 0
+        for payload, _, at in self._whole_frames(data):
             payloads.append(payload)
-            data = data[size:]
-        return payloads, data
+            end = at
+        return payloads, data[end:]
+
+    def whole_frames(self, data: bytes) -> Iterator[bytes]:
+        """Return the whole frames in some bytes, one after the other."""
+        return (data[start:end] for _, start, end in self._whole_frames(data))
+
+    def _whole_frames(self, data: bytes) -> Iterator[tuple[bytes, int, int]]:
+        at = 0
+        # To look at a copy of all that is left would take time that grows with its square.
+        while (frame := self.first(data[at : at + _USUAL_BYTES]) or self.first(data[at:])) is not None:
+            payload, size = frame
+            yield payload, at, at + size
+            at += size
 
     def first(self, data: bytes) -> tuple[bytes, int] | None:
         """Return the payload of the first frame, and the frame's size; None if none is whole and right."""

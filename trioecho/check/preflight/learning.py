@@ -10,8 +10,9 @@ from ...base.addresses import format_address
 from ...base.connect import why_not_connected
 from ...base.difference import describe_difference
 from ...base.printable import printable
-from ..client.asked import Asked, LearnedRequest
+from ..client.asked import Asked
 from ..client.finding import Deviation, InconclusiveError, Kind
+from ..client.learned import LearnedRequest
 from ..client.peer import Peer
 from ..client.probe import Probe
 from ..client.settings import Settings
@@ -73,22 +74,28 @@ async def learn_more(probe: Probe, asked: Asked) -> bool:
 
 async def _replies(probe: Probe, asked: Asked, request: LearnedRequest) -> list[bytes]:
     """Ask on a connection of its own, and again on the same if that can be."""
+    asked = asked.of_case(probe.random)
     where = format_address(probe.address)
     replies: list[bytes] = []
     try:
         async with probe.connect() as peer:
             end = trio.current_time() + _TIMES_S
             while len(replies) < _TIMES and (len(replies) < _LEAST_TIMES or trio.current_time() < end):
-                await peer.send(request.frame)
+                sent = asked.fresh(request).frame
+                await peer.send(sent)
                 frame, ending = await _frame(peer, probe, with_rest=not replies)
                 if ending is not None:
                     if replies:  # that it replies only once is for a case to see
                         break
                     raise CannotCheckError(f"{where} {_no_reply(probe, asked, request, frame, ending)}")
-                _look_at(where, probe, asked, request, frame)
+                _look_at(where, probe, asked, request, sent, frame)
                 replies.append(frame)
     except Deviation as deviation:
         cause = deviation.__cause__
+        if asked.first_messages and not isinstance(cause, OSError):
+            raise CannotCheckError(
+                f"{where} does not take the first message of a connection: {deviation.actual}"
+            ) from None
         why = why_not_connected(cause) if isinstance(cause, OSError) else deviation.actual
         raise CannotCheckError(f"cannot connect to {where}: {why}") from None
     return replies
@@ -122,7 +129,9 @@ def _no_reply(probe: Probe, asked: Asked, request: LearnedRequest, received: byt
     return how.get(ending, f"ends the connection at {which}, without a reply")
 
 
-def _look_at(where: str, probe: Probe, asked: Asked, request: LearnedRequest, frame: bytes) -> None:
+def _look_at(
+    where: str, probe: Probe, asked: Asked, request: LearnedRequest, sent: bytes, frame: bytes
+) -> None:
     """See that one frame came, and the right one where that is known.
 
     Raises:
@@ -134,11 +143,26 @@ def _look_at(where: str, probe: Probe, asked: Asked, request: LearnedRequest, fr
         raise CannotCheckError(
             f"{where} replies to {which} with more than one frame; a request needs one that is its reply"
         )
+    _look_at_identifier(where, asked, request, sent, frame)
+    payloads, _ = probe.wire.split(request.normal(frame))
     if request.given is not None and payloads[0] != request.given:
         raise CannotCheckError(
             f"{where} does not reply to {which} as is expected, even when it is asked politely: "
             f"{_differs(request.given, payloads[0])}"
         )
+
+
+def _look_at_identifier(where: str, asked: Asked, request: LearnedRequest, sent: bytes, frame: bytes) -> None:
+    """See that the reply has the request's identifier."""
+    identifier, came = request.id_in(sent, 0), request.reply_id(frame)
+    if asked.correlation is None or came == identifier:
+        return
+    here, there = asked.correlation.request.in_words, asked.correlation.reply.in_words
+    came_words = "which it does not have" if came is None else f"where {came.hex(' ')} came"
+    raise CannotCheckError(
+        f"{where} replies to {_which(asked, request)} without its identifier: {(identifier or b'').hex(' ')} "
+        f"was in {here}, and is not in {there} of the reply, {came_words} (--correlate {asked.correlation})"
+    )
 
 
 def _differs(expected: bytes, received: bytes) -> str:

@@ -1,0 +1,40 @@
+"""What opens a session: a login, a handshake, whatever a service wants first on every connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .wire import Wire
+
+
+@dataclass(frozen=True)
+class FirstMessage:
+    """A message that is sent first on a connection, and what is to come for it before anything else is sent.
+
+    Attributes:
+      data: what is sent, byte by byte as it is; it need not be a frame.
+      until: how the frame begins that is the last one of the reply; any frame is, if it is empty.
+      unless: how frames begin that say no.
+      given: the payload of the right reply, where it is known.
+    """
+
+    data: bytes
+    until: bytes = b""
+    unless: tuple[bytes, ...] = ()
+    given: bytes | None = None
+
+    def look_at(self, received: bytes, wire: Wire) -> tuple[bool, str]:
+        """Return whether the reply is complete, and what is wrong with it; nothing if it may be right."""
+        while (first := wire.first(received)) is not None:
+            payload, size = first
+            frame, received = received[:size], received[size:]
+            if frame.startswith(self.unless):
+                return True, f"the service refuses: {frame[:64]!r}"
+            if frame.startswith(self.until):
+                return True, self._wrong(payload, received)
+        return False, ""
+
+    def _wrong(self, payload: bytes, more: bytes) -> str:
+        if self.given is not None and payload != self.given:
+            return f"another reply came than is expected: {payload[:64]!r}"
+        return f"more came than the reply: {more[:64]!r}" if more else ""

@@ -1,0 +1,32 @@
+"""Requests that every server of a protocol replies to, and that change nothing: a protocol a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .dns import DNS
+from .kafka import KAFKA
+from .ldap import LDAP
+from .memcached import MEMCACHED
+from .modbus import MODBUS
+from .mqtt import MQTT
+from .onc_rpc import ONC_RPC
+from .polite_requests import PoliteRequests
+from .postgres import POSTGRES
+from .thrift import THRIFT
+from .zookeeper import ZOOKEEPER
+
+__all__ = ["POLITE_REQUESTS", "PoliteRequests"]
+
+POLITE_REQUESTS: Mapping[str, PoliteRequests] = {
+    "dns": DNS,
+    "kafka": KAFKA,
+    "ldap": LDAP,
+    "memcached": MEMCACHED,
+    "modbus": MODBUS,
+    "mqtt": MQTT,
+    "onc-rpc": ONC_RPC,
+    "postgres": POSTGRES,
+    "thrift": THRIFT,
+    "zookeeper": ZOOKEEPER,
+}

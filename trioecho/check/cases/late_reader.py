@@ -47,8 +47,7 @@ async def much_before_the_first_read(probe: Probe) -> str:
             peer.number, "blocked: the server does not read on" if blocked else "all is sent"
         )
         try:
-            await _read_repeated(peer, probe, block, count, last)
-            await peer.expect(last)
+            await peer.expect(last, already=await _read_repeated(peer, probe, block, count, last))
         except Deviation as error:
             deviation = error
             if error.kind is Kind.SILENCE and sent.is_set():
@@ -70,24 +69,27 @@ def _as_many_as_it_can(probe: Probe, block: bytes, count: int) -> int:
     return max(1, min(count, probe.pace.echoes_at_once // frames))
 
 
-async def _read_repeated(peer: Peer, probe: Probe, block: bytes, count: int, last: bytes) -> None:
+async def _read_repeated(peer: Peer, probe: Probe, block: bytes, count: int, last: bytes) -> bytes:
     """Receive the block ``count`` times; compare it as it comes, and keep none of it.
 
     Instead of echoes that are missing may come any later one, also that of ``last``.
+
+    Returns:
+      What has come already of the reply to ``last``.
     """
-    reader, noun = probe.dialogue.reader(block), probe.dialogue.noun
+    reader, noun = probe.dialogue.reader(block, behind=last), probe.dialogue.noun
     block, last = probe.dialogue.replies(block), probe.dialogue.replies(last)
     at, total = 0, count * len(block)
     twice = block + block
     while at < total:
-        received = await peer.receive(most=min(len(block), total - at))
+        received = await peer.receive(most=max(1, min(len(block), total - at - reader.held_bytes)))
         start = at % len(block)
         if isinstance(received, Kind):
             came = twice[:start]
             deviation = echo_deviation(probe.wire, received, block, came, waited_s=peer.patience_s, noun=noun)
             if at >= _LEAST_BUFFERED_BYTES and received is not Kind.SILENCE:
                 deviation.cause_id = "gives-up-on-backpressure"
-        elif not twice.startswith(piece := reader.read(received), start):
+        elif not _goes_on(twice, piece := reader.read(received), start):
             came = block[:start] + piece
             deviation = echo_deviation(
                 probe.wire, Kind.WRONG, twice[: len(came)], came, waited_s=peer.patience_s, noun=noun
@@ -107,6 +109,14 @@ async def _read_repeated(peer: Peer, probe: Probe, block: bytes, count: int, las
         if at > start:
             deviation.actual = f"after {at - start:,} bytes that were right: {deviation.actual}"
         raise deviation
+    return reader.rest()
+
+
+def _goes_on(twice: bytes, piece: bytes, start: int) -> bool:
+    """Return whether a piece goes on with a block at an offset, and with the same block after it."""
+    size = len(twice) // 2
+    edges = range(0, len(piece), size)
+    return all(twice.startswith(piece[at : at + size], start) for at in edges)
 
 
 def _what_is_missing(probe: Probe, sent: bytes, last: bytes, came: bytes) -> str | None:
@@ -130,9 +140,9 @@ async def _what_else_is_echoed(peer: Peer, probe: Probe, deviation: Deviation) -
     another = probe.wire.frame(probe.payload(probe.fitting(_TELLING_BYTES)))
     came = b""
     await peer.send(another)
-    another = probe.dialogue.replies(another)
+    reader, another = probe.dialogue.reader(another), probe.dialogue.replies(another)
     while len(came) < len(another) and isinstance(piece := await peer.receive(), bytes):
-        came += piece
+        came += reader.read(piece)
     if came != another:
         return None
     _, part = probe.wire.split(deviation.received_bytes)

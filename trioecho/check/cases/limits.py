@@ -199,7 +199,7 @@ async def ends_with_fin(probe: Probe) -> str:
     raise Deviation(
         ending,
         expected,
-        f"{len(received):,} of {len(frame):,} bytes of the echo came, then {how}",
+        f"{min(len(received), len(frame)):,} of {len(frame):,} bytes of the echo came, then {how}",
         received_bytes=received,
         cause_id="closes-with-unread-data" if ending is Kind.RESET else "earlier-frames-lost",
     )

@@ -76,7 +76,7 @@ class Asked(Dialogue):
 
     @property
     def has_known_lengths(self) -> bool:
-        return not any(request.has_varying_length for request in self.requests)
+        return self.correlation is not None or not any(each.has_varying_length for each in self.requests)
 
     @property
     def longest_request(self) -> bytes:
@@ -91,9 +91,10 @@ class Asked(Dialogue):
     def replies(self, sent: bytes, /) -> bytes:
         return b"".join(each.reply for each in self._requests_in(sent))
 
-    def reader(self, sent: bytes, /) -> Reader:
+    def reader(self, sent: bytes, /, behind: bytes = b"") -> Reader:
         if self.correlation is not None:
-            return MatchingReader(self._requests_in(sent), self.requests, self._wire)
+            later = {each.identifier for each in self._requests_in(behind)}
+            return MatchingReader(self._requests_in(sent), self.requests, self._wire, later)
         if not any(request.left_out for request in self.requests):
             return super().reader(sent)
         return FrameReader(self._requests_in(sent), self.requests, self._wire)

@@ -11,6 +11,11 @@ from .opening import FirstMessage
 class Reader(Protocol):
     """Makes what comes on a connection comparable with what is expected, piece by piece."""
 
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes were not returned yet."""
+        raise NotImplementedError
+
     def read(self, piece: bytes) -> bytes:
         """Return the next bytes as they are compared; there may be fewer, until a frame is whole."""
         raise NotImplementedError
@@ -47,7 +52,7 @@ class Dialogue:
 
     @property
     def has_known_lengths(self) -> bool:
-        """Whether the length of every reply is known before it comes."""
+        """Whether a reply is found among others by its place, or by what is in it."""
         return True
 
     @property
@@ -67,8 +72,11 @@ class Dialogue:
         """Return what is to come for whole frames."""
         return sent
 
-    def reader(self, sent: bytes, /) -> Reader:
-        """Return what reads the replies to whole frames, which may be sent again and again."""
+    def reader(self, sent: bytes, /, behind: bytes = b"") -> Reader:
+        """Return what reads the replies to whole frames, which may be sent again and again.
+
+        What it has of the reply to those ``behind`` them is left for `Reader.rest`.
+        """
         return _AsItIs()
 
     def knows(self, payload: bytes, /) -> bool:
@@ -97,6 +105,8 @@ class Dialogue:
 
 class _AsItIs:
     """Compares what comes as it is."""
+
+    held_bytes = 0
 
     def read(self, piece: bytes) -> bytes:
         return piece

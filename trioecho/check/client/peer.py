@@ -235,8 +235,13 @@ class Peer:
                 return bytes(received), Kind.EXTRA
         return bytes(received), piece
 
-    async def expect(self, sent: bytes, *, cause_id: str | None = None) -> None:
+    async def expect(self, sent: bytes, *, cause_id: str | None = None, already: bytes = b"") -> None:
         """Receive exactly what is to come for these frames: the same, as echoes.
+
+        Args:
+          sent: the frames.
+          cause_id: the likely cause, if something else comes.
+          already: what has been received of it.
 
         Raises:
           Deviation: something else came.
@@ -244,7 +249,8 @@ class Peer:
         expected, reader = self._dialogue.replies(sent), self._dialogue.reader(sent)
         received = bytearray()
         while len(received) < len(expected):
-            piece = await self.receive()
+            piece = already or await self.receive()
+            already = b""
             if isinstance(piece, Kind):
                 received += reader.rest()
                 raise self._deviation(piece, expected, bytes(received), cause_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from .learned import LearnedRequest
@@ -40,6 +40,11 @@ class FrameReader:
         self._number = 0
         self._held = b""
         self._usual_bytes = max(len(request.reply) for request in known)
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of a frame have come that is not whole."""
+        return len(self._held)
 
     def read(self, piece: bytes) -> bytes:
         """Return the frames that are whole, and keep the rest."""
@@ -89,8 +94,16 @@ class MatchingReader(FrameReader):
     What belongs to no request, or comes a second time, stays where it came.
     """
 
-    def __init__(self, sent: Sequence[Sent], known: Sequence[LearnedRequest], wire: Wire) -> None:
+    def __init__(
+        self,
+        sent: Sequence[Sent],
+        known: Sequence[LearnedRequest],
+        wire: Wire,
+        later: Collection[bytes] = (),
+    ) -> None:
         super().__init__(sent, known, wire)
+        self._later = later
+        self._for_later = b""
         self._places: dict[bytes, list[int]] = defaultdict(list)
         for place, each in enumerate(sent):
             self._places[each.identifier].append(place)
@@ -99,7 +112,7 @@ class MatchingReader(FrameReader):
 
     def rest(self) -> bytes:
         """Return the replies that came before others that did not, and what is left of a frame."""
-        return self.skip_missing() + super().rest()
+        return self.skip_missing() + self._for_later + super().rest()
 
     def skip_missing(self) -> bytes:
         """Return the replies that came before others that did not, and expect those no more."""
@@ -110,6 +123,9 @@ class MatchingReader(FrameReader):
     def _take(self, frame: bytes) -> bytes:
         identifier = self._known[0].reply_id(frame)
         places = self._places.get(identifier or b"")
+        if identifier in self._later:
+            self._for_later += frame
+            return b""
         if identifier is None or not places:
             return frame
         rounds, which = divmod(self._came[identifier], len(places))

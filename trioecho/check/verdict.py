@@ -137,10 +137,15 @@ class Asking:
     Attributes:
       source: where the requests are from.
       requests: in their order.
+      correlate: where each has an identifier that comes back in its reply, as ``--correlate`` has
+        it; empty if they have none.
+      first_messages: how many messages were sent first on every connection.
     """
 
     source: str
     requests: tuple[AskedRequest, ...]
+    correlate: str = ""
+    first_messages: int = 0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from .check_files import Reports
 from .check_progress import AllProgress
 from .check_results import Results
 from .check_targets import Candidate
-from .check_wire import wire_of
 from .check_worker import Job, check_job
 from .shared.exit_codes import ExitCode, ended_by_signal
 from .shared.signals import open_signals
@@ -89,16 +88,15 @@ async def _check_all(
 
 def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule], at_a_time: int) -> Job:
     available = available_bytes()
-    wire = wire_of(arguments.requests.format)
     settings = Settings(
-        wire=wire,
+        wire=arguments.requests.wire,
         seed=arguments.seed,
         max_frame_length=arguments.max_frame_length,
         command=server.command,
         directory=server.directory,
         most_resident_bytes=None if available is None else int(available * _MEMORY_SHARE / at_a_time),
         spawn_timeout_s=arguments.spawn_timeout or math.inf,
-        dialogue=arguments.requests.dialogue(wire),
+        dialogue=arguments.requests.dialogue(),
     )
     time_limit_s = arguments.time_limit
     if time_limit_s is None:  # what has a part of a processor takes longer

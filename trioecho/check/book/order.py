@@ -15,7 +15,7 @@ ORDER = Section(
             "Pipelining",
             Level.MUST,
             "A thousand frames of different sizes, sent without waiting for echoes, come back once each, in "
-            "order.",
+            "order. Where frames have identifiers (--correlate), each comes back once, in any order.",
             "A frame has no number: its place in the stream is all that says which echo belongs to it.",
             "RFC 9293, 2.2: in order; " + RUBRIC + ": correctness",
             Heading.CORRECTNESS,

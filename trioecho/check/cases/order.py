@@ -37,7 +37,7 @@ async def pipelining(probe: Probe) -> str:
     frames = [probe.wire.frame(payload) for payload in probe.payloads(*sizes)]
     async with probe.connect() as peer:
         await peer.exchange(frames, b"".join(frames))
-    return f"{plural(count, 'frame')} came back right, in order"
+    return f"{plural(count, 'frame')} came back right, {probe.dialogue.order_in_words}"
 
 
 @case("3.2", is_alone=True)

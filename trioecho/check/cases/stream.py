@@ -86,7 +86,7 @@ async def thousands_in_one_piece(probe: Probe) -> str:
     stream = probe.wire.frames(*probe.payloads(*sizes))
     async with probe.connect() as peer:
         await peer.exchange([stream], stream)
-    return f"{plural(count, 'frame')} in one piece came back right, in order"
+    return f"{plural(count, 'frame')} in one piece came back right, {probe.dialogue.order_in_words}"
 
 
 @case("2.7")

@@ -12,7 +12,7 @@ from .dialogue import Dialogue, Reader
 from .finding import NotApplicableError
 from .learned import LearnedRequest, have_digits
 from .opening import FirstMessage
-from .readers import FrameReader, MatchingReader, Sent
+from .readers import FrameReader, MatchingReader, OrderSeen, Sent
 from .wire import FramedPayload, Wire
 
 
@@ -26,6 +26,7 @@ class Asked(Dialogue):
       correlation: where requests and replies have an identifier; None if they have none. Then each
         request that is sent has another, and replies may come in any order.
       first_messages: what is sent first on every connection.
+      order: what was seen of the order of replies that have identifiers.
     """
 
     noun = "reply"
@@ -46,6 +47,9 @@ class Asked(Dialogue):
         self.correlation: Correlation | None = correlation
         self.first_messages: tuple[FirstMessage, ...] = tuple(first_messages)
         self._wire = wire
+        self.order: OrderSeen = OrderSeen()
+        self.has_identifiers = correlation is not None
+        self.order_in_words = "in order" if correlation is None else "each once, by its identifier"
         self._identifiers: Identifiers | None = None
         # One frame may be the beginning of another only where formats are odd; the longer is meant then.
         self._longest_first = sorted(self.requests, key=lambda request: -len(request.frame))
@@ -94,7 +98,7 @@ class Asked(Dialogue):
     def reader(self, sent: bytes, /, behind: bytes = b"") -> Reader:
         if self.correlation is not None:
             later = {each.identifier for each in self._requests_in(behind)}
-            return MatchingReader(self._requests_in(sent), self.requests, self._wire, later)
+            return MatchingReader(self._requests_in(sent), self.requests, self._wire, self.order, later)
         if not any(request.left_out for request in self.requests):
             return super().reader(sent)
         return FrameReader(self._requests_in(sent), self.requests, self._wire)
@@ -118,6 +122,13 @@ class Asked(Dialogue):
         if self.correlation is None:
             return super().comes_again(before, received)
         return not self._ids_in(received).isdisjoint(self._ids_in(before))
+
+    def is_mixed_up(self, received: bytes, /) -> bool:
+        frame = next(self._wire.whole_frames(received), b"")
+        identifier = self.requests[0].reply_id(frame)
+        return identifier is not None and any(
+            frame == each.reply_with_id(identifier) for each in self.requests
+        )
 
     def _ids_in(self, replies: bytes) -> set[bytes]:
         found = map(self.requests[0].reply_id, self._wire.whole_frames(replies))

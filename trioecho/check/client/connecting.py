@@ -14,6 +14,7 @@ from .dialogue import ECHO, Dialogue
 from .finding import Deviation, InconclusiveError, Kind
 from .peer import Peer
 from .peer_socket import PeerSocket, error_in_words
+from .session import open_session
 from .transcript import Transcript
 from .wire import Wire
 
@@ -67,7 +68,7 @@ async def connected(
             connect_s=trio.current_time() - began,
             dialogue=dialogue,
         )
-        await peer.open_session()
+        await open_session(peer, dialogue, wire)
         yield peer
 
 

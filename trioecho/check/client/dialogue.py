@@ -35,11 +35,15 @@ class Dialogue:
     Attributes:
       noun: what comes for a frame, for people.
       is_echo: whether any bytes may be sent.
+      has_identifiers: whether every reply says which request it is for.
+      order_in_words: what was seen of the order of replies that were right.
       first_messages: what is sent first on every connection, before what a case sends.
     """
 
     noun: str = "echo"
     is_echo: bool = True
+    has_identifiers: bool = False
+    order_in_words: str = "in order"
     first_messages: tuple[FirstMessage, ...] = ()
 
     def of_case(self, source: random.Random, /) -> Dialogue:
@@ -101,6 +105,10 @@ class Dialogue:
     def comes_again(self, before: bytes, received: bytes, /) -> bool:
         """Return whether what was received begins with, or has, what came before."""
         return bool(before) and received.startswith(before[: len(received)])
+
+    def is_mixed_up(self, received: bytes, /) -> bool:
+        """Return whether a wrong reply has the identifier of its request, and is else that to another."""
+        return False
 
 
 class _AsItIs:

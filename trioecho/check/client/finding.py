@@ -40,6 +40,7 @@ class Deviation(Exception):  # noqa: N818 - it is the server that errs
       level (Level | None): if the rule's own does not fit.
       echoes_before (int): how many frames had come back right on the connection before.
       is_only_now_and_then (bool): whether it was right on a fresh server.
+      is_cause_seen (bool): whether the bytes leave no doubt of that cause: replies had identifiers.
       is_uncertain (bool): whether it must be seen again, alone and with more time, to be believed.
     """
 
@@ -65,6 +66,7 @@ class Deviation(Exception):  # noqa: N818 - it is the server that errs
         self.level = level
         self.echoes_before: int = 0
         self.is_only_now_and_then: bool = False
+        self.is_cause_seen: bool = False
         self.is_uncertain: bool = kind in UNCERTAIN if is_uncertain is None else is_uncertain
 
 

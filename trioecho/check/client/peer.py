@@ -10,6 +10,7 @@ import trio
 from ...base.quantities import plural
 from .dialogue import ECHO, Dialogue
 from .finding import Deviation, Kind, echo_deviation
+from .identified import cause_by_identifier
 from .peer_socket import PeerSocket, error_in_words
 from .transcript import Transcript
 from .wire import Wire
@@ -23,8 +24,6 @@ _WHILE_SENDING = 5
 _TICK_S = 0.1
 # After wrong bytes, what else comes so soon is looked at; of what never ends, so long.
 _EVIDENCE_S, _MOST_EVIDENCE_S, _EVIDENCE_BYTES = 0.1, 0.5, 1 << 16
-
-_FIRST = "the reply to the first message of a connection"
 
 
 class Peer:
@@ -67,30 +66,6 @@ class Peer:
     def note(self, text: str) -> None:
         """Put something into the transcript that belongs to this connection."""
         self._transcript.happened(self.number, text)
-
-    async def open_session(self) -> None:
-        """Send what a service wants first on a connection, and receive the reply to it, if it wants any.
-
-        Raises:
-          Deviation: another reply came, or none.
-        """
-        for message in self._dialogue.first_messages:
-            await self.send(message.data)
-            received, is_complete, wrong = b"", False, ""
-            while not is_complete:
-                piece = await self.receive()
-                if isinstance(piece, Kind):
-                    came = f"after {plural(len(received), 'byte')} of it " if received else ""
-                    how = (
-                        f"{piece.value} within {self.patience_s:.1f} s"
-                        if piece is Kind.SILENCE
-                        else piece.value
-                    )
-                    raise Deviation(piece, _FIRST, came + how, received_bytes=received)
-                received += piece
-                is_complete, wrong = message.look_at(received, self._wire)
-            if wrong:
-                raise Deviation(Kind.OTHER, _FIRST, wrong, received_bytes=received)
 
     # ---- sending ----
 
@@ -252,8 +227,12 @@ class Peer:
             piece = already or await self.receive()
             already = b""
             if isinstance(piece, Kind):
-                received += reader.rest()
-                raise self._deviation(piece, expected, bytes(received), cause_id)
+                later = reader.skip_missing()
+                deviation = self._deviation(piece, expected, bytes(received) + reader.rest(), cause_id)
+                if later:
+                    count = plural(len(self._wire.split(later)[0]), "later request")
+                    deviation.actual += f" ({count} had a reply)"
+                raise deviation
             start = len(received)
             piece = reader.read(piece)
             received += piece
@@ -261,9 +240,9 @@ class Peer:
                 received += reader.read(await self._what_else())
                 if self._dialogue.comes_again(self._previous, bytes(received)):
                     cause_id = "reply-twice"
-                raise self._deviation(Kind.WRONG, expected, bytes(received), cause_id)
+                raise self._proven(self._deviation(Kind.WRONG, expected, bytes(received), cause_id))
         if behind := reader.rest():
-            raise self._deviation(Kind.WRONG, expected, bytes(received) + behind, cause_id)
+            raise self._proven(self._deviation(Kind.WRONG, expected, bytes(received) + behind, cause_id))
         self._previous = expected
         self._echoes += len(self._wire.split(expected)[0])
 
@@ -277,6 +256,14 @@ class Peer:
                 break
             more += piece
         return bytes(more)
+
+    def _proven(self, deviation: Deviation) -> Deviation:
+        """Add the cause that identifiers prove, if replies have them."""
+        if (
+            cause_id := cause_by_identifier(deviation, self._previous, self._dialogue, self._wire)
+        ) is not None:
+            deviation.cause_id, deviation.is_cause_seen = cause_id, True
+        return deviation
 
     def _deviation(self, kind: Kind, expected: bytes, received: bytes, cause_id: str | None) -> Deviation:
         deviation = echo_deviation(

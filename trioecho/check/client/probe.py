@@ -16,6 +16,7 @@ from .pace import Pace
 from .payloads import PayloadMaker
 from .peer import Peer
 from .peer_socket import PeerSocket
+from .session import open_session
 from .settings import Settings
 from .transcript import Transcript
 
@@ -285,7 +286,7 @@ class Probe(PayloadMaker):
                 self._asked += 1
                 self._peers.append(peer)
                 try:
-                    await peer.open_session()
+                    await open_session(peer, self.dialogue, self.wire)
                     yield server, peer
                 except Deviation as deviation:
                     if await self._ended_unasked(server, looks_so=deviation.kind in BREAKS_OFF):

@@ -30,6 +30,17 @@ class Sent(NamedTuple):
         return self.request.reply_with_id(self.identifier)
 
 
+class OrderSeen:
+    """What was seen of the order of replies that have identifiers.
+
+    Attributes:
+      is_other: whether any came before one to an earlier request of its connection.
+    """
+
+    def __init__(self) -> None:
+        self.is_other: bool = False
+
+
 class FrameReader:
     """Puts the reply that came first in the place of each that is like it."""
 
@@ -99,9 +110,11 @@ class MatchingReader(FrameReader):
         sent: Sequence[Sent],
         known: Sequence[LearnedRequest],
         wire: Wire,
+        order: OrderSeen,
         later: Collection[bytes] = (),
     ) -> None:
         super().__init__(sent, known, wire)
+        self._order = order
         self._later = later
         self._for_later = b""
         self._places: dict[bytes, list[int]] = defaultdict(list)
@@ -136,4 +149,5 @@ class MatchingReader(FrameReader):
         while (next_frame := self._early.pop(self._number, None)) is not None:
             ready.append(next_frame)
             self._number += 1
+        self._order.is_other |= bool(ready and self._early) or len(ready) > 1
         return b"".join(ready)

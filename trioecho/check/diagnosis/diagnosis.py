@@ -116,7 +116,8 @@ def name_causes(
     for rule_id, deviation in failed.items():
         has_crashed = rule_id in ended_in or deviation.kind is Kind.NO_CONNECTION
         cause_id = (
-            of_any_frame
+            (deviation.cause_id if deviation.is_cause_seen else None)
+            or of_any_frame
             or cause_of_others(rule_id, deviation, failed, foreign_in, has_crashed=has_crashed)
             or cause_of_one_reply(rule_id, deviation, wire, gives_one_reply=gives_one_reply)
             or cause_of_neighbours(rule_id, failed)

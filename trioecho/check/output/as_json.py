@@ -59,6 +59,8 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
     What was asked::
 
         source        where the requests are from
+        correlate     where each has an identifier that comes back, as --correlate has it, or null
+        first_messages  how many messages were sent first on every connection
         requests      [{payload_hex, reply_hex, left_out, has_varying_length}], where left_out has a
                       [start, end] for each range of bytes of the reply that vary and are not compared;
                       if the length varies, all from there on
@@ -142,6 +144,8 @@ def _server(server: Tested, strict: bool) -> dict[str, Any]:
 def _asking(asking: Asking) -> dict[str, Any]:
     return {
         "source": printable(asking.source),
+        "correlate": asking.correlate or None,
+        "first_messages": asking.first_messages,
         "requests": [
             {
                 "payload_hex": each.payload.hex(),

@@ -47,6 +47,13 @@ def asking_words(asking: Asking) -> Iterator[str]:
         f"Asked: {counted(len(asking.requests), 'request')} of {printable(asking.source)}. Where a rule says "
         "echo, the reply is meant that a polite client has got before."
     )
+    if asking.first_messages:
+        yield f"First on every connection: {counted(asking.first_messages, 'message')}, each with its reply."
+    if asking.correlate:
+        yield (
+            f"Each request has an identifier of its own (--correlate {asking.correlate}), by which its "
+            "reply is known, in whatever order replies come."
+        )
     yield from _grouped(asking.requests)
 
 

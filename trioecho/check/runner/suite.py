@@ -222,6 +222,8 @@ def _asking(settings: Settings) -> Asking | None:
             AskedRequest(each.payload, each.reply, each.left_out, each.has_varying_length)
             for each in asked.requests
         ),
+        "" if asked.correlation is None else str(asked.correlation),
+        len(asked.first_messages),
     )
 
 
@@ -230,6 +232,8 @@ def _notes_on_replies(preflight: Preflight, settings: Settings) -> list[str]:
     if not isinstance(asked, Asked):
         is_wrong = not preflight.echoes and preflight.blocker is None
         return ["--ask FILE checks a service that does not echo, with requests of its own"] * is_wrong
+    if asked.order.is_other:
+        return ["replies came in another order than their requests, each with its request's identifier"]
     if asked.tells_apart:
         return []
     return [

@@ -13,6 +13,7 @@ from .mqtt import MQTT
 from .onc_rpc import ONC_RPC
 from .polite_requests import PoliteRequests
 from .postgres import POSTGRES
+from .smpp import SMPP
 from .thrift import THRIFT
 from .zookeeper import ZOOKEEPER
 
@@ -27,6 +28,7 @@ POLITE_REQUESTS: Mapping[str, PoliteRequests] = {
     "mqtt": MQTT,
     "onc-rpc": ONC_RPC,
     "postgres": POSTGRES,
+    "smpp": SMPP,
     "thrift": THRIFT,
     "zookeeper": ZOOKEEPER,
 }

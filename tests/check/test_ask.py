@@ -13,7 +13,6 @@ import pytest
 from tests.support.asked_services import (
     LIMIT,
     Service,
-    a_name_server,
     drops_the_second_of_a_segment,
     frame,
     frames,
@@ -284,13 +283,3 @@ def test_options_that_contradict_each_other(options: list[str], words: str) -> N
     done = run_command("check", "127.0.0.1:9", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
-
-
-# ---- a protocol of its own ----
-
-
-def test_a_preset_needs_nothing_else() -> None:
-    with listening(a_name_server) as (host, port):
-        done = run_command("check", "--preset", "dns", f"{host}:{port}", "1.11", "2", "3.1", "5")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Asked: 3 requests of --preset dns." in done.stdout

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import io
+from pathlib import Path
 
 import pytest
 
+import trioecho
 from tests.support.check_servers import by_id, listening
 from tests.support.guard import guarded
 from tests.support.processes import run_command
@@ -76,6 +78,13 @@ def test_a_preset_needs_nothing_else() -> None:
     said = " ".join(done.stdout.split())
     assert "Asked: 3 requests of --preset dns." in said
     assert "(--correlate 0:2)" in said
+
+
+def test_the_guide_has_every_preset() -> None:
+    page = (Path(trioecho.__file__).parent / "guide" / "check.md").read_text()
+    for name, polite in POLITE_REQUESTS.items():
+        place = f"`{polite.correlate}` " if polite.correlate else ""
+        assert f"| `{name}` | {polite.about} | {place}|\n" in page
 
 
 # ---- what the protocol's own library reads of the requests ----

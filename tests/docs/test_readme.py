@@ -18,12 +18,12 @@ import pytest
 
 import trioecho.framing
 from tests.support import check_servers
-from tests.support.asked_services import a_name_server
 from tests.support.checkout import ROOT
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.load_results import RunOnAServerWithACapacity, made_result
 from tests.support.processes import run_command, server_process
+from tests.support.protocol_services import SERVICES
 from tests.support.slow import slow
 from trioecho.cli import main
 from trioecho.load import result_as_json
@@ -230,7 +230,7 @@ def test_commands_that_ask(command: str, tmp_path: Path) -> None:
     exec(SERVICE, here)  # noqa: S102 - it is written above
     with (
         check_servers.listening(here["serve"]) as (_, port),
-        check_servers.listening(a_name_server) as (_, dns_port),
+        check_servers.listening(SERVICES["dns"]) as (_, dns_port),
     ):
         words = [
             word.replace("26066", str(port)).replace("5353", str(dns_port)).replace("python ", f"{PYTHON} ")

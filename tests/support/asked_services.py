@@ -126,15 +126,4 @@ def replies_once(peer: socket.socket) -> None:
         peer.sendall(reply(payload, 1))
 
 
-def a_name_server(peer: socket.socket) -> None:
-    """Refuse everything, as RFC 1035 has it: the identifier and the question come back."""
-    while len(header := receive_exactly(peer, 2)) == 2:
-        length = int.from_bytes(header, "big")
-        query = receive_exactly(peer, length)
-        if len(query) < max(12, length):
-            return
-        reply = query[:2] + b"\x80\x05" + query[4:]
-        peer.sendall(len(reply).to_bytes(2, "big") + reply)
-
-
 Service = Callable[[socket.socket], None]

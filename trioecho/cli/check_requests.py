@@ -56,7 +56,9 @@ def add_request_options(parser: Parser) -> None:
     group.add_argument(
         "--preset",
         choices=sorted(POLITE_REQUESTS),
-        help="a protocol's format, and requests of its own that change nothing",
+        metavar="PROTOCOL",
+        help="a protocol's format, and requests of its own that change nothing: "
+        + ", ".join(sorted(POLITE_REQUESTS)),
     )
 
 

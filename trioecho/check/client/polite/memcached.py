@@ -14,7 +14,7 @@ def _request(opcode: int, key: bytes = b"") -> bytes:
 
 
 MEMCACHED = PoliteRequests(
-    "noop, version, and get of a key that nobody has set",
+    "noop, version, and get of a key that nobody has set; the binary protocol",
     (_request(_NOOP), _request(_VERSION), _request(_GET, b"trioecho check: nobody has set this")),
     correlate="header+12:4",
 )

@@ -17,7 +17,7 @@ def _unsubscribe(topic: bytes) -> bytes:
 _HELLO = behind_length(b"MQTT", 2) + bytes((_LEVEL, _CLEAN_SESSION)) + number(_KEEP_ALIVE_S, 2) + bytes(2)
 
 MQTT = PoliteRequests(
-    "UNSUBSCRIBE from topics without a subscription, in a clean session without a name",
+    "UNSUBSCRIBE from topics without a subscription, in a clean session of MQTT 3.1.1",
     (_unsubscribe(b"trioecho"), _unsubscribe(b"trioecho/check/of/nothing")),
     correlate="0:2",
     first_messages=(FirstMessage(_CONNECT + behind_length(_HELLO, 1), until=_CONNACK, given=_ACCEPTED),),

@@ -17,6 +17,11 @@ def test_a_server_can_listen_on_it_however_it_binds() -> None:
         plain.listen()
 
 
+def test_a_server_can_have_it_in_udp_too() -> None:
+    with reserved_port(LOOPBACK) as port, socket.socket(type=socket.SOCK_DGRAM) as plain:
+        plain.bind((LOOPBACK, port))
+
+
 def test_nobody_reserves_it_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free_port, "_LAST", free_port._FIRST + 1)
     with reserved_port(LOOPBACK) as one, reserved_port(LOOPBACK) as other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,14 @@ def test_an_identifier_may_stand_in_a_header() -> None:
     assert asked.with_id(b"\x12\x34").frame == bytes.fromhex("1234 0000 0006 11 03006b0003")
     assert asked.with_id(b"\x12\x34") == request
     assert asked.reply_id(bytes.fromhex("1234 0000 0003 11 8302")) == b"\x12\x34"
+
+
+def test_what_is_asked_goes_to_another_process() -> None:
+    asked = numbered().of_case(random.Random(0))
+    payload = asked.fresh(asked.requests[0])
+    copied_payload, copied = pickle.loads(pickle.dumps((payload, asked)))  # noqa: S301 - our own bytes
+    assert (copied_payload, copied_payload.frame) == (payload, payload.frame)
+    assert copied.fresh(copied.requests[0]) == asked.fresh(asked.requests[0])
 
 
 @pytest.mark.parametrize("place", ["header+4:2", "header+3:2", "header+2:1"])

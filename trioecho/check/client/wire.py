@@ -24,6 +24,10 @@ class FramedPayload(bytes):
         self.frame = frame
         return self
 
+    def __getnewargs__(self) -> tuple[bytes, bytes]:  # type: ignore[override]  # that of bytes has one
+        """Return what a copy is made from, also in another process."""
+        return bytes(self), self.frame
+
 
 @dataclass(frozen=True)
 class Wire:

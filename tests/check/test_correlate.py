@@ -18,6 +18,7 @@ from tests.support.guard import guarded
 from tests.support.in_process import run_in_process
 from tests.support.numbered_services import (
     GivesToOthers,
+    NotReadyYet,
     after_a_login,
     forgets_the_identifier,
     in_any_order,
@@ -35,7 +36,9 @@ from trioecho.check.client.correlation import Correlation, Identifiers, Place, h
 from trioecho.check.client.laid_out_wire import LaidOutWire
 from trioecho.check.client.learned import LearnedRequest
 from trioecho.check.client.opening import FirstMessage
+from trioecho.check.client.probe import Probe
 from trioecho.check.client.wire import FramedPayload, Wire
+from trioecho.check.preflight.learning import wait_until_ready
 from trioecho.check.runner.suite import CannotCheckError, Settings, Target, check
 from trioecho.check.verdict import SuiteResult, Verdict
 from trioecho.cli.check_wire import wire_of
@@ -132,6 +135,14 @@ async def test_a_session_is_opened_on_every_connection() -> None:
 async def test_a_session_that_is_not_opened_is_said(first: FirstMessage, words: str) -> None:
     with pytest.raises(CannotCheckError, match="does not take the first message of a connection: .*" + words):
         await ask(after_a_login, "1.11", asked=numbered(first=(first,)))
+
+
+async def test_a_service_that_was_just_started_is_waited_for() -> None:
+    service, asked = NotReadyYet(), numbered()
+    with listening(service) as address, guarded():
+        probe = Probe("a test", address, Settings(dialogue=asked), patience_s=30)
+        await wait_until_ready(probe, asked)
+    assert service.connections == 4
 
 
 # ---- readers ----

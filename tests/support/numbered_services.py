@@ -67,6 +67,18 @@ def after_a_login(peer: socket.socket) -> None:
         peer.sendall(frame(reply_to(payload)))
 
 
+class NotReadyYet:
+    """A service that ends its first three connections without a reply."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+
+    def __call__(self, peer: socket.socket) -> None:
+        self.connections += 1
+        if self.connections > 3:
+            in_order(peer)
+
+
 class GivesToOthers:
     """A service that gives a reply to the connection that was served last, which may be another's."""
 

@@ -48,8 +48,8 @@ class Asked(Dialogue):
         self.first_messages: tuple[FirstMessage, ...] = tuple(first_messages)
         self._wire = wire
         self.order: OrderSeen = OrderSeen()
-        self.has_identifiers = correlation is not None
-        self.order_in_words = "in order" if correlation is None else "each once, by its identifier"
+        self.has_identifiers: bool = correlation is not None
+        self.order_in_words: str = "in order" if correlation is None else "each once, by its identifier"
         self._identifiers: Identifiers | None = None
         # One frame may be the beginning of another only where formats are odd; the longer is meant then.
         self._longest_first = sorted(self.requests, key=lambda request: -len(request.frame))

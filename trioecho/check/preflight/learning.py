@@ -33,6 +33,8 @@ _TIMES, _TIMES_S = 20, 0.5
 # What belongs to a reply comes so soon after it.
 _REST_S = 0.1
 _SHOWN_BYTES = 16
+# A service that was just started is waited for so long, and asked so often.
+_READY_S, _ASK_AGAIN_S = 15.0, 0.1
 
 
 async def learn(locate: Locate, settings: Settings, asked: Asked) -> Preflight:
@@ -43,6 +45,8 @@ async def learn(locate: Locate, settings: Settings, asked: Asked) -> Preflight:
       SpawnError: it does not start again.
     """
     took_s = 0.0
+    if settings.command is not None:
+        await wait_until_ready(Probe("preflight", await locate(), settings, patience_s=_REPLY_S), asked)
     for number in range(_ROUNDS):
         if number:
             await trio.sleep(_LATER_S)
@@ -57,6 +61,25 @@ async def learn(locate: Locate, settings: Settings, asked: Asked) -> Preflight:
         request.widen()
     first = Answer(asked.requests[0].payload, b"", None, is_right=True, elapsed_s=took_s)
     return await measure(Probe("preflight", await locate(), settings, patience_s=_REPLY_S), first)
+
+
+async def wait_until_ready(probe: Probe, asked: Asked) -> None:
+    """Wait until a service that was just started replies to a polite client, or for some seconds.
+
+    Many listen before they can serve: a database that recovers, a virtual machine that warms up.
+    """
+    with trio.move_on_after(_READY_S):
+        while not await _is_ready(probe, asked):  # noqa: ASYNC110 - it is another process
+            await trio.sleep(_ASK_AGAIN_S)
+
+
+async def _is_ready(probe: Probe, asked: Asked) -> bool:
+    try:
+        async with probe.connect() as peer:
+            await peer.send(asked.of_case(probe.random).fresh(asked.requests[0]).frame)
+            return isinstance(await peer.receive(), bytes)
+    except (Deviation, InconclusiveError):
+        return False
 
 
 async def learn_more(probe: Probe, asked: Asked) -> bool:

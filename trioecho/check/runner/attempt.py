@@ -14,7 +14,7 @@ from ..client.asked import Asked
 from ..client.finding import Deviation, InconclusiveError, Kind, NotApplicableError
 from ..client.probe import Probe
 from ..client.settings import Settings
-from ..preflight.learning import learn_more
+from ..preflight.learning import learn_more, wait_until_ready
 from ..preflight.result import Preflight
 from ..spawned.spawned_server import SpawnError
 from ..verdict import Verdict
@@ -55,6 +55,7 @@ class Attempts:
         """Run a case again, on a fresh server if the suite can start one."""
         if self.preflight.only_first is None:
             await self._host.renew()
+            await self._wait_until_ready()
         again = await self.run(outcome.case, patience_s, wait_for_aftermath=True)
         again.attempts = outcome.attempts + 1
         return again
@@ -212,6 +213,14 @@ class Attempts:
         except SpawnError:
             return False
         return await learn_more(Probe("polite", address, self._settings, patience_s=_POLITE_S), asked)
+
+    async def _wait_until_ready(self) -> None:
+        """Wait until a fresh server replies to a polite client; when it is ready is a rule of its own."""
+        asked = self._settings.dialogue
+        if isinstance(asked, Asked) and self._host.spawner is not None:
+            with contextlib.suppress(SpawnError):
+                address = await self._host.address(restart=True)
+                await wait_until_ready(Probe("polite", address, self._settings, patience_s=_POLITE_S), asked)
 
     async def _wait_until_accepted(self, address: tuple[str, int]) -> None:
         """Let a server that accepts slowly work off what other cases have left in its queue."""

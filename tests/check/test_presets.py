@@ -67,8 +67,7 @@ async def test_a_right_server_breaks_no_rule(name: str) -> None:
         result = await check(Target("here", address), settings_of(name), rules=select(cases))
     assert [(each.id, each.actual) for each in result.broken(strict=True)] == []
     assert by_id(result)["3.1"].verdict is Verdict.PASS
-    alike = ["all replies look alike"] if name == "postgres" else []
-    assert [note[: len("all replies look alike")] for note in result.notes] == alike
+    assert any("all replies look alike" in note for note in result.notes) == (name == "postgres")
 
 
 def test_a_preset_needs_nothing_else() -> None:

@@ -12,7 +12,7 @@ from .dialogue import Dialogue, Reader
 from .finding import NotApplicableError
 from .learned import LearnedRequest, have_digits
 from .opening import FirstMessage
-from .readers import FrameReader, MatchingReader, OrderSeen, Sent
+from .readers import ReplyReader, MatchingReader, OrderSeen, Sent
 from .wire import FramedPayload, Wire
 
 
@@ -101,7 +101,7 @@ class Asked(Dialogue):
             return MatchingReader(self._requests_in(sent), self.requests, self._wire, self.order, later)
         if not any(request.left_out for request in self.requests):
             return super().reader(sent)
-        return FrameReader(self._requests_in(sent), self.requests, self._wire)
+        return ReplyReader(self._requests_in(sent), self.requests, self._wire)
 
     def knows(self, payload: bytes, /) -> bool:
         return isinstance(payload, FramedPayload)

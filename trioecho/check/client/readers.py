@@ -41,7 +41,7 @@ class OrderSeen:
         self.is_other: bool = False
 
 
-class FrameReader:
+class ReplyReader:
     """Puts the reply that came first in the place of each that is like it."""
 
     def __init__(self, sent: Sequence[Sent], known: Sequence[LearnedRequest], wire: Wire) -> None:
@@ -99,7 +99,7 @@ class FrameReader:
         return other.reply_with_id(other.reply_id(frame) or b"")
 
 
-class MatchingReader(FrameReader):
+class MatchingReader(ReplyReader):
     """Puts replies in the order of their requests, by their identifiers.
 
     What belongs to no request, or comes a second time, stays where it came.

@@ -12,7 +12,7 @@ from .dialogue import Dialogue, Reader
 from .finding import NotApplicableError
 from .learned import LearnedRequest, have_digits
 from .opening import FirstMessage
-from .readers import ReplyReader, MatchingReader, OrderSeen, Sent
+from .readers import MatchingReader, OrderSeen, ReplyReader, Sent
 from .wire import FramedPayload, Wire
 
 

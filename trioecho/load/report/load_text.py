@@ -91,7 +91,7 @@ def _counts(result: LoadResult) -> Iterator[str]:
         yield f"planned    {planned}"
     parts = [f"{result.sent:,} sent", f"{result.messages:,} {words.right_replies(result)}"]
     parts += [f"{result.unsent:,} due and not sent"] if result.unsent else []
-    parts += [f"{result.churn.taken_back:,} sent again"] if result.churn.taken_back else []
+    parts += [f"{result.churn.taken_back:,} taken back"] if result.churn.taken_back else []
     parts += ["stopped before its end"] if result.stopped else []
     yield _labelled("messages", ", ".join(parts))
     if not words.is_echo(result):

@@ -8,14 +8,18 @@ from collections.abc import Iterable
 from ...base.printable import printable_line
 
 _SHOWN_CHARACTERS = 60
+_MOST_WORDS = 3
 
 
 def did_you_mean(word: str, words: Iterable[str], otherwise: str) -> str:
-    """Return "did you mean X?" with the word that is nearest, or ``otherwise`` if none is near."""
+    """Return "did you mean X?" with the word that is nearest, or ``otherwise`` if none is near.
+
+    Of words that begin with what was written, the first few are named.
+    """
     known = sorted(words)
     begun = [each for each in known if len(word) > 2 and each.startswith(word)]
-    close = begun or difflib.get_close_matches(word[:_SHOWN_CHARACTERS], known, n=1)
-    return f"did you mean {close[0]}?" if close else otherwise
+    close = begun[:_MOST_WORDS] or difflib.get_close_matches(word[:_SHOWN_CHARACTERS], known, n=1)
+    return f"did you mean {' or '.join(close)}?" if close else otherwise
 
 
 def quoted(text: str) -> str:

@@ -59,7 +59,7 @@ PRESETS: dict[str, Preset] = {
     "cassandra": Preset(
         "any5,i32be",
         "Cassandra's CQL, versions 3 and 4; version, flags, stream and opcode in front",
-        "CQL binary protocol v4, section 2",
+        "CQL binary protocol v4, sections 2 and 2.5",
         256 << 20,
     ),
     "diameter": Preset(
@@ -138,8 +138,8 @@ PRESETS: dict[str, Preset] = {
     "ldp": Preset(
         "x0001,u16be+rest,any6",
         "MPLS label distribution; the LDP identifier behind the length, which counts it",
-        "RFC 5036, section 3.1",
-        4086,
+        "RFC 5036, sections 3.1 and 3.5.3",
+        4090,
     ),
     "memcached": Preset(
         "any8,u32be,any12",
@@ -210,14 +210,14 @@ PRESETS: dict[str, Preset] = {
     "postgres": Preset(
         "any1,i32be+itself",
         "PostgreSQL messages; type in front; the length counts itself and not the type",
-        "PostgreSQL documentation, Message Formats",
-        (1 << 30) - 5,
+        "PostgreSQL documentation, Message Formats; source, PQ_LARGE_MESSAGE_LIMIT",
+        (1 << 30) - 6,
     ),
     "postgres-startup": Preset(
         "i32be+header",
         "PostgreSQL's first message of a client, which has no type",
-        "PostgreSQL documentation, Message Formats, StartupMessage",
-        9996,
+        "PostgreSQL documentation, Message Formats, StartupMessage; source, MAX_STARTUP_PACKET_LENGTH",
+        10_000,
     ),
     "protobuf": Preset(
         "varint5",
@@ -254,8 +254,8 @@ PRESETS: dict[str, Preset] = {
     "ssh": Preset(
         "u32be",
         "SSH packets after the two greetings, until they are encrypted",
-        "RFC 4253, section 6",
-        35_000,
+        "RFC 4253, sections 6 and 6.1",
+        34_996,
     ),
     "ssh-agent": Preset(
         "u32be", "an SSH agent and its clients", "draft-miller-ssh-agent, section 3", 256 << 10

@@ -6,11 +6,9 @@ import contextlib
 import json
 import random
 import re
-import resource
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +18,8 @@ from hypothesis import strategies as st
 
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
-from tests.support.processes import ServerProcess, run_command, server_process
+from tests.support.processes import run_command, server_process
+from tests.support.proxies import ProxyProcess, proxy_process
 from tests.support.slow import slow
 from tests.support.sockets import receive_all, receive_exactly, reset
 from tests.support.wire import frame
@@ -327,33 +326,6 @@ def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 
 # ---- the command ----
-
-
-class ProxyProcess(ServerProcess):
-    """``trioecho proxy`` in a subprocess, listening."""
-
-
-@contextlib.contextmanager
-def proxy_process(
-    port: int, *arguments: str, limit_of_open_files: int | None = None
-) -> Iterator[ProxyProcess]:
-    def limit() -> None:
-        if limit_of_open_files is not None:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit_of_open_files, limit_of_open_files))
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trioecho", "proxy", f"127.0.0.1:{port}", "--seed", "1", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=limit,  # noqa: PLW1509 - no thread of a test runs while it is started
-    )
-    try:
-        yield ProxyProcess(process)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from ..base.addresses import listening_line
 from ..base.describe import describe
 from ..base.open_files import connections_that_fit
 from ..proxy import ProxyCounts, counts_in_words, relay_connections
-from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of
+from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of, recording_of
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.listening import open_listeners
@@ -44,6 +44,9 @@ With --slice the receiving kernel may join pieces again; --gap keeps them apart.
 --bandwidth applies to each connection and direction; after a pause the bytes of
 100 ms may pass at once.
 --duplicate and --swap pass frames of more than 256 MiB as they are.
+
+--record keeps the first 100 connections, and 64 MiB of each direction. A file of
+it can be given to --messages, --ask and formats --of.
 
 A stalled connection is reset when a side has left it and nothing has passed
 for 1 s.
@@ -85,6 +88,7 @@ async def _proxy(arguments: argparse.Namespace) -> int:
     to_server, to_client = faults_of(arguments)
     await _check_host(arguments.address)
     seed = chosen_seed(arguments)
+    recording = recording_of(arguments)
     listeners = await open_listeners(arguments.host or "127.0.0.1", arguments.port)
     report, log = NonBlockingWriter(sys.stdout), NonBlockingWriter(sys.stderr)
     logger = open_log(NonBlockingLogHandler(log))
@@ -104,6 +108,7 @@ async def _proxy(arguments: argparse.Namespace) -> int:
                     seed=seed,
                     max_connections=max_connections,
                     counts=counts,
+                    recording=recording,
                 )
 
             nursery.start_soon(relay)

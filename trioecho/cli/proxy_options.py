@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from ..base.describe import describe
 from ..limits import Limits
-from ..proxy import CLEAN, Direction, Faults, FrameFault
+from ..proxy import CLEAN, Direction, Faults, FrameFault, Recording
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import (
@@ -17,6 +18,7 @@ from .shared.options import (
 )
 from .shared.output import CommandError
 from .shared.parser import Parser
+from .shared.suggestion import quoted
 
 MAX_CONNECTIONS: int = Limits().max_connections
 
@@ -36,6 +38,11 @@ def add_proxy_options(parser: Parser) -> None:
     )
     add_seed_option(parser, "decides all random choices")
     add_format_option(parser)
+    add(
+        "--record",
+        metavar="FOLDER",
+        help="keep what both sides send, before any fault, in a new folder: 1-to-server.frames and so on",
+    )
     stream = parser.add_argument_group("faults of the stream").add_argument
     stream("--slice", type=_piece_sizes, metavar="SIZE", help="pass on pieces of this size: 1, 1-100")
     stream("--coalesce", type=values.size, metavar="SIZE", help="hold bytes back until there are this many")
@@ -110,6 +117,22 @@ def faults_of(arguments: argparse.Namespace) -> tuple[Faults, Faults]:
         faults if arguments.direction in ("both", direction.value) else CLEAN for direction in Direction
     )
     return to_server, to_client
+
+
+def recording_of(arguments: argparse.Namespace) -> Recording | None:
+    """Return what keeps the bytes of connections; None if nothing does.
+
+    Raises:
+      CommandError: the folder cannot be used.
+    """
+    if arguments.record is None:
+        return None
+    try:
+        return Recording(arguments.record)
+    except (OSError, ValueError) as error:
+        raise CommandError(
+            ExitCode.WRONG_USAGE, f"cannot record in {quoted(arguments.record)}: {describe(error)}"
+        ) from None
 
 
 def _piece_sizes(text: str) -> values.SizeBounds:

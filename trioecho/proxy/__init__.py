@@ -12,6 +12,7 @@ from .counts import Direction, ProxyCounts, counts_in_words
 from .delay_line import DelayLine, TokenBucket
 from .fault_stream import FaultStream
 from .faults import CLEAN, Cut, Faults, FrameFault, Send, Step
+from .recording import Recording
 from .relay import relay_connections
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Faults",
     "FrameFault",
     "ProxyCounts",
+    "Recording",
     "Send",
     "Step",
     "TokenBucket",

@@ -109,7 +109,7 @@ class FaultyPump(Pump):
     def _receive(self) -> list[Step] | None:
         """Receive, and return what to do about it, or about the end; None if nothing has come."""
         try:
-            data = self.source.transport.receive_nowait(self._buffer)
+            data = self.source.receive_nowait(self._buffer)
         except trio.BrokenResourceError:
             return [*self._stream.flush(), Cut.RESET]
         if data is None:
@@ -125,7 +125,7 @@ class FaultyPump(Pump):
         try:
             while True:
                 await self.source.transport.wait_readable()
-                if self.source.transport.receive_nowait(self._buffer) == b"":
+                if self.source.receive_nowait(self._buffer) == b"":
                     return
         except trio.BrokenResourceError:
             self.source.is_reset = True

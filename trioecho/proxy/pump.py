@@ -22,11 +22,24 @@ class Side:
       transport: its socket.
       has_ended: whether the end of its stream has arrived.
       is_reset: whether it has reset the connection.
+      record: called with all bytes that it sends; None if nobody wants to know.
     """
 
     transport: SocketTransport
     has_ended: bool = False
     is_reset: bool = False
+    record: Callable[[bytes | memoryview], object] | None = None
+
+    def receive_nowait(self, buffer: memoryview | None = None) -> bytes | memoryview | None:
+        """Receive what has come, as its transport does.
+
+        Raises:
+          trio.BrokenResourceError: the connection is lost.
+        """
+        data = self.transport.receive_nowait(buffer)
+        if data and self.record is not None:
+            self.record(data)
+        return data
 
     def send_eof(self) -> None:
         """End the stream to this side.
@@ -102,9 +115,9 @@ class PlainPump(Pump):
     """Passes bytes on as they come, at once."""
 
     async def run(self) -> PumpEnd:
-        source = self.source.transport
+        source = self.source
         while True:
-            await source.wait_readable()
+            await source.transport.wait_readable()
             try:
                 data = source.receive_nowait()
             except trio.BrokenResourceError:

@@ -23,6 +23,7 @@ from .faulty_pump import FaultyPump
 from .leave_watch import open_leave_watch
 from .proxied_connection import ProxiedConnection
 from .pump import PlainPump, Pump, Side
+from .recording import Recording
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ async def relay_connections(
     seed: int = 0,
     max_connections: int = 0,
     counts: ProxyCounts | None = None,
+    recording: Recording | None = None,
 ) -> None:
     """Pass connections on, with faults, until cancelled.
 
@@ -56,6 +58,7 @@ async def relay_connections(
       seed: of the random numbers.
       max_connections: connections at a time; more wait in the kernel. 0 for no limit.
       counts: kept up to date with what happens.
+      recording: keeps what both sides send.
 
     Cancellation resets all connections. No error of a connection ends another, or
     the proxy; they are logged, as faults are, at most 20 a second.
@@ -69,18 +72,25 @@ async def relay_connections(
         {Direction.TO_SERVER: to_server, Direction.TO_CLIENT: to_client},
         seed,
         counts or ProxyCounts(),
+        recording,
     )
     await relay.run(listeners, max_connections)
 
 
 class _Relay:
     def __init__(
-        self, address: tuple[str, int], faults: dict[Direction, Faults], seed: int, counts: ProxyCounts
+        self,
+        address: tuple[str, int],
+        faults: dict[Direction, Faults],
+        seed: int,
+        counts: ProxyCounts,
+        recording: Recording | None,
     ) -> None:
         self._address = address
         self._faults = faults
         self._seed = seed
         self._counts = counts
+        self._recording = recording
         self._log = RateLimitedLog(logger)
         self._fault_log = RateLimitedLog(logger)  # many faults must not hide why a connection failed
         self._buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
@@ -128,6 +138,10 @@ class _Relay:
                 server = await self._connect(number)
                 if server is not None:
                     connection = ProxiedConnection(client, server, self._watch)
+                    if self._recording is not None:
+                        record = closing.enter_context(self._recording.of_connection(number))
+                        connection.client.record = record.get(Direction.TO_SERVER)
+                        connection.server.record = record.get(Direction.TO_CLIENT)
                     await connection.run(
                         self._pump(
                             connection, connection.client, connection.server, Direction.TO_SERVER, number

@@ -87,6 +87,16 @@ def test_the_format_of_a_file_is_guessed(tmp_path: Path) -> None:
     )
 
 
+def test_another_format_that_cuts_the_bytes_at_the_same_places_is_as_good(tmp_path: Path) -> None:
+    recorded = tmp_path / "recorded"
+    recorded.write_bytes(wire_of("modbus", b"\x03\0\0\0\2", b"\x03\0\4\0\4", b"\x01\0\0\0\7\1"))
+    done = run_in_process("formats", "--of", str(recorded))
+    assert done.returncode == 0
+    words = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines() if line[0] != " "}
+    assert words["any2,u32be"] == "likely"
+    assert words["any2,x0000,u16be+rest,any1"] == "or"
+
+
 def test_a_server_that_sends_nothing_has_no_format_to_guess() -> None:
     with server_process() as server:
         done = run_command("formats", "--of", f"127.0.0.1:{server.port}")

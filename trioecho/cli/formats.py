@@ -193,7 +193,9 @@ def _guesses_in_words(data: bytes, guesses: list[Guess]) -> Iterator[str]:
     if (known := _known_as(data)) is not None:
         yield f"the bytes begin {known}"
     for guess in guesses[:_SHOWN_GUESSES]:
-        yield f"{'likely' if guess.is_likely else 'possible':8}  {guess.format}"
+        cuts_alike = guesses[0].is_likely and guess.ends == guesses[0].ends
+        word = "likely" if guess.is_likely else "or" if cuts_alike else "possible"
+        yield f"{word:8}  {guess.format}"
         for line in textwrap.wrap(_reason(guess), text_width() - 10, break_on_hyphens=False):
             yield f"          {line}"
     if not guesses:

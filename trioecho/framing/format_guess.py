@@ -53,6 +53,7 @@ class Guess(NamedTuple):
       left_bytes: how many bytes are left behind them.
       missing_bytes: how many the frame lacks that these begin; None if not even its header is there.
       is_likely: whether it is more than possible.
+      ends: offsets at which its frames end.
     """
 
     format: FrameFormat
@@ -62,6 +63,7 @@ class Guess(NamedTuple):
     left_bytes: int
     missing_bytes: int | None
     is_likely: bool = False
+    ends: tuple[int, ...] = ()
 
 
 def guess_formats(data: bytes) -> list[Guess]:
@@ -94,6 +96,7 @@ def _look(data: bytes, format: FrameFormat, protocols: tuple[str, ...]) -> Guess
     parts = len((*layout.before, *layout.behind, *layout.trailer)) + (layout.number.most % 8 > 0)
     position, bits = 0, -float(_BITS_OF_A_PART * parts)
     lengths: list[int] = []
+    ends: list[int] = []
     missing: int | None = 0
     while position < len(data):
         rest = len(data) - position
@@ -118,11 +121,12 @@ def _look(data: bytes, format: FrameFormat, protocols: tuple[str, ...]) -> Guess
             break
         lengths.append(length)
         position += size
+        ends.append(position)
         if position == len(data) and length:
             bits += math.log2(rest)
     if not lengths or bits < _LEAST_BITS:
         return None
-    return Guess(format, protocols, bits, tuple(lengths), len(data) - position, missing)
+    return Guess(format, protocols, bits, tuple(lengths), len(data) - position, missing, ends=tuple(ends))
 
 
 def _bits_of_number(layout: Layout, header_bytes: int, reachable: int) -> float:

@@ -29,7 +29,7 @@ CANDIDATE = Candidate(
             "3.1",
             "3.5",
             why="It ends a connection after 100 queries (`TCP_MAX_QUERIES` in its `config.h`). RFC 7766, "
-            "section 6.2.4, lets a server close a connection at any time, and clients have to ask again.",
+            "section 6.2.4, has clients ask again.",
         ),
         documented(
             "3.2",

@@ -6,22 +6,28 @@ from ..candidate import Candidate
 from . import (
     dnsmasq,
     erlang,
+    mosquitto,
     netty,
     nodejs,
     nsd,
+    postgresql,
     pymodbus,
     pymodbustcp,
     thrift_nonblocking,
     thrift_threaded,
+    zookeeper,
 )
 
 SERVICES: tuple[Candidate, ...] = (
     dnsmasq.CANDIDATE,
     nsd.CANDIDATE,
+    zookeeper.CANDIDATE,
     thrift_threaded.CANDIDATE,
     thrift_nonblocking.CANDIDATE,
     pymodbus.CANDIDATE,
     pymodbustcp.CANDIDATE,
+    postgresql.CANDIDATE,
+    mosquitto.CANDIDATE,
     erlang.CANDIDATE,
     nodejs.CANDIDATE,
     netty.CANDIDATE,

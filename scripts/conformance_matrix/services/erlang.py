@@ -16,8 +16,8 @@ CANDIDATE = Candidate(
         ),
         documented(
             "6.2",
-            why="SIGTERM stops all applications (init:stop/0; kernel, erl_signal_server), and these few "
-            "lines are none that would drain.",
+            why="SIGTERM produces a stop message to the init process (erl(1)), which ends all; these few "
+            "lines are no application that would drain first.",
         ),
     ),
     needs=(Need("escript", "erlang-base"),),

@@ -32,10 +32,10 @@ CANDIDATE = Candidate(
             why="When a packet's header is complete, it takes memory for the whole packet (`packet__read` in "
             "`lib/packet_mosq.c`).",
         ),
-        documented(
+        fault(
             "6.2",
-            why="At SIGTERM it closes its connections (mosquitto(8)), and the kernel resets what it had not "
-            "read. MQTT has clients connect and send again (MQTT 3.1.1, section 4.4).",
+            why="At SIGTERM it ends at once, and the kernel resets what it had not read. MQTT has clients "
+            "connect and send again (MQTT 3.1.1, section 4.4).",
         ),
     ),
     needs=(Need("mosquitto", "mosquitto"),),

@@ -20,7 +20,7 @@ from tests.support.proxies import proxy_process
 from tests.support.sockets import LOOPBACK
 from tests.support.streams import connect, listen, port_of, receive_exactly
 from tests.support.wire import frame
-from trioecho.proxy import CLEAN, Faults, FrameFault, Recording, recording, relay_connections
+from trioecho.proxy import CLEAN, Faults, FrameFault, WireRecording, recording, relay_connections
 
 CORRUPT = Faults(frame_fault=FrameFault.CORRUPT)
 
@@ -46,7 +46,7 @@ class Relaying:
 
 
 @contextlib.asynccontextmanager
-async def relaying(recorded: Recording, **options: Any) -> AsyncIterator[Relaying]:
+async def relaying(recorded: WireRecording, **options: Any) -> AsyncIterator[Relaying]:
     entrance, server = await listen(), await listen()
     with guarded():
         async with server, trio.open_nursery() as nursery:
@@ -69,7 +69,7 @@ def recorded_in(folder: Path) -> dict[str, bytes]:
 async def test_what_both_sides_send_is_kept_as_it_was_before_any_fault(
     tmp_path: Path, faults: Faults
 ) -> None:
-    async with relaying(Recording(tmp_path), to_server=faults, to_client=faults) as proxy:
+    async with relaying(WireRecording(tmp_path), to_server=faults, to_client=faults) as proxy:
         await proxy.exchange(frame(b"one") + frame(b"two"), frame(b"ONE"))
         await proxy.exchange(frame(b"three"), frame(b"THREE") * 3)
     assert recorded_in(tmp_path) == {
@@ -81,7 +81,7 @@ async def test_what_both_sides_send_is_kept_as_it_was_before_any_fault(
 
 
 async def test_a_side_that_sends_nothing_has_no_file(tmp_path: Path) -> None:
-    async with relaying(Recording(tmp_path)) as proxy:
+    async with relaying(WireRecording(tmp_path)) as proxy:
         await proxy.exchange(b"", frame(b"welcome"))
     assert recorded_in(tmp_path) == {"1-to-client.frames": frame(b"welcome")}
 
@@ -91,7 +91,7 @@ async def test_only_the_first_bytes_of_the_first_connections_are_kept(
 ) -> None:
     monkeypatch.setattr(recording, "MAX_CONNECTIONS", 1)
     monkeypatch.setattr(recording, "MAX_BYTES", 10)
-    async with relaying(Recording(tmp_path)) as proxy:
+    async with relaying(WireRecording(tmp_path)) as proxy:
         for _ in range(2):
             await proxy.exchange(frame(b"one") + frame(b"two"), frame(b"ONE"))
     assert recorded_in(tmp_path) == {
@@ -105,7 +105,7 @@ async def test_a_folder_that_is_lost_ends_the_recording_and_no_connection(
 ) -> None:
     folder = tmp_path / "seen"
     with caplog.at_level(logging.INFO):
-        async with relaying(Recording(folder)) as proxy:
+        async with relaying(WireRecording(folder)) as proxy:
             shutil.rmtree(folder)
             for _ in range(2):
                 await proxy.exchange(frame(b"one"), frame(b"ONE"))

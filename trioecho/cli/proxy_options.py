@@ -6,7 +6,7 @@ import argparse
 
 from ..base.describe import describe
 from ..limits import Limits
-from ..proxy import CLEAN, Direction, Faults, FrameFault, Recording
+from ..proxy import CLEAN, Direction, Faults, FrameFault, WireRecording
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import (
@@ -119,7 +119,7 @@ def faults_of(arguments: argparse.Namespace) -> tuple[Faults, Faults]:
     return to_server, to_client
 
 
-def recording_of(arguments: argparse.Namespace) -> Recording | None:
+def recording_of(arguments: argparse.Namespace) -> WireRecording | None:
     """Return what keeps the bytes of connections; None if nothing does.
 
     Raises:
@@ -128,7 +128,7 @@ def recording_of(arguments: argparse.Namespace) -> Recording | None:
     if arguments.record is None:
         return None
     try:
-        return Recording(arguments.record)
+        return WireRecording(arguments.record)
     except (OSError, ValueError) as error:
         raise CommandError(
             ExitCode.WRONG_USAGE, f"cannot record in {quoted(arguments.record)}: {describe(error)}"

@@ -12,7 +12,7 @@ from .counts import Direction, ProxyCounts, counts_in_words
 from .delay_line import DelayLine, TokenBucket
 from .fault_stream import FaultStream
 from .faults import CLEAN, Cut, Faults, FrameFault, Send, Step
-from .recording import Recording
+from .recording import WireRecording
 from .relay import relay_connections
 
 __all__ = [
@@ -24,10 +24,10 @@ __all__ = [
     "Faults",
     "FrameFault",
     "ProxyCounts",
-    "Recording",
     "Send",
     "Step",
     "TokenBucket",
+    "WireRecording",
     "counts_in_words",
     "relay_connections",
 ]

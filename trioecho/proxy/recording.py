@@ -20,7 +20,7 @@ MAX_BYTES: int = 64 << 20
 Record = Callable[[bytes | memoryview], None]
 
 
-class Recording:
+class WireRecording:
     """Keeps what clients and servers have sent, in a file for each connection and direction.
 
     The files are called ``1-to-server.frames`` and ``1-to-client.frames``, ``2-to-server.frames``

@@ -23,7 +23,7 @@ from .faulty_pump import FaultyPump
 from .leave_watch import open_leave_watch
 from .proxied_connection import ProxiedConnection
 from .pump import PlainPump, Pump, Side
-from .recording import Recording
+from .recording import WireRecording
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ async def relay_connections(
     seed: int = 0,
     max_connections: int = 0,
     counts: ProxyCounts | None = None,
-    recording: Recording | None = None,
+    recording: WireRecording | None = None,
 ) -> None:
     """Pass connections on, with faults, until cancelled.
 
@@ -84,7 +84,7 @@ class _Relay:
         faults: dict[Direction, Faults],
         seed: int,
         counts: ProxyCounts,
-        recording: Recording | None,
+        recording: WireRecording | None,
     ) -> None:
         self._address = address
         self._faults = faults

@@ -1,4 +1,4 @@
-"""`trioecho proxy --record`: what both sides have sent is in files, to the byte, whatever else happens."""
+"""`trioecho proxy --record-dir`: what both sides have sent is in files, to the byte."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_a_folder_that_is_lost_ends_the_recording_and_no_connection(
 def test_the_other_commands_read_what_the_proxy_has_recorded(tmp_path: Path) -> None:
     folder = tmp_path / "a new" / "folder"
     with server_process() as server:
-        with proxy_process(server.port, "--record", str(folder)) as proxy:
+        with proxy_process(server.port, "--record-dir", str(folder)) as proxy:
             assert run_command("client", f"127.0.0.1:{proxy.port}", "-n", "3").returncode == 0
             proxy.process.send_signal(signal.SIGTERM)
             assert proxy.process.wait() == 0
@@ -140,7 +140,7 @@ def test_the_other_commands_read_what_the_proxy_has_recorded(tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_used_is_refused_in_a_line(tmp_path: Path, folder: str, reason: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     path = f"{tmp_path}/{folder}"
-    done = run_in_process("proxy", "127.0.0.1:1", "--record", path)
+    done = run_in_process("proxy", "127.0.0.1:1", "--record-dir", path)
     assert done.returncode == 2
     assert done.stderr.startswith("trioecho proxy: cannot record in '")
     assert done.stderr.endswith(f": {reason}\n")

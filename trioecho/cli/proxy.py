@@ -45,7 +45,7 @@ With --slice the receiving kernel may join pieces again; --gap keeps them apart.
 100 ms may pass at once.
 --duplicate and --swap pass frames of more than 256 MiB as they are.
 
---record keeps the first 100 connections, and 64 MiB of each direction. A file of
+--record-dir keeps the first 100 connections, and 64 MiB of each direction. A file of
 it can be given to --messages, --ask and formats --of.
 
 A stalled connection is reset when a side has left it and nothing has passed

@@ -39,7 +39,7 @@ def add_proxy_options(parser: Parser) -> None:
     add_seed_option(parser, "decides all random choices")
     add_format_option(parser)
     add(
-        "--record",
+        "--record-dir",
         metavar="FOLDER",
         help="keep what both sides send, before any fault, in a new folder: 1-to-server.frames and so on",
     )
@@ -125,13 +125,13 @@ def recording_of(arguments: argparse.Namespace) -> WireRecording | None:
     Raises:
       CommandError: the folder cannot be used.
     """
-    if arguments.record is None:
+    if arguments.record_dir is None:
         return None
     try:
-        return WireRecording(arguments.record)
+        return WireRecording(arguments.record_dir)
     except (OSError, ValueError) as error:
         raise CommandError(
-            ExitCode.WRONG_USAGE, f"cannot record in {quoted(arguments.record)}: {describe(error)}"
+            ExitCode.WRONG_USAGE, f"cannot record in {quoted(arguments.record_dir)}: {describe(error)}"
         ) from None
 
 

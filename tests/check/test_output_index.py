@@ -67,7 +67,7 @@ def test_the_index_has_verdicts_points_causes_and_all_rules() -> None:
     assert "2 conformant, 3 not conformant, 2 not tested." in words
     assert "ada conformant 75 25 25 25 45 passed, 8 not applicable" in words
     assert "alan not conformant 48.5 23.5 12.5 12.5 Replies stop after the first frame" in words
-    assert "not tested: the server ended with exit code 1 before it listened" in words
+    assert "bob not tested – – – – the server ended with exit code 1 before it listened" in words
     assert "3 servers: alan , Alan , " in words
     assert all(f" {rule_id} " in words for rule_id in RULES)
 

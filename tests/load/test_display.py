@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from trioecho.cli.load_display import Lines, Live, NoDisplay, done_share, how_far, open_display, sparkline
-from trioecho.cli.shared.rich_display import DRAWN_COLUMNS, Bar, open_console
+from trioecho.cli.shared.rich_display import DRAWN_COLUMNS, Bar, Bars, open_console
 from trioecho.load import LoadInterval, LoadPlan, LoadProgress
 
 BY_TIME, BY_NUMBER = LoadPlan("h", 1, duration_s=10.0), LoadPlan("h", 1)
@@ -115,6 +115,31 @@ def test_a_bar_survives_a_resize() -> None:
     text = narrow(draw)
     assert "a case with" in text
     Bar(None).show("nobody watches", 1, 2)
+
+
+def test_there_is_a_bar_for_each_that_is_under_way() -> None:
+    def draw(console: Any) -> None:
+        bars = Bars(console)
+        bars.show("ada", "ada   looking", 0, 0)
+        bars.show("alan", "alan  looking", 0, 0)
+        bars.show("ada", "ada   2.5 Two frames", 12, 53)
+        bars.clear()
+        console.print("a line")
+        bars.show("alan", "alan  1.1 A frame", 1, 53)
+        bars.clear()
+        console.print("another line")
+        bars.remove("ada")
+        bars.show("alan", "alan  1.2 A frame", 2, 53)
+        bars.clear()
+
+    before, between, after = re.split("a line|another line", narrow(draw))
+    assert "12/53" in before
+    assert "ada   2.5 Two frames" in between  # it is drawn again
+    assert "alan  1.1 A frame" in between
+    assert "ada" not in after
+    assert "alan  1.2 A frame" in after
+    Bars(None).show("ada", "nobody watches", 1, 2)
+    Bars(None).remove("ada")
 
 
 @pytest.mark.parametrize("has_rich", [True, False])

@@ -10,8 +10,8 @@ from ..check.verdict import Verdict
 from .shared.rich_display import Bars, open_console
 
 _BEGINNING = "looking at the server"
-# Columns of a name before what is done.
-_NAME = 12
+# Columns of a name, and of it with what is done, so that the bar beside them keeps its room.
+_NAME, _NAME_AND_CASE = 12, 28
 
 
 class Progress:
@@ -40,7 +40,9 @@ class Progress:
         self._show()
 
     def _show(self) -> None:
-        what = f"{self._name[:_NAME]:<{_NAME}} {self._what}" if self._name else self._what
+        what = self._what
+        if self._name:
+            what = f"{self._name[:_NAME]:<{_NAME}} {what}"[:_NAME_AND_CASE]
         self._bars.show(self._name, what, self._done, self._total)
 
 

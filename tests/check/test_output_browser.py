@@ -47,7 +47,7 @@ def test_the_page_fits_follows_the_scheme_and_loads_nothing(
 
 
 SORTED = """(() => {
-    document.querySelectorAll(".overview button")[COLUMN].click();
+    for (const column of COLUMNS) document.querySelectorAll(".overview button")[column].click();
     return [...document.querySelectorAll(".overview tbody th")].map((head) => head.textContent).join(" ");
 })()"""
 
@@ -62,10 +62,10 @@ def test_the_index_fits_and_sorts_its_tables(browser: Browser, tmp_path: Path) -
         (tmp_path / name).write_text(text, encoding="utf-8")
     page = tmp_path / "index.html"
     orders = []
-    for column in (0, 2):
+    for clicked in ([0], [2], [2, 0, 0]):
         for width_px, scheme in WINDOWS:
             look = browser.look_at(
-                page, width_px=width_px, scheme=scheme, ask=SORTED.replace("COLUMN", str(column))
+                page, width_px=width_px, scheme=scheme, ask=SORTED.replace("COLUMNS", str(clicked))
             )
             assert look.overflow_px <= 0
             assert look.background == BACKGROUNDS[scheme]
@@ -73,4 +73,5 @@ def test_the_index_fits_and_sorts_its_tables(browser: Browser, tmp_path: Path) -
             assert look.complaints == ()
             orders.append(look.answer.replace("x" * 300, "x"))
     assert orders[:2] == ["ada bob c9 c10 hostile x"] * 2
-    assert orders[2:] == ["bob c10 c9 ada hostile x"] * 2  # by points, and else as it was
+    assert orders[2:4] == ["bob c10 c9 ada hostile x"] * 2  # by points, and else as it was
+    assert orders[4:] == ["x hostile c10 c9 bob ada"] * 2  # the other way

@@ -66,6 +66,7 @@ INNER_ROOMS = {
         "preflight",
         "cases",
         "runner",
+        "clients",
         "output",
     ],
 }

@@ -8,25 +8,29 @@ from pathlib import Path
 import pytest
 
 import trioecho.check
-from trioecho.check.book.book import RULES, SECTIONS, Rule, rule_of, select
+from trioecho.check.book.book import RULES, SERVERS, Book, Rule, rule_of, select
 from trioecho.check.cases import CASES
 from trioecho.check.cases.registry import case
+from trioecho.check.clients.book import CLIENT_CASES, CLIENTS
 from trioecho.check.diagnosis.causes import CAUSES
 
 ROOM = Path(trioecho.check.__file__).parent
 MODULES = sorted(ROOM.rglob("*.py"))
 
 
-def test_rules_are_numbered_through() -> None:
-    assert [section.number for section in SECTIONS] == [1, 2, 3, 4, 5, 6, 7]
-    for section in SECTIONS:
+@pytest.mark.parametrize("book", [SERVERS, CLIENTS], ids=lambda book: book.noun)
+def test_rules_are_numbered_through(book: Book) -> None:
+    assert [section.number for section in book.sections] == list(range(1, len(book.sections) + 1))
+    for section in book.sections:
         assert [rule.id for rule in section.rules] == [
-            f"{section.number}.{number}" for number in range(1, len(section.rules) + 1)
+            f"{section.id}.{number}" for number in range(1, len(section.rules) + 1)
         ]
-    assert list(RULES.values()) == [rule for section in SECTIONS for rule in section.rules]
+        assert {(rule.section, rule.section_id) for rule in section.rules} == {(section.number, section.id)}
+    assert list(book.rules.values()) == [rule for section in book.sections for rule in section.rules]
+    assert book.simplest in book.rules
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", [*RULES.values(), *CLIENTS.rules.values()], ids=lambda rule: rule.id)
 def test_a_rule_says_what_why_and_who(rule: Rule) -> None:
     for words in (rule.title, rule.requirement, rule.reason, rule.source):
         assert words == words.strip()
@@ -38,6 +42,7 @@ def test_a_rule_says_what_why_and_who(rule: Rule) -> None:
 
 def test_every_rule_has_a_case_and_every_case_a_rule() -> None:
     assert set(CASES) == set(RULES)
+    assert set(CLIENT_CASES) == set(CLIENTS.rules)
 
 
 def test_a_rule_has_one_case() -> None:
@@ -55,9 +60,10 @@ def test_rules_are_selected_by_id_and_section_in_the_books_order() -> None:
     ]
     assert select([]) == list(RULES.values())
     assert rule_of("2.3").section == 2
-    for unknown in ("9", "1.99", "", "1.", "one"):
+    for unknown in ("9", "1.99", "", "1.", "one", "C1"):
         with pytest.raises(KeyError):
             select([unknown])
+    assert [rule.id for rule in CLIENTS.select(["C5", "C1.2"])][:2] == ["C1.2", "C5.1"]
 
 
 def strings_named_cause_id(path: Path) -> set[str]:

@@ -20,6 +20,7 @@ import pytest
 from tests.support.guard import GUARD_S
 from tests.support.processes import SERVE, UTF8, run_command
 from trioecho.check.book.book import RULES
+from trioecho.check.clients.book import CLIENTS
 from trioecho.cli import main
 
 LOOPBACK = "127.0.0.1"
@@ -68,15 +69,25 @@ def answering(answer: bytes) -> Iterator[str]:
 def test_the_list_has_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(RULES)
+    ids = [found[1] for line in lines if (found := re.match(r"  (C?\d+\.\d+) ", line))]
+    assert ids == [*RULES, *CLIENTS.rules]
+    assert "C1 Delivery" in lines
     assert any(re.fullmatch(r"  2\.5   MUST    Two frames in one segment", line) for line in lines)
     assert max(map(len, lines)) <= 80
 
 
 def test_a_rule_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "--explain", "1.1", "--explain", "5"]) == 0
+    assert main(["check", "--explain", "1.1", "--explain", "5", "--explain", "C3", "--explain", "C1.2"]) == 0
     out = capsys.readouterr().out
-    for words in ("1.1  A frame without payload", "requirement", "Erlang {packet, 4}", "5.3  Truncated"):
+    for words in (
+        "C3 Endings",
+        "C3.4  A reset",
+        "C1.2  One byte at a time",
+        "1.1  A frame without payload",
+        "requirement",
+        "Erlang {packet, 4}",
+        "5.3  Truncated",
+    ):
         assert words in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -91,6 +102,17 @@ def test_a_rule_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
         (["2.5"], "no server to check"),
         (["127.0.0.1:1", "9.9"], "the book has no case 9.9; trioecho check --list shows all"),
         (["127.0.0.1:1", "8"], "the book has no case 8"),
+        (["127.0.0.1:1", "C9.9"], "the book has no case C9.9"),
+        (
+            ["127.0.0.1:1", "C2.1"],
+            "case C2.1 is not for a server; trioecho check --list shows those that are",
+        ),
+        (["--client", "true {port}", "2.1"], "case 2.1 is not for a client"),
+        (["--client", "true {port}", "127.0.0.1:1"], "servers and clients have rules of their own"),
+        (["--client", "python client.py"], "does not say where the port goes; write {port} there"),
+        (["--client", "true {port}", "--max-frame-length", "1KiB"], "--max-frame-length is for servers"),
+        (["--client", "true {port}", "--preset", "dns"], "--preset is for servers"),
+        (["--client", "true {port}", "--reply-timeout", "x"], "'x'"),
         (["--explain", "nonsense"], "the book has no case nonsense"),
         (["localhost"], "'localhost' is no server, as 127.0.0.1:26066, and no case, as 2.3"),
         (["127.0.0.1:none"], "'none' is not a port"),

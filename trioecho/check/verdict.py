@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .book.book import Level, Rule, rule_of
+from .book.book import SERVERS, Book, Level, Rule
 
 
 class Verdict(enum.Enum):
@@ -32,7 +32,7 @@ FIRST_EVENTS = 40
 
 @dataclass(frozen=True)
 class Cause:
-    """What probably is wrong with a server.
+    """What probably is wrong with a server, or a client.
 
     Attributes:
       id: stable, for programs: ``"one-parse-per-recv"``.
@@ -91,6 +91,7 @@ class CaseResult:
       reproduce: the command that runs this case alone, with the same bytes.
       elapsed_s: how long it took, in seconds.
       attempts: how often it ran until this verdict was certain.
+      book: where its rule stands.
     """
 
     id: str
@@ -105,11 +106,12 @@ class CaseResult:
     reproduce: str = ""
     elapsed_s: float = 0.0
     attempts: int = 1
+    book: Book = SERVERS
 
     @property
     def rule(self) -> Rule:
         """What the book says about it."""
-        return rule_of(self.id)
+        return self.book.rules[self.id]
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,35 @@ class Asking:
 
 
 @dataclass(frozen=True)
+class ClientFacts:
+    """What a client does with a server that is right.
+
+    Attributes:
+      messages: how many frames it sends, over all connections.
+      connections: how many it opens.
+      sent_bytes: how much it sends in all.
+      run_s: how long it takes from its start to its end, in seconds.
+      silence_s: longest time between two things that it did.
+      is_pipelining: whether it sends further frames before the reply to the first has come.
+      last_line: what it has written last; empty if nothing.
+    """
+
+    messages: int = 0
+    connections: int = 0
+    sent_bytes: int = 0
+    run_s: float = 0.0
+    silence_s: float = 0.0
+    is_pipelining: bool = False
+    last_line: str = ""
+
+
+@dataclass(frozen=True)
 class SuiteResult:
     """What came of a run.
 
     Attributes:
-      target: the server's name; if it has none, ``HOST:PORT``, or the command that started it.
-      address: where it listened, ``HOST:PORT``.
+      target: its name; if it has none, ``HOST:PORT``, or the command that starts it.
+      address: where it listened, ``HOST:PORT``; empty for a client.
       command: what started it; None if it was running already.
       seed: what the bytes were made from.
       format: how headers were written, as ``--format`` has it.
@@ -172,6 +197,8 @@ class SuiteResult:
       versions: of trioecho, python, trio and the platform.
       cut_short: why the run ended before all cases were decided; empty if it did not.
       asking: what was asked of a service that does not echo; None if echoes were.
+      book: the rules that it was held to.
+      client: what the client does with a server that is right; None for a server.
     """
 
     target: str
@@ -192,6 +219,8 @@ class SuiteResult:
     versions: dict[str, str] = field(default_factory=dict)
     cut_short: str = ""
     asking: Asking | None = None
+    book: Book = SERVERS
+    client: ClientFacts | None = None
 
     def count(self, verdict: Verdict) -> int:
         """Return how many cases ended with this verdict."""
@@ -202,14 +231,14 @@ class SuiteResult:
         return [result for result in self.results if counts_against(result, strict=strict)]
 
     def outcome(self, *, strict: bool = False) -> Literal["conformant", "not conformant", "inconclusive"]:
-        """Return the verdict on the server: what is broken counts more than what is inconclusive."""
+        """Return the verdict on it: what is broken counts more than what is inconclusive."""
         if self.broken(strict=strict):
             return "not conformant"
         return "inconclusive" if self.count(Verdict.INCONCLUSIVE) else "conformant"
 
 
 def counts_against(result: CaseResult, *, strict: bool) -> bool:
-    """Return whether a result makes its server not conformant."""
+    """Return whether a result makes its server or client not conformant."""
     return result.verdict is Verdict.FAIL or (
         strict and result.verdict is Verdict.WARN and result.rule.level is Level.SHOULD
     )

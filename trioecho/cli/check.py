@@ -1,4 +1,4 @@
-"""``trioecho check``: find out whether a server of length-prefixed echoes is right, and if not, why."""
+"""``trioecho check``: find out whether a server of length-prefixed echoes, or a client, is right."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import argparse
 import trio
 
 from ..base.processors import count_processors
-from ..check.book.book import RULES, SECTIONS, select
 from ..check.output.text import book_lines, explain_lines, explain_section_lines
 from ..check.runner.suite import DEFAULT_JOBS
 from .check_files import Reports, add_report_options
 from .check_requests import Requests, add_request_options
 from .check_run import check_until_signal
-from .check_targets import add_target_options, case_id, servers_and_cases
+from .check_targets import BOOKS, add_target_options, case_id, targets_and_rules
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import add_format_option, add_seed_option, chosen_seed
@@ -32,6 +31,11 @@ class are named by what differs in their paths.
 A server that was started by --spawn can also be tested for memory, crashes,
 shutdown and restart. It listens on 127.0.0.1, on the port in place of {port}.
 
+A client is started by --client against servers that the suite has, right and
+wrong ones. Its rules begin with C: it ends with exit code 0 if every reply was
+right, and with another if one was not, or did not come. Servers and clients
+are checked by runs of their own.
+
 exit codes:
   0    conformant
   1    not conformant
@@ -46,6 +50,7 @@ examples:
   trioecho check --spawn 'python student.py {port}' --html report.html
   trioecho check */server.py --class 'python {file} {port}' --html-dir report
   trioecho check --spawn 'go=./server-go {port}' --spawn 'rust=./server-rs {port}' --html-dir report
+  trioecho check --client 'python client.py {host} {port}'
   trioecho check --explain 2.5
 """
 
@@ -57,9 +62,9 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         "check",
         run,
         summary=summary,
-        description="Test any server that echoes length-prefixed frames, from outside, against a\n"
-        "book of rules; of every rule that is broken, show the bytes and the likely\n"
-        "cause.",
+        description="Test any server that echoes length-prefixed frames, or any client of one,\n"
+        "from outside, against a book of rules; of every rule that is broken, show the\n"
+        "bytes and the likely cause.",
         epilog=_EPILOG,
     )
     add = parser.add_argument
@@ -71,7 +76,9 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         help="the server's limit for a payload (default: not known; 1MiB is tried)",
     )
     add_format_option(parser)
-    add("--strict", action="store_true", help="a broken SHOULD makes a server not conformant, too")
+    add(
+        "--strict", action="store_true", help="a broken SHOULD makes a server, or client, not conformant, too"
+    )
     add_seed_option(parser, "decides the bytes")
     add(
         "--jobs",
@@ -119,21 +126,19 @@ def run(arguments: argparse.Namespace) -> int:
         for line in _book(arguments):
             print_result(line)
         return ExitCode.OK
-    servers, cases = servers_and_cases(arguments)
+    targets, rules = targets_and_rules(arguments)
     arguments.seed = chosen_seed(arguments)
     arguments.requests = Requests(arguments)
     reports = Reports(arguments)
-    return trio.run(check_until_signal, arguments, servers, select(cases), reports)
+    return trio.run(check_until_signal, arguments, targets, rules, reports)
 
 
 def _book(arguments: argparse.Namespace) -> list[str]:
-    if arguments.list:
-        return list(book_lines(text_width()))
-    lines: list[str] = []
-    for number, name in enumerate(arguments.explain):
-        if number:
-            lines.append("")
-        sections = [section for section in SECTIONS if str(section.number) == name]
-        width = text_width()
-        lines += explain_section_lines(sections[0], width) if sections else explain_lines(RULES[name], width)
-    return lines
+    width = text_width()
+    blocks = [list(book_lines(width, book)) for book in BOOKS] if arguments.list else []
+    for name in arguments.explain:
+        book = next(book for book in BOOKS if book.has(name))
+        section = book.section(name)
+        lines = explain_section_lines(section, width) if section else explain_lines(book.rules[name], width)
+        blocks.append(list(lines))
+    return [line for number, block in enumerate(blocks) for line in ([""] if number else []) + block]

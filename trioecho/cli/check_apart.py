@@ -11,10 +11,10 @@ import trio
 
 from ..base.nursery import open_background_nursery
 from ..base.printable import printable_line
-from ..check.book.book import rule_of
+from ..check.clients.book import rule_of_either
 from ..check.output import Tested, Untested
 from ..check.runner.suite import Observer
-from ..check.spawned.spawned_server import in_words_of
+from ..check.spawned.spawned_process import in_words_of
 from ..connection.channel import FrameChannel
 from ..errors import RemoteProtocolError
 from .check_worker import CaseBegan, CaseEnded, Job, Report, check_worker_program, open_report_channel
@@ -49,9 +49,9 @@ async def check_apart(job: Job, observer: Observer, interrupt: trio.Event) -> Te
             async for message in channel:
                 report: Report = pickle.loads(message)  # noqa: S301 - from the process that was started here
                 if isinstance(report, CaseBegan):
-                    observer.began(rule_of(report.rule))
+                    observer.began(rule_of_either(report.rule))
                 elif isinstance(report, CaseEnded):
-                    observer.ended(rule_of(report.rule), report.verdict, report.done, report.total)
+                    observer.ended(rule_of_either(report.rule), report.verdict, report.done, report.total)
                 else:
                     outcome = report
         exit_code = await process.wait()
@@ -60,7 +60,9 @@ async def check_apart(job: Job, observer: Observer, interrupt: trio.Event) -> Te
     lines = b"".join(words).decode(errors="replace").strip().splitlines()
     said = f"; its last line was: {printable_line(lines[-1])}" if lines else ""
     return Untested(
-        job.target.name, f"the process that checked it ended {in_words_of(exit_code)} without a result{said}"
+        job.target.name,
+        f"the process that checked it ended {in_words_of(exit_code)} without a result{said}",
+        job.book,
     )
 
 

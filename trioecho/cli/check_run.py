@@ -96,6 +96,7 @@ def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]
         directory=server.directory,
         most_resident_bytes=None if available is None else int(available * _MEMORY_SHARE / at_a_time),
         spawn_timeout_s=arguments.spawn_timeout or math.inf,
+        reply_timeout_s=arguments.reply_timeout or math.inf,
         dialogue=arguments.requests.dialogue(),
     )
     time_limit_s = arguments.time_limit
@@ -108,11 +109,12 @@ def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]
         arguments.jobs,
         time_limit_s or math.inf,
         dict(os.environ),
+        is_client=server.book.noun == "client",
     )
 
 
 async def _check_here(job: Job, interrupt: trio.Event) -> Tested:
-    with AllProgress().of() as progress:
+    with AllProgress(job.book.noun).of() as progress:
         return await check_job(job, progress, interrupt)
 
 
@@ -121,7 +123,7 @@ async def _check_side_by_side(
 ) -> None:
     """Check each in a process of its own, a number at a time; the first one is begun first."""
     waiting = iter(enumerate(jobs))
-    all_progress = AllProgress()
+    all_progress = AllProgress(jobs[0].book.noun)
 
     async def work() -> None:
         for number, job in waiting:
@@ -137,10 +139,10 @@ async def _check_side_by_side(
 async def _check_apart(job: Job, observer: Observer, interrupt: trio.Event) -> Tested:
     name = job.target.name
     if interrupt.is_set():
-        return Untested(name, f"{INTERRUPTED} before it was its turn")
+        return Untested(name, f"{INTERRUPTED} before it was its turn", job.book)
     directory = job.settings.directory or working_folder() or None  # the process may have another
     job = replace(job, settings=replace(job.settings, directory=directory))
     try:
         return await check_apart(job, observer, interrupt)
     except OSError as error:
-        return Untested(name, f"this machine cannot start a process for it: {describe(error)}")
+        return Untested(name, f"this machine cannot start a process for it: {describe(error)}", job.book)

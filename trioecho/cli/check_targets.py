@@ -1,4 +1,4 @@
-"""The servers that ``trioecho check`` checks: addresses, commands that start them, and files of a class."""
+"""What ``trioecho check`` checks: addresses, commands that start servers or clients, and files of a class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..check.book.book import RULES, select
+from ..check.book.book import SERVERS, Book, Rule
+from ..check.client.settings import Settings
+from ..check.clients.book import CLIENTS
 from ..check.runner.suite import Target
 from ..check.spawned.spawned_server import parse_command
 from .check_names import names_of_files
@@ -21,23 +23,28 @@ from .shared.output import CommandError
 from .shared.parser import Parser
 from .shared.suggestion import quoted
 
+BOOKS = (SERVERS, CLIENTS)
+# What says something about a server, and nothing about a client.
+_OF_SERVERS = ("max_frame_length", "ask", "expect", "preset")
 # NAME=COMMAND; a path with such a sign in it is no name.
 _NAMED_COMMAND = re.compile(r"([^\s/='\"\\{}-][^\s/='\"\\{}]*)=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A server to check.
+    """A server, or a client, to check.
 
     Attributes:
       target: as the suite takes it.
       command: the words of what starts it; None if it listens already.
       directory: where it is started; None for here.
+      book: the rules that it is held to.
     """
 
     target: Target
     command: tuple[str, ...] | None = None
     directory: str | None = None
+    book: Book = SERVERS
 
 
 def add_target_options(parser: Parser) -> None:
@@ -72,28 +79,45 @@ def add_target_options(parser: Parser) -> None:
         type=values.seconds,
         default=10.0,
         metavar="TIME",
-        help="longest wait until it listens; 0 for any (default: 10s)",
+        help="longest wait until it listens, or a client connects; 0 for any (default: 10s)",
+    )
+    add(
+        "--client",
+        action="append",
+        default=[],
+        type=_command,
+        metavar="COMMAND",
+        help="check a client: start it with this; {host} and {port} say where a server listens",
+    )
+    add(
+        "--reply-timeout",
+        type=values.seconds,
+        default=Settings().reply_timeout_s,
+        metavar="TIME",
+        help="longest time until a client gives up waiting for a reply; 0 for any (default: 15s)",
     )
 
 
 def case_id(text: str) -> str:
-    """Return the name of a rule or a section, which exists."""
-    try:
-        select([text])
-    except KeyError:
+    """Return the name of a rule or a section, which one of the books has."""
+    if not any(book.has(text) for book in BOOKS):
+        count = sum(len(book.rules) for book in BOOKS)
         raise argparse.ArgumentTypeError(
-            f"the book has no case {text}; trioecho check --list shows all {len(RULES)}"
-        ) from None
+            f"the book has no case {text}; trioecho check --list shows all {count}"
+        )
     return text
 
 
-def servers_and_cases(arguments: argparse.Namespace) -> tuple[list[Candidate], list[str]]:
-    """Return what is to be checked, and the names of the cases to run.
+def targets_and_rules(arguments: argparse.Namespace) -> tuple[list[Candidate], list[Rule]]:
+    """Return what is to be checked, and the rules to try.
 
     Raises:
-      CommandError: an operand is neither, two servers have one name, or there is none.
+      CommandError: an operand is neither, two have one name, or there is nothing; or an option, or a
+        case, is of servers where clients are checked, or the other way round.
     """
-    is_case = [bool(re.fullmatch(r"\d+(\.\d+)*\.?", each, re.ASCII)) for each in arguments.targets_and_cases]
+    is_case = [
+        bool(re.fullmatch(r"C?\d+(\.\d+)*\.?", each, re.ASCII)) for each in arguments.targets_and_cases
+    ]
     operands = list(zip(arguments.targets_and_cases, is_case, strict=True))
     others = [each for each, is_one in operands if not is_one]
     try:
@@ -101,16 +125,42 @@ def servers_and_cases(arguments: argparse.Namespace) -> tuple[list[Candidate], l
         listening = [] if arguments.class_commands else [_listening(each) for each in others]
     except argparse.ArgumentTypeError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
-    servers = [*listening, *(_spawned(text) for text in arguments.spawn)]
+    servers = [*listening, *(_started(text, "--spawn", SERVERS) for text in arguments.spawn)]
+    clients = [_started(text, "--client", CLIENTS) for text in arguments.client]
     if arguments.class_commands:
         servers += _class(arguments.class_commands, others)
-    if not servers:
+    if not servers and not clients:
         raise CommandError(
             ExitCode.WRONG_USAGE,
             "no server to check; name it as HOST:PORT, or start it with --spawn (see trioecho check --help)",
         )
-    _refuse_same_names(servers)
-    return servers, cases
+    _refuse_mixtures(arguments, servers, clients)
+    found = servers or clients
+    _refuse_same_names(found)
+    return found, _rules(found[0].book, cases)
+
+
+def _refuse_mixtures(
+    arguments: argparse.Namespace, servers: Sequence[Candidate], clients: Sequence[Candidate]
+) -> None:
+    if servers and clients:
+        raise CommandError(
+            ExitCode.WRONG_USAGE, "servers and clients have rules of their own; check them by two runs"
+        )
+    for option in _OF_SERVERS if clients else ():
+        if getattr(arguments, option) is not None:
+            name = option.replace("_", "-")
+            raise CommandError(ExitCode.WRONG_USAGE, f"--{name} is for servers, and --client checks a client")
+
+
+def _rules(book: Book, cases: Sequence[str]) -> list[Rule]:
+    for name in cases:
+        if not book.has(name):
+            raise CommandError(
+                ExitCode.WRONG_USAGE,
+                f"case {name} is not for a {book.noun}; trioecho check --list shows those that are",
+            )
+    return book.select(cases)
 
 
 def _listening(text: str) -> Candidate:
@@ -136,12 +186,12 @@ def _without_name(text: str) -> tuple[str, str]:
     return (named[1], named[2]) if named else ("", text)
 
 
-def _spawned(text: str) -> Candidate:
+def _started(text: str, option: str, book: Book) -> Candidate:
     name, written = _without_name(text)
     command = tuple(parse_command(written))
     if not name:
-        return Candidate(Target(text), command)
-    return Candidate(Target(name, command=written, words=("--spawn", written)), command)
+        return Candidate(Target(text), command, book=book)
+    return Candidate(Target(name, command=written, words=(option, written)), command, book=book)
 
 
 # ---- a class ----
@@ -210,5 +260,6 @@ def _refuse_same_names(servers: Sequence[Candidate]) -> None:
         if counts[server.target.name] > 1 and server.target.words:
             raise CommandError(
                 ExitCode.WRONG_USAGE,
-                f"two servers are called {quoted(server.target.name)}; give each a name of its own, NAME=...",
+                f"two {server.book.noun}s are called {quoted(server.target.name)}; "
+                "give each a name of its own, NAME=...",
             )

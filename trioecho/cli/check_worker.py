@@ -19,7 +19,9 @@ import trio
 
 from ..base.nursery import open_background_nursery
 from ..base.processes import Program, own_program
-from ..check.book.book import Rule, rule_of
+from ..check.book.book import SERVERS, Book, Rule
+from ..check.clients.book import CLIENTS, rule_of_either
+from ..check.clients.suite import check_client
 from ..check.output import Tested, Untested
 from ..check.runner.suite import CannotCheckError, Observer, Settings, Target, check
 from ..check.verdict import Verdict
@@ -34,15 +36,16 @@ _MOST_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Job:
-    """A server to check, and how.
+    """A server or client to check, and how.
 
     Attributes:
-      target: the server.
+      target: which.
       settings: as of `check`.
       rules: the numbers of those to try.
       jobs: as of `check`.
       time_limit_s: as of `check`.
       environment: of the processes that are started.
+      is_client: whether it is a client.
     """
 
     target: Target
@@ -51,6 +54,12 @@ class Job:
     jobs: int
     time_limit_s: float
     environment: dict[str, str]
+    is_client: bool = False
+
+    @property
+    def book(self) -> Book:
+        """The rules that it is held to."""
+        return CLIENTS if self.is_client else SERVERS
 
 
 @dataclass(frozen=True)
@@ -142,19 +151,19 @@ async def _check_for(channel: FrameChannel) -> None:
 
 
 async def check_job(job: Job, observer: Observer, interrupt: trio.Event) -> Tested:
-    """Check a server in this process; its environment is this process's own."""
+    """Check a server or client in this process; its environment is this process's own."""
     try:
-        return await check(
+        return await (check_client if job.is_client else check)(
             job.target,
             job.settings,
-            rules=[rule_of(each) for each in job.rules],
+            rules=[rule_of_either(each) for each in job.rules],
             jobs=job.jobs,
             observer=observer,
             time_limit_s=job.time_limit_s,
             interrupt=interrupt,
         )
     except CannotCheckError as error:
-        return Untested(job.target.name, str(error))
+        return Untested(job.target.name, str(error), job.book)
 
 
 class _Reporter:

@@ -1,13 +1,15 @@
-"""``trioecho faulty``: a server with a bug."""
+"""``trioecho faulty``: a server, or a client, with a bug."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import textwrap
+from collections.abc import Iterator
 
 from ..base.addresses import listening_line
 from ..faulty import FAULTY_SERVERS, FaultyServer, wrong_lines
+from ..faulty.clients import FAULTY_CLIENTS, FaultyClient
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.listening import why_not_bound
@@ -25,9 +27,13 @@ the bug. The conformance suite finds it:
 
   trioecho check --spawn 'trioecho faulty short-payload --port {port}'
 
+The clients send messages, compare the echoes, and have one bug each:
+
+  trioecho check --client 'trioecho faulty no-timeout {host}:{port}'
+
 exit codes:
-  0  stopped by SIGTERM or Ctrl-C
-  1  the bug has ended it
+  0  stopped by SIGTERM or Ctrl-C; a client: all is right, as it believes
+  1  the bug has ended it; a client: a reply was wrong, or did not come
   2  wrong usage
   3  cannot listen on that address
 
@@ -35,6 +41,7 @@ examples:
   trioecho faulty --list
   trioecho faulty --explain short-payload
   trioecho faulty short-payload --port 26067
+  trioecho faulty no-timeout 127.0.0.1:26066
 """
 
 
@@ -45,51 +52,78 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         "faulty",
         run,
         summary=summary,
-        description="Run an echo server that has one bug, or say what the bug is.",
+        description="Run an echo server, or an echo client, that has one bug, or say what the bug is.",
         epilog=_EPILOG,
     )
     add = parser.add_argument
-    add("name", nargs="?", metavar="NAME", help="the server; --list names them")
-    add("--list", action="store_true", help="name all servers and their bugs")
+    add("name", nargs="?", metavar="NAME", help="the server, or the client; --list names them")
+    add(
+        "address",
+        nargs="?",
+        type=values.address,
+        metavar="HOST:PORT",
+        help="where the server listens to which a client connects",
+    )
+    add("--list", action="store_true", help="name all servers and clients, and their bugs")
     add(
         "--explain",
         action="append",
         default=[],
         metavar="NAME",
-        help="say what is wrong with a server, and how to fix it",
+        help="say what is wrong with a server or client, and how to fix it",
     )
     add_listening_options(parser)
     add_max_frame_length_option(parser, "largest payload of a frame (default: 1MiB, or what the bug needs)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List, explain or serve."""
+    """List, explain, serve, or be a client."""
     if arguments.list:
-        is_watched = sys.stdout is not None and sys.stdout.isatty()  # by a person; not by a program
-        indent = " " * (max(map(len, FAULTY_SERVERS)) + 2)
-        for name, server in FAULTY_SERVERS.items():
-            line = f"{name:{len(indent)}}{server.bug.summary}"
-            print_result("\n".join(_wrapped(line, indent)) if is_watched else line)
+        for line in _list():
+            print_result(line)
         return ExitCode.OK
     if arguments.explain:
-        for number, server in enumerate([_server_named(name) for name in arguments.explain]):
-            for line in ([""] if number else []) + _explanation(server):
+        for number, faulty in enumerate([_named(name) for name in arguments.explain]):
+            for line in ([""] if number else []) + _explanation(faulty):
                 print_result(line)
         return ExitCode.OK
     if arguments.name is None:
         raise CommandError(ExitCode.WRONG_USAGE, "name a server; trioecho faulty --list names them all")
-    return _serve(_server_named(arguments.name), arguments)
+    faulty = _named(arguments.name)
+    if issubclass(faulty, FaultyClient):
+        return _be_client(faulty, arguments.address)
+    if arguments.address is not None:
+        reason = f"{arguments.name} is a server, and listens where --host and --port say"
+        raise CommandError(ExitCode.WRONG_USAGE, reason)
+    return _serve(faulty, arguments)
 
 
-def _server_named(name: str) -> type[FaultyServer]:
+# ---- what there is ----
+
+
+def _list() -> Iterator[str]:
+    """Write each with its bug; a client as it is to be typed, so that programs see which it is."""
+    summaries = {name: server.bug.summary for name, server in FAULTY_SERVERS.items()}
+    summaries |= {f"{name} HOST:PORT": client.bug.summary for name, client in FAULTY_CLIENTS.items()}
+    is_watched = sys.stdout is not None and sys.stdout.isatty()  # by a person; not by a program
+    indent = " " * (max(map(len, summaries)) + 2)
+    for name, summary in summaries.items():
+        line = f"{name:{len(indent)}}{summary}"
+        yield "\n".join(_wrapped(line, indent)) if is_watched else line
+
+
+def _named(name: str) -> type[FaultyServer] | type[FaultyClient]:
     if name in FAULTY_SERVERS:
         return FAULTY_SERVERS[name]
-    hint = did_you_mean(name, FAULTY_SERVERS, "trioecho faulty --list names them all")
-    raise CommandError(ExitCode.WRONG_USAGE, f"no server is called {quoted(name)}; {hint}")
+    if name in FAULTY_CLIENTS:
+        return FAULTY_CLIENTS[name]
+    hint = did_you_mean(name, [*FAULTY_SERVERS, *FAULTY_CLIENTS], "trioecho faulty --list names them all")
+    raise CommandError(ExitCode.WRONG_USAGE, f"no server or client is called {quoted(name)}; {hint}")
 
 
-def _explanation(server: type[FaultyServer]) -> list[str]:
-    bug = server.bug
+def _explanation(faulty: type[FaultyServer] | type[FaultyClient]) -> list[str]:
+    bug = faulty.bug
+    is_client = issubclass(faulty, FaultyClient)
     lines = [bug.name, "=" * len(bug.name)]
     for title, text in (
         ("Bug", f"It {bug.summary}."),
@@ -99,10 +133,11 @@ def _explanation(server: type[FaultyServer]) -> list[str]:
         ("Where it was met", bug.source),
     ):
         lines += ["", f"{title}:", *_wrapped(f"  {text}", "  ")]
-    lines += ["", "Where it differs from the honest server:", ""]
-    lines += textwrap.indent(wrong_lines(server), "  ").splitlines()
+    lines += ["", f"Where it differs from the honest {'client' if is_client else 'server'}:", ""]
+    lines += textwrap.indent(wrong_lines(faulty), "  ").splitlines()
     if bug.fails:
-        lines += ["", f"trioecho check finds it by {', '.join(bug.fails)}."]
+        option = " --client" if is_client else ""
+        lines += ["", f"trioecho check{option} finds it by {', '.join(bug.fails)}."]
     return lines
 
 
@@ -110,6 +145,19 @@ def _wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
         text, text_width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+# ---- being one of them ----
+
+
+def _be_client(client_class: type[FaultyClient], where: values.Address | None) -> int:
+    if where is None:
+        reason = f"{client_class.bug.name} is a client; say where a server listens: 127.0.0.1:26066"
+        raise CommandError(ExitCode.WRONG_USAGE, reason)
+    outcome = client_class(where.host, where.port).run()
+    if outcome.words:
+        (print_error if outcome.exit_code else print_result)(outcome.words)
+    return outcome.exit_code
 
 
 def _serve(server_class: type[FaultyServer], arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The description of a faulty server, and the lines in which it is wrong."""
+"""The description of a faulty server or client, and the lines in which it is wrong."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class FaultyServer(EchoServer):
     bug: Bug
 
 
-def wrong_lines(server: type[EchoServer]) -> str:
-    """Return the source in which a server differs from the honest one; ``# BUG`` marks the wrong lines."""
-    source = textwrap.dedent(inspect.getsource(server))
+def wrong_lines(faulty: type[object]) -> str:
+    """Return the source in which it differs from the honest one; ``# BUG`` marks the wrong lines."""
+    source = textwrap.dedent(inspect.getsource(faulty))
     lines = source.splitlines()
     [definition] = ast.parse(source).body
     assert isinstance(definition, ast.ClassDef)  # noqa: S101 - for the type checker: a class's source is one

@@ -247,7 +247,7 @@ async def memory_of_announced_lengths(probe: Probe) -> str:
             if probe.serves_several:
                 for peer in clients:  # what a connection takes in any case is not meant
                     await peer.echo(probe.payload(10))
-            before = _memory(server)
+            before = server.memory_bytes()
             if before is None:
                 raise NotApplicableError("memory can be read only where there is /proc")
             for peer in clients:
@@ -270,19 +270,13 @@ def _mib(grown_bytes: int) -> str:
     return f"{max(0, grown_bytes) / _MIB:,.0f}"
 
 
-def _memory(server: SpawnedServer) -> tuple[int, int] | None:
-    """Return what a server uses, and what it has asked for; None where that cannot be known."""
-    used, asked_for = server.resident_bytes(), server.data_bytes()
-    return None if used is None or asked_for is None else (used, asked_for)
-
-
 async def _growth(server: SpawnedServer, before: tuple[int, int], enough: int) -> tuple[int, int]:
     """Measure how much memory grows, until it is more than enough or has stopped growing."""
     still = 0
     grown = (0, 0)
     while still < _STILL_LOOKS and max(grown) <= enough:
         await trio.sleep(_LISTEN_S)
-        now = _memory(server) or before
+        now = server.memory_bytes() or before
         growing = (now[0] - before[0], now[1] - before[1])
         still = still + 1 if max(growing) < max(grown) + _MIB else 0
         grown = growing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import ClassVar
 
 import trio
 
@@ -38,7 +39,10 @@ class Peer:
       connect_s (float): how long it took until the connection was there, in seconds.
       last_progress (float): when a byte was last sent or received, by Trio's clock.
       was_ended (bool): whether the server has ended or reset the connection, as far as was seen.
+      other (str): what is at the other end.
     """
+
+    other: ClassVar[str] = "server"
 
     def __init__(
         self,
@@ -186,7 +190,7 @@ class Peer:
             data = await self._sock.receive(most)
         except OSError as error:
             self.was_ended = True
-            self._transcript.happened(self.number, f"the server reset it: {error_in_words(error)}")
+            self._transcript.happened(self.number, f"the {self.other} reset it: {error_in_words(error)}")
             return Kind.RESET
         if data:
             self.last_progress = trio.current_time()
@@ -194,7 +198,7 @@ class Peer:
                 self._transcript.bytes_moved(self.number, "received", data)
             return data
         self.was_ended = True
-        self._transcript.happened(self.number, "the server ended its side")
+        self._transcript.happened(self.number, f"the {self.other} ended its side")
         return Kind.END
 
     async def receive_until_end(self, *, within_s: float | None = None) -> tuple[bytes, Kind]:

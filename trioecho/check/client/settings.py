@@ -16,11 +16,12 @@ class Settings:
       wire: how headers are written.
       seed: what the bytes are made from.
       max_frame_length: the server's limit in payload bytes; None if it was not given.
-      command: what starts a server, in words with ``{port}`` in them; None if the
-        suite cannot start one.
+      command: what starts a server, or the client, in words with ``{port}`` in them; None
+        if the suite cannot start one.
       directory: where it is started; None for where this process is.
       most_resident_bytes: one that has more memory is killed; None for any.
       spawn_timeout_s: how long a server may take until it listens.
+      reply_timeout_s: how long a client may wait for a reply before it gives up.
       dialogue: what is sent, and what is to come for it.
     """
 
@@ -31,4 +32,5 @@ class Settings:
     directory: str | None = None
     most_resident_bytes: int | None = None
     spawn_timeout_s: float = 10.0
+    reply_timeout_s: float = 15.0
     dialogue: Dialogue = ECHO

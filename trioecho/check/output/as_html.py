@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...base.html import Markup, document, element, joined
-from ..book.book import SECTIONS, Level, Section
+from ..book.book import Level, Section
 from ..verdict import Cause, SuiteResult, Verdict
 from .html_book import CLASS, WORDS, chip, link_to_rule, outcome_class, rule_book
 from .html_case import case_article
 from .html_style import STYLE
 from .plain import asking_words, counted, duration_of, sentence, verdict_counts
-from .tested import Tested, Untested, outcome_of
+from .tested import Tested, Untested, book_of, outcome_of
 
 # What is in the page cannot run or load anything, whatever a server has sent.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -29,7 +29,7 @@ def results_as_html(servers: Sequence[Tested], *, strict: bool = False, index: s
       index: the page that has others beside these, to link to; empty if there is none.
     """
     alone = len(servers) == 1
-    title = servers[0].target if alone else counted(len(servers), "server")
+    title = servers[0].target if alone else counted(len(servers), book_of(servers).noun)
     return document(
         f"Conformance of {title}",
         STYLE,
@@ -69,7 +69,8 @@ def _table_of_servers(servers: Sequence[Tested], strict: bool) -> Markup:
                 ),
             )
         )
-    heads = element("tr", [element("th", name, scope="col") for name in ("Outcome", "Server")])
+    names = ("Outcome", book_of(servers).noun.capitalize())
+    heads = element("tr", [element("th", name, scope="col") for name in names])
     return element("table", element("thead", heads), element("tbody", rows))
 
 
@@ -118,13 +119,21 @@ def in_brief(server: Tested) -> str:
 
 def _facts(server: SuiteResult, strict: bool) -> Markup:
     limit = server.max_frame_length
-    facts = {
+    client = server.client
+    of_server = {
         "Address": server.address if server.address != server.target else None,
         "Command": server.command if server.command != server.target else None,
-        "Headers": server.format,
         "Limit": "not given" if limit is None else f"{limit:,} bytes",
-        "Seed": str(server.seed),
         "Round trip": duration_of(server.round_trip_s) if server.round_trip_s else "not known",
+    }
+    of_client = {
+        "Messages": f"{client.messages:,}" if client else None,
+        "A right run": duration_of(client.run_s) if client else None,
+    }
+    facts = {
+        **(of_client if client else of_server),
+        "Headers": server.format,
+        "Seed": str(server.seed),
         "Silence allowed": f"{duration_of(server.patience_s)}, then {duration_of(server.confirm_patience_s)}",
         "Side by side": counted(server.jobs, "case"),
         "SHOULDs": "count (--strict)" if strict else "warn",
@@ -167,12 +176,12 @@ def _map(server: SuiteResult, prefix: str) -> Markup:
     def row(section: Section) -> Iterator[Markup]:
         results = [result for result in server.results if result.rule.section == section.number]
         if results:
-            yield element("h3", f"{section.number} {section.title}")
+            yield element("h3", f"{section.id} {section.title}")
             yield element("ul", [element("li", chip(result, prefix)) for result in results], class_="chips")
 
     return joined(
         element("h2", "All sections"),
-        element("div", [part for section in SECTIONS for part in row(section)], class_="map"),
+        element("div", [part for section in server.book.sections for part in row(section)], class_="map"),
         element(
             "div",
             [element("span", WORDS[verdict], class_=f"chip {CLASS[verdict]}") for verdict in Verdict],

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...base.printable import printable
-from ..verdict import Asking, CaseResult, Cause, Event, SuiteResult, Verdict, counts_against
+from ..verdict import Asking, CaseResult, Cause, ClientFacts, Event, SuiteResult, Verdict, counts_against
 from .tested import Tested, outcome_of, outcome_of_all
 
 _SCHEMA = "trioecho-check"
@@ -27,8 +27,9 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
         version       1
         strict        whether broken SHOULDs count
         outcome       "conformant", "not conformant", "inconclusive" or "not tested":
-                      the worst of the servers', in the order 2, 4, 3, 1
+                      the worst of the servers', or clients', in the order 2, 4, 3, 1
         servers       [server], in the order of the command line
+        clients       [client] likewise, of --client; one of both lists is empty
 
     A server::
 
@@ -56,6 +57,12 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
         causes        [cause], the likeliest first
         results       [result], in the book's order
 
+    A client has the fields of a server, of which address is empty, and asking and max_frame_length
+    are null, and::
+
+        client        what it does with a server that is right: {messages, connections, sent_bytes,
+                      run_s, silence_s, is_pipelining}
+
     What was asked::
 
         source        where the requests are from
@@ -67,11 +74,11 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
 
     A result::
 
-        id            the rule's, "2.3"
-        section       its section's number, 2
+        id            the rule's, "2.3"; of a client "C2.3"
+        section       its section's number, 2; of a client 2, too
         title, level, heading    the rule's; level is MUST or SHOULD
         verdict       "pass", "fail", "warn", "not applicable" or "inconclusive"
-        counts_against     whether it makes the server not conformant
+        counts_against     whether it makes the server, or client, not conformant
         summary       the verdict's reason in a line
         expected, actual   what was asked for and what was seen; empty if it passed
         cause         cause or null
@@ -103,7 +110,8 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
             "version": VERSION,
             "strict": strict,
             "outcome": outcome_of_all(servers, strict=strict),
-            "servers": [_server(server, strict) for server in servers],
+            "servers": [_server(each, strict) for each in servers if each.book.noun == "server"],
+            "clients": [_server(each, strict) for each in servers if each.book.noun == "client"],
         },
         indent=1,
         allow_nan=False,
@@ -138,6 +146,18 @@ def _server(server: Tested, strict: bool) -> dict[str, Any]:
         "counts": {verdict.value: server.count(verdict) for verdict in Verdict},
         "causes": [_cause(cause) for cause in server.causes],
         "results": [_result(result, strict) for result in server.results],
+        **({} if server.client is None else {"client": _client(server.client)}),
+    }
+
+
+def _client(client: ClientFacts) -> dict[str, Any]:
+    return {
+        "messages": client.messages,
+        "connections": client.connections,
+        "sent_bytes": client.sent_bytes,
+        "run_s": _seconds(client.run_s),
+        "silence_s": _seconds(client.silence_s),
+        "is_pipelining": client.is_pipelining,
     }
 
 

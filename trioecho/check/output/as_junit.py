@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from ...base.printable import printable
-from ..book.book import SECTIONS, Section
+from ..book.book import Section
 from ..verdict import CaseResult, SuiteResult, Verdict, counts_against
 from .plain import asking_words, evidence_lines
 from .tested import Tested, Untested
@@ -36,7 +36,7 @@ def results_as_junit(servers: Sequence[Tested], *, strict: bool = False) -> str:
         if isinstance(server, Untested):
             _add_untested(root, server, package)
             continue
-        for section in SECTIONS:
+        for section in server.book.sections:
             results = [result for result in server.results if result.rule.section == section.number]
             if results:
                 _add_section(root, server, section, results, package=package, strict=strict)
@@ -53,11 +53,11 @@ def _add_section(
     package: str,
     strict: bool,
 ) -> None:
-    class_name = f"{package}.{section.number} {section.title}"
+    class_name = f"{package}.{section.id} {section.title}"
     cases = [_case(result, class_name, strict) for result in results]
     suite = _suite(
         root,
-        f"{section.number} {section.title}",
+        f"{section.id} {section.title}",
         package,
         cases,
         time_s=sum(result.elapsed_s for result in results),
@@ -82,7 +82,8 @@ def _add_section(
 
 
 def _add_untested(root: ET.Element, server: Untested, package: str) -> None:
-    case = ET.Element("testcase", name="The server can be tested", classname=f"{package}.0 Start", time="0")
+    name = f"The {server.book.noun} can be tested"
+    case = ET.Element("testcase", name=name, classname=f"{package}.0 Start", time="0")
     ET.SubElement(case, "error", type="not tested", message=_line(server.reason))
     suite = _suite(root, "0 Start", package, [case], time_s=0, started_at="")
     ET.SubElement(ET.SubElement(suite, "properties"), "property", name="target", value=_line(server.target))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ...base.printable import printable
 from ..verdict import Verdict
 from .rubric import Grade
-from .tested import Tested, Untested, outcome_of
+from .tested import Tested, Untested, book_of, outcome_of
 
 # Where so many columns are left beside the others, the last one stands there, and else below.
 _LEAST_OF_LAST = 24
@@ -28,11 +28,12 @@ def class_table_lines(
       width: of a line, in columns.
     """
     names = [printable(server.target) for server in servers]
-    name_columns = min(max(map(len, ["server", *names])), _MOST_OF_NAME)
+    noun = book_of(servers).noun
+    name_columns = min(max(map(len, [noun, *names])), _MOST_OF_NAME)
     points = ["points", *map(_points, grades)]
     point_columns = max(map(len, points))
     rows = zip(
-        ["server", *names],
+        [noun, *names],
         ["verdict", *(outcome_of(server, strict=strict) for server in servers)],
         points,
         ["broken rules", *(_last(server, strict) for server in servers)],

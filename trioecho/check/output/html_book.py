@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...base.html import Markup, element, joined
-from ..book.book import SECTIONS, Rule, Section
+from ..book.book import Rule, Section
 from ..verdict import CaseResult, SuiteResult, Verdict
-from .tested import Conformance, Tested
+from .tested import Conformance, Tested, book_of
 
 CLASS = {
     Verdict.PASS: "pass",
@@ -28,7 +28,7 @@ WORDS = {verdict: f"{sign} {verdict.value}" for verdict, sign in SIGNS.items()}
 
 
 def outcome_class(outcome: Conformance) -> str:
-    """Return the class of the verdict on a server."""
+    """Return the class of the verdict on a server or client."""
     return {"conformant": "pass", "not conformant": "fail"}.get(outcome, "open")
 
 
@@ -72,14 +72,14 @@ def rule_book(servers: Sequence[Tested]) -> Markup:
             element("code", "--strict"),
             ".",
         ),
-        [_section(section, tested) for section in SECTIONS],
+        [_section(section, tested) for section in book_of(servers).sections],
         id="book",
     )
 
 
 def _section(section: Section, tested: Sequence[tuple[SuiteResult, str]]) -> Markup:
     return joined(
-        element("h2", f"{section.number} {section.title}", id=f"section-{section.number}"),
+        element("h2", f"{section.id} {section.title}", id=f"section-{section.id}"),
         element("p", section.about),
         [_rule(rule, tested) for rule in section.rules],
     )

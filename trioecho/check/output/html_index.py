@@ -16,7 +16,7 @@ from .html_matrix import matrix
 from .page_names import INDEX, page_names
 from .plain import counted, with_full_stop
 from .rubric import EQUAL_POINTS, grade
-from .tested import Conformance, Tested, outcome_of
+from .tested import Conformance, Tested, book_of, outcome_of
 
 _OUTCOMES: tuple[Conformance, ...] = ("conformant", "not conformant", "inconclusive", "not tested")
 
@@ -49,10 +49,14 @@ def results_as_pages(
     return {**pages, INDEX: _index(rows, strict)}
 
 
+def _noun(rows: Sequence[Row]) -> str:
+    return book_of([row.server for row in rows]).noun
+
+
 def _index(rows: Sequence[Row], strict: bool) -> str:
     counts = [(sum(row.outcome == outcome for row in rows), outcome) for outcome in _OUTCOMES]
     verdicts = ", ".join(f"{count} {outcome}" for count, outcome in counts if count)
-    title = f"Conformance of {counted(len(rows), 'server')}"
+    title = f"Conformance of {counted(len(rows), _noun(rows))}"
     return document(
         title,
         INDEX_STYLE,
@@ -76,7 +80,7 @@ def _overview(rows: Sequence[Row]) -> Markup:
     ]
     most_points = max((row.grade.out_of for row in rows), default=0)
     heads = [
-        ("Server", "ascending"),
+        (_noun(rows).capitalize(), "ascending"),
         ("Verdict", "ascending"),
         (f"Points of {most_points:g}" if judged else "Points", "descending"),
         *((heading.value.capitalize(), "descending") for heading in judged),
@@ -95,7 +99,7 @@ def _overview(rows: Sequence[Row]) -> Markup:
         ),
         element(
             "p",
-            "The points are a proposal, and say nothing of what cannot be seen from outside a server.",
+            "The points are a proposal, and say nothing of what cannot be seen from outside.",
             class_="source",
         ),
     )
@@ -156,7 +160,12 @@ def _often(title: str, found: Iterator[tuple[Markup, list[Row]]]) -> Markup | No
                 element(
                     "li",
                     words,
-                    element("div", f"{counted(len(who), 'server')}: ", _links(who), class_="names faint"),
+                    element(
+                        "div",
+                        f"{counted(len(who), _noun(who))}: ",
+                        _links(who),
+                        class_="names faint",
+                    ),
                 )
                 for words, who in items
             ],

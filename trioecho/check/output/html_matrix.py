@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...base.html import Markup, element, joined
-from ..book.book import SECTIONS, Rule
+from ..book.book import Book, Rule
 from ..verdict import CaseResult, Verdict
 from .html_book import CLASS, SIGNS, WORDS, has_article
 from .html_index_parts import Row, scrolled_table, sorting_head
-from .tested import Untested
+from .tested import Untested, book_of
 
 
 def matrix(rows: Sequence[Row]) -> Markup | None:
@@ -17,6 +17,7 @@ def matrix(rows: Sequence[Row]) -> Markup | None:
     rules = {result.id: result.rule for row in rows for result in row.results}
     if not rules:
         return None
+    book = book_of([row.server for row in rows])
     first_of_section = {rule.section: number for number, rule in reversed(list(rules.items()))}
     firsts = set(first_of_section.values())
     return joined(
@@ -27,8 +28,8 @@ def matrix(rows: Sequence[Row]) -> Markup | None:
                 "thead",
                 element(
                     "tr",
-                    sorting_head(0, "Server", "ascending", "name"),
-                    [_head_of(r, firsts) for r in rules.values()],
+                    sorting_head(0, book.noun.capitalize(), "ascending", "name"),
+                    [_head_of(rule, book, firsts) for rule in rules.values()],
                 ),
             ),
             element("tbody", [_matrix_row(row, list(rules), firsts) for row in rows]),
@@ -42,9 +43,9 @@ def matrix(rows: Sequence[Row]) -> Markup | None:
     )
 
 
-def _head_of(rule: Rule, firsts: set[str]) -> Markup:
-    titles = [section.title for section in SECTIONS if section.number == rule.section]
-    about = f"{rule.id} {rule.title} ({rule.level.value}); {' '.join(titles)}"
+def _head_of(rule: Rule, book: Book, firsts: set[str]) -> Markup:
+    section = book.section(rule.section_id)
+    about = f"{rule.id} {rule.title} ({rule.level.value}); {section.title if section else ''}"
     return element(
         "th",
         element("div", rule.id, class_="rule-name"),

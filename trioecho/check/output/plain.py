@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...base.printable import printable
-from ..verdict import FIRST_EVENTS, AskedRequest, Asking, CaseResult, Event, SuiteResult, Verdict
+from ..verdict import (
+    FIRST_EVENTS,
+    AskedRequest,
+    Asking,
+    CaseResult,
+    ClientFacts,
+    Event,
+    SuiteResult,
+    Verdict,
+)
 
 _ROW_BYTES = 16
 # What is left out of replies is said in so many sentences, and of each in so many places.
@@ -39,6 +48,17 @@ def verdict_counts(result: SuiteResult, order: Sequence[Verdict]) -> str:
     words = {Verdict.PASS: "passed", Verdict.FAIL: "failed", Verdict.WARN: "warned"}
     counts = [(result.count(verdict), words.get(verdict, verdict.value)) for verdict in order]
     return ", ".join(f"{count:,} {word}" for count, word in counts if count)
+
+
+def client_words(client: ClientFacts, patience_s: float) -> str:
+    """Say what a client does with a server that is right, and what follows from that."""
+    connections = f" on {counted(client.connections, 'connection')}" if client.connections != 1 else ""
+    messages = counted(client.messages, "message")
+    return (
+        f"With a server that is right the client sends {messages}{connections}, and "
+        f"ends after {duration_of(client.run_s)}. Where a reply does not come it may take {patience_s:.3g} s "
+        "to end; then it is tried again, alone, before that is believed."
+    )
 
 
 def asking_words(asking: Asking) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...base.printable import printable
-from ..book.book import RULES, Heading
+from ..book.book import Heading
 from ..verdict import CaseResult, Cause, SuiteResult, Verdict
 from .plain import counted, sentence, with_full_stop
 from .tested import Tested, Untested
@@ -20,8 +20,7 @@ _WEIGHT = {"MUST": 2, "SHOULD": 1}
 _STEP = 0.5  # points are given in halves
 # The most that can be had of the points, by the number of core rules that are broken.
 _CAPS = (1.0, 0.5, 0.25)
-# A server that breaks this has nothing of which other rules could say anything.
-_SIMPLEST = "1.2"
+# One that breaks the simplest rule of its book has nothing of which others could say anything.
 # Unless it is for one of these: then frames are read, and replies made, though not the right ones.
 _READS_FRAMES = {
     "little-endian",
@@ -66,16 +65,18 @@ class Grade:
     """What one server comes to.
 
     Attributes:
-      target: how the server was named.
+      target: how the server was named, or the client.
       headings: in the course's order.
       remarks: what the teacher should know before relying on the points.
       causes: what probably is wrong, the likeliest first.
+      noun: which of both it is.
     """
 
     target: str
     headings: tuple[HeadingGrade, ...]
     remarks: tuple[str, ...] = ()
     causes: tuple[Cause, ...] = ()
+    noun: str = "server"
 
     @property
     def points(self) -> float | None:
@@ -95,7 +96,7 @@ class Grade:
 
 
 def grade(server: Tested, points: Mapping[Heading, float] = EQUAL_POINTS) -> Grade:
-    """Give points and feedback for a server.
+    """Give points and feedback for a server or a client.
 
     Under each heading a rule at MUST weighs 2 and one at SHOULD 1. A rule that held
     earns its weight, a warning about a MUST half of it. The points are the earned part
@@ -119,7 +120,8 @@ def grade(server: Tested, points: Mapping[Heading, float] = EQUAL_POINTS) -> Gra
         return Grade(
             printable(server.target),
             tuple(HeadingGrade(heading, points[heading], None, 0, 0, ()) for heading in Heading),
-            (f"The server could not be tested: {printable(server.reason)}",),
+            (f"The {server.book.noun} could not be tested: {printable(server.reason)}",),
+            noun=server.book.noun,
         )
     explained: set[str] = set()
     return Grade(
@@ -127,6 +129,7 @@ def grade(server: Tested, points: Mapping[Heading, float] = EQUAL_POINTS) -> Gra
         tuple(_grade_heading(server, heading, points[heading], explained) for heading in Heading),
         tuple(_remarks(server)),
         server.causes,
+        server.book.noun,
     )
 
 
@@ -139,7 +142,7 @@ def _grade_heading(server: SuiteResult, heading: Heading, out_of: float, explain
     feedback = list(_feedback(results, tried, held, explained))
     broken = [result for result in server.results if result.verdict is Verdict.FAIL and result.rule.is_core]
     core = [result for result in broken if result.rule.heading is heading]
-    simplest = [result for result in broken if result.id == _SIMPLEST]
+    simplest = [result for result in broken if result.id == server.book.simplest]
     unframed = [result for result in broken if result.cause is not None and result.cause.id == _NO_FRAMING]
     weight = sum(_WEIGHT[result.rule.level.value] for result in tried)
     unsure = sum(result.verdict is Verdict.INCONCLUSIVE for result in results)
@@ -250,8 +253,8 @@ def _list(results: Sequence[CaseResult]) -> str:
 
 def _about_analysis(server: SuiteResult) -> Iterator[str]:
     yield (
-        "Not judged: how clear the analysis is cannot be seen from outside the server. These points are "
-        "for the teacher to give."
+        f"Not judged: how clear the analysis is cannot be seen from outside the {server.book.noun}. "
+        "These points are for the teacher to give."
     )
     if server.causes:
         found = " ".join(cause.words for cause in server.causes[:3])
@@ -259,8 +262,8 @@ def _about_analysis(server: SuiteResult) -> Iterator[str]:
 
 
 def _remarks(server: SuiteResult) -> Iterator[str]:
-    if len(server.results) < len(RULES):
-        yield f"Only {len(server.results)} of the book's {len(RULES)} rules were asked for."
+    if len(server.results) < len(server.book.rules):
+        yield f"Only {len(server.results)} of the book's {len(server.book.rules)} rules were asked for."
     skipped = [result for result in server.results if result.verdict is Verdict.NOT_APPLICABLE]
     needing_spawn = [result for result in skipped if result.rule.needs_spawn]
     if server.command is None and needing_spawn:

@@ -18,10 +18,10 @@ _UNJUDGED = "-"
 
 
 def rubric_as_text(grades: Sequence[Grade], *, width: int = _COLUMNS) -> str:
-    """Write a sheet for each server; before them, if they are several, a table of all.
+    """Write a sheet for each server or client; before them, if they are several, a table of all.
 
     Args:
-      grades: of the servers.
+      grades: of the servers, or of the clients.
       width: of a line, in columns.
     """
     blocks = [_sheet(grade, width) for grade in grades]
@@ -31,7 +31,7 @@ def rubric_as_text(grades: Sequence[Grade], *, width: int = _COLUMNS) -> str:
 
 
 def rubric_as_csv(grades: Sequence[Grade]) -> str:
-    """Write a row for each server, with a heading row, as RFC 4180 has it.
+    """Write a row for each server or client, with a heading row, as RFC 4180 has it.
 
     What a spreadsheet would take for a formula has an apostrophe before it.
     """
@@ -40,7 +40,7 @@ def rubric_as_csv(grades: Sequence[Grade]) -> str:
     names = [heading.value for heading in Heading]
     writer.writerow(
         [
-            "server",
+            grades[0].noun if grades else "server",
             "points",
             "out of",
             *(column for name in names for column in (name, f"{name} out of")),
@@ -111,7 +111,7 @@ def _table(grades: Sequence[Grade], columns: int) -> str:
     if columns < _LEAST_COLUMNS:
         headings = [("correct", 8), ("robust", 8), ("edges", 8), ("analysis", 9), ("sum", 10)]
     name_columns = columns - sum(width for _, width in headings)
-    lines = ["server".ljust(name_columns) + "".join(name.rjust(width) for name, width in headings)]
+    lines = [grades[0].noun.ljust(name_columns) + "".join(name.rjust(width) for name, width in headings)]
     lines.append("-" * columns)
     for grade in grades:
         cells = [_out_of(heading.points, heading.out_of) for heading in grade.headings]

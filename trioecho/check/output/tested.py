@@ -1,29 +1,37 @@
-"""Several servers at once: those that were tested, and those that could not be."""
+"""Several servers or clients at once: those that were tested, and those that could not be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..book.book import SERVERS, Book
 from ..verdict import SuiteResult
 
 
 @dataclass(frozen=True)
 class Untested:
-    """A server that the suite could not try.
+    """A server or client that the suite could not try.
 
     Attributes:
       target: its name; if it has none, ``HOST:PORT``, or a command.
       reason: why, in a line.
+      book: the rules that it would have been held to.
     """
 
     target: str
     reason: str
+    book: Book = SERVERS
 
 
 Tested = SuiteResult | Untested
 Conformance = Literal["conformant", "not conformant", "inconclusive", "not tested"]
+
+
+def book_of(servers: Sequence[Tested]) -> Book:
+    """Return the rules that all of these were held to: all are servers, or all are clients."""
+    return servers[0].book if servers else SERVERS
 
 
 def outcome_of(server: Tested, *, strict: bool) -> Conformance:

@@ -10,10 +10,10 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from ...base.printable import printable
-from ..book.book import SECTIONS, Rule, Section
+from ..book.book import SERVERS, Book, Rule, Section
 from ..verdict import CaseResult, Cause, Event, SuiteResult, Verdict, counts_against
 from . import Tested, outcome_of
-from .plain import asking_words, counted, duration_of, event_heading, hex_rows, verdict_counts
+from .plain import asking_words, client_words, counted, duration_of, event_heading, hex_rows, verdict_counts
 
 _WIDTH = 80
 COUNTED = (Verdict.PASS, Verdict.FAIL, Verdict.WARN, Verdict.NOT_APPLICABLE, Verdict.INCONCLUSIVE)
@@ -59,12 +59,12 @@ class Palette:
 # ---- the book ----
 
 
-def book_lines(width: int = _WIDTH) -> Iterator[str]:
+def book_lines(width: int = _WIDTH, book: Book = SERVERS) -> Iterator[str]:
     """Write all rules, a line each."""
-    for number, section in enumerate(SECTIONS):
+    for number, section in enumerate(book.sections):
         if number:
             yield ""
-        yield f"{section.number} {section.title}"
+        yield f"{section.id} {section.title}"
         for rule in section.rules:
             spawn = "  (--spawn)" if rule.needs_spawn else ""
             first, *rest = _wrap(f"{rule.title}{spawn}", width - 16, keep_blanks=True)
@@ -86,7 +86,7 @@ def explain_lines(rule: Rule, width: int = _WIDTH) -> Iterator[str]:
 
 def explain_section_lines(section: Section, width: int = _WIDTH) -> Iterator[str]:
     """Write a section, and its rules in full."""
-    yield f"{section.number} {section.title}"
+    yield f"{section.id} {section.title}"
     yield from _wrap(section.about, width)
     for rule in section.rules:
         yield ""
@@ -100,18 +100,19 @@ def suite_lines(result: SuiteResult, palette: Palette, *, strict: bool, is_verbo
     """Write all verdicts, the evidence of those that are not as they should be, and the summary."""
     has_name = result.target not in (result.command, result.address)
     yield palette.paint(f"{'' if has_name else 'trioecho check '}{printable(result.target)}", _BOLD)
+    where = f" on {result.address}" if result.address else ""  # of a server
     if result.command is not None and has_name:
-        yield f"started on {result.address} by {printable(result.command)}"  # whole, to be copied
-    elif result.command is not None:
+        yield f"started{where} by {printable(result.command)}"  # whole, to be copied
+    elif result.command is not None and where:
         yield f"started on {result.address}"
     if result.asking is not None:
         for words in asking_words(result.asking):
             yield from _wrap(words, palette.width)
-    for section in SECTIONS:
+    for section in result.book.sections:
         results = [each for each in result.results if each.rule.section == section.number]
         if results:
             yield ""
-            yield palette.paint(f"{section.number} {section.title}", _BOLD)
+            yield palette.paint(f"{section.id} {section.title}", _BOLD)
             yield from _section_lines(results, palette, is_verbose)
     explained: dict[str, str] = {}
     for each in result.results:
@@ -246,6 +247,8 @@ def _summary_lines(result: SuiteResult, palette: Palette, strict: bool) -> Itera
 
 
 def _timing_words(result: SuiteResult) -> str:
+    if result.client is not None:
+        return client_words(result.client, result.patience_s)
     if not result.round_trip_s:
         return f"No round trip could be measured; nothing was waited for longer than {result.patience_s:g} s."
     return (
@@ -266,7 +269,7 @@ def _cause_lines(cause: Cause, result: SuiteResult, width: int) -> Iterator[str]
 
 
 def table_lines(servers: Iterable[Tested], *, strict: bool, width: int = _WIDTH) -> Iterator[str]:
-    """Write several servers, a line each, under their names where these are long."""
+    """Write several servers or clients, a line each, under their names where these are long."""
     for server in servers:
         name = printable(server.target)
         columns = _NAME if width >= _WHOLE_TABLE else 1

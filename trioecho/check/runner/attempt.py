@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 
 import trio
 
-from ...base.describe import describe
-from ..book.book import Level, rule_of
-from ..cases import Case
+from ..book.book import rule_of
+from ..cases import CASES, Case
 from ..client.asked import Asked
-from ..client.finding import Deviation, InconclusiveError, Kind, NotApplicableError
+from ..client.finding import Deviation, Kind
 from ..client.probe import Probe
 from ..client.settings import Settings
 from ..preflight.learning import learn_more, wait_until_ready
@@ -19,6 +19,7 @@ from ..preflight.result import Preflight
 from ..spawned.spawned_server import SpawnError
 from ..verdict import Verdict
 from .host import Host
+from .judging import judged
 from .outcome import CaseOutcome, last_words, not_tried
 
 # Longer than any case takes that gets its replies.
@@ -56,7 +57,7 @@ class Attempts:
         if self.preflight.only_first is None:
             await self._host.renew()
             await self._wait_until_ready()
-        again = await self.run(outcome.case, patience_s, wait_for_aftermath=True)
+        again = await self.run(CASES[outcome.case.id], patience_s, wait_for_aftermath=True)
         again.attempts = outcome.attempts + 1
         return again
 
@@ -133,31 +134,13 @@ class Attempts:
         )
 
     async def _tried(self, case: Case, probe: Probe) -> CaseOutcome:
-        level = rule_of(case.id).level
-        deviation = None
-        notes: tuple[str, ...] = ()
         most_s = _CASE_S + _CASE_ROUND_TRIPS * self.preflight.pace.round_trip_s
-        try:
-            with trio.fail_after(most_s):
-                verdict, summary = Verdict.PASS, await self._all_tries(case, probe)
-        except Deviation as error:
-            deviation = error
-            verdict = Verdict.FAIL if (error.level or level) is Level.MUST else Verdict.WARN
-            summary = error.actual
-            if probe.server is not None:
-                notes = last_words(probe.server)
-        except NotApplicableError as error:
-            verdict, summary = Verdict.NOT_APPLICABLE, str(error)
-        except InconclusiveError as error:
-            verdict, summary = Verdict.INCONCLUSIVE, str(error)
-        except trio.TooSlowError:
-            verdict, summary = Verdict.INCONCLUSIVE, f"not done after {most_s:.3g} s"
-        except OSError as error:
-            verdict, summary = Verdict.INCONCLUSIVE, f"this machine could not: {describe(error)}"
-        transcript = probe.transcript
-        return CaseOutcome(
-            case, verdict, summary, 0.0, transcript.events, transcript.left_out, deviation, notes=notes
-        )
+        outcome = await judged(case, rule_of(case.id), partial(self._all_tries, case, probe), most_s=most_s)
+        if outcome.deviation is not None and probe.server is not None:
+            outcome.notes = last_words(probe.server)
+        outcome.transcript = probe.transcript.events
+        outcome.events_left_out = probe.transcript.left_out
+        return outcome
 
     async def _all_tries(self, case: Case, probe: Probe) -> str:
         """Try the case as often as it asks for; the first deviation is the worst."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from ..cases import Case
+from ..book.book import SERVERS, Book
 from ..client.finding import BREAKS_OFF, Deviation, Kind
 from ..spawned.spawned_server import SpawnedServer
 from ..verdict import CaseResult, Cause, Event, Verdict
@@ -15,11 +16,20 @@ _SHOWING_OUTPUT = 3
 _WROTE = "the server wrote: "
 
 
+class Named(Protocol):
+    """A case, of which only its rule matters here."""
+
+    @property
+    def id(self) -> str:
+        """The rule's id."""
+
+
 @dataclass(eq=False)
 class CaseOutcome:
     """How a case's run ended.
 
     Attributes:
+      case: which.
       deviation: what was not as it should be.
       server: what it ran against, if that is one that all share.
       did_server_end: whether the server was gone when the case ended, of which another
@@ -31,7 +41,7 @@ class CaseOutcome:
       is_charged: whether it is known to have ended the server.
     """
 
-    case: Case
+    case: Named
     verdict: Verdict
     summary: str
     elapsed_s: float
@@ -55,7 +65,7 @@ class CaseOutcome:
         """Whether it may have ended the server, as far as is known."""
         return self.did_server_end and not self.is_charged
 
-    def result(self, cause: Cause | None, reproduce: str) -> CaseResult:
+    def result(self, cause: Cause | None, reproduce: str, book: Book = SERVERS) -> CaseResult:
         """Return the result for the reports."""
         deviation = self.deviation
         return CaseResult(
@@ -71,6 +81,7 @@ class CaseOutcome:
             reproduce=reproduce,
             elapsed_s=self.elapsed_s,
             attempts=self.attempts,
+            book=book,
         )
 
     def charged(self) -> CaseOutcome:
@@ -95,7 +106,7 @@ class CaseOutcome:
         )
 
 
-def not_tried(case: Case, why: str) -> CaseOutcome:
+def not_tried(case: Named, why: str) -> CaseOutcome:
     """Return the outcome of a case that was not run."""
     return CaseOutcome(case, Verdict.INCONCLUSIVE, why, 0.0, (), 0)
 

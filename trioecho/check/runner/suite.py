@@ -6,13 +6,11 @@ import datetime
 import platform
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import trio
 
 from ...base.addresses import format_address
-from ...base.nursery import open_background_nursery
 from ...base.version import version_and_build
 from ..book.book import Rule, select
 from ..client.asked import Asked
@@ -22,12 +20,12 @@ from ..preflight.preflight import run_preflight
 from ..preflight.result import CannotCheckError, Preflight
 from ..spawned.spawned_server import SpawnError
 from ..verdict import AskedRequest, Asking, SuiteResult
+from .ending import INTERRUPTED, Ending
 from .host import Host, Target, open_host
 from .run import DEFAULT_JOBS, Observer, Run, Unobserved
 
 # Several times what any server takes that echoes what it is sent.
 DEFAULT_TIME_LIMIT_S = 120.0
-INTERRUPTED = "the run was interrupted"
 
 __all__ = [
     "DEFAULT_JOBS",
@@ -75,9 +73,7 @@ async def check(
 
     Cancellation ends connections and servers that were started.
     """
-    ending = _Ending(
-        trio.current_time() + time_limit_s, f"the {time_limit_s:g} s for this run were spent", interrupt
-    )
+    ending = Ending.within(time_limit_s, interrupt)
     began_at = datetime.datetime.now(datetime.timezone.utc)
     began = trio.current_time()
     try:
@@ -115,25 +111,10 @@ async def check(
         ),
         started_at=began_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         elapsed_s=trio.current_time() - began,
-        versions=_versions(),
+        versions=versions(),
         cut_short=cut_short,
         asking=_asking(settings),
     )
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """When a run ends early.
-
-    Attributes:
-      deadline: by Trio's clock.
-      at_deadline: what is said then.
-      interrupt: when it is set.
-    """
-
-    deadline: float
-    at_deadline: str
-    interrupt: trio.Event | None
 
 
 async def _run(
@@ -142,26 +123,18 @@ async def _run(
     rules: Sequence[Rule],
     jobs: int,
     observer: Observer,
-    ending: _Ending,
+    ending: Ending,
 ) -> tuple[Run, str]:
     """Make the run; say why it ended early, or nothing if it did not."""
     run: Run | None = None
-    why = ending.at_deadline
-    async with open_background_nursery() as nursery:
-        nursery.cancel_scope.deadline = ending.deadline
 
-        async def watch(interrupt: trio.Event) -> None:
-            nonlocal why
-            await interrupt.wait()
-            why = INTERRUPTED
-            nursery.cancel_scope.cancel()
-
-        if ending.interrupt is not None:
-            nursery.start_soon(watch, ending.interrupt)
+    async def work() -> None:
+        nonlocal run
         preflight = await run_preflight(host.address, settings, host.spawner)
         run = Run(host, settings, preflight, jobs, observer)
         await run.all(rules)
-        why = ""
+
+    why = await ending.run(work)
     if run is None:
         raise CannotCheckError(f"{why} before the first case")
     if why:
@@ -242,7 +215,8 @@ def _notes_on_replies(preflight: Preflight, settings: Settings) -> list[str]:
     ]
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of what a verdict may depend on."""
     return {
         "trioecho": version_and_build(),
         "python": platform.python_version(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .spawned_server import in_words_of
+from .spawned_process import in_words_of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""The client that is checked, started by the suite: ``--client``."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from ..spawned.guard import Guard
+from ..spawned.spawned_process import SpawnedProcess, spawn_process
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class ClientStarter:
+    """Starts the client as often as it is asked for.
+
+    Attributes:
+      command: words; ``{host}`` and ``{port}`` in them are replaced.
+      guard: ends it if this process is killed.
+      directory: where it is started; None for where this process is.
+    """
+
+    command: tuple[str, ...]
+    guard: Guard
+    directory: str | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self, port: int) -> AsyncIterator[SpawnedProcess]:
+        """Start the client for a server on this port; it is gone when the block is left, however.
+
+        Raises:
+          SpawnError: it does not start.
+        """
+        words = [word.replace("{host}", HOST).replace("{port}", str(port)) for word in self.command]
+        async with spawn_process(
+            words, SpawnedProcess, guard=self.guard, directory=self.directory, stderr=subprocess.PIPE
+        ) as process:
+            yield process

@@ -15,6 +15,8 @@ MOST_GROWTH_BYTES = 128 << 20
 # Silence is counted in pieces of this length, so that a long stop of this machine is little of it.
 _TICK_S = 0.1
 _LOOK_S = 0.1
+# A look goes through all processes of this machine: that takes one part of so many of the time.
+_LOOKING_PART = 20
 # A client that never stops to send is ended after so long, or so many times what is usual for it.
 _MOST_S, _MOST_RUNS = 60.0, 10
 
@@ -88,9 +90,12 @@ class Watch:
 
     async def memory(self) -> None:
         """Look at its memory from `note_memory` on, and end the client if that grows too much."""
+        looked_s = 0.0
         while not self._client.has_ended:
-            await trio.sleep(_LOOK_S)
+            await trio.sleep(max(_LOOK_S, _LOOKING_PART * looked_s))
+            began = trio.current_time()
             self._look()
+            looked_s = trio.current_time() - began
             if (self.grown_bytes or 0) > MOST_GROWTH_BYTES:
                 self.was_large = True
                 self._client.send_signal(signal.SIGKILL)

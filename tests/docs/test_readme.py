@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,8 @@ COMMANDS_OF_README = commands_of(PAGES[0].read_text())
 SNIPPETS = dict.fromkeys(re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
 # Those of the library's page are run by `test_library`.
 LIBRARY = (ROOT / "trioecho" / "guide" / "library.md").read_text()
-# The second is run by `tests.load.test_own_messages`, with the commands beside it.
-STUDENT, _, PAYLOAD_AGAIN = (
+# The third is run by `tests.load.test_own_messages`, with the commands beside it.
+STUDENT, STUDENTS_CLIENT, _, PAYLOAD_AGAIN = (
     snippet for snippet in SNIPPETS if ">>>" not in snippet and snippet not in LIBRARY
 )
 
@@ -186,10 +187,11 @@ def test_report_commands(command: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 ASK_COMMANDS = [each for each in CHECK_COMMANDS if "--ask" in each or "--preset" in each]
+CLIENT_CHECKS = [each for each in CHECK_COMMANDS if "--client" in each]
 
 
 @pytest.mark.parametrize(
-    "command", quick_of_readme([each for each in CHECK_COMMANDS if each not in ASK_COMMANDS])
+    "command", quick_of_readme([each for each in CHECK_COMMANDS if each not in ASK_COMMANDS + CLIENT_CHECKS])
 )
 def test_check_commands(command: str, tmp_path: Path) -> None:
     # All cases would take long; tests/check has them.
@@ -244,6 +246,35 @@ def test_commands_that_ask(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+A_CLIENT_AROUND_IT = """
+import socket, struct, sys
+
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as sock:
+    for number in range(3):
+        message = f"message {number}".encode()
+"""
+
+
+@pytest.mark.parametrize("command", [slow(each) for each in CLIENT_CHECKS])
+def test_commands_that_check_a_client(command: str, tmp_path: Path) -> None:
+    (tmp_path / "client.py").write_text(A_CLIENT_AROUND_IT + textwrap.indent(STUDENTS_CLIENT, " " * 8))
+    words = shlex.split(command.replace(" C2 ", " C2.1 "))[1:]
+    if "C2.1" not in words:
+        words += ["C1.1", "C1.4"]
+    words = [
+        word.replace("trioecho faulty", f"{PYTHON} -m trioecho faulty").replace(
+            "python client", f"{PYTHON} client"
+        )
+        for word in words
+    ]
+    done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    is_broken = "C1.4" in words and "client.py" in command
+    assert done.returncode == is_broken, done.stdout + done.stderr
+    if is_broken:
+        assert "One recv is not one frame" in done.stdout
+        assert "the client wrote: message 0: b'\\x00\\x00\\x00\\t'" in done.stdout
+
+
 # The student's server of README, at work.
 A_SERVER_AROUND_IT = """
 import socket, sys, threading
@@ -259,7 +290,9 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
 def test_faulty_commands(command: str) -> None:
     words = shlex.split(command)[1:]
     if "--port" not in words:
-        assert run_command(*words).returncode == 0
+        with server_process() as server:
+            words = [word.replace(":26066", f":{server.port}") for word in words]
+            assert run_command(*words).returncode == 0
         return
     words[words.index("--port") + 1] = "0"
     with listening(words) as (process, _):

@@ -63,7 +63,7 @@ def begun_is_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         ("proxy a:1 --direction to-sever", "did you mean to-server?"),
         ("guide srve", "trioecho guide: argument TOPIC: 'srve' is not one of framing, "),
         ("guide srve", "; did you mean serve?"),
-        ("faulty short-paylod", "no server is called 'short-paylod'; did you mean short-payload?"),
+        ("faulty short-paylod", "no server or client is called 'short-paylod'; did you mean short-payload?"),
         ("faulty --explain short-paylod", "did you mean short-payload?"),
         ("check 9.9", "the book has no case 9.9; trioecho check --list shows all"),
     ],

@@ -12,7 +12,7 @@ from ..check.runner.suite import DEFAULT_JOBS
 from .check_files import Reports, add_report_options
 from .check_requests import Requests, add_request_options
 from .check_run import check_until_signal
-from .check_targets import BOOKS, add_target_options, case_id, targets_and_rules
+from .check_targets import BOOKS, add_target_options, case_id, rules_for, servers_and_cases
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import add_format_option, add_seed_option, chosen_seed
@@ -126,7 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
         for line in _book(arguments):
             print_result(line)
         return ExitCode.OK
-    targets, rules = targets_and_rules(arguments)
+    targets, cases = servers_and_cases(arguments)
+    rules = rules_for(targets[0].book, cases)
     arguments.seed = chosen_seed(arguments)
     arguments.requests = Requests(arguments)
     reports = Reports(arguments)

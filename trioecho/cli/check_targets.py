@@ -108,12 +108,12 @@ def case_id(text: str) -> str:
     return text
 
 
-def targets_and_rules(arguments: argparse.Namespace) -> tuple[list[Candidate], list[Rule]]:
-    """Return what is to be checked, and the rules to try.
+def servers_and_cases(arguments: argparse.Namespace) -> tuple[list[Candidate], list[str]]:
+    """Return what is to be checked, all of it servers or all of it clients, and the cases to run.
 
     Raises:
-      CommandError: an operand is neither, two have one name, or there is nothing; or an option, or a
-        case, is of servers where clients are checked, or the other way round.
+      CommandError: an operand is neither, two have one name, or there is nothing; or servers and
+        clients are mixed, or an option is of the others.
     """
     is_case = [
         bool(re.fullmatch(r"C?\d+(\.\d+)*\.?", each, re.ASCII)) for each in arguments.targets_and_cases
@@ -137,7 +137,7 @@ def targets_and_rules(arguments: argparse.Namespace) -> tuple[list[Candidate], l
     _refuse_mixtures(arguments, servers, clients)
     found = servers or clients
     _refuse_same_names(found)
-    return found, _rules(found[0].book, cases)
+    return found, cases
 
 
 def _refuse_mixtures(
@@ -153,7 +153,12 @@ def _refuse_mixtures(
             raise CommandError(ExitCode.WRONG_USAGE, f"--{name} is for servers, and --client checks a client")
 
 
-def _rules(book: Book, cases: Sequence[str]) -> list[Rule]:
+def rules_for(book: Book, cases: Sequence[str]) -> list[Rule]:
+    """Return the rules that are named.
+
+    Raises:
+      CommandError: a case is of another book.
+    """
     for name in cases:
         if not book.has(name):
             raise CommandError(

@@ -48,10 +48,10 @@ class EchoClient:
       timeout_s: how long a reply may take until it is whole.
     """
 
-    messages = 12
-    size = 40
-    limit = 1 << 20
-    timeout_s = 5.0
+    messages: int = 12
+    size: int = 40
+    limit: int = 1 << 20
+    timeout_s: float = 5.0
 
     def __init__(self, host: str, port: int) -> None:
         self.address: tuple[str, int] = (host, port)

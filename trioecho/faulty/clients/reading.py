@@ -154,7 +154,7 @@ class DropsBeginning(_Unhurried, FaultyClient):
 
 
 class GivesUpEarly(FaultyClient):
-    timeout_s = 0.5  # BUG: too short for a server that is busy, or far away
+    timeout_s: float = 0.5  # BUG: too short for a server that is busy, or far away
     bug: Bug = Bug(
         "gives-up-early",
         summary="gives up after half a second",
@@ -190,8 +190,8 @@ class EndIsFailure(FaultyClient):
 
 
 class SendsAllFirst(PipeliningClient, FaultyClient):
-    messages = _MANY
-    size = _LARGE_BYTES
+    messages: int = _MANY
+    size: int = _LARGE_BYTES
     bug: Bug = Bug(
         "sends-all-first",
         summary="sends all messages before it reads a reply",

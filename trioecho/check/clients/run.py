@@ -12,7 +12,7 @@ from ..book.rule import Rule
 from ..client.finding import Deviation, Kind
 from ..client.settings import Settings
 from ..diagnosis.diagnosis import Diagnosis
-from ..runner.judging import judged
+from ..runner.judging import judge_case
 from ..runner.outcome import CaseOutcome, not_tried
 from ..runner.run import Observer
 from ..verdict import CaseResult, Verdict
@@ -84,7 +84,7 @@ class ClientRuns:
         )
         began = trio.current_time()
         most_s = _CASE_S + _CASE_RUNS * facts.run_s + factor * self._settings.reply_timeout_s
-        outcome = await judged(case, case.rule, partial(case.run, probe), most_s=most_s)
+        outcome = await judge_case(case, case.rule, partial(case.run, probe), most_s=most_s)
         outcome.elapsed_s = trio.current_time() - began
         outcome.transcript = probe.transcript.events
         outcome.events_left_out = probe.transcript.left_out

@@ -11,7 +11,7 @@ import trio
 from ..book.rule import Rule
 from ..client.settings import Settings
 from ..preflight.result import CannotCheckError
-from ..runner.ending import INTERRUPTED, Ending
+from ..runner.ending import INTERRUPTED, RunEnding
 from ..runner.host import Target
 from ..runner.run import DEFAULT_JOBS, Observer, Unobserved
 from ..runner.suite import DEFAULT_TIME_LIMIT_S, versions
@@ -55,7 +55,7 @@ async def check_client(
     Cancellation ends all clients that were started.
     """
     assert settings.command is not None  # noqa: S101 - for the type checker
-    ending = Ending.within(time_limit_s, interrupt)
+    ending = RunEnding.within(time_limit_s, interrupt)
     rules = rules if rules is not None else CLIENTS.select([])
     began_at = datetime.datetime.now(datetime.timezone.utc)
     began = trio.current_time()

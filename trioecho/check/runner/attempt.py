@@ -19,7 +19,7 @@ from ..preflight.result import Preflight
 from ..spawned.spawned_server import SpawnError
 from ..verdict import Verdict
 from .host import Host
-from .judging import judged
+from .judging import judge_case
 from .outcome import CaseOutcome, last_words, not_tried
 
 # Longer than any case takes that gets its replies.
@@ -135,7 +135,9 @@ class Attempts:
 
     async def _tried(self, case: Case, probe: Probe) -> CaseOutcome:
         most_s = _CASE_S + _CASE_ROUND_TRIPS * self.preflight.pace.round_trip_s
-        outcome = await judged(case, rule_of(case.id), partial(self._all_tries, case, probe), most_s=most_s)
+        outcome = await judge_case(
+            case, rule_of(case.id), partial(self._all_tries, case, probe), most_s=most_s
+        )
         if outcome.deviation is not None and probe.server is not None:
             outcome.notes = last_words(probe.server)
         outcome.transcript = probe.transcript.events

@@ -13,7 +13,7 @@ INTERRUPTED = "the run was interrupted"
 
 
 @dataclass(frozen=True)
-class Ending:
+class RunEnding:
     """When a run ends early.
 
     Attributes:
@@ -27,7 +27,7 @@ class Ending:
     interrupt: trio.Event | None
 
     @classmethod
-    def within(cls, time_limit_s: float, interrupt: trio.Event | None) -> Ending:
+    def within(cls, time_limit_s: float, interrupt: trio.Event | None) -> RunEnding:
         """Return the ending of a run that begins now."""
         words = f"the {time_limit_s:g} s for this run were spent"
         return cls(trio.current_time() + time_limit_s, words, interrupt)

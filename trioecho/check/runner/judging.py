@@ -14,7 +14,9 @@ from ..verdict import Verdict
 from .outcome import CaseOutcome, Named
 
 
-async def judged(case: Named, rule: Rule, run: Callable[[], Awaitable[str]], *, most_s: float) -> CaseOutcome:
+async def judge_case(
+    case: Named, rule: Rule, run: Callable[[], Awaitable[str]], *, most_s: float
+) -> CaseOutcome:
     """Run a case, and return its verdict, without the evidence.
 
     Args:

@@ -20,7 +20,7 @@ from ..preflight.preflight import run_preflight
 from ..preflight.result import CannotCheckError, Preflight
 from ..spawned.spawned_server import SpawnError
 from ..verdict import AskedRequest, Asking, SuiteResult
-from .ending import INTERRUPTED, Ending
+from .ending import INTERRUPTED, RunEnding
 from .host import Host, Target, open_host
 from .run import DEFAULT_JOBS, Observer, Run, Unobserved
 
@@ -73,7 +73,7 @@ async def check(
 
     Cancellation ends connections and servers that were started.
     """
-    ending = Ending.within(time_limit_s, interrupt)
+    ending = RunEnding.within(time_limit_s, interrupt)
     began_at = datetime.datetime.now(datetime.timezone.utc)
     began = trio.current_time()
     try:
@@ -123,7 +123,7 @@ async def _run(
     rules: Sequence[Rule],
     jobs: int,
     observer: Observer,
-    ending: Ending,
+    ending: RunEnding,
 ) -> tuple[Run, str]:
     """Make the run; say why it ended early, or nothing if it did not."""
     run: Run | None = None

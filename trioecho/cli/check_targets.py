@@ -25,7 +25,7 @@ from .shared.suggestion import quoted
 
 BOOKS = (SERVERS, CLIENTS)
 # What says something about a server, and nothing about a client.
-_OF_SERVERS = ("max_frame_length", "ask", "expect", "preset")
+_OF_SERVERS = ("max_frame_length", "ask", "expect", "first_message", "correlate", "preset")
 # NAME=COMMAND; a path with such a sign in it is no name.
 _NAMED_COMMAND = re.compile(r"([^\s/='\"\\{}-][^\s/='\"\\{}]*)=(.*)", re.DOTALL)
 

@@ -22,6 +22,7 @@ from trioecho.base.message_file import (
     message_format_of,
     read_messages,
 )
+from trioecho.base.message_template import Template
 
 
 def read(path: Path, **options: Any) -> list[Message]:
@@ -175,3 +176,59 @@ def test_a_file_with_too_many_messages_is_refused(tmp_path: Path, monkeypatch: p
     assert len(read(path)) == 3
     path.write_text('""\n' * 4)
     assert refused(path) == ": it has more than 3 messages, which are all kept in memory"
+
+
+# ---- templates ----
+
+
+def test_templates_beside_other_messages(tmp_path: Path) -> None:
+    lines = [
+        '{"template": "GET {{number}}", "reply": {"template": {"text": "GOT {{number}}"}}}',
+        '{"template": {"hex": "00{{number u8}}"}, "reply": "ok"}',
+        '{"text": "{{number}}", "reply": {"template": "{{number}}"}}',
+        '"{{number}}"',
+    ]
+    path = tmp_path / "messages.jsonl"
+    path.write_text("\n".join(lines))
+    assert read(path, with_templates=True) == [
+        Message(b"", b"", Template("GET {{number}}", "text"), Template("GOT {{number}}", "text")),
+        Message(b"", b"ok", Template("00{{number u8}}", "hex")),
+        Message(b"{{number}}", b"", None, Template("{{number}}", "text")),
+        Message(b"{{number}}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"template": "a {{numbr}}"}', "line 2: column 17: {{numbr}} is none of connection, number,"),
+        (
+            '{"text": "a", "reply": {"template": {"hex": "{{time}}"}}}',
+            "line 2: column 46: {{time}}: in hexadecimal it needs a format",
+        ),
+        ('{"template": "\\u007b{numbr}}"}', "line 2: {{numbr}} is none of connection"),
+        (
+            '{"template": "a", "text": "b"}',
+            "it has text and template of text, hex, base64, template, and not one",
+        ),
+        ('{"template": {"base64": "aGk="}}', "template: it has to have one of text, hex, and nothing else"),
+        ('{"template": {"text": "a", "hex": "00"}}', "template: it has to have one of text, hex"),
+        ('{"template": 5}', "template: 5 is not a text"),
+        (
+            '{"template": "{{time}}{{random 80}}"}',
+            "it may have 93 bytes, and a frame of this format at most 90",
+        ),
+    ],
+)
+def test_a_template_that_is_wrong(line: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "messages.jsonl"
+    path.write_text(f'"fine"\n{line}\n')
+    reason = refused(path, most_payload_bytes=90, with_templates=True)
+    assert words in reason
+    assert "\n" not in reason
+
+
+def test_templates_are_refused_by_who_cannot_use_them(tmp_path: Path) -> None:
+    path = tmp_path / "messages.jsonl"
+    path.write_text('{"template": "a"}')
+    assert refused(path) == ", line 1: 'template' is none of text, hex, base64, reply"

@@ -179,7 +179,7 @@ async def test_each_reply_has_the_timeout_of_the_plan(
     greeting = Greeting(LoadPlan("h", 1, service=ServiceTraits(LOGIN.source)), LOGIN)
     slow_socket = SlowSocket(received)
     with pytest.raises(GreetingError) as error:
-        await greeting.exchange(cast("trio.socket.SocketType", slow_socket))
+        await greeting.exchange(cast("trio.socket.SocketType", slow_socket), 0)
     assert str(error.value) == reason
     assert slow_socket.sent == frame(b"user") + (frame(b"secret") if "message 2" in reason else b"")
 

@@ -4,7 +4,8 @@ Two kinds of file:
 
 - JSON Lines: a JSON value a line. A string is the message's text; an object has exactly one
   of ``text``, ``hex`` and ``base64``, and perhaps ``reply``, which is written likewise. Lines
-  of nothing but white space do not count.
+  of nothing but white space do not count. Who can use them also allows ``template``, a text or an
+  object with ``text`` or ``hex`` (see `message_template`).
 - Raw frames, one behind the other, as they are on the wire. What finds them is the caller's:
   this module knows nothing of frames.
 
@@ -18,11 +19,12 @@ import binascii
 import enum
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from .json_part import DamagedError, Part
+from .message_template import Template, TemplateError, TemplateKind
 from .printable import printable_line
 from .quantities import plural
 
@@ -33,7 +35,8 @@ MAX_MESSAGES = 1 << 20
 _MOST_LINE_BYTES = MAX_MESSAGES_BYTES
 _PIECE_BYTES = 1 << 20
 _ENCODINGS = ("text", "hex", "base64")
-_KEYS = (*_ENCODINGS, "reply")
+_TEMPLATE = "template"
+_TEMPLATE_KINDS: tuple[TemplateKind, ...] = ("text", "hex")
 
 
 class MessageFormat(enum.Enum):
@@ -47,12 +50,36 @@ class Message(NamedTuple):
     """What to send, and what is to come back.
 
     Attributes:
-      payload: to be sent in one frame.
-      reply: the payload of the right reply; None where the file does not say.
+      payload: to be sent in one frame; empty if that is made by a template.
+      reply: the payload of the right reply; None where the file does not say, and empty if a
+        template makes it.
+      template: makes the payload; None if there is none.
+      reply_template: makes the reply; None if there is none.
     """
 
     payload: bytes
     reply: bytes | None = None
+    template: Template | None = None
+    reply_template: Template | None = None
+
+    @property
+    def most_bytes(self) -> int:
+        """Payload bytes of the longest message, or reply, that may come of it."""
+        return max(self.lengths[1], self.reply_lengths[1])
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Payload bytes of the shortest and of the longest message that may come of it."""
+        return _lengths(self.payload, self.template)
+
+    @property
+    def reply_lengths(self) -> tuple[int, int]:
+        """The same of the reply."""
+        return _lengths(self.reply or b"", self.reply_template)
+
+
+def _lengths(data: bytes, template: Template | None) -> tuple[int, int]:
+    return (len(data),) * 2 if template is None else (template.least_bytes, template.most_bytes)
 
 
 class MessageFileError(ValueError):
@@ -112,6 +139,7 @@ def read_messages(
     most_bytes: int = MAX_MESSAGES_BYTES,
     most_payload_bytes: int = MAX_MESSAGES_BYTES,
     with_replies: bool = False,
+    with_templates: bool = False,
     refuse: Callable[[Message], str | None] = lambda _: None,
 ) -> list[Message]:
     """Read all messages of a file.
@@ -124,6 +152,7 @@ def read_messages(
       most_bytes: payload bytes that the file may have, those of replies included.
       most_payload_bytes: that a message, or a reply, may have.
       with_replies: whether every message must have its reply.
+      with_templates: whether a message, or a reply, may be a template.
       refuse: returns why a message is of no use, or None.
 
     Returns:
@@ -138,11 +167,18 @@ def read_messages(
     try:
         with Path(path).open("rb") as file:
             if message_format is MessageFormat.JSON_LINES:
-                found = _json_lines(name, file, most_payload_bytes, refuse, with_replies=with_replies)
+                found = _json_lines(
+                    name,
+                    file,
+                    most_payload_bytes,
+                    refuse,
+                    with_replies=with_replies,
+                    with_templates=with_templates,
+                )
             else:
                 found = _frames(name, file, frames, errors, refuse)
             for message in found:
-                size += len(message.payload) + len(message.reply or b"")
+                size += message.lengths[1] + message.reply_lengths[1]
                 if size > most_bytes:
                     raise MessageFileError(
                         name, f"it has more than {most_bytes} bytes of messages, which are all kept in memory"
@@ -166,6 +202,7 @@ def _json_lines(
     refuse: Callable[[Message], str | None],
     *,
     with_replies: bool,
+    with_templates: bool,
 ) -> Iterator[Message]:
     number = 0
     while line := file.readline(_MOST_LINE_BYTES + 1):
@@ -175,7 +212,9 @@ def _json_lines(
         if line.isspace():
             continue
         try:
-            message = _message(Part(json.loads(line)))
+            message = _message(Part(json.loads(line)), with_templates=with_templates)
+        except TemplateError as error:
+            raise MessageFileError(name, f"{_column_of(error.piece, line)}{error}", number) from None
         except UnicodeDecodeError as error:
             raise MessageFileError(name, f"byte {error.start} of it is not UTF-8", number) from None
         except json.JSONDecodeError as error:
@@ -185,35 +224,51 @@ def _json_lines(
             raise MessageFileError(name, str(error), number) from None
         if message.reply is None and with_replies:
             raise MessageFileError(name, 'it has no "reply", and every message needs one', number)
-        length = max(len(message.payload), len(message.reply or b""))
-        if length > most_payload_bytes:
-            reason = f"it has {length} bytes, and a frame of this format at most {most_payload_bytes}"
+        if message.most_bytes > most_payload_bytes:
+            has = "may have" if message.template or message.reply_template else "has"
+            most = f"and a frame of this format at most {most_payload_bytes}"
+            reason = f"it {has} {message.most_bytes} bytes, {most}"
             raise MessageFileError(name, reason, number)
         if (refusal := refuse(message)) is not None:
             raise MessageFileError(name, refusal, number)
         yield message
 
 
-def _message(part: Part) -> Message:
-    if isinstance(part.value, dict):
-        for key in part.value:
-            if key not in _KEYS:
-                raise part.wrong(f"{Part(key)} is none of {', '.join(_KEYS)}")
-        reply = _bytes_of(part["reply"]) if "reply" in part else None
-        return Message(_bytes_of(part), reply)
-    return Message(_bytes_of(part))
+def _message(part: Part, *, with_templates: bool) -> Message:
+    if not isinstance(part.value, dict):
+        return Message(_bytes_of(part))
+    encodings = (*_ENCODINGS, _TEMPLATE) if with_templates else _ENCODINGS
+    for key in part.value:
+        if key not in (*encodings, "reply"):
+            raise part.wrong(f"{Part(key)} is none of {', '.join((*encodings, 'reply'))}")
+    payload, template = _bytes_or_template(part, encodings)
+    if "reply" not in part:
+        return Message(payload, None, template)
+    reply, reply_template = _bytes_or_template(part["reply"], encodings)
+    return Message(payload, reply, template, reply_template)
 
 
-def _bytes_of(part: Part) -> bytes:
+def _bytes_or_template(part: Part, encodings: Sequence[str]) -> tuple[bytes, Template | None]:
+    if not (_TEMPLATE in encodings and isinstance(part.value, dict) and _TEMPLATE in part):
+        return _bytes_of(part, encodings), None
+    _refuse_others(part, encodings)
+    source, kind = part[_TEMPLATE], _TEMPLATE_KINDS[0]
+    if isinstance(source.value, dict):
+        given = [known for known in _TEMPLATE_KINDS if known in source]
+        if len(given) != 1 or len(source.value) != 1:
+            raise source.wrong(f"it has to have one of {', '.join(_TEMPLATE_KINDS)}, and nothing else")
+        [kind] = given
+        source = source[kind]
+    return b"", Template(source.text(), kind)
+
+
+def _bytes_of(part: Part, encodings: Sequence[str] = _ENCODINGS) -> bytes:
     """Return the bytes that a string or an object stands for."""
     if isinstance(part.value, str):
         return _encoded(part)
     if not isinstance(part.value, dict):
-        raise part.wrong(f"{part} is neither a text nor an object with one of {', '.join(_ENCODINGS)}")
-    given = [key for key in _ENCODINGS if key in part]
-    if len(given) != 1:
-        raise part.wrong(f"it has {' and '.join(given) or 'none'} of {', '.join(_ENCODINGS)}, and not one")
-    [encoding] = given
+        raise part.wrong(f"{part} is neither a text nor an object with one of {', '.join(encodings)}")
+    encoding = _refuse_others(part, encodings)
     value = part[encoding]
     if encoding == "text":
         return _encoded(value)
@@ -225,6 +280,20 @@ def _bytes_of(part: Part) -> bytes:
         if isinstance(error, DamagedError):
             raise
         raise value.wrong(f"{value} is not {'hexadecimal' if encoding == 'hex' else encoding}") from None
+
+
+def _refuse_others(part: Part, encodings: Sequence[str]) -> str:
+    """Return the one encoding that an object has."""
+    given = [key for key in encodings if key in part]
+    if len(given) != 1:
+        raise part.wrong(f"it has {' and '.join(given) or 'none'} of {', '.join(encodings)}, and not one")
+    return given[0]
+
+
+def _column_of(piece: str, line: bytes) -> str:
+    """Return where a piece of a text is in its line; nothing if it is written in another way there."""
+    at = line.decode(errors="replace").find(piece)
+    return f"column {at + 1}: " if at >= 0 else ""
 
 
 def _encoded(part: Part) -> bytes:

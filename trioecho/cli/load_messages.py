@@ -117,7 +117,12 @@ def _read(
     if path is None:
         return None
     try:
-        return read_message_list(path, format, message_format=message_format, with_replies=with_replies)
+        return read_message_list(
+            path,
+            format,
+            message_format=message_format,
+            with_replies=with_replies,
+        )
     except MessageFileError as error:
         raise CommandError(ExitCode.WRONG_USAGE, f"{option}: {error}") from None
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..base.json_part import Part
 from ..base.message_file import Message, MessageFileError, MessageFormat, message_format_of, read_messages
 from ..errors import ProtocolError
 from ..framing import FrameDecoder, FrameFormat, encode_frame
@@ -29,6 +30,7 @@ class MessageSource:
       most_bytes: payload bytes of the longest.
       all_bytes: payload bytes of all.
       most_reply_bytes: payload bytes of the longest reply that is to come; None if the file has none.
+      templates: how many of the messages, or their replies, are templates.
     """
 
     file: str
@@ -38,6 +40,17 @@ class MessageSource:
     most_bytes: int
     all_bytes: int
     most_reply_bytes: int | None = None
+    templates: int = 0
+
+
+def read_message_source(part: Part) -> MessageSource:
+    """Return the source that a part of a document is.
+
+    Raises:
+      DamagedError: it is none.
+    """
+    source: MessageSource = part.record(MessageSource, may_be_missing={"templates"})
+    return source
 
 
 class MessageList:
@@ -61,29 +74,32 @@ class MessageList:
         if not messages:
             raise ValueError("a list of messages needs at least one")
         digest = hashlib.sha256()
-        for payload, reply in messages:
+        for payload, reply, *templates in messages:
             reply_bytes = -1 if reply is None else len(reply)
             digest.update(json.dumps([len(payload), reply_bytes]).encode())
             digest.update(payload)
             digest.update(reply or b"")
+            for template in filter(None, templates):
+                digest.update(json.dumps([template.kind, template.source]).encode())
         for wire in wires:
             digest.update(wire)
-        lengths = [len(message.payload) for message in messages]
-        replies = [len(message.reply) for message in messages if message.reply is not None]
+        lengths = [message.lengths for message in messages]
+        replies = [message.reply_lengths[1] for message in messages if message.reply is not None]
         self.messages: Sequence[Message] = messages
         self.wires: Sequence[bytes] = wires
         self.source: MessageSource = MessageSource(
             file,
             digest.hexdigest(),
             len(messages),
-            min(lengths),
-            max(lengths),
-            sum(lengths),
+            min(least for least, _ in lengths),
+            max(most for _, most in lengths),
+            sum(most for _, most in lengths),
             max(replies, default=None),
+            sum(message.template is not None or message.reply_template is not None for message in messages),
         )
 
     def frames(self, format: FrameFormat) -> list[bytes]:
-        """Return what is sent for each message.
+        """Return what is sent for each message, where no template makes it.
 
         Raises:
           PayloadTooLargeError: a message is longer than the header can express.
@@ -93,14 +109,14 @@ class MessageList:
         return [encode_frame(message.payload, format=format) for message in self.messages]
 
     def reply_frames(self, format: FrameFormat) -> list[bytes]:
-        """Return what is to come for each message.
+        """Return what is to come for each message, where no template makes it.
 
         Raises:
           PayloadTooLargeError: a reply is longer than the header can express.
           ValueError: a message has no reply.
         """
         replies = []
-        for number, (_, reply) in enumerate(self.messages, start=1):
+        for number, (_, reply, *_templates) in enumerate(self.messages, start=1):
             if reply is None:
                 raise ValueError(f"message {number} of {self.source.file} has no reply to compare with")
             replies.append(encode_frame(reply, format=format))
@@ -182,5 +198,6 @@ def read_message_list(
         errors=(ProtocolError,),
         most_payload_bytes=format.max_payload_length,
         with_replies=with_replies,
+        with_templates=True,
     )
     return MessageList(name, messages, keeper.wires)

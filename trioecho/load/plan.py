@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ..base.json_part import Part
 from ..framing import FrameFormat
 from .churn import Churn, read_churn
-from .message_list import MOST_REPLY_BYTES, MessageSource
+from .message_list import MOST_REPLY_BYTES, MessageSource, read_message_source
 from .reply_rule import ReplyRule
 from .service_traits import ServiceTraits, read_service_traits
 from .sizes import SizeRange, Sizes
@@ -240,6 +240,7 @@ def read_plan(part: Part) -> LoadPlan:
         Sizes: read_sizes,
         FrameFormat: read_format,
         ReplyRule: read_reply,
+        MessageSource: read_message_source,
         ServiceTraits: read_service_traits,
         Churn: read_churn,
     }

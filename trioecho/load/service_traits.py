@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..base.json_part import Part
-from .message_list import MessageSource
+from .message_list import MessageSource, read_message_source
 
 # Attributes that old files do not have: they mean the defaults.
 _ADDED_LATER = frozenset({"first_messages"})
@@ -34,5 +34,7 @@ def read_service_traits(part: Part) -> ServiceTraits:
     Raises:
       DamagedError: they are none.
     """
-    traits: ServiceTraits = part.record(ServiceTraits, may_be_missing=_ADDED_LATER)
+    traits: ServiceTraits = part.record(
+        ServiceTraits, readers={MessageSource: read_message_source}, may_be_missing=_ADDED_LATER
+    )
     return traits

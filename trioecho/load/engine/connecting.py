@@ -133,7 +133,7 @@ async def _open_first(plan: LoadPlan, number: int, opened: Opened, greeting: Gre
         try:
             address: Address = (stream.socket.family, stream.socket.getpeername())
             if greeting is not None:
-                await greeting.exchange(stream.socket)
+                await greeting.exchange(stream.socket, number)
         except GreetingError as error:
             raise StrangeServerError(plan.host, plan.port, error.reason) from None
         except OSError as error:
@@ -173,7 +173,7 @@ async def _open(
             connect_ns = _since(began)
             try:
                 if greeting is not None:
-                    await greeting.exchange(connection)
+                    await greeting.exchange(connection, number)
             except GreetingError as error:
                 opened.refusals[number] = error
                 return

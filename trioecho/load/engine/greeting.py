@@ -6,7 +6,7 @@ last reply: what else a server sends is seen by the load, as on any connection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import trio
 
@@ -19,6 +19,7 @@ from ...errors import RemoteProtocolError
 from ...framing import FrameDecoder, FrameFormat
 from ..message_list import MOST_REPLY_BYTES, MessageList
 from ..plan import LoadPlan
+from .template_ring import TemplateRing
 
 _RECEIVE_BYTES = 1 << 16
 
@@ -60,12 +61,18 @@ class Greeting:
         self._format = plan.format
         self._timeout_s = plan.timeout_s
         self._file = printable_line(messages.source.file)
-        self._wires: Sequence[bytes] = messages.frames(plan.format)
-        self._replies = [message.reply for message in messages.messages]
+        self._seed = plan.seed
+        self._messages = messages
+        # None where templates make them for each connection.
+        self._wires = None if messages.source.templates else messages.frames(plan.format)
         self._largest = max(MOST_REPLY_BYTES, messages.source.most_reply_bytes or 0)
 
-    async def exchange(self, connection: trio.socket.SocketType) -> None:
+    async def exchange(self, connection: trio.socket.SocketType, number: int) -> None:
         """Send each message, and await its reply; the timeout of the plan is for each of them.
+
+        Args:
+          connection: to the server.
+          number: which one it is, from 0.
 
         When it is cancelled or fails, the connection is of no further use; closing it is left to the
         caller.
@@ -73,8 +80,8 @@ class Greeting:
         Raises:
           GreetingError: a reply did not come in time, is wrong, or is no frame; or the connection ended.
         """
-        for number, (wire, expected) in enumerate(zip(self._wires, self._replies, strict=True)):
-            where = f"first message {number + 1} of {self._file}"
+        for message, (wire, expected) in enumerate(self._for_connection(number)):
+            where = f"first message {message + 1} of {self._file}"
             received = bytearray()
             try:
                 with trio.fail_after(self._timeout_s):
@@ -83,18 +90,29 @@ class Greeting:
             except trio.TooSlowError:
                 come = f", but {plural(len(received), 'byte')} of one" if received else ""
                 reason = f"sent no reply to {where} within {self._timeout_s:g} s{come}"
-                raise GreetingError(reason, number) from None
+                raise GreetingError(reason, message) from None
             except RemoteProtocolError:
-                what = self._in_words(bytes(received), number)
-                raise GreetingError(f"{what}, after {where}", number) from None
+                what = self._in_words(bytes(received), message)
+                raise GreetingError(f"{what}, after {where}", message) from None
             except OSError as error:
                 raise GreetingError(
-                    f"ended the connection after {where}: {describe(error)}", number
+                    f"ended the connection after {where}: {describe(error)}", message
                 ) from None
             if expected is not None and payload != expected:
                 raise GreetingError(
-                    f"sent a wrong reply to {where}: {_difference(expected, payload)}", number
+                    f"sent a wrong reply to {where}: {_difference(expected, payload)}", message
                 )
+
+    def _for_connection(self, number: int) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield each frame when it is to be sent, and its reply if that has to be a certain one."""
+        if self._wires is not None:
+            for wire, message in zip(self._wires, self._messages.messages, strict=True):
+                yield wire, message.reply
+            return
+        ring = TemplateRing(self._messages, self._format, number, self._seed)
+        for index, message in enumerate(self._messages.messages):
+            wire = ring.render(index)
+            yield wire, None if message.reply is None else ring.reply(index)
 
     async def _receive(self, connection: trio.socket.SocketType, received: bytearray) -> bytes:
         """Receive one frame, and not a byte more, and return its payload.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ...client.strange_replies import no_frame
 from ...errors import RemoteProtocolError
 from ...framing import FrameDecoder, FrameFormat
@@ -112,6 +114,11 @@ class Inspection:
         """Stop waiting for the next ``count`` messages; their replies may still come, late."""
         self._matcher.pass_over(count)
         self._count_forgotten()
+
+    @property
+    def overdue(self) -> Collection[int]:
+        """The messages that were passed over, and to which a reply may still come."""
+        return self._matcher.overdue
 
     def may_still_come(self, now: int) -> bool:
         """Return whether a reply may still come to a message that was passed over."""

@@ -15,10 +15,12 @@ from .in_order import InOrderConnection
 from .payloads import PayloadRings
 from .recorded import RecordedConnection
 from .recording import Recording
+from .rendered import RenderedConnection, RenderedInOrderConnection
 from .reply_check import check_of
 from .ring import Ring, reply_ring, sent_ring
 from .sending import Socket
 from .tally import LoadTally
+from .template_ring import TemplateReplies, TemplateRing
 
 
 class _Arguments(TypedDict):
@@ -70,8 +72,11 @@ class ConnectionMaker:
         self._ring_of: Callable[[int], Ring]
         self._kept: dict[int, Ring] = {}
         self._replies: Ring | None = None
+        self._templates: MessageList | None = None
         if messages is None:
             self._ring_of = PayloadRings(plan).ring
+        elif messages.source.templates:
+            self._templates = messages
         else:
             ring = sent_ring(messages, plan.format)
             self._ring_of = lambda number: ring
@@ -97,6 +102,8 @@ class ConnectionMaker:
             "clock": self._clock,
             "first": first,
         }
+        if self._templates is not None:
+            return self._make_rendered(number, connected, self._templates, arguments)
         ring, tally = self._ring(number), self._tally
         if not plan.reply.is_compared:
             return InOrderConnection(number, connected, ring, tally, check=self._check, **arguments)
@@ -118,3 +125,14 @@ class ConnectionMaker:
             connection = self.make(number, closed)
         connection.is_over = True
         return connection
+
+    def _make_rendered(
+        self, number: int, connected: Socket, templates: MessageList, arguments: _Arguments
+    ) -> LoadConnection:
+        plan, tally = self._plan, self._tally
+        ring = TemplateRing(templates, plan.format, number, plan.seed)
+        if not plan.reply.is_compared:
+            check = self._check
+            return RenderedInOrderConnection(number, connected, ring, tally, check=check, **arguments)
+        replies = TemplateReplies(ring) if plan.reply.word == "recorded" else None
+        return RenderedConnection(number, connected, ring, tally, replies=replies, **arguments)

@@ -153,7 +153,7 @@ class Matcher:
         # Not unique: the first that is waited for, then the oldest that
         # was passed over, then the youngest that got a reply.
         for message in self._places(waiting):
-            if self._length(message) == len(payload) and self.ring.payload(message) == payload:
+            if self.ring.length(message) == len(payload) and self.ring.payload(message) == payload:
                 return message
         return None
 
@@ -186,7 +186,7 @@ class Matcher:
         sample = payload[:_SAMPLE_BYTES]
         best, most = waiting.start, len(sample) // 2
         for message in waiting[:_FAR]:
-            if self._length(message) != len(payload):
+            if self.ring.length(message) != len(payload):
                 continue
             alike = sum(map(int.__eq__, sample, self.ring.payload(message)))
             if alike > most:
@@ -195,6 +195,3 @@ class Matcher:
             if alike >= max(len(sample) - 4, 2 * STAMP_BYTES):
                 break
         return best
-
-    def _length(self, message: int) -> int:
-        return self.ring.lengths[message % self.ring.frames]

@@ -179,6 +179,10 @@ class PayloadRing:
             return _as_bytes(message)[ROUND_BYTES - length :]
         return _as_bytes(number) + self._pieces[self._piece_of[index]][: length - ROUND_BYTES]
 
+    def length(self, message: int) -> int:
+        """Return how many bytes a payload has."""
+        return self.lengths[message % self.frames]
+
     def candidate(self, connection: int, payload: bytes) -> int | None:
         """Return the message whose stamp a payload has, whatever follows it; None if it has none."""
         if len(payload) < STAMP_BYTES or int.from_bytes(payload[5:STAMP_BYTES], "little") != connection:

@@ -19,7 +19,6 @@ class Ring(Protocol):
       size: bytes of a round on the wire.
       ends: where each frame of a round ends on the wire.
       starts: where each begins; one more than there are frames.
-      lengths: of their payloads.
       is_stamped: whether payloads of `STAMP_BYTES` and more are unique, and `candidate` finds them.
     """
 
@@ -27,7 +26,6 @@ class Ring(Protocol):
     size: int
     ends: list[int]
     starts: list[int]
-    lengths: list[int]
     is_stamped: bool
 
     def round(self, number: int) -> bytes:
@@ -35,6 +33,9 @@ class Ring(Protocol):
 
     def payload(self, message: int) -> bytes:
         """Return the payload of a message, counted from 0."""
+
+    def length(self, message: int) -> int:
+        """Return how many bytes a payload has."""
 
     def candidate(self, connection: int, payload: bytes) -> int | None:
         """Return the message whose stamp a payload has, whatever follows it; None if it has none."""
@@ -50,11 +51,10 @@ class MessageRing:
       wires: their frames.
     """
 
-    __slots__ = ("_payloads", "_wire", "ends", "frames", "is_stamped", "lengths", "size", "starts")
+    __slots__ = ("_payloads", "_wire", "ends", "frames", "is_stamped", "size", "starts")
 
     def __init__(self, payloads: Sequence[bytes], wires: Sequence[bytes]) -> None:
         self.frames: int = len(payloads)
-        self.lengths: list[int] = list(map(len, payloads))
         self.starts: list[int] = [0, *accumulate(map(len, wires))]
         self.ends: list[int] = self.starts[1:]
         self.size: int = self.ends[-1]
@@ -69,6 +69,10 @@ class MessageRing:
     def payload(self, message: int) -> bytes:
         """Return the payload of a message, counted from 0."""
         return self._payloads[message % self.frames]
+
+    def length(self, message: int) -> int:
+        """Return how many bytes a payload has."""
+        return len(self._payloads[message % self.frames])
 
     def candidate(self, connection: int, payload: bytes) -> int | None:
         """Return None: these payloads have no stamp."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...base.message_file import Message
+from ...base.message_template import Template
 from ..message_list import GivenMessages, MessageList
 from .messages import LoadMessagesPart
 
@@ -34,6 +35,9 @@ def _as_document(messages: MessageList) -> dict[str, Any]:
         "payloads": [_encoded(message.payload) for message in messages.messages],
         "replies": [_encoded(message.reply) for message in messages.messages],
         "wires": [_encoded(wire) for wire in messages.wires],
+        # By the number of the message: most have none.
+        "templates": _templates(message.template for message in messages.messages),
+        "reply_templates": _templates(message.reply_template for message in messages.messages),
     }
 
 
@@ -41,7 +45,20 @@ def _from_document(document: dict[str, Any]) -> MessageList:
     payloads = [base64.b64decode(payload) for payload in document["payloads"]]
     replies = [None if reply is None else base64.b64decode(reply) for reply in document["replies"]]
     wires = [base64.b64decode(wire) for wire in document["wires"]]
-    return MessageList(document["file"], list(map(Message, payloads, replies)), wires)
+    messages = list(map(Message, payloads, replies))
+    for number, (source, kind) in document["templates"]:
+        messages[number] = messages[number]._replace(template=Template(source, kind))
+    for number, (source, kind) in document["reply_templates"]:
+        messages[number] = messages[number]._replace(reply_template=Template(source, kind))
+    return MessageList(document["file"], messages, wires)
+
+
+def _templates(templates: Iterable[Template | None]) -> list[tuple[int, tuple[str, str]]]:
+    return [
+        (number, (template.source, template.kind))
+        for number, template in enumerate(templates)
+        if template is not None
+    ]
 
 
 def _encoded(data: bytes | None) -> str | None:

@@ -74,7 +74,8 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
 def _from_file(source: MessageSource | None) -> str:
     if source is None:
         return ""
-    return f" from {printable_line(source.file)} ({plural(source.messages, 'message')})"
+    templates = f", {plural(source.templates, 'template')}" if source.templates else ""
+    return f" from {printable_line(source.file)} ({plural(source.messages, 'message')}{templates})"
 
 
 def replies_in_words(result: LoadResult) -> str:

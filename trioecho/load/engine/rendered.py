@@ -1,0 +1,129 @@
+"""Connections whose messages are made when they may be sent: by templates, or by a conversation.
+
+Other messages are known beforehand, a round of them as one piece. Of these, as many as may be sent now are
+made and offered to the kernel as one piece, and each reply is looked at by itself.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol, cast
+
+from ...framing import FrameFormat
+from .connection import LoadConnection
+from .in_order import InOrderConnection
+from .ring import Ring
+from .sending import Socket
+from .tally import LoadTally
+
+# What is made at a time, so that nothing is made long before it is sent.
+_BATCH_BYTES = 1 << 14
+
+
+class RenderedRing(Ring, Protocol):
+    """The messages of one connection, each of which is made once. As a ring it has rounds of one message."""
+
+    def render(self, message: int) -> bytes:
+        """Make the frame of a message, counted from 0, which is about to be sent. They are made in order."""
+
+    def forget(self, before: int, overdue: Collection[int]) -> None:
+        """Forget what is not needed any more: messages before this one, without those that are overdue."""
+
+
+class RenderedSending(LoadConnection):
+    """Makes what it sends. What a message is made of is known when the one before was offered."""
+
+    # Where each message begins in what was made last, and how many of these were noted as sent.
+    _batch: Sequence[int] = ()
+    _noted = 0
+
+    def _offer_flight(self) -> bool:
+        return False
+
+    def _offer(self) -> bool:
+        """Make what may be sent, and offer it to the kernel; return whether it has taken all.
+
+        Raises:
+          OSError: the connection is lost.
+        """
+        self.is_blocked = False
+        while self._send_at < len(self._send_wire) or self._make_batch():
+            now = self._clock()
+            if self.due is None:
+                self._note_sent_until(len(self._batch), now)
+            try:
+                self._send_at += self.socket.send(memoryview(self._send_wire)[self._send_at :])
+            except BlockingIOError:
+                self.is_blocked = True
+                return False
+            if self.due is not None:
+                # Those of which it took the first byte at least.
+                self._note_sent_until(bisect_left(self._batch, self._send_at), now)
+        return True
+
+    def _note_sent_until(self, count: int, now: int) -> None:
+        if count > self._noted:
+            self._note_sent(count - self._noted, now)
+            self._noted = count
+
+    def _make_batch(self) -> bool:
+        """Make what may be sent now; return whether there is anything."""
+        message = self.in_flight.stop
+        allowed = self.allowed if self.due is None else message + len(self.due)
+        if allowed <= message:
+            return False
+        ring = cast("RenderedRing", self._ring)
+        ring.forget(self.in_flight.next, self._inspection.overdue)
+        wires: list[bytes] = []
+        starts: list[int] = []
+        size = 0
+        while message < allowed and size < _BATCH_BYTES:
+            starts.append(size)
+            wires.append(ring.render(message))
+            size += len(wires[-1])
+            message += 1
+        self._send_wire, self._send_at = b"".join(wires), 0
+        self._batch, self._noted = starts, 0
+        return True
+
+
+class RenderedConnection(RenderedSending):
+    """Compares each reply with its message, or with the reply that the ring of replies has for it."""
+
+    def __init__(
+        self,
+        number: int,
+        plain_socket: Socket,
+        ring: Ring,
+        tally: LoadTally,
+        *,
+        format: FrameFormat,
+        largest: int,
+        buffer: memoryview,
+        clock: Callable[[], int],
+        replies: Ring | None = None,
+    ) -> None:
+        super().__init__(
+            number,
+            plain_socket,
+            ring,
+            tally,
+            format=format,
+            largest=largest,
+            buffer=buffer,
+            clock=clock,
+            replies=replies,
+        )
+        self._begin_to_inspect()
+
+    def _begin_to_inspect(self) -> None:
+        self._inspection.begin(b"")
+        self._is_inspecting = True
+
+    def _inspect_no_longer_if_right(self) -> None:
+        pass
+
+
+class RenderedInOrderConnection(RenderedSending, InOrderConnection):
+    """Takes replies in their order, as `InOrderConnection` does."""

@@ -57,8 +57,14 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "words.frames").write_bytes(frame(b"ping") + frame(b"abc"))
     (tmp_path / "judge.py").write_text(
         "def is_upper(message, reply):\n    return reply == message.upper()\n\n\n"
-        "def fails(message, reply):\n    raise LookupError(message.decode())\n"
+        "def fails(message, reply):\n    raise LookupError(message.decode())\n\n\n"
+        "def talk(connection):\n    reply = yield b'user %d' % connection\n    assert reply.isupper()\n\n\n"
+        "def talk_of_two(one, other):\n    yield one\n\n\n"
+        "def key(payload):\n    if payload.lower() == b'abc':\n        raise LookupError(payload.decode())\n"
+        "    return payload.lower()\n"
     )
+    (tmp_path / "bad.jsonl").write_text('{"template": "{{time}}"}\n{"template": "{{tim}}"}\n')
+    (tmp_path / "made.jsonl").write_text('{"template": "user{{connection}} {{number 3}}"}\n')
     return tmp_path
 
 
@@ -137,6 +143,37 @@ def test_a_function_of_the_user(shouter: str, folder: Path, workers: str) -> Non
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "verified"),
+    [
+        (("--reply", "judge:talk"), "every reply was given to judge:talk, which made the messages"),
+        (
+            (
+                "--key",
+                "judge.py:key",
+                "--messages",
+                "made.jsonl",
+                "--reply",
+                "same-length",
+                "--pipeline",
+                "4",
+            ),
+            "each reply belongs to the message with the same judge.py:key; replies were compared with their "
+            "messages in length, not in content",
+        ),
+    ],
+    ids=["conversation", "key"],
+)
+def test_conversations_and_keys_with_workers(
+    shouter: str, folder: Path, options: tuple[str, ...], verified: str
+) -> None:
+    done = load(shouter, folder, *options, "-n", "20", "--workers", "2", "-q", "--json", "-")
+    assert done.returncode in GOOD, done.stderr
+    result = result_from_json(done.stdout)
+    assert (result.sent, result.messages, result.errors) == (100, 100, {})
+    assert json.loads(done.stdout)["replies_verified"] == verified
+
+
 @pytest.mark.parametrize("reply", ["same-length", slow("recorded")])
 def test_a_schedule(shouter: str, folder: Path, reply: str) -> None:
     options = ("--messages", "words.jsonl", "--rate", "2000", "-n", "50", "--reply", reply)
@@ -173,6 +210,24 @@ def test_what_is_no_echo_is_wrong_without_another_rule(shouter: str, folder: Pat
         (("--messages-format", "jsonl"), "--messages-format says how a file is written"),
         (("--reply", "nothing"), "'nothing' is none of echo, count, same-length, recorded"),
         (("--reply", "no_such_module:f"), "--reply: there is no module no_such_module, neither in "),
+        (("--reply", "judge:talk", "--pipeline", "2"), "one message in flight: leave out the pipeline"),
+        (("--reply", "judge:talk", "--rate", "5"), "leave out the schedule"),
+        (("--reply", "judge:talk", "--messages", "words.jsonl"), "leave out the file of messages"),
+        (
+            ("--reply", "judge:talk_of_two"),
+            "--reply: judge:talk_of_two (judge.py:14) has to take the number of",
+        ),
+        (("--key", "judge"), "--key: 'judge' does not name a function; write MODULE:FUNCTION"),
+        (("--key", "judge:nothing"), "--key: judge has no nothing"),
+        (("--key", "judge:is_upper"), "--key: judge:is_upper (judge.py:1) has to take a payload: missing"),
+        (
+            ("--key", "judge:key", "--messages", "words.jsonl"),
+            "--key: message 2 of words.jsonl has no key: judge:key raised LookupError: abc (judge.py:20)",
+        ),
+        (
+            ("--messages", "bad.jsonl"),
+            "--messages: bad.jsonl, line 2: column 15: {{tim}} is none of connection, number, time and",
+        ),
         (("--messages", "0"), "argument --messages: '0' is too few; at least 1"),
         (("--messages", "-5"), "argument --messages"),
     ],

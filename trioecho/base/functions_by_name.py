@@ -75,6 +75,8 @@ def find_plain_function(reference: FunctionReference, *arguments: object, takes:
         raise FunctionNotFoundError(f"{name} is no function; write one that takes {takes}")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise FunctionNotFoundError(f"{name} is async, and must not be")
+    if inspect.isgeneratorfunction(function):
+        raise FunctionNotFoundError(f"{name} has a yield in it, and must not have one here")
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError as error:

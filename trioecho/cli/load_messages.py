@@ -9,9 +9,12 @@ from typing import Any
 
 from ..base.functions_by_name import FunctionNotFoundError
 from ..base.message_file import MessageFileError, MessageFormat
+from ..base.printable import printable_line
 from ..base.processes import working_folder
 from ..framing import FrameFormat
-from ..load import MessageList, ReplyRule, read_message_list
+from ..load import MessageList, ReplyRule, ServiceTraits, read_message_list
+from ..load.engine.conversation import conversations_of, is_conversation
+from ..load.engine.keyed_messages import KeyFunction, NoKeyError
 from ..load.engine.reply_check import check_of
 from ..load.message_list import GivenMessages
 from .shared import values
@@ -50,7 +53,14 @@ def add_message_options(group: argparse._ArgumentGroup) -> None:
         metavar="RULE",
         default=ReplyRule(),
         help="what a reply has to be: echo, count (any frame), same-length, recorded (as in FILE), or what "
-        "MODULE:FUNCTION says, which gets message and reply (default: %(default)s)",
+        "MODULE:FUNCTION says, which gets message and reply; if it has a yield in it, it makes the messages, "
+        "too (default: %(default)s)",
+    )
+    add(
+        "--key",
+        metavar="MODULE:FUNCTION",
+        help="replies come in any order: this function returns, of a message and of its reply, what only "
+        "these two have in common",
     )
 
 
@@ -88,22 +98,53 @@ def messages_of(arguments: argparse.Namespace) -> GivenMessages:
     """Return the messages that the options name.
 
     Raises:
-      CommandError: they contradict each other, a file cannot be used, or a function cannot.
+      CommandError: they contradict each other, or a file cannot be used.
     """
     rule: ReplyRule = arguments.reply
     path = arguments.message_file
     _refuse_contradictions(arguments)
-    try:
-        if not rule.is_compared:
-            check_of(rule, working_folder())
-    except FunctionNotFoundError as error:
-        raise CommandError(ExitCode.WRONG_USAGE, f"--reply: {error}") from None
     is_recorded = rule.word == "recorded"
     message_format = arguments.messages_format and MessageFormat(arguments.messages_format)
     return GivenMessages(
         _read("--messages", path, arguments.format, message_format, with_replies=is_recorded),
         _read("--first-message", arguments.first_message, arguments.format),
     )
+
+
+def traits_of(arguments: argparse.Namespace, given: GivenMessages) -> ServiceTraits:
+    """Return what the options say of the service.
+
+    Raises:
+      CommandError: a function cannot be used.
+    """
+    rule: ReplyRule = arguments.reply
+    folder = working_folder()
+    option = "--reply"
+    try:
+        conversation = is_conversation(rule, folder)
+        if conversation:
+            conversations_of(rule, folder)
+        elif not rule.is_compared:
+            check_of(rule, folder)
+        option = "--key"
+        if arguments.key is not None:
+            _refuse_keyless(KeyFunction(arguments.key, folder), given.messages)
+    except FunctionNotFoundError as error:
+        raise CommandError(ExitCode.WRONG_USAGE, f"{option}: {error}") from None
+    return ServiceTraits(given.first_source, conversation, arguments.key)
+
+
+def _refuse_keyless(key_of: KeyFunction, messages: MessageList | None) -> None:
+    """Refuse a file with a message of which the function gives no key, as far as messages are known."""
+    for number, message in enumerate([] if messages is None else messages.messages, start=1):
+        if message.template is None:
+            try:
+                key_of(message.payload)
+            except NoKeyError as error:
+                file = printable_line("" if messages is None else messages.source.file)
+                raise CommandError(
+                    ExitCode.WRONG_USAGE, f"--key: message {number} of {file} has no key: {error}"
+                ) from None
 
 
 def _read(

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from ..base.processors import count_processors
 from ..base.quantities import in_bytes, plural
-from ..load import LoadPlan, ServiceTraits, Sizes
+from ..load import LoadPlan, Sizes
 from ..load.engine.payloads import needed_memory
 from ..load.goals.objectives import Objective
 from ..load.message_list import GivenMessages
 from . import load_values
 from .load_connections import add_connection_options, churn_of
 from .load_files import add_file_options
-from .load_messages import add_message_options, messages_of
+from .load_messages import add_message_options, messages_of, traits_of
 from .load_record import add_record_option, check_record
 from .load_schedule import add_schedule_option, contradictions, refuse_unknown_stages
 from .shared import values
@@ -208,7 +208,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             source=given.source,
             reply=arguments.reply,
             churn=churn,
-            service=ServiceTraits(given.first_source),
+            service=traits_of(arguments, given),
             processes=arguments.workers or min(count_processors(), arguments.connections),
         )
     except ValueError as error:

@@ -92,6 +92,7 @@ class LoadPlan:
         self._settle_length()
         self._check_counts()
         self._check_rates()
+        self._check_service()
         for name in ("think_s", "warmup_s", "duration_s", "timeout_s"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
@@ -157,16 +158,39 @@ class LoadPlan:
             check_ramp(self.ramp)
             if self.messages is not None and self.ramp.to_rate == 0:
                 raise ValueError("a ramp down to 0 may never send all messages; give a duration instead")
-        if self.reply.word == "recorded" and (self.source is None or self.source.most_reply_bytes is None):
-            raise ValueError(
-                "replies can only be compared with recorded ones if there are messages with them"
-            )
         if self.is_open and self.pipeline != 1:
             raise ValueError("a pipeline belongs to a closed loop: in an open one the rate says what is sent")
         if self.is_open and self.think_s:
             raise ValueError(
                 "a think time belongs to a closed loop: in an open one the rate says what is sent"
             )
+
+    def _check_service(self) -> None:
+        if self.reply.word == "recorded" and (self.source is None or self.source.most_reply_bytes is None):
+            raise ValueError(
+                "replies can only be compared with recorded ones if there are messages with them"
+            )
+        if not self.service.conversation:
+            return
+        for is_wrong, reason in (
+            (self.reply.word is not None, f"is a function, and not {self.reply}"),
+            (self.source is not None, "makes its messages itself: leave out the file of messages"),
+            (self.service.key is not None, "has one message in flight: leave out the key"),
+            (self.is_open, "sends a message when the last one has its reply: leave out the schedule"),
+            (self.pipeline != 1, "has one message in flight: leave out the pipeline"),
+        ):
+            if is_wrong:
+                raise ValueError(f"a conversation {reason}")
+
+    @property
+    def verification(self) -> str:
+        """What was done with replies, a sentence without its end, which every report has."""
+        if self.service.conversation:
+            return f"every reply was given to {self.reply}, which made the messages"
+        if self.service.key is not None:
+            words = self.reply.in_words.replace(" and order", "")
+            return f"each reply belongs to the message with the same {self.service.key}; {words}"
+        return self.reply.in_words
 
     @property
     def is_open(self) -> bool:

@@ -9,7 +9,7 @@ from ..base.json_part import Part
 from .message_list import MessageSource, read_message_source
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"first_messages"})
+_ADDED_LATER = frozenset({"first_messages", "conversation", "key"})
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,15 @@ class ServiceTraits:
     Attributes:
       first_messages: what is known of the messages that every connection sends before all others, and
         whose replies it awaits: a login, a session request. None if there are none.
+      conversation: whether the function of the plan's `reply` is a generator function, which makes the
+        messages, too.
+      key: ``MODULE:FUNCTION`` that returns what a message and its reply have in common, if replies come
+        in any order; None if they come in the order of their messages.
     """
 
     first_messages: MessageSource | None = None
+    conversation: bool = False
+    key: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

@@ -284,13 +284,8 @@ class LoadConnection(MessageSender):
     def check_timeouts(self) -> None:
         """Stop waiting for messages whose time is over; give up when nothing comes at all."""
         now = self._clock()
-        in_flight = self.in_flight
         timeout_ns = self._tally.timeout_ns
-        timed_out = 0
-        for stop, _, sent in in_flight.runs:
-            if now - sent <= timeout_ns:
-                break
-            timed_out = stop - in_flight.next
+        timed_out = self.in_flight.sent_before(now - timeout_ns)
         if self.is_over or not (timed_out or self.is_blocked):
             return
         if timed_out:

@@ -70,6 +70,6 @@ class FirstReply:
 
     def _refuse_unanswered(self, finding: str) -> None:
         plan = self._plan
-        size = plural(plan.sizes.most, "byte")
-        self.refusal = f"{finding}: does it take frames of {size}, and are its headers {plan.format}?"
+        frames = "this frame" if plan.service.conversation else f"frames of {plural(plan.sizes.most, 'byte')}"
+        self.refusal = f"{finding}: does it take {frames}, and are its headers {plan.format}?"
         self.is_unanswered = True

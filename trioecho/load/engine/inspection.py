@@ -7,7 +7,7 @@ from collections.abc import Collection
 from ...client.strange_replies import no_frame
 from ...errors import RemoteProtocolError
 from ...framing import FrameDecoder, FrameFormat
-from .matching import InFlight, Match, Matcher, MessageTimes
+from .matching import InFlight, Matcher, MessageTimes
 from .ring import Ring
 from .tally import LoadTally
 
@@ -72,7 +72,7 @@ class Inspection:
             while (frame := decoder.next_whole_frame()) is not None:
                 size = sum(map(len, frame))
                 taken += size
-                self._count(self._matcher.match(frame.payload), frame.payload, size, now)
+                self._take_reply(frame.payload, size, now)
         finally:
             self.tail += chunk
             del self.tail[:taken]
@@ -86,15 +86,16 @@ class Inspection:
         self._decoder = None
         self.tail = bytearray()
 
-    def _count(self, match: Match, payload: bytes, size: int, now: int) -> None:
-        kind, message, times, detail = match
+    def _take_reply(self, payload: bytes, size: int, now: int) -> None:
+        """Count a reply, of which the whole frame has ``size`` bytes."""
+        kind, message, times, detail = self._matcher.match(payload)
         tally = self._tally
         if kind in ("right", "swapped") and times is not None and now - times.sent > tally.timeout_ns:
             kind = "late"
         if times is not None and kind != "wrong":
             tally.add_reply(*times, now, right_bytes=size if kind == "right" else None)
         if kind in ("late", "swapped") and times is not None:
-            detail = _after(now - times.sent)
+            detail = after(now - times.sent)
         if kind != "right":
             self.add_error(kind, message, times, received=payload, detail=detail)
         self._count_forgotten()
@@ -108,7 +109,7 @@ class Inspection:
         """Count messages whose replies have come too late."""
         for message in range(first, stop):
             self._tally.add_reply(due, sent, now)
-            self.add_error("late", message, MessageTimes(due, sent), detail=_after(now - sent))
+            self.add_error("late", message, MessageTimes(due, sent), detail=after(now - sent))
 
     def pass_over(self, count: int) -> None:
         """Stop waiting for the next ``count`` messages; their replies may still come, late."""
@@ -174,5 +175,6 @@ class Inspection:
         self._tally.add_error(kind, self._number, message, expected, received, detail, due=due)
 
 
-def _after(ns: int) -> str:
+def after(ns: int) -> str:
+    """Return how late a reply was, in words."""
     return f"after {ns / 1e6:,.1f} ms"

@@ -11,11 +11,14 @@ from ...framing import FrameFormat
 from ..message_list import MessageList
 from ..plan import LoadPlan
 from .connection import RECEIVE_BUFFER_BYTES, LoadConnection
+from .conversation import Conversation, conversations_of
 from .in_order import InOrderConnection
+from .keyed import KeyedConnection, RenderedKeyedConnection
+from .keyed_messages import KeyFunction
 from .payloads import PayloadRings
 from .recorded import RecordedConnection
 from .recording import Recording
-from .rendered import RenderedConnection, RenderedInOrderConnection
+from .rendered import ConversationConnection, RenderedConnection, RenderedInOrderConnection
 from .reply_check import check_of
 from .ring import Ring, reply_ring, sent_ring
 from .sending import Socket
@@ -82,7 +85,11 @@ class ConnectionMaker:
             self._ring_of = lambda number: ring
             if plan.reply.word == "recorded":
                 self._replies = reply_ring(messages, plan.format)
-        self._check = None if plan.reply.is_compared else check_of(plan.reply, folder)
+        traits = plan.service
+        self._begin_conversation = conversations_of(plan.reply, folder) if traits.conversation else None
+        is_checked = not (plan.reply.is_compared or traits.conversation)
+        self._check = check_of(plan.reply, folder) if is_checked else None
+        self._key_of = None if traits.key is None else KeyFunction(traits.key, folder)
 
     def make(self, number: int, connected: Socket, *, first: int = 0) -> LoadConnection:
         """Return a connection of the load, which has this socket.
@@ -102,9 +109,24 @@ class ConnectionMaker:
             "clock": self._clock,
             "first": first,
         }
+        if self._begin_conversation is not None:
+            conversation = Conversation(plan.reply.text, self._begin_conversation, number, plan.format)
+            return ConversationConnection(number, connected, conversation, self._tally, **arguments)
         if self._templates is not None:
             return self._make_rendered(number, connected, self._templates, arguments)
         ring, tally = self._ring(number), self._tally
+        if self._key_of is not None:
+            replies = self._replies or (ring if plan.reply.is_compared else None)
+            return KeyedConnection(
+                number,
+                connected,
+                ring,
+                tally,
+                replies=replies,
+                check=self._check,
+                key_of=self._key_of,
+                **arguments,
+            )
         if not plan.reply.is_compared:
             return InOrderConnection(number, connected, ring, tally, check=self._check, **arguments)
         if self._replies is not None:
@@ -131,8 +153,19 @@ class ConnectionMaker:
     ) -> LoadConnection:
         plan, tally = self._plan, self._tally
         ring = TemplateRing(templates, plan.format, number, plan.seed)
+        replies = TemplateReplies(ring) if plan.reply.word == "recorded" else None
+        if self._key_of is not None:
+            return RenderedKeyedConnection(
+                number,
+                connected,
+                ring,
+                tally,
+                replies=replies or (ring if plan.reply.is_compared else None),
+                check=self._check,
+                key_of=self._key_of,
+                **arguments,
+            )
         if not plan.reply.is_compared:
             check = self._check
             return RenderedInOrderConnection(number, connected, ring, tally, check=check, **arguments)
-        replies = TemplateReplies(ring) if plan.reply.word == "recorded" else None
         return RenderedConnection(number, connected, ring, tally, replies=replies, **arguments)

@@ -64,6 +64,15 @@ class InFlight:
             first = stop
         return self.stop
 
+    def sent_before(self, time: int) -> int:
+        """Return how many messages that are waited for were sent before that time."""
+        count = 0
+        for stop, _, sent in self.runs:
+            if sent >= time:
+                break
+            count = stop - self.next
+        return count
+
     def pop(self) -> MessageTimes:
         """Take out the first message that is waited for, and return its times."""
         stop, due, sent = self.runs[0]

@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from ...framing import FrameFormat
 from .connection import LoadConnection
+from .conversation import Conversation, NoMessageError
 from .in_order import InOrderConnection
 from .ring import Ring
 from .sending import Socket
@@ -127,3 +128,49 @@ class RenderedConnection(RenderedSending):
 
 class RenderedInOrderConnection(RenderedSending, InOrderConnection):
     """Takes replies in their order, as `InOrderConnection` does."""
+
+
+class ConversationConnection(RenderedInOrderConnection):
+    """Sends what a conversation says, and gives it the replies; it is given up when it says nothing.
+
+    Args:
+      conversation: makes the messages.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        plain_socket: Socket,
+        conversation: Conversation,
+        tally: LoadTally,
+        *,
+        format: FrameFormat,
+        largest: int,
+        buffer: memoryview,
+        clock: Callable[[], int],
+    ) -> None:
+        self._conversation = conversation
+        super().__init__(
+            number,
+            plain_socket,
+            conversation,
+            tally,
+            check=conversation.take_reply,
+            format=format,
+            largest=largest,
+            buffer=buffer,
+            clock=clock,
+        )
+
+    def send(self) -> bool:
+        """Send the next message, if it may be sent; return whether the kernel has taken it."""
+        try:
+            return super().send()
+        except NoMessageError as error:
+            self._end("no_message", str(error))
+            self.unanswered_end = None  # the server has done nothing wrong
+            return False
+
+    def _end(self, kind: str | None, reason: str) -> None:
+        super()._end(kind, reason)
+        self._conversation.close()

@@ -46,9 +46,8 @@ def check_of(rule: ReplyRule, folder: str) -> ReplyCheck | None:
     if rule.word == "same-length":
         return _same_length
     reference = FunctionReference(rule.text, folder)
-    return _UserCheck(
-        rule.text, find_plain_function(reference, b"message", b"reply", takes="a message and its reply")
-    )
+    function = find_plain_function(reference, b"message", b"reply", takes="a message and its reply")
+    return _UserCheck(rule.text, function)
 
 
 def _same_length(message: bytes, reply: bytes) -> ReplyVerdict:
@@ -75,14 +74,17 @@ class _UserCheck:
             return ReplyVerdict(
                 "unchecked", f"{self._name} raised {printable_line(describe_with_place(error))}"
             )
-        if verdict is True or verdict is None:
-            return RIGHT
-        if verdict is False:
-            return ReplyVerdict("wrong", f"{self._name} returned False for {_shown(reply)}")
-        found = printable_line(f"{type(verdict).__name__}")
-        return ReplyVerdict(
-            "unchecked", f"{self._name} returned neither True nor False nor None, but {found}"
-        )
+        return verdict_of(self._name, verdict, reply)
+
+
+def verdict_of(name: str, returned: object, reply: bytes) -> ReplyVerdict:
+    """Return what a reply is, by what a function of the user returned for it."""
+    if returned is True or returned is None:
+        return RIGHT
+    if returned is False:
+        return ReplyVerdict("wrong", f"{name} returned False for {_shown(reply)}")
+    found = printable_line(type(returned).__name__)
+    return ReplyVerdict("unchecked", f"{name} returned neither True nor False nor None, but {found}")
 
 
 def _shown(data: bytes) -> str:

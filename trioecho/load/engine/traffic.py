@@ -84,11 +84,14 @@ class Traffic:
                 self._note_blocked(connection, number)
 
     def send_one_frame(self) -> None:
-        """Send the first message of the first connection."""
-        number, connection = self._connections.items()[0]
-        connection.allowed = 1
-        if not connection.send():
+        """Send the first message of the first connection that has one."""
+        for number, connection in self._connections.items():
+            connection.allowed = 1
+            if connection.send():
+                return
             self._note_blocked(connection, number)
+            if not connection.is_over or connection.unanswered_end is not None:
+                return
 
     def send_due(self, pacer: Pacer, now: int) -> None:
         """Send what is due by now."""

@@ -56,7 +56,7 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
         f"x {part.messages:,} messages" if part.duration_s is None else f"for {part.duration_s:g} s, messages"
         for part in parts
     )
-    sizes = _any_of(f"{part.sizes} B{_from_file(part.source)}" for part in parts)
+    sizes = _any_of(_messages_in_words(part) for part in parts)
     words = [f"{plural(plan.connections, 'connection')} {how_long} of {sizes}", pace_in_words(plan, parts)]
     if any(part.service.first_messages for part in parts):
         words.append(f"first messages{_any_of(_from_file(part.service.first_messages) for part in parts)}")
@@ -71,6 +71,12 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
     return "; ".join(words)
 
 
+def _messages_in_words(plan: LoadPlan) -> str:
+    if plan.service.conversation:
+        return f"the conversations of {printable_line(plan.reply.text)}"
+    return f"{plan.sizes} B{_from_file(plan.source)}"
+
+
 def _from_file(source: MessageSource | None) -> str:
     if source is None:
         return ""
@@ -80,12 +86,12 @@ def _from_file(source: MessageSource | None) -> str:
 
 def replies_in_words(result: LoadResult) -> str:
     """Return how replies were verified, a sentence without its end."""
-    return _any_of(plan.reply.in_words for plan in _plans_of(result))
+    return _any_of(plan.verification for plan in _plans_of(result))
 
 
 def is_echo(result: LoadResult) -> bool:
     """Return whether every reply was compared with its message."""
-    return all(plan.reply.word == "echo" for plan in _plans_of(result))
+    return all(plan.reply.word == "echo" and plan.service.key is None for plan in _plans_of(result))
 
 
 def right_replies(result: LoadResult) -> str:

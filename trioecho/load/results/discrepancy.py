@@ -16,7 +16,9 @@ ERROR_KINDS: dict[str, str] = {
     "swapped": "a reply came after one to a later message",
     "torn": "the stream ended, or lost its framing, inside this reply",
     "late": "a reply came after the timeout",
-    "unchecked": "the function that checks replies raised an exception, or did not say whether one is right",
+    "unchecked": "the function that checks replies, or gives keys, raised an exception or did not say "
+    "whether one is right",
+    "same_key": "another message in flight had the same key, so that their replies cannot be told apart",
     "unexpected": "a frame came that no message asked for",
     "unsent": "a message was due and was not sent: connections were lost, or it was too late for it",
     "connection_closed": "the server ended a connection on which something was still to be sent or replied",
@@ -25,6 +27,7 @@ ERROR_KINDS: dict[str, str] = {
     "framing_lost": "something else came where a header should be; the connection was given up",
     "not_ended": "the server did not end a connection that the load had ended in order",
     "connect_failed": "a connection could not be opened, while others could",
+    "no_message": "a conversation had no message to send; the connection was given up",
     "first_message_failed": "a first message of a connection had no reply, or a wrong one, while others had",
 }
 

@@ -38,6 +38,7 @@ _ATTRIBUTES: Mapping[str, Callable[[LoadPlan], str]] = {
     "messages from": lambda plan: _file(plan.source),
     "first messages": lambda plan: _file(plan.service.first_messages),
     "replies": lambda plan: str(plan.reply),
+    "keys": lambda plan: plan.service.key or "none",
     "connections": lambda plan: plan.churn.in_words or "open to the end",
 }
 

@@ -16,7 +16,7 @@ ended_early         null, or, if every connection was lost too early: after_s (a
 messages_due        messages that were due, or planned: each was sent, or is one of the errors, unsent
 messages_sent       messages offered to the kernel
 messages            replies that were right
-replies_verified    how replies were verified, in words; what the plan's "reply" means
+replies_verified    how replies were verified, in words; what the plan's "reply" and "service" mean
 messages_per_s      messages / elapsed_s, or / of_s
 bytes               of these replies on the wire, headers included
 bytes_per_s         bytes / elapsed_s, or / of_s
@@ -101,7 +101,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
         "messages_due": result.due,
         "messages_sent": result.sent,
         "messages": result.messages,
-        "replies_verified": result.plan.reply.in_words,
+        "replies_verified": result.plan.verification,
         "messages_per_s": round(result.messages_per_s, 3),
         "bytes": result.bytes,
         "bytes_per_s": round(result.bytes_per_s, 3),

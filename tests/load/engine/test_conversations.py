@@ -1,0 +1,243 @@
+"""Conversations: a generator function makes the messages of a connection, and gets the replies."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from tests.support.load_world import MS, Server, WorldSocket, errors_of, run_in_world
+from tests.support.wire import frame
+from trioecho.base.functions_by_name import FunctionNotFoundError
+from trioecho.base.message_file import Message
+from trioecho.framing import FrameFormat
+from trioecho.load import LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits
+from trioecho.load.engine.conversation import conversations_of, is_conversation
+from trioecho.load.engine.making import ConnectionMaker
+from trioecho.load.engine.reply_check import check_of
+from trioecho.load.engine.tally import LoadTally
+
+Talk = Generator[Any, bytes, Any]
+
+
+class Bank(Server):
+    """Gives a token to who logs in, and replies to nobody else but with the bytes that it got."""
+
+    def __init__(self) -> None:
+        self.seen: defaultdict[int, list[bytes]] = defaultdict(list)
+
+    def answer(self, connection: WorldSocket, frame_: bytes, number: int) -> None:
+        payload = frame_[4:]
+        self.seen[connection.number].append(payload)
+        reply = payload
+        if payload.startswith(b"LOGIN "):
+            reply = b"TOKEN %d" % len(self.seen[connection.number])
+        connection.deliver(frame(reply), connection.world.now + MS)
+
+
+def log_in(connection: int) -> Talk:
+    reply = yield b"LOGIN user%d" % connection
+    word, token = reply.split()
+    assert word == b"TOKEN"
+    for number in range(2):
+        reply = yield b"PAY %d " % number + token
+        assert reply.endswith(token)
+
+
+def say_nothing_of_itself() -> Talk:
+    reply = yield bytearray(b"hello")
+    assert reply == b"hello"
+
+
+def judge_by_its_end(connection: int) -> Talk:
+    number = 0
+    while True:
+        number += 1
+        yield memoryview(b"%d" % number)
+        if number == 3:
+            return connection != 1
+
+
+def return_a_number(connection: int) -> Talk:
+    yield b"a"
+    return 1
+
+
+def fail_at_the_second(connection: int) -> Talk:
+    yield b"a"
+    reply = yield b"b"
+    raise LookupError(f"no {reply!r}\nhere")
+
+
+def fail_at_once(connection: int) -> Talk:
+    if connection == 1:
+        raise LookupError("not on this one")
+    yield b"a"
+
+
+def end_at_once(connection: int) -> Talk:
+    if connection == 0:
+        return
+    yield b"a"
+
+
+def yield_text(connection: int) -> Talk:
+    yield b"a"
+    yield "b" if connection == 0 else b"b"
+
+
+def yield_too_much(connection: int) -> Talk:
+    yield bytes(300)
+
+
+def fail_when_it_is_closed() -> Talk:
+    try:
+        while True:
+            yield b"a"
+    except GeneratorExit:
+        raise LookupError("too late") from None
+
+
+def two(first: bytes, second: bytes) -> Talk:
+    yield first + second
+
+
+def no_conversation(connection: int) -> bytes:
+    return b"a"
+
+
+def rule_of(function: Callable[..., object]) -> ReplyRule:
+    return ReplyRule(f"{__name__}:{function.__name__}")
+
+
+def run(function: Callable[..., object], service: Server | None = None, **plan: Any) -> LoadResult:
+    settings = {"connections": 2, "messages": 7, "service": ServiceTraits(conversation=True), **plan}
+    made = LoadPlan("h", 1, reply=rule_of(function), **settings)
+    return run_in_world(made, service or Bank(), is_cautious=True)
+
+
+def test_each_connection_has_its_own_conversation_and_begins_it_again() -> None:
+    service = Bank()
+    result = run(log_in, service)
+    assert (result.sent, result.messages, result.errors) == (14, 14, {})
+    assert (result.latency_ns.count, result.latency_ns.max) == (14, MS)
+    for connection, seen in service.seen.items():
+        login = b"LOGIN user%d" % connection
+        assert seen == [
+            login, b"PAY 0 1", b"PAY 1 1", login, b"PAY 0 4", b"PAY 1 4", login,
+        ]  # fmt: skip
+
+
+def test_a_conversation_needs_no_number() -> None:
+    assert run(say_nothing_of_itself).messages == 14
+
+
+def test_think_times_are_between_its_messages() -> None:
+    result = run(log_in, think_s=0.5)
+    assert (result.messages, result.errors) == (14, {})
+    assert result.elapsed_s > 3
+
+
+def test_a_duration_ends_it_in_its_middle() -> None:
+    result = run(log_in, messages=None, duration_s=0.01)
+    assert result.errors == {}
+    assert result.sent == result.messages > 10
+
+
+def test_what_it_returns_judges_the_last_reply() -> None:
+    result = run(judge_by_its_end)
+    assert errors_of(result) == [("wrong", 1, 3), ("wrong", 1, 6)]
+    assert result.discrepancies[0].detail == f"{rule_of(judge_by_its_end)} returned False for b'3'"
+    assert (result.sent, result.messages) == (14, 12)
+    result = run(return_a_number)
+    assert result.errors == {"unchecked": 14}
+    assert result.discrepancies[0].detail.endswith("returned neither True nor False nor None, but int")
+
+
+def test_one_that_raises_is_named_with_its_place_and_the_next_one_begins() -> None:
+    result = run(fail_at_the_second)
+    assert (
+        errors_of(result)
+        == [("unchecked", connection, number) for connection in (0, 1) for number in (2, 4, 6)][:5]
+    )
+    assert result.errors == {"unchecked": 6}
+    assert (result.sent, result.messages) == (14, 8)
+    line = fail_at_the_second.__code__.co_firstlineno + 3
+    assert result.discrepancies[0].detail == (
+        f"{rule_of(fail_at_the_second)} raised LookupError: no b'b' here (test_conversations.py:{line})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "connection", "sent", "reason"),
+    [
+        (fail_at_once, 1, 0, "raised LookupError: not on this one (test_conversations.py:"),
+        (end_at_once, 0, 0, "ended without a message"),
+        (yield_text, 0, 1, "yielded str, and no bytes"),
+    ],
+)
+def test_a_conversation_without_a_message_ends_its_connection_alone(
+    function: Callable[..., object], connection: int, sent: int, reason: str
+) -> None:
+    result = run(function)
+    assert result.errors == {"no_message": 1, "unsent": 7 - sent}
+    [found] = [found for found in result.discrepancies if found.kind == "no_message"]
+    assert (found.connection, found.number) == (connection, sent + 1)
+    assert found.detail.startswith(f"{rule_of(function)} {reason}")
+    assert (result.sent, result.messages) == (7 + sent, 7 + sent)
+    assert result.connections_opened == 0  # as the world does not open them
+
+
+def test_a_message_that_no_frame_can_have() -> None:
+    result = run(yield_too_much, format=FrameFormat.parse("u8"))
+    assert result.errors == {"no_message": 2, "unsent": 14}
+    assert "yielded a message that is too long" in result.discrepancies[0].detail
+    assert result.ended_early is not None
+
+
+def test_what_a_conversation_raises_when_it_is_cut_short_is_no_error() -> None:
+    result = run(fail_when_it_is_closed)
+    assert (result.messages, result.errors) == (14, {})
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (two, "has to take the number of its connection, or nothing: missing a required argument"),
+        (no_conversation, "is no conversation: it has no yield in it"),
+    ],
+)
+def test_what_is_no_conversation(function: Callable[..., object], reason: str) -> None:
+    with pytest.raises(FunctionNotFoundError, match=reason):
+        conversations_of(rule_of(function), ".")
+
+
+def test_whether_a_function_is_a_conversation() -> None:
+    assert is_conversation(rule_of(two), ".")
+    assert not is_conversation(rule_of(no_conversation), ".")
+    assert not is_conversation(ReplyRule("count"), ".")
+    with pytest.raises(FunctionNotFoundError, match="has a yield in it"):
+        check_of(rule_of(two), ".")
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        ({"pipeline": 2}, "leave out the pipeline"),
+        ({"rate": 10.0}, "leave out the schedule"),
+        ({"reply": ReplyRule("count")}, "is a function"),
+        ({"source": MessageList("a", [Message(b"b")]).source}, "makes its messages itself"),
+    ],
+)
+def test_a_plan_in_which_no_conversation_is_possible(plan: dict[str, Any], reason: str) -> None:
+    settings = {"reply": rule_of(log_in), "service": ServiceTraits(conversation=True), **plan}
+    with pytest.raises(ValueError, match=reason):
+        LoadPlan("h", 1, **settings)
+
+
+def test_a_plan_that_does_not_know_of_it() -> None:
+    plan = LoadPlan("h", 1, reply=rule_of(log_in))
+    with pytest.raises(FunctionNotFoundError, match="has a yield in it"):
+        ConnectionMaker(plan, LoadTally(plan))

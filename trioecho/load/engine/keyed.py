@@ -19,7 +19,7 @@ from ...framing import FrameFormat
 from .connection import LoadConnection
 from .inspection import Inspection, after
 from .keyed_messages import KEYLESS, KeyedInFlight, KeyFunction, NoKeyError, shown
-from .matching import MessageTimes
+from .matching import InFlight, MessageTimes
 from .rendered import RenderedSending
 from .reply_check import ReplyCheck
 from .ring import Ring
@@ -171,6 +171,8 @@ class KeyedConnection(LoadConnection):
     """
 
     __slots__ = ()
+
+    in_flight: InFlight
 
     def __init__(
         self,

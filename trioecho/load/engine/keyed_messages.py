@@ -89,6 +89,9 @@ class KeyedInFlight(InFlight):
 
     __slots__ = ("_answered", "_key_of", "_owners", "_payload_of", "missing", "overdue", "waiting")
 
+    next: int
+    stop: int
+
     def __init__(self, key_of: KeyFunction, payload_of: Callable[[int], bytes]) -> None:
         super().__init__()
         self.waiting: dict[int, KeyedMessage] = {}

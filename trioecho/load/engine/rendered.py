@@ -35,6 +35,8 @@ class RenderedRing(Ring, Protocol):
 class RenderedSending(LoadConnection):
     """Makes what it sends. What a message is made of is known when the one before was offered."""
 
+    is_blocked: bool
+
     # Where each message begins in what was made last, and how many of these were noted as sent.
     _batch: Sequence[int] = ()
     _noted = 0
@@ -136,6 +138,8 @@ class ConversationConnection(RenderedInOrderConnection):
     Args:
       conversation: makes the messages.
     """
+
+    unanswered_end: tuple[str, bytes] | None
 
     def __init__(
         self,

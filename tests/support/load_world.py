@@ -187,15 +187,15 @@ class WorldDialer:
         self.outcomes: dict[int, OSError | None] = {}
         self.numbers = itertools.count(1000)
 
-    def dial(self) -> int:
+    def dial(self, number: int) -> int:
         after_ns, error = self.server.accept(self.world.now)
         if error is not None and not after_ns:
             raise error
-        number = next(self.numbers)
-        self.outcomes[number] = error
-        self.waiter.dialed[number] = self.world.now + after_ns
+        attempt = next(self.numbers)
+        self.outcomes[attempt] = error
+        self.waiter.dialed[attempt] = self.world.now + after_ns
         self.world.at(self.world.now + after_ns, lambda: None)
-        return number
+        return attempt
 
     def is_connected(self, attempt: int) -> bool:
         return False

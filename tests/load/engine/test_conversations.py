@@ -13,7 +13,7 @@ from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
 from trioecho.base.message_file import Message
 from trioecho.framing import FrameFormat
-from trioecho.load import LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits
+from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits
 from trioecho.load.engine.conversation import conversations_of, is_conversation
 from trioecho.load.engine.making import ConnectionMaker
 from trioecho.load.engine.reply_check import check_of
@@ -241,3 +241,26 @@ def test_a_plan_that_does_not_know_of_it() -> None:
     plan = LoadPlan("h", 1, reply=rule_of(log_in))
     with pytest.raises(FunctionNotFoundError, match="has a yield in it"):
         ConnectionMaker(plan, LoadTally(plan))
+
+
+def test_a_connection_that_is_opened_again_begins_a_conversation_anew() -> None:
+    class Restless(Bank):
+        """Resets a connection with its second message."""
+
+        def answer(self, connection: WorldSocket, frame_: bytes, number: int) -> None:
+            super().answer(connection, frame_, number)
+            if len(self.seen[connection.number]) == 2:
+                connection.end(reset=True)
+
+    service = Restless()
+    result = run(log_in, service, connections=1, messages=6, churn=Churn(reconnect=True))
+    assert result.errors == {"connection_lost": 3, "lost": 3}
+    assert (result.sent, result.messages) == (6, 3)
+    assert all(seen == [b"LOGIN user0", b"PAY 0 1"] for seen in service.seen.values())
+    assert len(service.seen) == 3
+
+
+def test_a_connection_is_not_opened_again_for_a_conversation_without_a_message() -> None:
+    result = run(end_at_once, churn=Churn(reconnect=True))
+    assert result.errors == {"no_message": 1, "unsent": 7}
+    assert result.messages == 7

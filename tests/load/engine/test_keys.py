@@ -17,7 +17,7 @@ from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
 from trioecho.base.message_file import Message
 from trioecho.base.message_template import Template
-from trioecho.load import LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits
+from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits, Span
 from trioecho.load.engine.keyed_messages import KeyFunction
 
 PIPELINED: dict[str, Any] = {"pipeline": 8}
@@ -301,3 +301,9 @@ def test_every_message_ends_as_exactly_one_thing(
     assert not {"unexpected", "unchecked", "swapped"} & set(result.errors)
     if None not in delays and mode == {"pipeline": 1}:
         assert result.messages == 20 - len([number for number in wrong if number <= 20])
+
+
+def test_connections_that_come_and_go() -> None:
+    server = Shuffler(shuffled())
+    result = run(server, {"pipeline": 4}, NUMBERED, number_in_front, churn=Churn(per_connection=Span(3, 9)))
+    assert (result.sent, result.messages, result.errors) == (80, 80, {})

@@ -35,8 +35,11 @@ class Dialer(Protocol):
 
     finished: list[int]
 
-    def dial(self) -> int:
+    def dial(self, number: int) -> int:
         """Begin to connect, and return the number of the attempt.
+
+        Args:
+          number: of the connection, from 0.
 
         Raises:
           OSError: it has failed at once.
@@ -105,12 +108,13 @@ class SocketDialer:
         self._sources: Iterator[str | None] = cycle(sources or (None,))
         self._clock = clock
         self._attempts: dict[int, socket.socket] = {}
+        self._numbers: dict[int, int] = {}
         # What is known of those that are connected: when they were, and how their greeting ended.
         self._connected_at: dict[int, int] = {}
         self._greeted: dict[int, GreetingError | None] = {}
         self._tasks: dict[int, trio.CancelScope] = {}
 
-    def dial(self) -> int:
+    def dial(self, number: int) -> int:
         """See `Dialer.dial`."""
         plain = socket.socket(self._family, socket.SOCK_STREAM)
         try:
@@ -127,6 +131,7 @@ class SocketDialer:
             raise
         self._poller.also_writable(attempt, True)
         self._attempts[attempt] = plain
+        self._numbers[attempt] = number
         return attempt
 
     def take(self, attempt: int) -> Taken | None:
@@ -152,18 +157,20 @@ class SocketDialer:
             if self._greeting is not None:
                 self._poller.unregister(attempt)
                 scope = self._tasks[attempt] = trio.CancelScope()
-                self._nursery.start_soon(self._greet, attempt, plain, self._greeting, scope)
+                self._nursery.start_soon(
+                    self._greet, attempt, plain, self._greeting, scope, self._numbers[attempt]
+                )
                 return None
             self._poller.also_writable(attempt, False)
         return Taken(*self._forget(attempt))
 
     async def _greet(
-        self, attempt: int, plain: socket.socket, greeting: Greeting, scope: trio.CancelScope
+        self, attempt: int, plain: socket.socket, greeting: Greeting, scope: trio.CancelScope, number: int
     ) -> None:
         refusal: GreetingError | None = None
         with scope, plain.dup() as other, trio.socket.from_stdlib_socket(other) as connection:
             try:
-                await greeting.exchange(connection)
+                await greeting.exchange(connection, number)
             except GreetingError as error:
                 refusal = error
         if not scope.cancel_called:  # else the number may be that of another attempt by now
@@ -173,6 +180,7 @@ class SocketDialer:
     def _forget(self, attempt: int) -> tuple[socket.socket, int]:
         self._tasks.pop(attempt, None)
         self._greeted.pop(attempt, None)
+        del self._numbers[attempt]
         return self._attempts.pop(attempt), self._connected_at.pop(attempt, 0)
 
     def is_connected(self, attempt: int) -> bool:

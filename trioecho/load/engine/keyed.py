@@ -188,6 +188,7 @@ class KeyedConnection(LoadConnection):
         largest: int,
         buffer: memoryview,
         clock: Callable[[], int],
+        first: int = 0,
     ) -> None:
         super().__init__(
             number,
@@ -198,8 +199,9 @@ class KeyedConnection(LoadConnection):
             largest=largest,
             buffer=buffer,
             clock=clock,
+            first=first,
         )
-        in_flight = KeyedInFlight(key_of, ring.payload)
+        in_flight = KeyedInFlight(key_of, ring.payload, first)
         self.in_flight = in_flight
         self._inspection = KeyedInspection(
             number,

@@ -85,6 +85,7 @@ class KeyedInFlight(InFlight):
     Args:
       key_of: gives keys.
       payload_of: gives the payload of a message.
+      first: the first message.
     """
 
     __slots__ = ("_answered", "_key_of", "_owners", "_payload_of", "missing", "overdue", "waiting")
@@ -92,8 +93,8 @@ class KeyedInFlight(InFlight):
     next: int
     stop: int
 
-    def __init__(self, key_of: KeyFunction, payload_of: Callable[[int], bytes]) -> None:
-        super().__init__()
+    def __init__(self, key_of: KeyFunction, payload_of: Callable[[int], bytes], first: int = 0) -> None:
+        super().__init__(first)
         self.waiting: dict[int, KeyedMessage] = {}
         self.overdue: dict[int, KeyedMessage] = {}
         self.missing: list[tuple[int, MessageTimes]] = []

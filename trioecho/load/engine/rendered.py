@@ -73,7 +73,9 @@ class RenderedSending(LoadConnection):
     def _make_batch(self) -> bool:
         """Make what may be sent now; return whether there is anything."""
         message = self.in_flight.stop
-        allowed = self.allowed if self.due is None else message + len(self.due)
+        allowed: float = self.allowed
+        if self.due is not None:  # what is due beyond the limit goes on the next connection
+            allowed = min(message + len(self.due), self.limit)
         if allowed <= message:
             return False
         ring = cast("RenderedRing", self._ring)
@@ -106,6 +108,7 @@ class RenderedConnection(RenderedSending):
         buffer: memoryview,
         clock: Callable[[], int],
         replies: Ring | None = None,
+        first: int = 0,
     ) -> None:
         super().__init__(
             number,
@@ -117,6 +120,7 @@ class RenderedConnection(RenderedSending):
             buffer=buffer,
             clock=clock,
             replies=replies,
+            first=first,
         )
         self._begin_to_inspect()
 
@@ -139,6 +143,7 @@ class ConversationConnection(RenderedInOrderConnection):
       conversation: makes the messages.
     """
 
+    has_successor: bool
     unanswered_end: tuple[str, bytes] | None
 
     def __init__(
@@ -152,6 +157,7 @@ class ConversationConnection(RenderedInOrderConnection):
         largest: int,
         buffer: memoryview,
         clock: Callable[[], int],
+        first: int = 0,
     ) -> None:
         self._conversation = conversation
         super().__init__(
@@ -164,6 +170,7 @@ class ConversationConnection(RenderedInOrderConnection):
             largest=largest,
             buffer=buffer,
             clock=clock,
+            first=first,
         )
 
     def send(self) -> bool:
@@ -171,6 +178,7 @@ class ConversationConnection(RenderedInOrderConnection):
         try:
             return super().send()
         except NoMessageError as error:
+            self.has_successor = False
             self._end("no_message", str(error))
             self.unanswered_end = None  # the server has done nothing wrong
             return False

@@ -211,7 +211,7 @@ class Renewals:
         slot.state = SlotState.DIALING
         slot.dialed_at = self._clock()
         try:
-            slot.attempt = self._dialer.dial()
+            slot.attempt = self._dialer.dial(slot.number)
         except OSError as error:
             self._fail(slot, why_not_opened(error), slot.dialed_at)
             return

@@ -75,7 +75,7 @@ def conversations_of(rule: ReplyRule, folder: str) -> Callable[[int], _Talk]:
     return lambda connection: begin()
 
 
-class Conversation:
+class UserConversation:
     """What a connection sends, one message for each reply; as `RenderedRing`.
 
     Args:

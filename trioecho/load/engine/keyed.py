@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection
 from ...framing import FrameFormat
 from .connection import LoadConnection
 from .inspection import Inspection, after
-from .keyed_messages import KEYLESS, KeyedInFlight, KeyFunction, NoKeyError, shown
+from .keyed_messages import KEYLESS, KeyedInFlight, KeyFunction, NoKeyError, shown_key
 from .matching import InFlight, MessageTimes
 from .rendered import RenderedSending
 from .reply_check import ReplyCheck
@@ -86,7 +86,7 @@ class KeyedInspection(Inspection):
             answered = messages.answered(key)
             kind = "unexpected" if answered is None else "duplicated"
             message = messages.stop if answered is None else answered
-            detail = f"no message in flight has its key {shown(key)}"
+            detail = f"no message in flight has its key {shown_key(key)}"
             self.add_error(kind, message, received=payload, detail=detail)
         self._count_forgotten()
 

@@ -124,7 +124,7 @@ class KeyedInFlight(InFlight):
         owners = self._owners.setdefault(key, [])
         if key is not KEYLESS and owners:
             if owners[-1] in self.waiting:
-                kind, detail = "same_key", f"its key {shown(key)} is that of message {owners[-1] + 1}"
+                kind, detail = "same_key", f"its key {shown_key(key)} is that of message {owners[-1] + 1}"
             else:  # from now on a reply with that key is this message's
                 self.missing += [(owner, self.overdue.pop(owner).times) for owner in owners]
                 owners.clear()
@@ -188,7 +188,7 @@ class KeyedInFlight(InFlight):
         return self.stop - (len(self.waiting) - self.sent_before(time))
 
 
-def shown(key: Hashable) -> str:
+def shown_key(key: Hashable) -> str:
     """Return a key as reports show it."""
     text = printable_line(repr(key))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."

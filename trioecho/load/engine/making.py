@@ -11,7 +11,7 @@ from ...framing import FrameFormat
 from ..message_list import MessageList
 from ..plan import LoadPlan
 from .connection import RECEIVE_BUFFER_BYTES, LoadConnection
-from .conversation import Conversation, conversations_of
+from .conversation import UserConversation, conversations_of
 from .in_order import InOrderConnection
 from .keyed import KeyedConnection, RenderedKeyedConnection
 from .keyed_messages import KeyFunction
@@ -110,7 +110,7 @@ class ConnectionMaker:
             "first": first,
         }
         if self._begin_conversation is not None:
-            conversation = Conversation(plan.reply.text, self._begin_conversation, number, plan.format)
+            conversation = UserConversation(plan.reply.text, self._begin_conversation, number, plan.format)
             return ConversationConnection(number, connected, conversation, self._tally, **arguments)
         if self._templates is not None:
             return self._make_rendered(number, connected, self._templates, arguments)

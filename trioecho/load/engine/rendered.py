@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from ...framing import FrameFormat
 from .connection import LoadConnection
-from .conversation import Conversation, NoMessageError
+from .conversation import NoMessageError, UserConversation
 from .in_order import InOrderConnection
 from .ring import Ring
 from .sending import Socket
@@ -150,7 +150,7 @@ class ConversationConnection(RenderedInOrderConnection):
         self,
         number: int,
         plain_socket: Socket,
-        conversation: Conversation,
+        conversation: UserConversation,
         tally: LoadTally,
         *,
         format: FrameFormat,

@@ -136,6 +136,34 @@ def test_a_kernel_without_room_gets_the_rest_later() -> None:
         assert (result.sent, result.messages, result.errors) == (20, 20, {})
 
 
+def test_what_the_kernel_has_taken_the_first_byte_of_is_sent_and_nothing_else() -> None:
+    class Sipping(Server):
+        """Reads once, after 30 ms, what is there."""
+
+        def __init__(self) -> None:
+            self.taken = 0
+            self.connections: list[WorldSocket] = []
+
+        def on_bytes(self, connection: WorldSocket) -> None:
+            if not self.connections:
+                self.connections.append(connection)
+                connection.world.at(connection.world.now + 30 * MS, self.sip)
+
+        def sip(self) -> None:
+            [connection] = self.connections
+            self.taken += len(connection.sent)
+            connection.sent = b""
+
+    server = Sipping()
+    messages = MessageList("a", [Message(b"", None, text("{{number 6}}"))])
+    settings: dict[str, Any] = {"messages": 60, "rate": 1000.0, "timeout_s": 0.2}
+    plan = LoadPlan("h", 1, connections=1, source=messages.source, reply=ReplyRule("count"), **settings)
+    result = run_in_world(plan, server, messages=messages, room=35)
+    accepted = server.taken + len(server.connections[0].sent)
+    assert (accepted, result.sent) == (70, 7)
+    assert result.sent + result.errors["unsent"] == 60
+
+
 def test_a_late_reply_is_still_known_by_its_content() -> None:
     class Late(Service):
         def answer(self, connection: WorldSocket, frame_: bytes, number: int) -> None:

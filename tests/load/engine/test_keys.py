@@ -309,3 +309,18 @@ def test_connections_that_come_and_go() -> None:
     server = Shuffler(shuffled())
     result = run(server, {"pipeline": 4}, NUMBERED, number_in_front, churn=Churn(per_connection=Span(3, 9)))
     assert (result.sent, result.messages, result.errors) == (80, 80, {})
+
+
+def test_what_is_in_flight_on_a_connection_that_ends_is_lost() -> None:
+    class Ender(Shuffler):
+        def answer(self, connection: WorldSocket, frame_: bytes, number: int) -> None:
+            super().answer(connection, frame_, number)
+            if self.count[connection.number] == 12:
+                connection.end(connection.world.now + 3 * MS)
+
+    server = Ender(lambda number: 1 if number % 2 else 2)
+    result = run(
+        server, {"pipeline": 4}, NUMBERED, number_in_front, connections=1, churn=Churn(reconnect=True)
+    )
+    assert result.errors["lost"] > 0
+    assert result.sent == result.messages + result.errors["lost"] == 40

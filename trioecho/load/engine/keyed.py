@@ -222,6 +222,9 @@ class KeyedConnection(LoadConnection):
     def _inspect_no_longer_if_right(self) -> None:
         pass
 
+    def _has_ended_in_order(self) -> bool:
+        return False  # the messages that it has replied to say nothing of those before or after them
+
 
 class RenderedKeyedConnection(RenderedSending, KeyedConnection):
     """The same for messages that are made when they are sent."""

@@ -106,6 +106,7 @@ def test_a_load_that_cannot_begin_leaves_what_was_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
+        (("--record", "x.jsonl", "--key", "a:b"), "with --key replies come in any order"),
         (("--record", "x.bin"), "--record: x.bin ends neither in .frames nor in .jsonl"),
         (("--record", ""), "--record: '' ends neither"),
         (("--record", "/nowhere/x.frames"), "cannot write /nowhere/x.frames: No such file"),

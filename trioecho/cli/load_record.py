@@ -50,6 +50,12 @@ def check_record(arguments: argparse.Namespace) -> None:
             f"--record: JSON Lines have no headers, which may be more than a length with --format "
             f"{arguments.format}; write a file that ends in .frames",
         )
+    if message_format is MessageFormat.JSON_LINES and arguments.key is not None:
+        raise CommandError(
+            ExitCode.WRONG_USAGE,
+            "--record: JSON Lines have each message with the reply in its place, and with --key replies come "
+            "in any order; write a file that ends in .frames",
+        )
     ReportFiles({"record": file}, arguments.prog)
     path = Path(file)
     if path.exists() and not path.is_file():

@@ -103,7 +103,7 @@ def test_lines_have_each_message_with_its_reply(
     assert connected.is_closed
     assert recording.close().messages == len(messages)
     if messages:
-        found = [tuple(message) for message in read_message_list(path, FrameFormat()).messages]
+        found = [message[:2] for message in read_message_list(path, FrameFormat()).messages]
         paired = [*replies, *[None] * len(messages)]
         assert found == list(zip(messages, paired, strict=False))
 
@@ -133,7 +133,8 @@ def test_messages_without_replies_do_not_wait_for_ever(
     assert recording.messages == 10  # which have no reply yet
     watched.recv(1000)
     assert recording.close().messages == 20
-    found = [(int(message), reply) for message, reply in read_message_list(path, FrameFormat()).messages]
+    messages = read_message_list(path, FrameFormat()).messages
+    found = [(int(message.payload), message.reply) for message in messages]
     assert found == [*((number, None) for number in range(10)), *((n, replies[n]) for n in range(10, 20))]
 
 

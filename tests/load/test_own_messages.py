@@ -86,7 +86,7 @@ def test_a_file_is_sent_once_on_each_connection_unless_a_number_is_given(shouter
 
 
 def test_the_commands_of_the_guide(shouter: str, tmp_path: Path) -> None:
-    page = read_topic("load").partition("## Services that are no echo")[2].partition("\n## ")[0]
+    page = read_topic("load").partition("## Services that are no echo")[2].partition("\n##")[0]
     (tmp_path / "words.jsonl").write_text(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[0])
     (tmp_path / "judge.py").write_text(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0])
     commands = re.findall(r"^\$ trioecho load 127.0.0.1:26066 (.*)", page, re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.support.slow import slow
 from tests.support.wire import frame
 from trioecho.base.message_file import Message
 from trioecho.framing import FrameFormat, encode_frame
+from trioecho.guide import read_topic
 from trioecho.load import (
     LoadPlan,
     LoadResult,
@@ -254,10 +256,16 @@ def test_never_more_is_taken_than_one_frame_has(format: FrameFormat, payload: by
 
 @pytest.mark.parametrize("workers", [slow("1"), "2"])
 def test_the_command(tmp_path: Path, workers: str) -> None:
+    """That of the guide."""
+    [words] = re.findall(
+        r"^\$ trioecho (load 127.0.0.1:7000 --first-message .*)", read_topic("load"), re.MULTILINE
+    )
     (tmp_path / "login.jsonl").write_text('"user"\n{"text": "secret", "reply": "welcome"}\n')
+    (tmp_path / "words.jsonl").write_text('"ping"\n')
     with serving(LoginService()) as service:
-        options = ("--first-message", "login.jsonl", "-n", "5", "--workers", workers, "--json", "a.json")
-        done = run_command("load", f"127.0.0.1:{service.port}", *options, cwd=tmp_path)
+        options = ("-n", "5", "--workers", workers, "--json", "a.json")
+        command = words.replace("7000", str(service.port)).split()
+        done = run_command(*command, *options, cwd=tmp_path)
     assert done.returncode in GOOD, done.stderr
     assert "first messages from login.jsonl (2 messages)" in done.stdout.replace("\n  ", " ")
     result = result_from_json((tmp_path / "a.json").read_text())

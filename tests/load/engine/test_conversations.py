@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
 from trioecho.base.message_file import Message
 from trioecho.framing import FrameFormat
+from trioecho.guide import read_topic
 from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits
 from trioecho.load.engine.conversation import conversations_of, is_conversation
 from trioecho.load.engine.making import ConnectionMaker
@@ -128,6 +130,24 @@ def test_each_connection_has_its_own_conversation_and_begins_it_again() -> None:
         assert seen == [
             login, b"PAY 0 1", b"PAY 1 1", login, b"PAY 0 4", b"PAY 1 4", login,
         ]  # fmt: skip
+
+
+def test_the_conversation_of_the_guide() -> None:
+    snippets = re.findall(r"```python\n(.*?)```", read_topic("load"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(next(snippet for snippet in snippets if "yield" in snippet), names)  # noqa: S102 - it is the guide's
+    buy: Callable[[int], Talk] = names["buy"]
+    talk = buy(3)
+    assert next(talk) == b"LOGIN user3"
+    assert [talk.send(b"OK token") for _ in range(10)] == [b"BUY token"] * 10
+    with pytest.raises(StopIteration) as end:
+        talk.send(b"OK token")
+    assert end.value.value is None
+    refused = buy(3)
+    next(refused)
+    with pytest.raises(StopIteration) as end:
+        refused.send(b"NO")
+    assert end.value.value is False
 
 
 def test_a_conversation_needs_no_number() -> None:

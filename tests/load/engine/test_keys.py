@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
 from trioecho.base.message_file import Message
 from trioecho.base.message_template import Template
+from trioecho.guide import read_topic
 from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits, Span
 from trioecho.load.engine.keyed_messages import KeyFunction
 
@@ -121,6 +123,13 @@ def test_the_latency_of_each_is_its_own(mode: dict[str, Any]) -> None:
     assert result.latency_ns.count == 80
     assert result.from_send_ns.total == expected
     assert result.latency_ns.max == max(server.delays) * MS
+
+
+def test_the_key_of_the_guide() -> None:
+    snippets = re.findall(r"```python\n(.*?)```", read_topic("load"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(next(snippet for snippet in snippets if "first_four" in snippet), names)  # noqa: S102 - it is the guide's
+    assert names["first_four"](b"12345") == first_four(b"12345") == b"1234"
 
 
 def test_without_a_key_the_same_replies_are_errors() -> None:

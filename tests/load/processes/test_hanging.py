@@ -19,6 +19,8 @@ from tests.support.processes import UTF8, children_of, suspend
 from trioecho.base.heartbeats import BEAT_S
 from trioecho.connection.json_frames import JsonChannel, open_json_pair
 from trioecho.load import LoadPlan, LoadProgress, LoadResult, LoadRun, result_as_json, result_from_json
+from trioecho.load.message_list import GivenMessages
+from trioecho.load.processes.message_parts import messages_in_parts
 from trioecho.load.processes.messages import (
     Heartbeat,
     LoadWorkerConfig,
@@ -114,6 +116,8 @@ async def waiting_worker() -> AsyncIterator[JsonChannel]:
             nursery.start_soon(carry_out, of_worker)
             config = LoadWorkerConfig(plan_for(port), 0, 2, 3600.0, True)
             await channel.send(encode_load_message(config))
+            for part in messages_in_parts(GivenMessages()):
+                await channel.send(encode_load_message(part))
             assert decode_load_message(await channel.receive()) == Heartbeat()
             while decode_load_message(await channel.receive()) != LoadWorkerReady():
                 pass

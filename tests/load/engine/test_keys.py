@@ -290,6 +290,17 @@ def test_a_function_that_cannot_give_keys(function: Any, reason: str) -> None:
         KeyFunction(name, ".")
 
 
+@pytest.mark.parametrize("number", [1, 2, 20])
+def test_a_reply_longer_than_any_message_is_no_frame(number: int) -> None:
+    """Its message is torn, and those after it are unsent: the connection is given up."""
+    messages = MessageList("a", [Message(b"0000")])
+    server = Shuffler(lambda place: 1, lambda place, payload: payload + b"#" * (place == number))
+    result = run(server, {"pipeline": 1}, messages, connections=1, messages=20)
+    assert errors_of(result)[:2] == [("framing_lost", 0, number), ("torn", 0, number)]
+    assert (result.sent, result.messages) == (number, number - 1)
+    assert Counter(result.errors) == Counter(framing_lost=1, torn=1, unsent=20 - number)
+
+
 @examples(100)
 @given(
     keys=st.lists(st.integers(0, 5), min_size=1, max_size=6),
@@ -300,7 +311,8 @@ def test_a_function_that_cannot_give_keys(function: Any, reason: str) -> None:
 def test_every_message_ends_as_exactly_one_thing(
     keys: list[int], delays: list[int | None], wrong: set[int], mode: dict[str, Any]
 ) -> None:
-    messages = MessageList("a", [Message(b"%04d" % key + b"." * place) for place, key in enumerate(keys)])
+    # None is as short as its key: a wrong reply has a byte more, and must not be longer than all messages.
+    messages = MessageList("a", [Message(b"%04d." % key + b"." * place) for place, key in enumerate(keys)])
     server = Shuffler(
         lambda number: delays[number % len(delays)],
         lambda number, payload: payload[:4] + b"#" if number in wrong else payload,
@@ -309,7 +321,7 @@ def test_every_message_ends_as_exactly_one_thing(
     of_messages = ("wrong", "missing", "late", "same_key", "torn")
     assert result.sent == result.messages + sum(result.errors.get(kind, 0) for kind in of_messages)
     assert result.sent + result.errors.get("unsent", 0) == 20
-    assert not {"unexpected", "unchecked", "swapped"} & set(result.errors)
+    assert not {"unexpected", "unchecked", "swapped", "framing_lost"} & set(result.errors)
     if None not in delays and mode == {"pipeline": 1}:
         assert result.messages == 20 - len([number for number in wrong if number <= 20])
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.load.engine.test_accounting import assert_every_message_is_counted_once
@@ -327,6 +327,12 @@ def test_without_reconnect_a_connection_that_cannot_be_renewed_is_over() -> None
     down=st.booleans(),
     warmup_s=st.sampled_from([0.0, 0.3]),
 )
+# A connection is lost in the warm-up, in the middle of its part.
+@example(0, {"messages": 60}, 0.01, False, Span(2, 9), None, None, False, 0.3)
+# Messages that were sent in the warm-up are taken back in the measured part.
+@example(2635090485, {"messages": 60}, 0.1, True, None, None, 200.0, True, 0.3)
+@example(3749114278, {"messages": 60, "pipeline": 5}, 0.4, True, Span(2, 9), None, 200.0, True, 0.3)
+@example(3482964082, {"messages": 60, "think_s": 0.002}, 0.1, True, Span(2, 9), None, None, True, 0.3)
 def test_every_message_is_counted_once(
     seed: int,
     mode: dict[str, Any],

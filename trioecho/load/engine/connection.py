@@ -43,7 +43,10 @@ class LoadConnection(MessageSender):
       is_over: whether the connection has ended, or was given up.
       has_successor: whether, when it has ended, another one is opened in its place, and goes on with
         the next message.
+      is_limit_planned: whether all up to `limit` is to be sent, closed loop: if not, that is only where
+        its part ends, and nothing is unsent when it ends before.
       taken_back: how many messages were in flight when the server ended it in order, closed loop.
+      taken_back_of_warmup: those of them that were sent in the warm-up, if the measured part has begun.
       unanswered_end: how it ended (a kind of error), and what had come of a frame by then, if
         there was no reply on it; else None.
     """
@@ -60,9 +63,11 @@ class LoadConnection(MessageSender):
         "_replies",
         "_silent_since",
         "has_successor",
+        "is_limit_planned",
         "is_over",
         "number",
         "taken_back",
+        "taken_back_of_warmup",
         "unanswered_end",
     )
 
@@ -85,7 +90,9 @@ class LoadConnection(MessageSender):
         self.number: int = number
         self.is_over: bool = False
         self.has_successor: bool = False
+        self.is_limit_planned: bool = True
         self.taken_back: int = 0
+        self.taken_back_of_warmup: int = 0
         self._first = first
         self.unanswered_end: tuple[str, bytes] | None = None
         self._buffer = buffer
@@ -347,6 +354,8 @@ class LoadConnection(MessageSender):
         in_flight.take_back()
         if self.due is None:
             self.taken_back = len(dues)
+            if self._tally.measured_from != math.inf:
+                self.taken_back_of_warmup = sum(due < self._tally.measured_from for due in dues)
         else:
             self.due.extendleft(reversed(dues))
 
@@ -360,7 +369,7 @@ class LoadConnection(MessageSender):
         if self.due is not None:
             self.count_unsent(self.due, reason)
             self.due.clear()
-        elif self.limit != math.inf:
+        elif self.is_limit_planned and self.limit != math.inf:
             unsent = int(self.limit) - self.in_flight.stop
             self._note_unsent(unsent, unsent, reason)
 

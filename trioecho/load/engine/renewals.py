@@ -142,6 +142,8 @@ class Renewals:
         now = self._clock()
         if slot.state is SlotState.OVER:
             return
+        # Sent once more they are of the measured part, and in the place of others of it.
+        slot.limit -= connection.taken_back_of_warmup
         if slot.state is SlotState.OPEN and not connection.has_successor:
             slot.state = SlotState.OVER
             if connection.due is None and slot.limit != math.inf:

@@ -95,6 +95,7 @@ class Slot:
     def apply_limit(self) -> None:
         """Let the connection send up to its quota, and not more than is left."""
         self.connection.limit = min(self.limit, self.quota)
+        self.connection.is_limit_planned = self.limit != math.inf
 
     def set_limit_of_drain(self) -> None:
         """Let nothing be sent but what was due by now."""

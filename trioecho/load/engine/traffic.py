@@ -79,7 +79,7 @@ class Traffic:
         elif self.thinking is None:
             self._refill(connection, number)
         elif again:  # no thought is needed for what was sent before
-            connection.allowed += again
+            connection.allowed = int(min(connection.allowed + again, connection.limit))
             if not connection.send():
                 self._note_blocked(connection, number)
 

@@ -119,7 +119,7 @@ class LosesPlaces(FaultyServer):
         "loses-places",
         summary="does not give a connection's place back when no frame came on it",
         works=_FEW,
-        shows="After 150 connections of port scanners and health checks no other is served.",
+        shows="After 60 connections of port scanners and health checks no other is served.",
         fix="Release in a finally block.",
         source="HTTP.jl, a semaphore that is not released: https://github.com/JuliaWeb/HTTP.jl/issues/1143",
         fails=("5.6",),
@@ -128,7 +128,7 @@ class LosesPlaces(FaultyServer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.places: int = 150
+        self.places: int = 60
 
     def accept(self) -> bool:
         if self.places <= 0:

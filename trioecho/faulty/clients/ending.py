@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from ..bug import Bug
-from .honest import HEADER_BYTES, RECV_BYTES, FaultyClient, Outcome, WrongReplyError
+from .honest import RECV_BYTES, FaultyClient, Outcome, WrongReplyError
 
 _RIGHT = "A server that is right replies to everything, and lets the client end first."
 _HABIT = "classroom habit"
@@ -48,18 +48,19 @@ class HalfIsEnough(FaultyClient):
         cause="end-in-payload-accepted",
     )
 
-    def read_reply(self, payload: bytes) -> bytes:
-        length = self.decode_length(self.read_exactly(HEADER_BYTES))
-        self.check_length(length)
-        reply = bytearray()
-        while len(reply) < length:
-            piece = self.receive(length - len(reply))
-            if not piece:
-                return payload  # BUG: nothing was wrong, but something is missing
-            reply += piece
-            if not payload.startswith(reply):
-                break
-        return bytes(reply)
+    def converse(self) -> None:
+        for number, payload in enumerate(self.payloads(), 1):
+            self.send(payload)
+            self.begin_wait()
+            length = self.decode_length(self.read_header())
+            self.check_length(length)
+            reply = bytearray()
+            while len(reply) < length and payload.startswith(reply):
+                piece = self.receive(length - len(reply))
+                if not piece:
+                    return  # BUG: nothing was wrong so far, but something is missing
+                reply += piece
+            self.compare(number, payload, bytes(reply))
 
 
 class SwallowsReset(FaultyClient):

@@ -123,6 +123,7 @@ class LosesPlaces(FaultyServer):
         fix="Release in a finally block.",
         source="HTTP.jl, a semaphore that is not released: https://github.com/JuliaWeb/HTTP.jl/issues/1143",
         fails=("5.6",),
+        may_fail=("3.2", "5.7"),
         cause="leaks-connections",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import shlex
 import signal
@@ -18,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.guard import GUARD_S
-from tests.support.processes import SERVE, UTF8, run_command
+from tests.support.processes import SERVE, run_command
+from tests.support.terminals import run_on_terminal
 from trioecho.check.book.book import RULES
 from trioecho.check.clients.book import CLIENTS
 from trioecho.cli import main
@@ -252,29 +252,11 @@ def test_several_servers_end_in_a_table(broken: str) -> None:
 # ---- terminals and signals ----
 
 
-def terminal_output(command: list[str], **environment: str) -> str:
-    """What a command writes to a terminal."""
-    ours, its = pty.openpty()
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=its, stderr=its, env={**os.environ, **UTF8, **environment}
-    )
-    os.close(its)
-    output = b""
-    try:
-        while piece := os.read(ours, 4096):
-            output += piece
-    except OSError:  # Linux's end of a terminal
-        pass
-    os.close(ours)
-    process.wait(GUARD_S)
-    return output.decode("utf-8")
-
-
 def test_colours_are_for_terminals_and_can_be_refused() -> None:
     command = [sys.executable, "-m", "trioecho", "check", "--spawn", OURS, "1.1"]
-    coloured = terminal_output(command, TERM="xterm", NO_COLOR="")
+    _, coloured = run_on_terminal(command, TERM="xterm", NO_COLOR="")
     assert "\x1b[32m✓\x1b[0m 1.1" in coloured
-    plain = terminal_output(command, TERM="xterm", NO_COLOR="1")
+    _, plain = run_on_terminal(command, TERM="xterm", NO_COLOR="1")
     assert "  ✓ 1.1   A frame without payload" in plain
 
 

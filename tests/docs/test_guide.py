@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,9 +10,9 @@ import pytest
 
 import trioecho.guide
 from tests.support.checkout import ROOT
-from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.processes import run_command
+from tests.support.terminals import run_on_terminal
 from trioecho.guide import TOPICS, read_topic
 
 GUIDE = Path(trioecho.guide.__file__).parent
@@ -74,20 +71,7 @@ def test_the_command_lists_topics_and_prints_pages() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 def test_in_a_terminal_a_page_goes_through_the_pager() -> None:
-    there, here = pty.openpty()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "trioecho", "guide", "changes"],
-            stdin=here,
-            stdout=here,
-            stderr=subprocess.PIPE,
-            timeout=GUARD_S,
-            check=False,
-            env=os.environ | {"PAGER": "cat", "TERM": "xterm", "COLUMNS": "60"},
-        )
-        shown = os.read(there, 1 << 16).decode()
-    finally:
-        os.close(here)
-        os.close(there)
-    assert (done.returncode, done.stderr) == (0, b"")
+    command = [sys.executable, "-m", "trioecho", "guide", "changes"]
+    exit_code, shown = run_on_terminal(command, PAGER="cat", TERM="xterm", COLUMNS="60")
+    assert exit_code == 0
     assert "Changes" in shown

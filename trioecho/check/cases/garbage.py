@@ -46,7 +46,7 @@ async def _is_echoed(probe: Probe, stream: Stream, patience_s: float) -> None:
 
 async def _shrunk(probe: Probe, stream: Stream, deviation: Deviation) -> Deviation:
     """Return the deviation of the shortest stream that still fails."""
-    if deviation.is_uncertain and not probe.is_last_try:
+    if deviation.delay_s or (deviation.is_uncertain and not probe.is_last_try):
         return deviation
     if deviation.kind in BREAKS_OFF and not await probe.is_there():
         return deviation

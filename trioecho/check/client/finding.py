@@ -42,6 +42,8 @@ class Deviation(Exception):  # noqa: N818 - it is the server that errs
       is_only_now_and_then (bool): whether it was right on a fresh server.
       is_cause_seen (bool): whether the bytes leave no doubt of that cause: replies had identifiers.
       is_uncertain (bool): whether it must be seen again, alone and with more time, to be believed.
+      delay_s (float): by how much this machine made a pause between two pieces longer than the case
+        has it, in seconds, where the server may have ended the connection for that; else 0.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Deviation(Exception):  # noqa: N818 - it is the server that errs
         self.echoes_before: int = 0
         self.is_only_now_and_then: bool = False
         self.is_cause_seen: bool = False
+        self.delay_s: float = 0.0
         self.is_uncertain: bool = kind in UNCERTAIN if is_uncertain is None else is_uncertain
 
 

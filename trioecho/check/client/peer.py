@@ -10,7 +10,7 @@ import trio
 
 from ...base.quantities import plural
 from .dialogue import ECHO, Dialogue
-from .finding import Deviation, Kind, echo_deviation
+from .finding import Deviation, Kind, echo_deviation, is_stop
 from .identified import cause_by_identifier
 from .peer_socket import PeerSocket, error_in_words
 from .transcript import Transcript
@@ -23,6 +23,12 @@ _MOST_SENDING_S = 5.0
 _WHILE_SENDING = 5
 # Silence is counted in pieces of this length, so that a long stop of this machine is little of it.
 _TICK_S = 0.1
+# What sums of floating-point numbers leave, and a clock cannot wait for.
+_ROUNDING_S = 1e-9
+# A pause between two pieces that is longer than meant by this much, and twice as long, may have been
+# too long for a server: this machine was busy, and what the server does after the pause that was meant
+# is not known.
+_DELAY_S = 0.1
 # After wrong bytes, what else comes so soon is looked at; of what never ends, so long.
 _EVIDENCE_S, _MOST_EVIDENCE_S, _EVIDENCE_BYTES = 0.1, 0.5, 1 << 16
 
@@ -66,6 +72,7 @@ class Peer:
         self._echoes = 0
         self.last_progress: float = trio.current_time()
         self.was_ended: bool = False
+        self._longest_delay_s = 0.0
 
     def note(self, text: str) -> None:
         """Put something into the transcript that belongs to this connection."""
@@ -80,9 +87,12 @@ class Peer:
 
     async def send_pieces(self, pieces: Iterable[bytes], pause_s: float = 0) -> None:
         """Send each piece by itself, with a pause after it."""
+        self._longest_delay_s = 0.0
         for index, piece in enumerate(pieces):
             if index:
                 await trio.sleep(pause_s)
+                delay_s = trio.current_time() - self._sock.last_sent_at - pause_s
+                self._longest_delay_s = max(self._longest_delay_s, delay_s)
             if not await self.send(piece):
                 return
 
@@ -171,9 +181,9 @@ class Peer:
         patience_s = self.patience_s if within_s is None else within_s
         began = trio.current_time()
         silent_s = waited_s = 0.0
-        while silent_s < patience_s and waited_s < _WHILE_SENDING * patience_s:
+        while (left_s := min(patience_s - silent_s, _WHILE_SENDING * patience_s - waited_s)) > _ROUNDING_S:
             tick_began = trio.current_time()
-            tick_s = min(_TICK_S, patience_s - silent_s, _WHILE_SENDING * patience_s - waited_s)
+            tick_s = min(_TICK_S, left_s)
             with trio.move_on_after(tick_s):
                 return await self._receive_now(most, log=log)
             now = trio.current_time()
@@ -302,6 +312,8 @@ class Peer:
                 await self._expect_while_sending(sent, cause_id)
             except Deviation as error:
                 deviation = error
+                if is_stop(error) and self._longest_delay_s > max(_DELAY_S, pause_s):
+                    error.delay_s = self._longest_delay_s
                 nursery.cancel_scope.cancel()
         if deviation is not None:
             raise deviation

@@ -36,10 +36,12 @@ class PeerSocket:
 
     Attributes:
       was_reset (bool): whether the server has sent an RST, and no FIN before it.
+      last_sent_at (float): when the system last took bytes, by Trio's clock.
     """
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
         self.was_reset: bool = False
+        self.last_sent_at: float = trio.current_time()
         self._sock = socket.socket(fileno=sock.detach())
         self._sock.setblocking(False)
 
@@ -49,7 +51,7 @@ class PeerSocket:
         Raises:
           OSError: the connection has ended.
         """
-        return await self._call(lambda: self._sock.send(data), trio.lowlevel.wait_writable)
+        return await self._call(lambda: self._send_now(data), trio.lowlevel.wait_writable)
 
     async def send_last(self, data: bytes | memoryview, end: Callable[[], None]) -> int:
         """Send some bytes; if that were all, end in the same moment, before the server can see them.
@@ -59,12 +61,17 @@ class PeerSocket:
         """
 
         def send() -> int:
-            sent = self._sock.send(data)
+            sent = self._send_now(data)
             if sent == len(data):
                 end()
             return sent
 
         return await self._call(send, trio.lowlevel.wait_writable)
+
+    def _send_now(self, data: bytes | memoryview) -> int:
+        sent = self._sock.send(data)
+        self.last_sent_at = trio.current_time()
+        return sent
 
     async def receive(self, most: int) -> bytes:
         """Receive some bytes; none at the end of the stream. If it is cancelled, none was taken.

@@ -16,10 +16,11 @@ from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of, record
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.listening import open_listeners
-from .shared.log import NonBlockingLogHandler, open_log
+from .shared.log import NonBlockingLogHandler, open_log, open_log_writer
 from .shared.non_blocking_writer import NonBlockingWriter
 from .shared.options import (
     chosen_seed,
+    log_settings,
 )
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
@@ -90,8 +91,9 @@ async def _proxy(arguments: argparse.Namespace) -> int:
     seed = chosen_seed(arguments)
     recording = recording_of(arguments)
     listeners = await open_listeners(arguments.host or "127.0.0.1", arguments.port)
-    report, log = NonBlockingWriter(sys.stdout), NonBlockingWriter(sys.stderr)
-    logger = open_log(NonBlockingLogHandler(log))
+    of_log = log_settings(arguments)
+    report, log = NonBlockingWriter(sys.stdout), open_log_writer(sys.stderr, of_log)
+    logger = open_log(NonBlockingLogHandler(log, of_log))
     counts = ProxyCounts()
     with open_signals(lambda: report.write_line(counts_in_words(counts)), is_last=True) as signals:
         async with trio.open_nursery() as nursery:

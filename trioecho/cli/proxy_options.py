@@ -13,6 +13,7 @@ from .shared.options import (
     add_address,
     add_format_option,
     add_listening_options,
+    add_log_options,
     add_max_connections_option,
     add_seed_option,
 )
@@ -43,6 +44,7 @@ def add_proxy_options(parser: Parser) -> None:
         metavar="FOLDER",
         help="keep what both sides send, before any fault, in a new folder: 1-to-server.frames and so on",
     )
+    add_log_options(parser)
     stream = parser.add_argument_group("faults of the stream").add_argument
     stream("--slice", type=_piece_sizes, metavar="SIZE", help="pass on pieces of this size: 1, 1-100")
     stream("--coalesce", type=values.size, metavar="SIZE", help="hold bytes back until there are this many")

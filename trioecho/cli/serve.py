@@ -13,6 +13,7 @@ from ..server.serving import echo
 from .serve_options import add_serve_options, limits_of, workers_of
 from .service import ServiceSettings, serve_until_signal
 from .shared.exit_codes import ExitCode
+from .shared.options import log_settings
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
 
@@ -84,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
         reload=arguments.reload,
         is_json=arguments.metrics_format == "json",
         report_interval_s=arguments.metrics_interval,
+        is_quiet_when_idle=arguments.quiet_when_idle,
+        log=log_settings(arguments),
     )
     if arguments.reload:
         # Python takes a file for unchanged that was written in the same second and has the same size.

@@ -13,6 +13,7 @@ from .shared.exit_codes import ExitCode
 from .shared.options import (
     add_format_option,
     add_listening_options,
+    add_log_options,
     add_max_connections_option,
     add_max_frame_length_option,
     add_workers_option,
@@ -89,6 +90,12 @@ def add_serve_options(parser: Parser) -> None:
         default="text",
         help="a line of text for people, or a line of JSON (default: text)",
     )
+    add(
+        "--quiet-when-idle",
+        action="store_true",
+        help="leave out reports of a time in which nothing happened, when the one before was of such a time",
+    )
+    add_log_options(parser)
 
 
 def limits_of(arguments: argparse.Namespace) -> Limits:

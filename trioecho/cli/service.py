@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -22,13 +22,14 @@ from ..connection.splicing import PIPE_DESCRIPTORS
 from ..framing import FrameFormat
 from ..limits import Limits, or_infinite
 from ..server.report import Report
+from ..server.report_choice import WantedReports
 from ..server.report_lines import report_as_json, report_as_text
 from ..server.service import Service, ServiceEndError, ServiceStartError
 from ..server.serving import FrameServer, ServeResult, serve_frames
 from ..server.workers.supervisor import WorkerPool, WorkersCannotStartError, serve_in_workers
 from .shared.exit_codes import ExitCode
 from .shared.listening import of_one_family, open_listeners
-from .shared.log import NonBlockingLogHandler, open_log
+from .shared.log import LogSettings, NonBlockingLogHandler, open_log, open_log_writer
 from .shared.non_blocking_writer import NonBlockingWriter, note_as_text
 from .shared.output import CommandError
 from .shared.signals import EndingSignals, open_signals
@@ -53,6 +54,8 @@ class ServiceSettings:
       on_report: gets every report; None to print them.
       is_json: whether to print them as JSON.
       report_interval_s: seconds between them.
+      is_quiet_when_idle: whether reports in which nothing has happened are left out.
+      log: what the log has in it, and how it is written.
       is_whole_process: whether the process has nothing else to do, before and after, and
         so its log is this one.
     """
@@ -67,6 +70,8 @@ class ServiceSettings:
     on_report: Callable[[Report], object] | None = None
     is_json: bool = False
     report_interval_s: float = 2.0
+    is_quiet_when_idle: bool = False
+    log: LogSettings = field(default_factory=LogSettings)
     is_whole_process: bool = True
 
 
@@ -82,7 +87,7 @@ def serve_until_signal(service: Service, settings: ServiceSettings) -> ExitCode:
 
 async def _serve(service: Service, settings: ServiceSettings) -> ExitCode:
     allow_open_files(or_infinite(settings.limits.max_connections) + PIPE_DESCRIPTORS + OTHER_DESCRIPTORS)
-    log = NonBlockingWriter(sys.stderr)
+    log = open_log_writer(sys.stderr, settings.log)
     reports = NonBlockingWriter(
         None if settings.on_report else sys.stdout,
         note=_note_as_json if settings.is_json else note_as_text,
@@ -91,11 +96,20 @@ async def _serve(service: Service, settings: ServiceSettings) -> ExitCode:
         ),
     )
     as_line = report_as_json if settings.is_json else _report_for_stdout
+    wanted = WantedReports(is_quiet_when_idle=settings.is_quiet_when_idle)
     if settings.on_report is None:
-        settings = replace(settings, on_report=lambda report: reports.write_line(as_line(report)))
+        settings = replace(
+            settings,
+            on_report=lambda report: reports.write_line(as_line(report)) if wanted.has(report) else None,
+        )
     running = _Running(service, settings)
+
+    def report_now() -> None:
+        wanted.ask()
+        running.report_now()
+
     with (
-        open_signals(running.report_now, is_last=settings.is_whole_process) as signals,
+        open_signals(report_now, is_last=settings.is_whole_process) as signals,
         _logging(log, settings) as logger,
     ):
         try:
@@ -138,7 +152,7 @@ def _logging(writer: NonBlockingWriter, settings: ServiceSettings) -> Iterator[l
         yield logger
         return
     level, propagate = logger.level, logger.propagate
-    handler = NonBlockingLogHandler(writer)
+    handler = NonBlockingLogHandler(writer, settings.log)
     try:
         yield open_log(handler)
     finally:

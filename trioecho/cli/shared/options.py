@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 
 from ...framing import FrameFormat
 from . import values
 from .exit_codes import ExitCode
+from .log import LogSettings
 from .output import CommandError, print_error
+
+_LEVELS = ("info", "warning", "error")
 
 
 def add_address(parser: argparse._ActionsContainer) -> None:
@@ -68,6 +72,40 @@ def add_listening_options(
         metavar="PORT",
         default=port,
         help="TCP port to listen on; 0 for any that is free (default: %(default)s)",
+    )
+
+
+def add_log_options(parser: argparse._ActionsContainer) -> None:
+    """Add what decides what is in the log, which is the same for all commands that have one."""
+    add = parser.add_argument
+    add(
+        "--log-format",
+        type=values.one_of("text", "json"),
+        metavar="{text,json}",
+        default="text",
+        help="the log on stderr: a line of text for people, or a line of JSON (default: text)",
+    )
+    add(
+        "--log-level",
+        type=values.one_of(*_LEVELS),
+        metavar=f"{{{','.join(_LEVELS)}}}",
+        default="info",
+        help="the least important lines that the log has (default: info)",
+    )
+    add(
+        "-q",
+        "--quiet",
+        action="store_const",
+        dest="log_level",
+        const="warning",
+        help="as --log-level warning",
+    )
+
+
+def log_settings(arguments: argparse.Namespace) -> LogSettings:
+    """Return what `add_log_options` has asked for."""
+    return LogSettings(
+        level=logging.getLevelName(arguments.log_level.upper()), is_json=arguments.log_format == "json"
     )
 
 

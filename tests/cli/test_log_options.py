@@ -25,6 +25,7 @@ def settings(*arguments: str) -> LogSettings:
         ([], LogSettings(logging.INFO)),
         (["-q"], LogSettings(logging.WARNING)),
         (["--quiet"], LogSettings(logging.WARNING)),
+        (["-q", "--log-level", "error"], LogSettings(logging.ERROR)),
         (["--log-level", "warning"], LogSettings(logging.WARNING)),
         (["--log-level", "error", "--log-format", "json"], LogSettings(logging.ERROR, is_json=True)),
     ],

@@ -92,20 +92,15 @@ def add_log_options(parser: argparse._ActionsContainer) -> None:
         default="info",
         help="the least important lines that the log has (default: info)",
     )
-    add(
-        "-q",
-        "--quiet",
-        action="store_const",
-        dest="log_level",
-        const="warning",
-        help="as --log-level warning",
-    )
+    add("-q", "--quiet", action="store_true", help="no news in the log: only warnings and errors")
 
 
 def log_settings(arguments: argparse.Namespace) -> LogSettings:
     """Return what `add_log_options` has asked for."""
+    level: int = logging.getLevelName(arguments.log_level.upper())
     return LogSettings(
-        level=logging.getLevelName(arguments.log_level.upper()), is_json=arguments.log_format == "json"
+        level=max(level, logging.WARNING) if arguments.quiet else level,
+        is_json=arguments.log_format == "json",
     )
 
 

@@ -16,12 +16,8 @@ from hypothesis import strategies as st
 
 from tests.support.wire import frame
 from trioecho import FrameDecoder, ProtocolError
-from trioecho.base.message_file import (
-    Message,
-    MessageFileError,
-    message_format_of,
-    read_messages,
-)
+from trioecho.base.message import Message
+from trioecho.base.message_file import MessageFileError, message_format_of, read_messages
 from trioecho.base.message_template import Template
 
 
@@ -231,4 +227,4 @@ def test_a_template_that_is_wrong(line: str, words: str, tmp_path: Path) -> None
 def test_templates_are_refused_by_who_cannot_use_them(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_text('{"template": "a"}')
-    assert refused(path) == ", line 1: 'template' is none of text, hex, base64, reply"
+    assert refused(path) == ", line 1: 'template' is none of text, hex, base64, reply, header"

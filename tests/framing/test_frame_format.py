@@ -139,3 +139,34 @@ def test_formats_can_be_copied_and_pickled(frame_format: FrameFormat) -> None:
 def test_a_negative_length_has_no_header() -> None:
     with pytest.raises(ValueError, match="-1"):
         FrameFormat(length_includes_header=True).encode_header(-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "without", "payload_bytes", "whole"),
+    [
+        ("mqtt", "c0", 200, "c0 c8 01"),
+        ("postgres", "51", 7, "51 0000000b"),
+        ("modbus", "1234 0000 11", 5, "1234 0000 0006 11"),
+        ("varint5", "", 3, "03"),
+    ],
+)
+def test_a_header_may_be_given_without_its_length(
+    text: str, without: str, payload_bytes: int, whole: str
+) -> None:
+    given, made = bytes.fromhex(without), bytes.fromhex(whole)
+    frame_format = FrameFormat.parse(text)
+    assert frame_format.encode_header(payload_bytes, like=given) == made
+    assert frame_format.encode_header(payload_bytes, like=made) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "reason"),
+    [
+        ("modbus", "1234 0001 11", "is no header of .* without its length: 0x01 came instead of 0x00"),
+        ("modbus", "1234", "a header of .* does not have 2 bytes; without its length it has 5"),
+        ("postgres", "51 00000000", "is no header of .*; without its length it has 1"),
+    ],
+)
+def test_what_is_no_header_is_refused_with_what_is_one(text: str, given: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        FrameFormat.parse(text).encode_header(1, like=bytes.fromhex(given))

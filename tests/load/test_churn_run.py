@@ -17,7 +17,7 @@ from tests.support.guard import guarded
 from tests.support.processes import ServerProcess, server_process
 from tests.support.wire import frame as framed
 from tests.support.wire import split_frames
-from trioecho.base.message_file import Message
+from trioecho.base.message import Message
 from trioecho.base.resets import reset_at_close
 from trioecho.load import (
     Churn,

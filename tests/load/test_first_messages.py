@@ -21,7 +21,7 @@ from tests.support.in_process import run_in_process
 from tests.support.processes import run_command
 from tests.support.slow import slow
 from tests.support.wire import frame
-from trioecho.base.message_file import Message
+from trioecho.base.message import Message
 from trioecho.framing import FrameFormat, encode_frame
 from trioecho.guide import read_topic
 from trioecho.load import (

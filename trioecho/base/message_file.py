@@ -3,9 +3,9 @@
 Two kinds of file:
 
 - JSON Lines: a JSON value a line. A string is the message's text; an object has exactly one
-  of ``text``, ``hex`` and ``base64``, and perhaps ``reply``, which is written likewise. Lines
-  of nothing but white space do not count. Who can use them also allows ``template``, a text or an
-  object with ``text`` or ``hex`` (see `message_template`).
+  of ``text``, ``hex`` and ``base64``, and perhaps ``reply``, which is written likewise. Either may have
+  a ``header``, in hexadecimal. Lines of nothing but white space do not count. Who can use them also
+  allows ``template``, a text or an object with ``text`` or ``hex`` (see `message_template`).
 - Raw frames, one behind the other, as they are on the wire. What finds them is the caller's:
   this module knows nothing of frames.
 
@@ -14,17 +14,16 @@ All of a file is in memory while it is used, and so it is refused when it is too
 
 from __future__ import annotations
 
-import base64
-import binascii
 import enum
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Protocol
 
 from .json_part import DamagedError, Part
-from .message_template import Template, TemplateError, TemplateKind
+from .message import Message, read_message
+from .message_template import TemplateError
 from .printable import printable_line
 from .quantities import plural
 
@@ -34,9 +33,6 @@ MAX_MESSAGES_BYTES = 256 << 20
 MAX_MESSAGES = 1 << 20
 _MOST_LINE_BYTES = MAX_MESSAGES_BYTES
 _PIECE_BYTES = 1 << 20
-_ENCODINGS = ("text", "hex", "base64")
-_TEMPLATE = "template"
-_TEMPLATE_KINDS: tuple[TemplateKind, ...] = ("text", "hex")
 
 
 class MessageFormat(enum.Enum):
@@ -44,42 +40,6 @@ class MessageFormat(enum.Enum):
 
     JSON_LINES = "jsonl"
     FRAMES = "frames"
-
-
-class Message(NamedTuple):
-    """What to send, and what is to come back.
-
-    Attributes:
-      payload: to be sent in one frame; empty if that is made by a template.
-      reply: the payload of the right reply; None where the file does not say, and empty if a
-        template makes it.
-      template: makes the payload; None if there is none.
-      reply_template: makes the reply; None if there is none.
-    """
-
-    payload: bytes
-    reply: bytes | None = None
-    template: Template | None = None
-    reply_template: Template | None = None
-
-    @property
-    def most_bytes(self) -> int:
-        """Payload bytes of the longest message, or reply, that may come of it."""
-        return max(self.lengths[1], self.reply_lengths[1])
-
-    @property
-    def lengths(self) -> tuple[int, int]:
-        """Payload bytes of the shortest and of the longest message that may come of it."""
-        return _lengths(self.payload, self.template)
-
-    @property
-    def reply_lengths(self) -> tuple[int, int]:
-        """The same of the reply."""
-        return _lengths(self.reply or b"", self.reply_template)
-
-
-def _lengths(data: bytes, template: Template | None) -> tuple[int, int]:
-    return (len(data),) * 2 if template is None else (template.least_bytes, template.most_bytes)
 
 
 class MessageFileError(ValueError):
@@ -117,6 +77,18 @@ class FrameReader(Protocol):
         raise NotImplementedError
 
 
+CompleteHeader = Callable[[bytes, int], bytes]
+"""Returns a header as it is to be kept, for a payload of so many bytes.
+
+Raises:
+  ValueError: it is no header, with what would be one.
+"""
+
+
+def _any_header(header: bytes, _: int) -> bytes:
+    return header
+
+
 def message_format_of(path: str | os.PathLike[str]) -> MessageFormat:
     """Return how messages are written in a file, by its name.
 
@@ -140,6 +112,7 @@ def read_messages(
     most_payload_bytes: int = MAX_MESSAGES_BYTES,
     with_replies: bool = False,
     with_templates: bool = False,
+    complete_header: CompleteHeader = _any_header,
     refuse: Callable[[Message], str | None] = lambda _: None,
 ) -> list[Message]:
     """Read all messages of a file.
@@ -153,6 +126,7 @@ def read_messages(
       most_payload_bytes: that a message, or a reply, may have.
       with_replies: whether every message must have its reply.
       with_templates: whether a message, or a reply, may be a template.
+      complete_header: returns a header as it is to be kept, for a payload of so many bytes.
       refuse: returns why a message is of no use, or None.
 
     Returns:
@@ -174,6 +148,7 @@ def read_messages(
                     refuse,
                     with_replies=with_replies,
                     with_templates=with_templates,
+                    complete_header=complete_header,
                 )
             else:
                 found = _frames(name, file, frames, errors, refuse)
@@ -203,6 +178,7 @@ def _json_lines(
     *,
     with_replies: bool,
     with_templates: bool,
+    complete_header: CompleteHeader,
 ) -> Iterator[Message]:
     number = 0
     while line := file.readline(_MOST_LINE_BYTES + 1):
@@ -212,7 +188,7 @@ def _json_lines(
         if line.isspace():
             continue
         try:
-            message = _message(Part(json.loads(line)), with_templates=with_templates)
+            message = read_message(Part(json.loads(line)), with_templates=with_templates)
         except TemplateError as error:
             raise MessageFileError(name, f"{_column_of(error.piece, line)}{error}", number) from None
         except UnicodeDecodeError as error:
@@ -229,78 +205,34 @@ def _json_lines(
             most = f"and a frame of this format at most {most_payload_bytes}"
             reason = f"it {has} {message.most_bytes} bytes, {most}"
             raise MessageFileError(name, reason, number)
+        message = _with_whole_headers(name, number, message, complete_header)
         if (refusal := refuse(message)) is not None:
             raise MessageFileError(name, refusal, number)
         yield message
 
 
-def _message(part: Part, *, with_templates: bool) -> Message:
-    if not isinstance(part.value, dict):
-        return Message(_bytes_of(part))
-    encodings = (*_ENCODINGS, _TEMPLATE) if with_templates else _ENCODINGS
-    for key in part.value:
-        if key not in (*encodings, "reply"):
-            raise part.wrong(f"{Part(key)} is none of {', '.join((*encodings, 'reply'))}")
-    payload, template = _bytes_or_template(part, encodings)
-    if "reply" not in part:
-        return Message(payload, None, template)
-    reply, reply_template = _bytes_or_template(part["reply"], encodings)
-    return Message(payload, reply, template, reply_template)
-
-
-def _bytes_or_template(part: Part, encodings: Sequence[str]) -> tuple[bytes, Template | None]:
-    if not (_TEMPLATE in encodings and isinstance(part.value, dict) and _TEMPLATE in part):
-        return _bytes_of(part, encodings), None
-    _refuse_others(part, encodings)
-    source, kind = part[_TEMPLATE], _TEMPLATE_KINDS[0]
-    if isinstance(source.value, dict):
-        given = [known for known in _TEMPLATE_KINDS if known in source]
-        if len(given) != 1 or len(source.value) != 1:
-            raise source.wrong(f"it has to have one of {', '.join(_TEMPLATE_KINDS)}, and nothing else")
-        [kind] = given
-        source = source[kind]
-    return b"", Template(source.text(), kind)
-
-
-def _bytes_of(part: Part, encodings: Sequence[str] = _ENCODINGS) -> bytes:
-    """Return the bytes that a string or an object stands for."""
-    if isinstance(part.value, str):
-        return _encoded(part)
-    if not isinstance(part.value, dict):
-        raise part.wrong(f"{part} is neither a text nor an object with one of {', '.join(encodings)}")
-    encoding = _refuse_others(part, encodings)
-    value = part[encoding]
-    if encoding == "text":
-        return _encoded(value)
+def _with_whole_headers(name: str, line: int, message: Message, complete_header: CompleteHeader) -> Message:
+    """Return the message, with headers as they are to be kept."""
+    if message.header is None and message.reply_header is None:
+        return message
+    whole: list[bytes | None] = []
+    place = "header"
     try:
-        if encoding == "hex":
-            return bytes.fromhex(value.text())
-        return base64.b64decode(value.text(), validate=True)
-    except (binascii.Error, ValueError) as error:
-        if isinstance(error, DamagedError):
-            raise
-        raise value.wrong(f"{value} is not {'hexadecimal' if encoding == 'hex' else encoding}") from None
-
-
-def _refuse_others(part: Part, encodings: Sequence[str]) -> str:
-    """Return the one encoding that an object has."""
-    given = [key for key in encodings if key in part]
-    if len(given) != 1:
-        raise part.wrong(f"it has {' and '.join(given) or 'none'} of {', '.join(encodings)}, and not one")
-    return given[0]
+        for header, lengths in (
+            (message.header, message.lengths),
+            (message.reply_header, message.reply_lengths),
+        ):
+            whole.append(None if header is None else complete_header(header, lengths[1]))
+            place = "reply.header"
+    except ValueError as error:
+        raise MessageFileError(name, f"{place}: {error}", line) from None
+    return message._replace(header=whole[0], reply_header=whole[1])
 
 
 def _column_of(piece: str, line: bytes) -> str:
     """Return where a piece of a text is in its line; nothing if it is written in another way there."""
     at = line.decode(errors="replace").find(piece)
     return f"column {at + 1}: " if at >= 0 else ""
-
-
-def _encoded(part: Part) -> bytes:
-    try:
-        return part.text().encode()
-    except UnicodeEncodeError:
-        raise part.wrong(f"{part} has half of a surrogate pair, which is no character") from None
 
 
 def _frames(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from ..base.message_file import Message, MessageFileError, message_format_of, read_messages
+from ..base.message import Message
+from ..base.message_file import MessageFileError, message_format_of, read_messages
 from ..base.quantities import plural
 from ..check.client.asked import Asked
 from ..check.client.correlation import Correlation, how_many
@@ -15,8 +16,8 @@ from ..check.client.opening import FirstMessage
 from ..check.client.polite import POLITE_REQUESTS
 from ..check.client.wire import FramedPayload, Wire
 from ..errors import RemoteProtocolError
-from ..framing import FrameFormat
-from ..load.message_list import WireKeeper
+from ..framing import FrameFormat, encode_frame
+from ..load.message_list import WireKeeper, header_completer
 from .check_wire import wire_of
 from .shared import values
 from .shared.exit_codes import ExitCode
@@ -206,6 +207,8 @@ def _messages(
     def look_at(message: Message) -> str | None:
         if keeper.wires:
             message = message._replace(payload=FramedPayload(message.payload, keeper.wires[-1]))
+        elif message.header is not None or message.reply_header is not None:
+            message = _with_frames(message, frame_format)
         messages.append(message)
         return refuse(message)
 
@@ -216,11 +219,22 @@ def _messages(
             keeper,
             errors=(RemoteProtocolError,),
             most_payload_bytes=most,
+            complete_header=header_completer(frame_format),
             refuse=look_at,
         )
     except MessageFileError as error:
         raise CommandError(ExitCode.WRONG_USAGE, f"{option} {error}") from None
     return messages
+
+
+def _with_frames(message: Message, frame_format: FrameFormat) -> Message:
+    """Return the message, with payloads that keep the frames of the headers that are given."""
+    payload, reply = message.payload, message.reply
+    if message.header is not None:
+        payload = FramedPayload(payload, encode_frame(payload, format=frame_format, header=message.header))
+    if reply is not None and message.reply_header is not None:
+        reply = FramedPayload(reply, encode_frame(reply, format=frame_format, header=message.reply_header))
+    return message._replace(payload=payload, reply=reply)
 
 
 def _with_replies(

@@ -44,12 +44,6 @@ def check_record(arguments: argparse.Namespace) -> None:
         raise CommandError(
             ExitCode.WRONG_USAGE, "--record is for one run, and --find-max makes many; leave one of them out"
         )
-    if message_format is MessageFormat.JSON_LINES and not arguments.format.is_plain:
-        raise CommandError(
-            ExitCode.WRONG_USAGE,
-            f"--record: JSON Lines have no headers, which may be more than a length with --format "
-            f"{arguments.format}; write a file that ends in .frames",
-        )
     if message_format is MessageFormat.JSON_LINES and arguments.key is not None:
         raise CommandError(
             ExitCode.WRONG_USAGE,

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import trio
 
@@ -18,8 +18,9 @@ from ..client.asking import ask_what_it_is
 from ..connection.channel import FrameChannel
 from ..connection.connect import open_frame_channel
 from ..errors import ConnectionEndedError, LocalProtocolError, ProtocolError, RemoteProtocolError
-from ..framing import DEFAULT_MAX_FRAME_LENGTH, Frame, FrameDecoder
+from ..framing import DEFAULT_MAX_FRAME_LENGTH, Frame
 from ..limits import or_infinite
+from ..load.message_list import WireKeeper, header_completer
 from ..send.conversation import Conversation, Ending, TooFewRepliesError
 from ..send.notation import Notation, as_json, as_text, read_message
 from .shared import values
@@ -142,22 +143,31 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _given_messages(arguments: argparse.Namespace) -> list[bytes] | None:
+def _given_messages(arguments: argparse.Namespace) -> list[Frame] | None:
     """Return the messages of the command line or of a file; None if they are on stdin."""
+    header: bytes = arguments.header or b""
     if arguments.messages:
+        keeper = WireKeeper(arguments.format, _max_frame_length(arguments))
         try:
-            limit = _max_frame_length(arguments)
-            decoder = FrameDecoder(format=arguments.format, max_frame_length=limit)
-            file_format = message_format_of(arguments.messages)
-            found = read_messages(arguments.messages, file_format, decoder, errors=(ProtocolError,))
+            found = read_messages(
+                arguments.messages,
+                message_format_of(arguments.messages),
+                keeper,
+                errors=(ProtocolError,),
+                complete_header=header_completer(arguments.format),
+            )
         except MessageFileError as error:
             raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
-        return [message.payload for message in found]
+        headers: Sequence[bytes | None] = keeper.headers or [message.header for message in found]
+        return [
+            Frame(header or own or b"", message.payload) for own, message in zip(headers, found, strict=True)
+        ]
     if not arguments.message:
         return None
     try:
         return [
-            read_message(os.fsencode(word), arguments.notation or Notation.TEXT) for word in arguments.message
+            Frame(header, read_message(os.fsencode(word), arguments.notation or Notation.TEXT))
+            for word in arguments.message
         ]
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, f"a MESSAGE {error}") from None
@@ -168,7 +178,7 @@ def _max_frame_length(arguments: argparse.Namespace) -> int:
     return DEFAULT_MAX_FRAME_LENGTH if limit is None else limit
 
 
-async def _send(arguments: argparse.Namespace, given: list[bytes] | None) -> None:
+async def _send(arguments: argparse.Namespace, given: list[Frame] | None) -> None:
     is_prompt = given is None and sys.stdin.isatty()
     address = format_address(arguments.address)
     prompt = Prompt(f"{address}> " if is_prompt else "")
@@ -176,9 +186,7 @@ async def _send(arguments: argparse.Namespace, given: list[bytes] | None) -> Non
     channel = await _connect(arguments)
     ending = _ending(arguments, is_prompt=is_prompt)
     conversation = Conversation(channel, ending, lambda reply: prompt.show_around(lambda: show(reply)))
-    messages = (
-        _lines(arguments, conversation, prompt) if given is None else _each(given, arguments.header or b"")
-    )
+    messages = _lines(arguments, conversation, prompt) if given is None else _each(given)
     problem = hint = ""
     try:
         try:
@@ -251,10 +259,10 @@ def _shower(arguments: argparse.Namespace) -> Callable[[Frame], object]:
     return lambda reply: print_result(as_text(reply, with_header=with_header))
 
 
-async def _each(payloads: list[bytes], header: bytes) -> AsyncIterator[Frame]:
-    for payload in payloads:
+async def _each(messages: list[Frame]) -> AsyncIterator[Frame]:
+    for message in messages:
         await trio.lowlevel.checkpoint()
-        yield Frame(header, payload)
+        yield message
 
 
 async def _lines(

@@ -163,8 +163,8 @@ class FrameFormat:
 
         Args:
           payload_length: of the frame.
-          like: a header whose other bytes this one is to have: type, flags, identifiers.
-            Without it they are 0, or what the format says.
+          like: a header whose other bytes this one is to have: type, flags, identifiers; all of it,
+            or all but its length. Without it they are 0, or what the format says.
 
         Raises:
           PayloadTooLargeError: the length does not fit into the header.

@@ -35,6 +35,7 @@ class HeaderCodec:
         self._checked_behind = _checked(layout.behind)
         self._checked_trailer = _checked(layout.trailer)
         self._rest = len(self._behind)
+        self._or_without = f"without its length it has {self.start + self._rest}"
         self._least = layout.least_header_bytes
         self._counted = layout.counted
 
@@ -49,21 +50,39 @@ class HeaderCodec:
     def pack_like(self, header: bytes, payload_length: int) -> bytes:
         """Return a header with another length, and else the same.
 
+        Args:
+          header: a whole one, or one without its number.
+          payload_length: the length.
+
         Raises:
           struct.error: the number cannot express it.
           ValueError: that is no header, or not a whole one, or something is behind it.
         """
+        if len(header) == self.start + self._rest:
+            return self._pack_around(header, payload_length)
         try:
             size, length = self.measure(header, 0, len(header))
         except RemoteProtocolError as error:
-            raise ValueError(f"{header!r} is no header of {self.layout}: {error}") from None
+            raise ValueError(
+                f"{header!r} is no header of {self.layout}: {error}; {self._or_without}"
+            ) from None
         if length == NEEDS_MORE or size != len(header):
-            raise ValueError(f"a header of {self.layout} does not have {len(header)} bytes")
+            reason = f"a header of {self.layout} does not have {len(header)} bytes; {self._or_without}"
+            raise ValueError(reason)
         if length == payload_length:
             return header  # as it is, if its number could be written in another way
         stop = size - self._rest
         number = self._encode(payload_length, header[self.start : stop])
         return b"".join((header[: self.start], number, header[stop:]))
+
+    def _pack_around(self, header: bytes, payload_length: int) -> bytes:
+        whole = b"".join((header[: self.start], self._encode(payload_length), header[self.start :]))
+        try:
+            self.measure(whole, 0, len(whole))
+        except MalformedFrameError as error:
+            reason = f"{header!r} is no header of {self.layout} without its length: {error.reason}"
+            raise ValueError(reason) from None
+        return whole
 
     def _encode(self, payload_length: int, old: Data = b"") -> bytes:
         value = payload_length + self._counted

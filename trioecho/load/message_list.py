@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..base.json_part import Part
-from ..base.message_file import Message, MessageFileError, MessageFormat, message_format_of, read_messages
-from ..errors import ProtocolError
+from ..base.message import Message
+from ..base.message_file import MessageFileError, MessageFormat, message_format_of, read_messages
+from ..errors import PayloadTooLargeError, ProtocolError
 from ..framing import FrameDecoder, FrameFormat, encode_frame
 
 # The longest reply that is taken for one, where its length does not follow from its message: 16 MiB.
@@ -74,13 +75,16 @@ class MessageList:
         if not messages:
             raise ValueError("a list of messages needs at least one")
         digest = hashlib.sha256()
-        for payload, reply, *templates in messages:
-            reply_bytes = -1 if reply is None else len(reply)
-            digest.update(json.dumps([len(payload), reply_bytes]).encode())
-            digest.update(payload)
-            digest.update(reply or b"")
-            for template in filter(None, templates):
+        for message in messages:
+            reply_bytes = -1 if message.reply is None else len(message.reply)
+            digest.update(json.dumps([len(message.payload), reply_bytes]).encode())
+            digest.update(message.payload)
+            digest.update(message.reply or b"")
+            for template in filter(None, (message.template, message.reply_template)):
                 digest.update(json.dumps([template.kind, template.source]).encode())
+            for name, header in (("header", message.header), ("reply", message.reply_header)):
+                if header is not None and not wires:
+                    digest.update(json.dumps([name, header.hex()]).encode())
         for wire in wires:
             digest.update(wire)
         lengths = [message.lengths for message in messages]
@@ -106,7 +110,9 @@ class MessageList:
         """
         if self.wires:
             return list(self.wires)
-        return [encode_frame(message.payload, format=format) for message in self.messages]
+        return [
+            encode_frame(message.payload, format=format, header=message.header) for message in self.messages
+        ]
 
     def reply_frames(self, format: FrameFormat) -> list[bytes]:
         """Return what is to come for each message, where no template makes it.
@@ -116,10 +122,10 @@ class MessageList:
           ValueError: a message has no reply.
         """
         replies = []
-        for number, (_, reply, *_templates) in enumerate(self.messages, start=1):
-            if reply is None:
+        for number, message in enumerate(self.messages, start=1):
+            if message.reply is None:
                 raise ValueError(f"message {number} of {self.source.file} has no reply to compare with")
-            replies.append(encode_frame(reply, format=format))
+            replies.append(encode_frame(message.reply, format=format, header=message.reply_header))
         return replies
 
 
@@ -151,6 +157,7 @@ class WireKeeper:
     def __init__(self, format: FrameFormat, max_frame_length: int = MOST_REPLY_BYTES) -> None:
         self._decoder = FrameDecoder(format=format, max_frame_length=max_frame_length)
         self.wires: list[bytes] = []
+        self.headers: list[bytes] = []
 
     def receive_data(self, data: bytes, /) -> None:
         self._decoder.receive_data(data)
@@ -163,7 +170,20 @@ class WireKeeper:
         if frame is None:
             return []
         self.wires.append(b"".join(frame))
+        self.headers.append(frame.header)
         return [frame.payload]
+
+
+def header_completer(format: FrameFormat) -> Callable[[bytes, int], bytes]:
+    """Return what makes a whole header of a given one, for a payload of so many bytes."""
+
+    def complete_header(header: bytes, payload_bytes: int) -> bytes:
+        try:
+            return format.encode_header(payload_bytes, like=header)
+        except PayloadTooLargeError as error:
+            raise ValueError(str(error)) from None
+
+    return complete_header
 
 
 def read_message_list(
@@ -199,5 +219,9 @@ def read_message_list(
         most_payload_bytes=format.max_payload_length,
         with_replies=with_replies,
         with_templates=True,
+        complete_header=header_completer(format),
     )
+    if keeper.headers and not format.is_plain:
+        pairs = zip(messages, keeper.headers, strict=True)
+        messages = [message._replace(header=header) for message, header in pairs]
     return MessageList(name, messages, keeper.wires)

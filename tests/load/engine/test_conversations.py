@@ -12,7 +12,7 @@ import pytest
 from tests.support.load_world import MS, Server, WorldSocket, errors_of, run_in_world
 from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
-from trioecho.base.message_file import Message
+from trioecho.base.message import Message
 from trioecho.framing import FrameFormat
 from trioecho.guide import read_topic
 from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits

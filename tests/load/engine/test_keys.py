@@ -16,7 +16,7 @@ from tests.support.examples import examples
 from tests.support.load_world import MS, S, Server, WorldSocket, errors_of, run_in_world
 from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
-from trioecho.base.message_file import Message
+from trioecho.base.message import Message
 from trioecho.base.message_template import Template
 from trioecho.guide import read_topic
 from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits, Span

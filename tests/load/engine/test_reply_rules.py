@@ -17,7 +17,7 @@ from tests.support.examples import examples
 from tests.support.load_world import MS, Server, WorldSocket, errors_of, run_in_world
 from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
-from trioecho.base.message_file import Message
+from trioecho.base.message import Message
 from trioecho.framing import FrameFormat
 from trioecho.load import LoadPlan, LoadResult, LoadRun, MessageList, ReplyRule
 from trioecho.load.engine.making import ConnectionMaker

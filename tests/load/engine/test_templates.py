@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.load_world import MS, Server, WorldSocket, errors_of, run_in_world
 from tests.support.wire import frame
-from trioecho.base.message_file import Message
+from trioecho.base.message import Message
 from trioecho.base.message_template import Template, Values
 from trioecho.framing import FrameFormat
 from trioecho.load import LoadPlan, LoadResult, MessageList, ReplyRule

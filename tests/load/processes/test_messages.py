@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.load_results import troubled_result
 from trioecho import FrameFormat
-from trioecho.base.message_file import Message
+from trioecho.base.message import Message
 from trioecho.load import (
     CannotConnectError,
     LoadInterval,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .wire import Wire
+from .wire import Wire, is_as_given
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ class FirstMessage:
             if frame.startswith(self.unless):
                 return True, f"the service refuses: {frame[:64]!r}"
             if frame.startswith(self.until):
-                return True, self._wrong(payload, received)
+                return True, self._wrong(frame, payload, received)
         return False, ""
 
-    def _wrong(self, payload: bytes, more: bytes) -> str:
-        if self.given is not None and payload != self.given:
-            return f"another reply came than is expected: {payload[:64]!r}"
+    def _wrong(self, frame: bytes, payload: bytes, more: bytes) -> str:
+        if self.given is not None and not is_as_given(self.given, frame, payload):
+            came = frame if payload == self.given else payload
+            return f"another reply came than is expected: {came[:64]!r}"
         return f"more came than the reply: {more[:64]!r}" if more else ""

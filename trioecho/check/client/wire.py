@@ -29,6 +29,11 @@ class FramedPayload(bytes):
         return bytes(self), self.frame
 
 
+def is_as_given(given: bytes, frame: bytes, payload: bytes) -> bool:
+    """Return whether a frame with this payload is the given one; its header only where that is given, too."""
+    return payload == given and (not isinstance(given, FramedPayload) or frame == given.frame)
+
+
 @dataclass(frozen=True)
 class Wire:
     """How headers are written.

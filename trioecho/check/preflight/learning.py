@@ -16,6 +16,7 @@ from ..client.learned import LearnedRequest
 from ..client.peer import Peer
 from ..client.probe import Probe
 from ..client.settings import Settings
+from ..client.wire import FramedPayload, is_as_given
 from .blocker import Answer
 from .measure import measure
 from .other_services import service_of
@@ -167,11 +168,12 @@ def _look_at(
             f"{where} replies to {which} with more than one frame; a request needs one that is its reply"
         )
     _look_at_identifier(where, asked, request, sent, frame)
-    payloads, _ = probe.wire.split(request.normal(frame))
-    if request.given is not None and payloads[0] != request.given:
+    frame = request.normal(frame)
+    [payload], _ = probe.wire.split(frame)
+    if request.given is not None and not is_as_given(request.given, frame, payload):
         raise CannotCheckError(
             f"{where} does not reply to {which} as is expected, even when it is asked politely: "
-            f"{_differs(request.given, payloads[0])}"
+            f"{_differs(request.given, frame, payload)}"
         )
 
 
@@ -188,6 +190,8 @@ def _look_at_identifier(where: str, asked: Asked, request: LearnedRequest, sent:
     )
 
 
-def _differs(expected: bytes, received: bytes) -> str:
-    different = describe_difference(expected, received)
-    return different or f"it has {len(received)} bytes of payload, and not {len(expected)}"
+def _differs(given: bytes, frame: bytes, payload: bytes) -> str:
+    if isinstance(given, FramedPayload) and payload == given:
+        return f"header included, {describe_difference(given.frame, frame)}"
+    different = describe_difference(given, payload)
+    return different or f"it has {len(payload)} bytes of payload, and not {len(given)}"

@@ -168,6 +168,10 @@ class UserConversation:
         """Return None: these payloads have no stamp."""
         return None
 
+    def header(self, message: int) -> bytes | None:
+        """Return None: no header is given."""
+        return None
+
     def forget(self, before: int, overdue: Collection[int]) -> None:
         """Do nothing: only one message is kept."""
 

@@ -16,7 +16,7 @@ from ...base.printable import printable_line
 from ...base.quantities import plural
 from ...client.strange_replies import name_of_service, no_frame
 from ...errors import RemoteProtocolError
-from ...framing import FrameDecoder, FrameFormat
+from ...framing import Frame, FrameDecoder, FrameFormat
 from ..message_list import MOST_REPLY_BYTES, MessageList
 from ..plan import LoadPlan
 from .template_ring import TemplateRing
@@ -86,7 +86,7 @@ class Greeting:
             try:
                 with trio.fail_after(self._timeout_s):
                     await _send_all(connection, wire)
-                    payload = await self._receive(connection, received)
+                    reply = await self._receive(connection, received)
             except trio.TooSlowError:
                 come = f", but {plural(len(received), 'byte')} of one" if received else ""
                 reason = f"sent no reply to {where} within {self._timeout_s:g} s{come}"
@@ -98,24 +98,28 @@ class Greeting:
                 raise GreetingError(
                     f"ended the connection after {where}: {describe(error)}", message
                 ) from None
-            if expected is not None and payload != expected:
-                raise GreetingError(
-                    f"sent a wrong reply to {where}: {_difference(expected, payload)}", message
-                )
+            wrong = "" if expected is None else _difference(expected, reply)
+            if wrong:
+                raise GreetingError(f"sent a wrong reply to {where}: {wrong}", message)
 
-    def _for_connection(self, number: int) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield each frame when it is to be sent, and its reply if that has to be a certain one."""
+    def _for_connection(self, number: int) -> Iterator[tuple[bytes, Frame | None]]:
+        """Yield each frame when it is to be sent, and its reply if that has to be a certain one.
+
+        The header of that is empty if any will do.
+        """
         if self._wires is not None:
             for wire, message in zip(self._wires, self._messages.messages, strict=True):
-                yield wire, message.reply
+                expected = message.reply
+                yield wire, None if expected is None else Frame(message.reply_header or b"", expected)
             return
         ring = TemplateRing(self._messages, self._format, number, self._seed)
         for index, message in enumerate(self._messages.messages):
             wire = ring.render(index)
-            yield wire, None if message.reply is None else ring.reply(index)
+            has_reply = message.reply is not None
+            yield wire, Frame(ring.reply_header(index) or b"", ring.reply(index)) if has_reply else None
 
-    async def _receive(self, connection: trio.socket.SocketType, received: bytearray) -> bytes:
-        """Receive one frame, and not a byte more, and return its payload.
+    async def _receive(self, connection: trio.socket.SocketType, received: bytearray) -> Frame:
+        """Receive one frame, and not a byte more.
 
         Args:
           connection: to the server.
@@ -133,7 +137,7 @@ class Greeting:
                 raise ConnectionAbortedError("it closed it without a reply")
             received += data
             decoder.receive_data(data)
-        return frame.payload
+        return frame
 
     def _in_words(self, received: bytes, number: int) -> str:
         service = name_of_service(received)
@@ -173,7 +177,16 @@ async def _send_all(connection: trio.socket.SocketType, data: bytes) -> None:
             sent += await connection.send(view[sent:])
 
 
-def _difference(expected: bytes, received: bytes) -> str:
+def _difference(right: Frame, reply: Frame) -> str:
+    """Return in what a reply differs from the right one; nothing if it does not."""
+    if reply.payload != right.payload:
+        return _payload_difference(right.payload, reply.payload)
+    if right.header and reply.header != right.header:
+        return f"its header is {reply.header.hex(' ')} instead of {right.header.hex(' ')}"
+    return ""
+
+
+def _payload_difference(expected: bytes, received: bytes) -> str:
     lengths = f"{plural(len(received), 'byte')} instead of {len(expected):,}"
     difference = describe_difference(expected, received)
     if difference is None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ...client.strange_replies import no_frame
 from ...errors import RemoteProtocolError
-from ...framing import FrameDecoder, FrameFormat
+from ...framing import Frame, FrameDecoder, FrameFormat
 from .matching import InFlight, Matcher, MessageTimes
 from .ring import Ring
 from .tally import LoadTally
@@ -72,7 +72,7 @@ class Inspection:
             while (frame := decoder.next_whole_frame()) is not None:
                 size = sum(map(len, frame))
                 taken += size
-                self._take_reply(frame.payload, size, now)
+                self._take_reply(frame, size, now)
         finally:
             self.tail += chunk
             del self.tail[:taken]
@@ -86,10 +86,13 @@ class Inspection:
         self._decoder = None
         self.tail = bytearray()
 
-    def _take_reply(self, payload: bytes, size: int, now: int) -> None:
+    def _take_reply(self, frame: Frame, size: int, now: int) -> None:
         """Count a reply, of which the whole frame has ``size`` bytes."""
+        payload = frame.payload
         kind, message, times, detail = self._matcher.match(payload)
         tally = self._tally
+        if kind in ("right", "swapped") and (wrong := wrong_header(self._ring, message, frame)):
+            kind, detail = "wrong", wrong
         if kind in ("right", "swapped") and times is not None and now - times.sent > tally.timeout_ns:
             kind = "late"
         if times is not None and kind != "wrong":
@@ -173,6 +176,14 @@ class Inspection:
             expected = self._ring.payload(message)
         due = None if times is None else times.due
         self._tally.add_error(kind, self._number, message, expected, received, detail, due=due)
+
+
+def wrong_header(ring: Ring, message: int, reply: Frame) -> str:
+    """Return what is wrong with the header of a reply, in words, if a certain one is to come."""
+    header = ring.header(message)
+    if header is None or header == reply.header:
+        return ""
+    return f"its header is {reply.header.hex(' ')} instead of {header.hex(' ')}"
 
 
 def after(ns: int) -> str:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from ...framing import FrameFormat
+from ...framing import Frame, FrameFormat
 from .connection import LoadConnection
-from .inspection import Inspection, after
+from .inspection import Inspection, after, wrong_header
 from .keyed_messages import KEYLESS, KeyedInFlight, KeyFunction, NoKeyError, shown_key
 from .matching import InFlight, MessageTimes
 from .rendered import RenderedSending
@@ -58,8 +58,8 @@ class KeyedInspection(Inspection):
         self._key_of = key_of
         self.begin(b"")
 
-    def _take_reply(self, payload: bytes, size: int, now: int) -> None:
-        messages = self._messages
+    def _take_reply(self, frame: Frame, size: int, now: int) -> None:
+        payload, messages = frame.payload, self._messages
         problem = ""
         found = None
         try:
@@ -71,9 +71,7 @@ class KeyedInspection(Inspection):
         if found is not None:
             message, (_, times, kind, detail) = found
             if not kind:
-                kind, detail = self._judge(
-                    message, payload, is_late=now - times.sent > self._tally.timeout_ns
-                )
+                kind, detail = self._judge(message, frame, is_late=now - times.sent > self._tally.timeout_ns)
             if kind in ("right", "late"):
                 self._tally.add_reply(*times, now, right_bytes=size if kind == "right" else None)
             if kind == "late":
@@ -90,13 +88,14 @@ class KeyedInspection(Inspection):
             self.add_error(kind, message, received=payload, detail=detail)
         self._count_forgotten()
 
-    def _judge(self, message: int, payload: bytes, *, is_late: bool) -> tuple[str, str]:
+    def _judge(self, message: int, reply: Frame, *, is_late: bool) -> tuple[str, str]:
         """Return what a reply is, and a detail, in words."""
         if self._replies is not None:
-            if self._replies.payload(message) != payload:
-                return "wrong", ""
+            wrong = wrong_header(self._replies, message, reply)
+            if wrong or self._replies.payload(message) != reply.payload:
+                return "wrong", wrong
         elif self._check is not None:
-            verdict = self._check(self._ring.payload(message), payload)
+            verdict = self._check(self._ring.payload(message), reply.payload)
             if verdict.kind != "right":
                 return verdict
         return "late" if is_late else "right", ""

@@ -192,6 +192,10 @@ class PayloadRing:
             return None
         return int.from_bytes(payload[:ROUND_BYTES], "big") * self.frames + index
 
+    def header(self, message: int) -> bytes | None:
+        """Return None: no header is given."""
+        return None
+
 
 def _as_bytes(number: int) -> bytes:
     return (number & 0xFFFFFFFF).to_bytes(ROUND_BYTES, "big")

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from ...base.describe import describe
 from ...base.message_file import MessageFormat, message_format_of
 from ...errors import RemoteProtocolError
-from ...framing import FrameDecoder, FrameFormat
+from ...framing import Frame, FrameDecoder, FrameFormat
 from ..plan import LoadPlan
 from ..results.recording_result import RecordingResult
 from .sending import Socket
@@ -164,7 +164,8 @@ class RecordedLines:
         self._sent = FrameDecoder(format=format, max_frame_length=format.max_payload_length)
         self._received = FrameDecoder(format=format, max_frame_length=largest_reply)
         self._most_waiting = most_waiting
-        self._waiting: deque[bytes] = deque()
+        self._has_headers = not format.is_plain
+        self._waiting: deque[Frame] = deque()
         self._waiting_bytes = 0
         self._written_alone = 0  # whose replies may still come
         self._is_readable = True
@@ -173,9 +174,9 @@ class RecordedLines:
         """Send, and keep the messages that are complete by now until their replies come."""
         taken = self._socket.send(data)
         self._sent.receive_data(memoryview(data)[:taken])
-        while self._sent.buffered_bytes and (messages := self._sent.next_frames()):
+        while self._sent.buffered_bytes and (messages := self._frames_of(self._sent)):
             self._waiting.extend(messages)
-            self._waiting_bytes += sum(map(len, messages))
+            self._waiting_bytes += sum(len(message.payload) for message in messages)
         while self._waiting_bytes > self._most_waiting:
             self._write(self._take(), None)
             self._written_alone += 1
@@ -209,7 +210,7 @@ class RecordedLines:
             return
         self._received.receive_data(data)
         try:
-            while self._received.buffered_bytes and (replies := self._received.next_frames()):
+            while self._received.buffered_bytes and (replies := self._frames_of(self._received)):
                 for reply in replies:
                     if self._written_alone:
                         self._written_alone -= 1
@@ -218,12 +219,22 @@ class RecordedLines:
         except RemoteProtocolError:
             self._is_readable = False  # no replies come any more
 
-    def _take(self) -> bytes:
+    def _frames_of(self, decoder: FrameDecoder) -> list[Frame]:
+        if not self._has_headers:
+            return [Frame(b"", payload) for payload in decoder.next_frames()]
+        frame = decoder.next_whole_frame()
+        return [] if frame is None else [frame]
+
+    def _take(self) -> Frame:
         message = self._waiting.popleft()
-        self._waiting_bytes -= len(message)
+        self._waiting_bytes -= len(message.payload)
         return message
 
-    def _write(self, message: bytes, reply: bytes | None) -> None:
+    def _write(self, message: Frame, reply: Frame | None) -> None:
+        tail = "" if reply is None else f', "reply": {{{self._written(reply)}}}'
+        self._recording.add(f"{{{self._written(message)}{tail}}}\n".encode(), 1)
+
+    def _written(self, frame: Frame) -> str:
         # `json.dumps` takes five times as long.
-        tail = "" if reply is None else f', "reply": {{"hex": "{reply.hex()}"}}'
-        self._recording.add(f'{{"hex": "{message.hex()}"{tail}}}\n'.encode(), 1)
+        header = f'"header": "{frame.header.hex()}", ' if self._has_headers else ""
+        return f'{header}"hex": "{frame.payload.hex()}"'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Protocol
 
-from ...base.message_file import Message
+from ...base.message import Message
 from ...framing import FrameFormat
 from ..message_list import MessageList
 
@@ -40,6 +40,9 @@ class Ring(Protocol):
     def candidate(self, connection: int, payload: bytes) -> int | None:
         """Return the message whose stamp a payload has, whatever follows it; None if it has none."""
 
+    def header(self, message: int) -> bytes | None:
+        """Return the header that is given for a message; None if any will do that has the right length."""
+
 
 class MessageRing:
     """Messages that are the same in every round; all connections share one.
@@ -49,11 +52,14 @@ class MessageRing:
     Args:
       payloads: of the messages.
       wires: their frames.
+      headers: those that are given; None, or empty, where any will do that has the right length.
     """
 
-    __slots__ = ("_payloads", "_wire", "ends", "frames", "is_stamped", "size", "starts")
+    __slots__ = ("_headers", "_payloads", "_wire", "ends", "frames", "is_stamped", "size", "starts")
 
-    def __init__(self, payloads: Sequence[bytes], wires: Sequence[bytes]) -> None:
+    def __init__(
+        self, payloads: Sequence[bytes], wires: Sequence[bytes], headers: Sequence[bytes | None] = ()
+    ) -> None:
         self.frames: int = len(payloads)
         self.starts: list[int] = [0, *accumulate(map(len, wires))]
         self.ends: list[int] = self.starts[1:]
@@ -61,6 +67,7 @@ class MessageRing:
         self.is_stamped: bool = False
         self._payloads = payloads
         self._wire = b"".join(wires)
+        self._headers = headers if any(header is not None for header in headers) else ()
 
     def round(self, number: int) -> bytes:
         """Return all frames, which are those of every round."""
@@ -78,10 +85,16 @@ class MessageRing:
         """Return None: these payloads have no stamp."""
         return None
 
+    def header(self, message: int) -> bytes | None:
+        """Return the header that is given for a message; None if any will do."""
+        return self._headers[message % self.frames] if self._headers else None
+
 
 def sent_ring(messages: MessageList, format: FrameFormat) -> MessageRing:
     """Return what is sent."""
-    return MessageRing([message.payload for message in messages.messages], messages.frames(format))
+    payloads = [message.payload for message in messages.messages]
+    headers = [message.header for message in messages.messages]
+    return MessageRing(payloads, messages.frames(format), headers)
 
 
 def reply_ring(messages: MessageList, format: FrameFormat) -> MessageRing:
@@ -91,7 +104,8 @@ def reply_ring(messages: MessageList, format: FrameFormat) -> MessageRing:
       ValueError: a message has no reply.
     """
     wires = messages.reply_frames(format)
-    return MessageRing([_reply_of(message) for message in messages.messages], wires)
+    headers = [message.reply_header for message in messages.messages]
+    return MessageRing([_reply_of(message) for message in messages.messages], wires, headers)
 
 
 def _reply_of(message: Message) -> bytes:

@@ -67,7 +67,8 @@ class TemplateRing:
         """Make the frame of a message, counted from 0, which is about to be sent."""
         if self._has_time:
             self._times[message] = self._clock_ms()
-        return encode_frame(self.payload(message), format=self._format)
+        made_from = self._messages[message % len(self._messages)]
+        return encode_frame(self.payload(message), format=self._format, header=made_from.header)
 
     def payload(self, message: int) -> bytes:
         """Return the payload of a message that was made, counted from 0."""
@@ -83,6 +84,16 @@ class TemplateRing:
         """Return the payload of the right reply to a message that was made."""
         made_from = self._messages[message % len(self._messages)]
         return self._made(message, made_from.reply or b"", made_from.reply_template)
+
+    def header(self, message: int) -> bytes | None:
+        """Return the header that is given for a message; None if any will do that has the right length."""
+        given = self._messages[message % len(self._messages)].header
+        return None if given is None else self._format.encode_header(self.length(message), like=given)
+
+    def reply_header(self, message: int) -> bytes | None:
+        """Return the same for its reply."""
+        given = self._messages[message % len(self._messages)].reply_header
+        return None if given is None else self._format.encode_header(len(self.reply(message)), like=given)
 
     def length(self, message: int) -> int:
         """Return how many bytes a payload has."""
@@ -122,6 +133,7 @@ class TemplateReplies:
         self.ends: list[int] = [0]
         self.is_stamped: bool = False
         self.payload: Callable[[int], bytes] = ring.reply
+        self.header: Callable[[int], bytes | None] = ring.reply_header
 
     def round(self, number: int) -> bytes:
         """Return nothing."""

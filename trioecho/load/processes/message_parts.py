@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ...base.message_file import Message
+from ...base.message import Message
 from ...base.message_template import Template
 from ..message_list import GivenMessages, MessageList
 from .messages import LoadMessagesPart
@@ -38,6 +38,8 @@ def _as_document(messages: MessageList) -> dict[str, Any]:
         # By the number of the message: most have none.
         "templates": _templates(message.template for message in messages.messages),
         "reply_templates": _templates(message.reply_template for message in messages.messages),
+        "headers": _headers(message.header for message in messages.messages),
+        "reply_headers": _headers(message.reply_header for message in messages.messages),
     }
 
 
@@ -50,6 +52,10 @@ def _from_document(document: dict[str, Any]) -> MessageList:
         messages[number] = messages[number]._replace(template=Template(source, kind))
     for number, (source, kind) in document["reply_templates"]:
         messages[number] = messages[number]._replace(reply_template=Template(source, kind))
+    for number, header in document["headers"]:
+        messages[number] = messages[number]._replace(header=bytes.fromhex(header))
+    for number, header in document["reply_headers"]:
+        messages[number] = messages[number]._replace(reply_header=bytes.fromhex(header))
     return MessageList(document["file"], messages, wires)
 
 
@@ -59,6 +65,10 @@ def _templates(templates: Iterable[Template | None]) -> list[tuple[int, tuple[st
         for number, template in enumerate(templates)
         if template is not None
     ]
+
+
+def _headers(headers: Iterable[bytes | None]) -> list[tuple[int, str]]:
+    return [(number, header.hex()) for number, header in enumerate(headers) if header is not None]
 
 
 def _encoded(data: bytes | None) -> str | None:

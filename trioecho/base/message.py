@@ -1,0 +1,143 @@
+"""A message that somebody has written: what to send, and perhaps what the reply to it is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .json_part import Part
+from .message_template import Template, TemplateKind
+
+_ENCODINGS = ("text", "hex", "base64")
+_HEADER = "header"
+_TEMPLATE = "template"
+_TEMPLATE_KINDS: tuple[TemplateKind, ...] = ("text", "hex")
+
+
+class Message(NamedTuple):
+    """What to send, and what is to come back.
+
+    Attributes:
+      payload: to be sent in one frame; empty if that is made by a template.
+      reply: the payload of the right reply; None where the file does not say, and empty if a
+        template makes it.
+      template: makes the payload; None if there is none.
+      reply_template: makes the reply; None if there is none.
+      header: what the frame's header has beside its length; None where the file does not say.
+      reply_header: the same of the right reply.
+    """
+
+    payload: bytes
+    reply: bytes | None = None
+    template: Template | None = None
+    reply_template: Template | None = None
+    header: bytes | None = None
+    reply_header: bytes | None = None
+
+    @property
+    def most_bytes(self) -> int:
+        """Payload bytes of the longest message, or reply, that may come of it."""
+        return max(self.lengths[1], self.reply_lengths[1])
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Payload bytes of the shortest and of the longest message that may come of it."""
+        return _lengths(self.payload, self.template)
+
+    @property
+    def reply_lengths(self) -> tuple[int, int]:
+        """The same of the reply."""
+        return _lengths(self.reply or b"", self.reply_template)
+
+
+def _lengths(data: bytes, template: Template | None) -> tuple[int, int]:
+    return (len(data),) * 2 if template is None else (template.least_bytes, template.most_bytes)
+
+
+def read_message(part: Part, *, with_templates: bool) -> Message:
+    """Return the message that a string or an object stands for.
+
+    Raises:
+      DamagedError: it stands for none.
+      TemplateError: a template cannot be read.
+    """
+    if not isinstance(part.value, dict):
+        return Message(_bytes_of(part))
+    encodings = (*_ENCODINGS, _TEMPLATE) if with_templates else _ENCODINGS
+    payload, template, header = _frame_of(part, encodings, "reply")
+    if "reply" not in part:
+        return Message(payload, None, template, header=header)
+    if not isinstance(part["reply"].value, dict):
+        return Message(payload, _bytes_of(part["reply"], encodings), template, header=header)
+    reply, reply_template, reply_header = _frame_of(part["reply"], encodings)
+    return Message(payload, reply, template, reply_template, header, reply_header)
+
+
+def _frame_of(
+    part: Part, encodings: Sequence[str], *others: str
+) -> tuple[bytes, Template | None, bytes | None]:
+    """Return payload, template and header of an object, which may have these other keys."""
+    known = (*encodings, *others, _HEADER)
+    for key in part.fields():
+        if key not in known:
+            raise part.wrong(f"{Part(key)} is none of {', '.join(known)}")
+    header = _from_hex(part[_HEADER]) if _HEADER in part else None
+    return *_bytes_or_template(part, encodings), header
+
+
+def _bytes_or_template(part: Part, encodings: Sequence[str]) -> tuple[bytes, Template | None]:
+    if _TEMPLATE not in encodings or _TEMPLATE not in part:
+        return _bytes_of(part, encodings), None
+    _refuse_others(part, encodings)
+    source, kind = part[_TEMPLATE], _TEMPLATE_KINDS[0]
+    if isinstance(source.value, dict):
+        given = [known for known in _TEMPLATE_KINDS if known in source]
+        if len(given) != 1 or len(source.value) != 1:
+            raise source.wrong(f"it has to have one of {', '.join(_TEMPLATE_KINDS)}, and nothing else")
+        [kind] = given
+        source = source[kind]
+    return b"", Template(source.text(), kind)
+
+
+def _bytes_of(part: Part, encodings: Sequence[str] = _ENCODINGS) -> bytes:
+    """Return the bytes that a string or an object stands for."""
+    if isinstance(part.value, str):
+        return _encoded(part)
+    if not isinstance(part.value, dict):
+        raise part.wrong(f"{part} is neither a text nor an object with one of {', '.join(encodings)}")
+    encoding = _refuse_others(part, encodings)
+    value = part[encoding]
+    if encoding == "text":
+        return _encoded(value)
+    if encoding == "hex":
+        return _from_hex(value)
+    written = value.text()
+    try:
+        return base64.b64decode(written, validate=True)
+    except (binascii.Error, ValueError):
+        raise value.wrong(f"{value} is not base64") from None
+
+
+def _from_hex(part: Part) -> bytes:
+    written = part.text()
+    try:
+        return bytes.fromhex(written)
+    except ValueError:
+        raise part.wrong(f"{part} is not hexadecimal") from None
+
+
+def _refuse_others(part: Part, encodings: Sequence[str]) -> str:
+    """Return the one encoding that an object has."""
+    given = [key for key in encodings if key in part]
+    if len(given) != 1:
+        raise part.wrong(f"it has {' and '.join(given) or 'none'} of {', '.join(encodings)}, and not one")
+    return given[0]
+
+
+def _encoded(part: Part) -> bytes:
+    try:
+        return part.text().encode()
+    except UnicodeEncodeError:
+        raise part.wrong(f"{part} has half of a surrogate pair, which is no character") from None

@@ -56,7 +56,7 @@ def _lengths(data: bytes, template: Template | None) -> tuple[int, int]:
     return (len(data),) * 2 if template is None else (template.least_bytes, template.most_bytes)
 
 
-def message_from(part: Part, *, with_templates: bool) -> Message:
+def written_message(part: Part, *, with_templates: bool) -> Message:
     """Return the message that a string or an object stands for.
 
     Raises:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from .json_part import DamagedError, Part
-from .message import Message, message_from
+from .message import Message, written_message
 from .message_template import TemplateError
 from .printable import printable_line
 from .quantities import plural
@@ -188,7 +188,7 @@ def _json_lines(
         if line.isspace():
             continue
         try:
-            message = message_from(Part(json.loads(line)), with_templates=with_templates)
+            message = written_message(Part(json.loads(line)), with_templates=with_templates)
         except TemplateError as error:
             raise MessageFileError(name, f"{_column_of(error.piece, line)}{error}", number) from None
         except UnicodeDecodeError as error:

@@ -17,7 +17,9 @@ from tests.support.guard import guarded
 from trioecho.check.book.book import select
 from trioecho.check.runner.suite import Settings, Target, check
 from trioecho.check.verdict import SuiteResult
-from trioecho.faulty.honest import BufferedServer, ClientSocket, EchoServer, OverLimitError
+from trioecho.faulty.buffered import BufferedServer
+from trioecho.faulty.header_format import RefusedError
+from trioecho.faulty.honest import ClientSocket, EchoServer
 
 LIMIT = 1 << 20
 AT_A_TIME = 6
@@ -36,7 +38,7 @@ class SmallLimit(EchoServer):
 
     def check_length(self, length: int) -> None:
         if length > 100:
-            raise OverLimitError(length)
+            raise RefusedError(length)
 
 
 class LimitOf16Bits(EchoServer):
@@ -44,7 +46,7 @@ class LimitOf16Bits(EchoServer):
 
     def check_length(self, length: int) -> None:
         if length > 65535:
-            raise OverLimitError(length)
+            raise RefusedError(length)
 
 
 class RefusesInSilence(EchoServer):
@@ -53,7 +55,7 @@ class RefusesInSilence(EchoServer):
     def converse(self, connection: ClientSocket) -> None:
         try:
             self.echo_frames(connection)
-        except OverLimitError:
+        except RefusedError:
             while connection.recv(1 << 16):
                 pass
         connection.finish()
@@ -118,9 +120,9 @@ class RefusesATail(BufferedServer):
         while data := connection.recv(1 << 16):
             buffer += data
             echoed = False
-            while (end := self.frame_end(buffer)) is not None:
-                self.write_frame(connection, bytes(buffer[4:end]))
-                del buffer[:end]
+            while (frame := self.first_frame(buffer)) is not None:
+                self.write_frame(connection, frame.payload)
+                del buffer[: frame.end]
                 echoed = True
             if echoed and buffer:
                 return
@@ -133,7 +135,7 @@ class ResetsAtRefusal(EchoServer):
         try:
             self.echo_frames(connection)
             connection.finish()
-        except OverLimitError:
+        except RefusedError:
             connection.sock.setsockopt(1, 13, b"\1\0\0\0\0\0\0\0")  # SO_LINGER
 
 

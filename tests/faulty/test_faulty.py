@@ -32,7 +32,7 @@ from trioecho.check.runner.suite import CannotCheckError, Settings, Target, chec
 from trioecho.check.spawned.spawned_server import parse_command
 from trioecho.check.verdict import SuiteResult, Verdict
 from trioecho.faulty import FAULTY_SERVERS, EchoServer, FaultyServer, wrong_lines
-from trioecho.faulty.honest import BufferedServer
+from trioecho.faulty.buffered import BufferedServer
 
 # Some servers leak sockets, and let exceptions out of their threads: that is their bug.
 pytestmark = [

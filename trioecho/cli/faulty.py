@@ -9,11 +9,18 @@ from collections.abc import Iterator
 
 from ..base.addresses import listening_line
 from ..faulty import FAULTY_SERVERS, FaultyServer, wrong_lines
-from ..faulty.clients import FAULTY_CLIENTS, FaultyClient
+from ..faulty.clients import FAULTY_CLIENTS, EchoClient, FaultyClient
+from ..faulty.header_format import HeaderFormat
+from .faulty_format import header_format_of
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.listening import why_not_bound
-from .shared.options import add_listening_options, add_max_frame_length_option
+from .shared.options import (
+    add_format_option,
+    add_listening_options,
+    add_max_frame_length_option,
+    check_expressible,
+)
 from .shared.output import CommandError, print_error, print_result
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.signals import handle_signals
@@ -26,6 +33,8 @@ life. Start one, and try it with a client of your own, which may never meet
 the bug. The conformance suite finds it:
 
   trioecho check --spawn 'trioecho faulty short-payload --port {port}'
+
+Give --format to both for other frames; a bug that cannot show in these says so.
 
 The clients send messages, compare the echoes, and have one bug each, which
 trioecho check --client finds.
@@ -72,6 +81,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         help="say what is wrong with a server or client, and how to fix it",
     )
     add_listening_options(parser)
+    add_format_option(parser)
     add_max_frame_length_option(parser, "largest payload of a frame (default: 1MiB, or what the bug needs)")
 
 
@@ -90,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(ExitCode.WRONG_USAGE, "name a server; trioecho faulty --list names them all")
     faulty = _named(arguments.name)
     if issubclass(faulty, FaultyClient):
-        return _be_client(faulty, arguments.address)
+        return _be_client(faulty, arguments)
     if arguments.address is not None:
         reason = f"{arguments.name} is a server, and listens where --host and --port say"
         raise CommandError(ExitCode.WRONG_USAGE, reason)
@@ -149,20 +159,41 @@ def _wrapped(text: str, indent: str) -> list[str]:
 # ---- being one of them ----
 
 
-def _be_client(client_class: type[FaultyClient], where: values.Address | None) -> int:
+def _be_client(client_class: type[FaultyClient], arguments: argparse.Namespace) -> int:
+    where: values.Address | None = arguments.address
     if where is None:
         reason = f"{client_class.bug.name} is a client; say where a server listens: 127.0.0.1:26066"
         raise CommandError(ExitCode.WRONG_USAGE, reason)
-    outcome = client_class(where.host, where.port).run()
+    headers = _headers_for(client_class, arguments, client_class.limit)
+    if headers.longest_payload < EchoClient.size:
+        reason = f"--format {arguments.format}: lengths are too small for messages of {EchoClient.size} bytes"
+        raise CommandError(ExitCode.WRONG_USAGE, reason)
+    outcome = client_class(where.host, where.port, format=headers).run()
     if outcome.words:
         (print_error if outcome.exit_code else print_result)(outcome.words)
     return outcome.exit_code
 
 
+def _headers_for(
+    faulty: type[FaultyServer] | type[FaultyClient], arguments: argparse.Namespace, limit: int
+) -> HeaderFormat:
+    """Return the headers that were asked for, in which the bug has to show."""
+    headers = header_format_of(arguments.format)
+    if why := faulty.bug.why_not(headers, limit):
+        raise CommandError(
+            ExitCode.WRONG_USAGE, f"{faulty.bug.name} cannot show in frames of {arguments.format}: {why}"
+        )
+    return headers
+
+
 def _serve(server_class: type[FaultyServer], arguments: argparse.Namespace) -> int:
     where = values.Address(arguments.host, arguments.port)
+    limit: int | None = arguments.max_frame_length
+    if limit is not None:
+        check_expressible("--max-frame-length", limit, arguments.format)
+    headers = _headers_for(server_class, arguments, server_class.default_limit if limit is None else limit)
     try:
-        server = server_class(*where, max_frame_length=arguments.max_frame_length)
+        server = server_class(*where, max_frame_length=limit, format=headers)
     except (OSError, UnicodeError) as error:
         raise CommandError(ExitCode.UNAVAILABLE, why_not_bound(error, *where)) from None
     with handle_signals(server.on_sigterm, server.on_sigint, server.wakeup):

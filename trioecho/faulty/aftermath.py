@@ -6,7 +6,9 @@ import os
 from typing import Any
 
 from .bug import Bug, FaultyServer
-from .honest import ClientSocket, OverLimitError
+from .header_format import RefusedError
+from .honest import ClientSocket
+from .need import OVER_THE_LIMIT
 
 _POLITE = "Clients in tests end their connections politely, between frames."
 _FEW = "A test makes a few connections, and then the process ends."
@@ -37,6 +39,7 @@ class DiesOfRefusal(FaultyServer):
             "7.3",
         ),
         cause="error-ends-server",
+        needs=(OVER_THE_LIMIT,),
     )
 
     def handle(self, connection: ClientSocket) -> None:
@@ -45,7 +48,7 @@ class DiesOfRefusal(FaultyServer):
             connection.finish()
         except OSError:
             pass
-        except OverLimitError as error:
+        except RefusedError as error:
             self.crash(error)  # BUG: it is not caught for this connection alone
         finally:
             self.release(connection)

@@ -7,7 +7,9 @@ import inspect
 import textwrap
 from dataclasses import dataclass
 
+from .header_format import HeaderFormat
 from .honest import EchoServer
+from .need import Need
 
 # Of a server that echoes nothing only the simplest case is tried; of the others it passes none.
 NOTHING_ELSE_IS_TRIED = ("1", "2", "3", "4", "5", "6", "7")
@@ -27,6 +29,7 @@ class Bug:
       fails: the rules of ``trioecho check`` that it breaks; a number alone is a section.
       may_fail: those that it may break, as chance has it, or that are not tried on it.
       cause: the likely cause that ``trioecho check`` names.
+      needs: what headers have to be like for it to show.
     """
 
     name: str
@@ -38,6 +41,12 @@ class Bug:
     fails: tuple[str, ...] = ()
     may_fail: tuple[str, ...] = ()
     cause: str = ""
+    needs: tuple[Need, ...] = ()
+
+    def why_not(self, format: HeaderFormat, limit: int) -> str:
+        """Say why it cannot show with such headers, and this limit in payload bytes; nothing if it can."""
+        unmet = [need.words for need in self.needs if not need.is_met(format, limit)]
+        return f"it needs {' and '.join(unmet)}" if unmet else ""
 
 
 class FaultyServer(EchoServer):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from .bug import NOTHING_ELSE_IS_TRIED, Bug, FaultyServer
-from .honest import HEADER_BYTES, ClientSocket
+from .honest import ClientSocket
+from .need import PLAIN, lengths_over
 
 _TEXT_ONLY = "Its tests send short words in English."
 
@@ -206,12 +207,14 @@ class Resynchronizes(FaultyServer):
         source="classroom habit: from protocols on serial lines, where bytes get lost",
         fails=("1.9",),
         cause="looks-for-header-in-payload",
+        needs=(PLAIN,),
     )
 
     def write_frame(self, connection: ClientSocket, payload: bytes) -> None:
-        for at in range(min(64, len(payload) - HEADER_BYTES)):
-            inner = payload[at + HEADER_BYTES :]
-            if inner and self.decode_length(payload[at : at + HEADER_BYTES]) == len(inner):
+        header_bytes = self.format.header_bytes
+        for at in range(min(64, len(payload) - header_bytes)):
+            inner = payload[at + header_bytes :]
+            if inner and payload[at : at + header_bytes] == self.encode_length(len(inner)):
                 payload = inner  # BUG: that was content
                 break
         super().write_frame(connection, payload)
@@ -227,6 +230,7 @@ class FixedBuffer(FaultyServer):
         source="classroom habit: char buffer[65536], with a byte for the zero at the end",
         fails=("1.6", "1.7"),
         cause="fixed-buffer",
+        needs=(lengths_over(65_535),),
     )
 
     def write_frame(self, connection: ClientSocket, payload: bytes) -> None:

@@ -6,8 +6,11 @@ import contextlib
 import socket
 import time
 
+from .buffered import BufferedServer
 from .bug import Bug, FaultyServer
-from .honest import RECV_BYTES, BufferedServer, ClientSocket, OverLimitError
+from .header_format import RefusedError
+from .honest import RECV_BYTES, ClientSocket
+from .need import OVER_THE_LIMIT
 
 _POLITE = "Clients in tests end their connections politely, between frames."
 _FEW = "A test makes a few connections, and then the process ends."
@@ -24,10 +27,11 @@ class ClosesUnread(FaultyServer):
         "https://github.com/nodejs/node/issues/27916",
         fails=("4.7",),
         cause="closes-with-unread-data",
+        needs=(OVER_THE_LIMIT,),
     )
 
     def converse(self, connection: ClientSocket) -> None:
-        with contextlib.suppress(OverLimitError):
+        with contextlib.suppress(RefusedError):
             self.echo_frames(connection)
             connection.finish()
             return
@@ -44,6 +48,7 @@ class DropsEarlier(BufferedServer, FaultyServer):
         source="classroom habit: replies are collected, sent together, and lost when parsing raises",
         fails=("4.6", "4.7"),
         cause="earlier-frames-lost",
+        needs=(OVER_THE_LIMIT,),
     )
 
     def echo_frames(self, connection: ClientSocket) -> None:
@@ -51,9 +56,9 @@ class DropsEarlier(BufferedServer, FaultyServer):
         while data := connection.recv(RECV_BYTES):
             buffer += data
             replies = b""
-            while (end := self.frame_end(buffer)) is not None:  # BUG: raises, and the replies are gone
-                replies += bytes(buffer[:end])
-                del buffer[:end]
+            while (frame := self.first_frame(buffer)) is not None:  # BUG: raises, and the replies are gone
+                replies += bytes(buffer[: frame.end])
+                del buffer[: frame.end]
             connection.sendall(replies)
 
 
@@ -81,10 +86,10 @@ class LastReplyLost(BufferedServer, FaultyServer):
                 return  # BUG: with replies unsent
             buffer += data
             try:
-                while (end := self.frame_end(buffer)) is not None:
-                    replies += buffer[:end]
-                    del buffer[:end]
-            except OverLimitError:
+                while (frame := self.first_frame(buffer)) is not None:
+                    replies += buffer[: frame.end]
+                    del buffer[: frame.end]
+            except RefusedError:
                 connection.sendall(bytes(replies))
                 raise
 
@@ -103,7 +108,7 @@ class NeverCloses(FaultyServer):
     )
 
     def converse(self, connection: ClientSocket) -> None:
-        with contextlib.suppress(OverLimitError):
+        with contextlib.suppress(RefusedError):
             self.echo_frames(connection)
             while not self.is_stopping:
                 self.stopping.recv(1)  # BUG: waits for the server's end, not the connection's
@@ -153,7 +158,7 @@ class LingerZero(FaultyServer):
     )
 
     def converse(self, connection: ClientSocket) -> None:
-        with contextlib.suppress(OverLimitError):
+        with contextlib.suppress(RefusedError):
             self.echo_frames(connection)
         reset_at_close = b"\1\0\0\0\0\0\0\0"
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_at_close)  # BUG

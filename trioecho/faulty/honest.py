@@ -14,8 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 
-HEADER_BYTES = 4
+from .header_format import HeaderFormat, RefusedError
+
 RECV_BYTES = 65536
+
+_U32BE = HeaderFormat()
 
 # After `stop` so long frames are still taken that were on their way.
 _DRAIN_S = 0.3
@@ -25,10 +28,6 @@ _LINGER_S = 1.0
 _LINGER_AT_END_S, _LINGER_SILENCE_S = 4.0, 2.0
 # Then what still waits for a client that does not read is cut off.
 _GRACE_S = 5.0
-
-
-class OverLimitError(Exception):
-    """A header announces more than the limit."""
 
 
 class ClientSocket:
@@ -86,12 +85,13 @@ class ClientSocket:
 
 
 class EchoServer:
-    """Echoes frames of a 4-byte big-endian length and as many bytes.
+    """Echoes frames of a length, 4 bytes with the most significant first, and as many bytes.
 
     Args:
       host: name or address to listen on.
       port: TCP port; 0 for any that is free.
       max_frame_length: payload bytes that a frame may have at most.
+      format: how headers are written, if otherwise.
 
     Attributes:
       address: host and port where it listens.
@@ -101,9 +101,16 @@ class EchoServer:
     default_limit = 1 << 20
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, *, max_frame_length: int | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        max_frame_length: int | None = None,
+        format: HeaderFormat = _U32BE,
     ) -> None:
-        self.limit: int = self.default_limit if max_frame_length is None else max_frame_length
+        self.format: HeaderFormat = format
+        limit = self.default_limit if max_frame_length is None else max_frame_length
+        self.limit: int = min(limit, format.longest_payload)
         self.listener: socket.socket = self.listen(host, port)
         self.address: tuple[str, int] = self.listener.getsockname()[:2]
         self.connections: dict[ClientSocket, threading.Thread | None] = {}
@@ -238,7 +245,7 @@ class EchoServer:
 
     def converse(self, connection: ClientSocket) -> None:
         """Echo frames until the end of the stream, or one that is refused; then say goodbye."""
-        with contextlib.suppress(OverLimitError):
+        with contextlib.suppress(RefusedError):
             self.echo_frames(connection)
         connection.finish()
 
@@ -265,7 +272,11 @@ class EchoServer:
 
     def read_header(self, connection: ClientSocket) -> bytes | None:
         """Read a whole header; None at the end of the stream."""
-        return self.read_exactly(connection, HEADER_BYTES)
+        header = self.read_exactly(connection, self.format.header_bytes)
+        while header is not None and self.format.size_in(header) is None:  # its size varies
+            more = self.read_exactly(connection, 1)
+            header = None if more is None else header + more
+        return header
 
     def read_payload(self, connection: ClientSocket, length: int) -> bytes | None:
         """Read a whole payload; None if the stream ends in it."""
@@ -282,44 +293,26 @@ class EchoServer:
         return bytes(received)
 
     def decode_length(self, header: bytes) -> int:
-        """Return the length that a header announces."""
-        return int.from_bytes(header, "big")
+        """Return the length that a header announces.
+
+        Raises:
+          RefusedError: it is no header.
+        """
+        return self.format.decode(header)
 
     def check_length(self, length: int) -> None:
         """Refuse a length over the limit.
 
         Raises:
-          OverLimitError: it is.
+          RefusedError: it is.
         """
         if length > self.limit:
-            raise OverLimitError(length)
+            raise RefusedError(length)
 
     def encode_length(self, length: int) -> bytes:
         """Return the header for a payload."""
-        return length.to_bytes(HEADER_BYTES, "big")
+        return self.format.encode(length)
 
     def write_frame(self, connection: ClientSocket, payload: bytes) -> None:
         """Send a payload with its header, in one piece."""
         connection.sendall(self.encode_length(len(payload)) + payload)
-
-
-class BufferedServer(EchoServer):
-    """The same, written the other way: receive what comes, then take the frames out of it."""
-
-    def echo_frames(self, connection: ClientSocket) -> None:
-        """Echo until the stream ends."""
-        buffer = bytearray()
-        while data := connection.recv(RECV_BYTES):
-            buffer += data
-            while (end := self.frame_end(buffer)) is not None:
-                self.write_frame(connection, bytes(buffer[HEADER_BYTES:end]))
-                del buffer[:end]
-
-    def frame_end(self, buffer: bytes | bytearray) -> int | None:
-        """Find where the first frame in the buffer ends; None while it is not complete."""
-        if len(buffer) < HEADER_BYTES:
-            return None
-        length = self.decode_length(bytes(buffer[:HEADER_BYTES]))
-        self.check_length(length)
-        end = HEADER_BYTES + length
-        return end if len(buffer) >= end else None

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import struct
-
 from .bug import NOTHING_ELSE_IS_TRIED, Bug, FaultyServer
-from .honest import HEADER_BYTES, RECV_BYTES, ClientSocket, OverLimitError
+from .header_format import RefusedError
+from .honest import RECV_BYTES, ClientSocket
+from .need import (
+    BIG_ENDIAN,
+    FIXED_SIZE,
+    OVER_THE_LIMIT,
+    PLAIN,
+    TWO_BYTES,
+    UNSIGNED,
+    UP_TO_4_BYTES,
+    lengths_over,
+)
 
 _OWN_CLIENT = "The client was written by the same hand, and has the same idea of a header."
 _SMALL_TESTS = "Messages in tests are short."
@@ -24,14 +33,14 @@ class LittleEndian(FaultyServer):
         fails=("1.2",),
         may_fail=NOTHING_ELSE_IS_TRIED,
         cause="little-endian",
+        needs=(PLAIN, BIG_ENDIAN),
     )
 
     def decode_length(self, header: bytes) -> int:
-        length: int = struct.unpack("<I", header)[0]  # BUG: "<" is the other order
-        return length
+        return int.from_bytes(header, "little")  # BUG: this is the other order
 
     def encode_length(self, length: int) -> bytes:
-        return struct.pack("<I", length)  # BUG: here, too
+        return length.to_bytes(self.format.header_bytes, "little")  # BUG: here, too
 
 
 class CountsHeader(FaultyServer):
@@ -46,13 +55,14 @@ class CountsHeader(FaultyServer):
         fails=("1.2",),
         may_fail=NOTHING_ELSE_IS_TRIED,
         cause="length-includes-header",
+        needs=(PLAIN,),
     )
 
     def decode_length(self, header: bytes) -> int:
-        return max(0, super().decode_length(header) - HEADER_BYTES)  # BUG: the header is not counted
+        return max(0, super().decode_length(header) - len(header))  # BUG: the header is not counted
 
     def encode_length(self, length: int) -> bytes:
-        return super().encode_length(length + HEADER_BYTES)  # BUG: here, too
+        return super().encode_length(length + self.format.header_bytes)  # BUG: here, too
 
 
 class WideHeader(FaultyServer):
@@ -67,6 +77,7 @@ class WideHeader(FaultyServer):
         fails=("1.2",),
         may_fail=NOTHING_ELSE_IS_TRIED,
         cause="other-header-width",
+        needs=(PLAIN, BIG_ENDIAN, UP_TO_4_BYTES),
     )
 
     def read_header(self, connection: ClientSocket) -> bytes | None:
@@ -87,6 +98,7 @@ class TwoByteLength(FaultyServer):
         fails=("1.6", "1.7", "4.1", "4.2", "4.3", "4.4", "4.5", "4.8"),
         may_fail=("4.6", "4.7"),
         cause="short-length-field",
+        needs=(lengths_over(65_535),),
     )
 
     def decode_length(self, header: bytes) -> int:
@@ -121,10 +133,11 @@ class OneByteLength(FaultyServer):
         ),
         may_fail=("4.6", "4.7"),
         cause="short-length-field",
+        needs=(PLAIN, BIG_ENDIAN),
     )
 
     def decode_length(self, header: bytes) -> int:
-        return header[3] if len(header) == HEADER_BYTES else 0  # BUG: and the other three?
+        return header[-1]  # BUG: and the others?
 
 
 class SignedLength(FaultyServer):
@@ -138,11 +151,11 @@ class SignedLength(FaultyServer):
         fails=("4.4", "4.5", "4.7", "4.8", "7.2"),
         may_fail=("4.6",),
         cause="signed-length",
+        needs=(PLAIN, UNSIGNED, OVER_THE_LIMIT),
     )
 
     def decode_length(self, header: bytes) -> int:
-        length: int = struct.unpack("!i", header)[0]  # BUG: "!I"
-        return length
+        return int.from_bytes(header, self.format.byte_order, signed=True)  # BUG: it has no sign
 
 
 class NegativeLength(FaultyServer):
@@ -156,11 +169,11 @@ class NegativeLength(FaultyServer):
         fails=("4.4", "4.5", "4.7", "4.8", "7.2"),
         may_fail=("4.6",),
         cause="signed-length",
+        needs=(PLAIN, UNSIGNED, OVER_THE_LIMIT),
     )
 
     def decode_length(self, header: bytes) -> int:
-        length: int = struct.unpack("!i", header)[0]  # BUG: "!I"
-        return length
+        return int.from_bytes(header, self.format.byte_order, signed=True)  # BUG: it has no sign
 
     def echo_frames(self, connection: ClientSocket) -> None:
         while (header := self.read_header(connection)) is not None:
@@ -183,12 +196,14 @@ class LengthOverflow(FaultyServer):
         "Dropbear, likewise: https://github.com/mkj/dropbear/pull/436",
         fails=("4.3", "4.4", "4.5", "4.6", "4.7", "4.8", "7.2"),
         cause="length-overflow",
+        needs=(FIXED_SIZE, lengths_over((1 << 31) - 5)),
     )
 
     def check_length(self, length: int) -> None:
-        total = (length + HEADER_BYTES + (1 << 31)) % (1 << 32) - (1 << 31)  # BUG: as int32_t has it
-        if total > self.limit + HEADER_BYTES:
-            raise OverLimitError(length)
+        header_bytes = self.format.header_bytes
+        total = (length + header_bytes + (1 << 31)) % (1 << 32) - (1 << 31)  # BUG: as int32_t has it
+        if total > self.limit + header_bytes:
+            raise RefusedError(length)
 
     def read_payload(self, connection: ClientSocket, length: int) -> bytes | None:
         return super().read_payload(connection, length if length <= self.limit else 0)
@@ -204,11 +219,12 @@ class LimitOffByOne(FaultyServer):
         source="EMQX, packets of exactly the maximum size discarded: https://github.com/emqx/emqx/pull/18438",
         fails=("1.7",),
         cause="limit-off-by-one",
+        needs=(OVER_THE_LIMIT,),
     )
 
     def check_length(self, length: int) -> None:
         if length >= self.limit:  # BUG: >
-            raise OverLimitError(length)
+            raise RefusedError(length)
 
 
 class LimitCountsHeader(FaultyServer):
@@ -221,11 +237,12 @@ class LimitCountsHeader(FaultyServer):
         source="classroom habit: char buffer[LIMIT] for header and payload",
         fails=("1.7",),
         cause="limit-counts-header",
+        needs=(FIXED_SIZE, TWO_BYTES, OVER_THE_LIMIT),
     )
 
     def check_length(self, length: int) -> None:
-        if length + HEADER_BYTES > self.limit:  # BUG: length
-            raise OverLimitError(length)
+        if length + self.format.header_bytes > self.limit:  # BUG: length
+            raise RefusedError(length)
 
 
 class RoundedLimit(FaultyServer):
@@ -238,11 +255,12 @@ class RoundedLimit(FaultyServer):
         source="classroom habit: a limit in KiB, and an integer division",
         fails=("4.1", "4.2"),
         cause="limit-not-enforced",
+        needs=(OVER_THE_LIMIT,),
     )
 
     def check_length(self, length: int) -> None:
         if length // 1024 > self.limit // 1024:  # BUG: rounds the length down
-            raise OverLimitError(length)
+            raise RefusedError(length)
 
 
 class NoLimit(FaultyServer):
@@ -255,6 +273,7 @@ class NoLimit(FaultyServer):
         source="em-websocket, frames of up to 4 GB: https://github.com/igrigorik/em-websocket/issues/49",
         fails=("4.1", "4.2", "4.3", "4.4", "4.5"),
         cause="no-limit",
+        needs=(OVER_THE_LIMIT,),
     )
 
     def check_length(self, length: int) -> None:
@@ -271,6 +290,7 @@ class LimitCheckedLate(FaultyServer):
         source="ws-rs, too late when on_message is called: https://github.com/housleyjk/ws-rs/issues/117",
         fails=("4.2", "4.3", "4.4", "4.5"),
         cause="limit-checked-late",
+        needs=(OVER_THE_LIMIT,),
     )
 
     def read_frame(self, connection: ClientSocket) -> bytes | None:
@@ -293,6 +313,7 @@ class TrustsLength(FaultyServer):
         source="KeibiDrop, out of memory by a length prefix: https://github.com/KeibiSoft/KeibiDrop/issues/52",
         fails=("4.9",),
         cause="trusts-length",
+        needs=(lengths_over(128 << 20),),
     )
 
     default_limit = 512 << 20

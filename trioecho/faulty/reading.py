@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from .buffered import BufferedServer
 from .bug import Bug, FaultyServer
-from .honest import HEADER_BYTES, RECV_BYTES, BufferedServer, ClientSocket, OverLimitError
+from .header_format import RefusedError
+from .honest import RECV_BYTES, ClientSocket
+from .need import FIXED_SIZE, TWO_BYTES
 
 _ON_LOOPBACK = "On loopback a small frame that is sent by one call arrives whole, every time."
 
@@ -19,10 +22,11 @@ class ShortHeader(FaultyServer):
         fails=("2.1", "2.2", "2.3", "2.9", "5.3", "7.1", "7.2"),
         may_fail=("3.5",),
         cause="header-taken-whole",
+        needs=(FIXED_SIZE, TWO_BYTES),
     )
 
     def read_header(self, connection: ClientSocket) -> bytes | None:
-        return connection.recv(HEADER_BYTES) or None  # BUG: one byte is a header as well
+        return connection.recv(self.format.header_bytes) or None  # BUG: one byte is a header as well
 
 
 class ShortPayload(FaultyServer):
@@ -62,9 +66,9 @@ class OneFramePerRecv(BufferedServer, FaultyServer):
         buffer = bytearray()
         while data := connection.recv(RECV_BYTES):
             buffer += data
-            if (end := self.frame_end(buffer)) is not None:  # BUG: if, where it should be while
-                self.write_frame(connection, bytes(buffer[HEADER_BYTES:end]))
-                del buffer[:end]
+            if (frame := self.first_frame(buffer)) is not None:  # BUG: if, where it should be while
+                self.write_frame(connection, frame.payload)
+                del buffer[: frame.end]
 
 
 class ForgetsTail(BufferedServer, FaultyServer):
@@ -84,9 +88,9 @@ class ForgetsTail(BufferedServer, FaultyServer):
         while data := connection.recv(RECV_BYTES):
             buffer += data
             echoed = False
-            while (end := self.frame_end(buffer)) is not None:
-                self.write_frame(connection, bytes(buffer[HEADER_BYTES:end]))
-                del buffer[:end]
+            while (frame := self.first_frame(buffer)) is not None:
+                self.write_frame(connection, frame.payload)
+                del buffer[: frame.end]
                 echoed = True
             if echoed:
                 buffer.clear()  # BUG: it need not be empty
@@ -106,9 +110,11 @@ class SegmentIsMessage(FaultyServer):
 
     def echo_frames(self, connection: ClientSocket) -> None:
         while data := connection.recv(RECV_BYTES):
-            if len(data) >= HEADER_BYTES:
-                self.check_length(self.decode_length(data[:HEADER_BYTES]))
-            self.write_frame(connection, data[HEADER_BYTES:])  # BUG: the rest is not always the payload
+            header_bytes = self.format.size_in(data)
+            if header_bytes is not None:
+                self.check_length(self.decode_length(data[:header_bytes]))
+            rest = data[header_bytes or len(data) :]
+            self.write_frame(connection, rest)  # BUG: the rest is not always the payload
 
 
 class EmptyIsEof(FaultyServer):
@@ -177,7 +183,7 @@ class EmptyRefused(FaultyServer):
 
     def check_length(self, length: int) -> None:
         if not 0 < length <= self.limit:  # BUG: 0 is a length
-            raise OverLimitError(length)
+            raise RefusedError(length)
 
 
 class NoFraming(FaultyServer):
@@ -222,7 +228,7 @@ class Impatient(FaultyServer):
     def read_exactly(self, connection: ClientSocket, count: int) -> bytes | None:
         received = b""
         while len(received) < count:
-            in_a_frame = received or count != HEADER_BYTES
+            in_a_frame = received or count != self.format.header_bytes
             if in_a_frame and not connection.wait_readable(0.3):  # BUG: a slow network is not the end
                 return None
             piece = connection.recv(min(count - len(received), RECV_BYTES))
@@ -280,11 +286,11 @@ class SaysItTwice(BufferedServer, FaultyServer):
         buffer = bytearray()
         while data := connection.recv(RECV_BYTES):
             buffer += data
-            while (end := self.frame_end(buffer)) is not None:
-                self.write_frame(connection, bytes(buffer[HEADER_BYTES:end]))
-                if end == len(buffer):
+            while (frame := self.first_frame(buffer)) is not None:
+                self.write_frame(connection, frame.payload)
+                if frame.end == len(buffer):
                     break  # BUG: nothing is left, but the frame itself is
-                del buffer[:end]
+                del buffer[: frame.end]
 
 
 class HalfHeader(BufferedServer, FaultyServer):
@@ -297,14 +303,15 @@ class HalfHeader(BufferedServer, FaultyServer):
         source="ttorrent, 3 of 4 bytes of a size thrown away: https://github.com/mpetazzoni/ttorrent/pull/40",
         fails=("2.1", "2.2", "2.3", "2.9", "7.1"),
         cause="header-taken-whole",
+        needs=(TWO_BYTES,),
     )
 
     def echo_frames(self, connection: ClientSocket) -> None:
         buffer = bytearray()
         while data := connection.recv(RECV_BYTES):
             buffer += data
-            while (end := self.frame_end(buffer)) is not None:
-                self.write_frame(connection, bytes(buffer[HEADER_BYTES:end]))
-                del buffer[:end]
-            if len(buffer) < HEADER_BYTES:
+            while (frame := self.first_frame(buffer)) is not None:
+                self.write_frame(connection, frame.payload)
+                del buffer[: frame.end]
+            if self.format.size_in(buffer) is None:
                 buffer.clear()  # BUG: these were the first bytes of a header

@@ -9,8 +9,9 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
+from .buffered import BufferedServer
 from .bug import NOTHING_ELSE_IS_TRIED, Bug, FaultyServer
-from .honest import HEADER_BYTES, RECV_BYTES, BufferedServer, ClientSocket
+from .honest import RECV_BYTES, ClientSocket
 
 
 class OutOfOrder(BufferedServer, FaultyServer):
@@ -40,9 +41,9 @@ class OutOfOrder(BufferedServer, FaultyServer):
                 buffer += data
                 came: list[bytes] = []
                 try:
-                    while (end := self.frame_end(buffer)) is not None:
-                        came.append(bytes(buffer[HEADER_BYTES:end]))
-                        del buffer[:end]
+                    while (frame := self.first_frame(buffer)) is not None:
+                        came.append(frame.payload)
+                        del buffer[: frame.end]
                 finally:
                     quick = workers.submit(reply, came[1::2], [])
                     workers.submit(reply, came[::2], [quick])  # BUG: and these came first

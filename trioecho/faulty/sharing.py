@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from .buffered import BufferedServer
 from .bug import NOTHING_ELSE_IS_TRIED, Bug, FaultyServer
-from .honest import HEADER_BYTES, RECV_BYTES, BufferedServer, ClientSocket, OverLimitError
+from .header_format import RefusedError
+from .honest import RECV_BYTES, ClientSocket
 
 _ONE_CLIENT = "Its test has one client."
 _MUCH_BYTES = 1 << 18
@@ -78,7 +80,7 @@ class BlockingLoop(FaultyServer):
             if payload is not None:
                 self.write_frame(connection, payload)
                 return
-        except (OSError, OverLimitError):
+        except (OSError, RefusedError):
             pass
         self.loop.unregister(connection.sock)
         # The goodbye has a thread: to wait in it is not the bug.
@@ -115,10 +117,9 @@ class SharedBuffer(BufferedServer, FaultyServer):
         while data := connection.recv(RECV_BYTES):
             self.buffer += data
             time.sleep(0.001)  # it is logged, and bytes of others come
-            while (end := self.frame_end(self.buffer)) is not None:
-                payload = bytes(self.buffer[HEADER_BYTES:end])
-                del self.buffer[:end]
-                self.write_frame(connection, payload)
+            while (frame := self.first_frame(self.buffer)) is not None:
+                del self.buffer[: frame.end]
+                self.write_frame(connection, frame.payload)
 
 
 class FewWorkers(FaultyServer):
@@ -201,8 +202,8 @@ class Greedy(BufferedServer, FaultyServer):
                     received += len(data)
                     end = 0
                     try:
-                        while (size := self.frame_end(buffer[end:])) is not None:
-                            end += size
+                        while (first := self.first_frame(buffer[end:])) is not None:
+                            end += first.end
                     finally:
                         unsent = self.send_for_a_while(connection, bytes(buffer[:end]))
                         del buffer[:end]

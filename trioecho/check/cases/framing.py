@@ -166,10 +166,10 @@ async def frame_after_frame(probe: Probe) -> str:
 
 @case("1.12", may_end_server=True)
 async def beginning_of_a_header(probe: Probe) -> str:
-    width = probe.wire.header_bytes
+    frame = probe.wire.frame(probe.payload(probe.with_long_header(9)))
+    width = probe.wire.payload_at(frame)
     if width == 1:
         raise NotApplicableError("a header of one byte has no beginning")
-    frame = probe.wire.frame(probe.payload(9))
     for cut in (1, width - 1):
         async with probe.connect() as peer:
             await peer.send(frame[:cut])

@@ -19,7 +19,7 @@ _TINY_FRAMES = 5000
 
 @case("2.1")
 async def byte_by_byte(probe: Probe) -> str:
-    stream = probe.wire.frames(*probe.payloads(1, 7, 12))
+    stream = probe.wire.frames(*probe.payloads(1, 7, probe.with_long_header(12)))
     async with probe.connect() as peer:
         pause_s = min(probe.pause_s / 2, _MOST_PAUSES_S / len(stream))
         await peer.exchange([bytes([byte]) for byte in stream], stream, pause_s=pause_s)
@@ -43,11 +43,12 @@ async def every_cut(probe: Probe) -> str:
 
 @case("2.3")
 async def header_in_pieces(probe: Probe) -> str:
-    width = probe.wire.header_bytes
+    size = probe.with_long_header(9)
+    width = probe.wire.payload_at(probe.wire.frame(probe.payload(size)))
     if width == 1:
         raise NotApplicableError("a header of one byte cannot be cut")
     for cuts in (*((cut,) for cut in range(1, width)), tuple(range(1, width))):
-        frame = probe.wire.frame(probe.payload(9))
+        frame = probe.wire.frame(probe.payload(size))
         edges = (0, *cuts, len(frame))
         async with probe.connect() as peer:
             pieces = [frame[start:end] for start, end in pairwise(edges)]
@@ -57,13 +58,12 @@ async def header_in_pieces(probe: Probe) -> str:
 
 @case("2.4")
 async def payload_in_pieces(probe: Probe) -> str:
-    width = probe.wire.header_bytes
     for size, cut in ((2, 1), (20, 1), (20, 19), (100, 50)):
         payload = probe.payload(probe.fitting(size))
         if len(payload) < 2:
             raise NotApplicableError("the request has no payload that can be cut")
         frame = probe.wire.frame(payload)
-        middle = width + min(cut, len(payload) - 1)
+        middle = probe.wire.payload_at(frame) + min(cut, len(payload) - 1)
         pieces = [frame[:middle], frame[middle:]]
         async with probe.connect() as peer:
             await peer.exchange(pieces, frame, pause_s=2 * probe.pause_s)
@@ -103,11 +103,10 @@ async def thousands_of_segments(probe: Probe) -> str:
 
 @case("2.8")
 async def with_the_beginning_of_the_next(probe: Probe) -> str:
-    width = probe.wire.header_bytes
     async with probe.connect() as peer:
-        for beginning in (width + 3, width):
+        for part_of_payload in (3, 0):
             first, second = (probe.wire.frame(payload) for payload in probe.payloads(10, 10))
-            extra = min(beginning, len(second) - 1)
+            extra = min(probe.wire.payload_at(second) + part_of_payload, len(second) - 1)
             await peer.exchange([first + second[:extra]], first)
             # Its echo has come, so the server has taken the part as well, or is about to.
             early = await peer.receive(within_s=probe.pause_s)
@@ -122,8 +121,8 @@ async def with_the_beginning_of_the_next(probe: Probe) -> str:
 
 @case("2.9")
 async def pauses(probe: Probe) -> str:
-    width = probe.wire.header_bytes
-    frame = probe.wire.frame(probe.payload(40))
+    frame = probe.wire.frame(probe.payload(probe.with_long_header(40)))
+    width = probe.wire.payload_at(frame)
     half = width // 2
     pieces = [piece for piece in (frame[:half], frame[half : width + 20], frame[width + 20 :]) if piece]
     async with probe.connect() as peer:

@@ -15,6 +15,8 @@ from .wire import Wire
 USUAL_LIMIT = 1 << 20
 # More than this is not sent in one frame.
 _MOST_PAYLOAD = 64 << 20
+# So long a payload has a longer header than the shortest, in any format in which that varies.
+_LONG_HEADER_BYTES = 200
 _SYMBOLS = (string.ascii_letters + string.digits).encode()
 _LETTERS = bytes(_SYMBOLS[value % len(_SYMBOLS)] for value in range(256))
 
@@ -75,6 +77,11 @@ class PayloadMaker:
     def fitting(self, length: int) -> int:
         """Return the length, or the longest that header and limit allow."""
         return min(length, self.wire.largest_payload, self.limit or length)
+
+    def with_long_header(self, length: int) -> int:
+        """Return the length; or one whose header is longer, where that varies, since it can be cut."""
+        longer = self.fitting(_LONG_HEADER_BYTES)
+        return longer if len(self.wire.header(longer)) > len(self.wire.header(length)) else length
 
     def needs(self, length: int) -> None:
         """Require that a frame of this length is possible, and has a reply.

@@ -68,8 +68,12 @@ def _cause_of_header(payload: bytes, reply: bytes, wire: Wire) -> str | None:
     is_after_text = payload in reply and wire.frame(payload) not in reply and _is_text(reply[:width])
     if reply.startswith(payload) or is_after_text:
         return "no-header-in-reply"
-    if not wire.is_plain:
-        return None  # what else may be in its place is not known
+    if not wire.is_plain:  # what else may be in its place is not known
+        characters = len(payload.decode(errors="surrogateescape"))
+        counts_text = characters != len(payload) and reply.startswith(
+            wire.header(characters) + payload[:_COMPARED_BYTES]
+        )
+        return "length-of-text" if counts_text else None
     for other in (1, 2, 4, 8):
         order = wire.byte_order
         if other != width and reply == len(payload).to_bytes(8, order)[-other:] + payload:

@@ -12,10 +12,11 @@ import time
 from dataclasses import dataclass
 
 from ..bug import Bug
+from ..header_format import HeaderFormat, RefusedError
 
-HEADER_BYTES = 4
 RECV_BYTES = 65536
 _CONNECT_S = 10.0
+_U32BE = HeaderFormat()
 
 
 class WrongReplyError(Exception):
@@ -40,6 +41,7 @@ class EchoClient:
 
     Args:
       host, port: where the server listens.
+      format: how headers are written, if otherwise than with 4 bytes, the most significant first.
 
     Attributes:
       messages: how many are sent.
@@ -53,7 +55,8 @@ class EchoClient:
     limit: int = 1 << 20
     timeout_s: float = 5.0
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, format: HeaderFormat = _U32BE) -> None:
+        self.format: HeaderFormat = format
         self.address: tuple[str, int] = (host, port)
         self.sock: socket.socket = socket.socket()
         self._end = 0.0
@@ -64,7 +67,7 @@ class EchoClient:
             self.connect()
             self.converse()
             self.finish()
-        except (OSError, WrongReplyError) as error:
+        except (OSError, WrongReplyError, RefusedError) as error:
             return self.failed(error)
         finally:
             self.close()
@@ -93,7 +96,8 @@ class EchoClient:
 
     def payloads(self) -> list[bytes]:
         """Return the messages, of which no two are alike."""
-        return [f"message {number} ".encode().ljust(self.size, b".") for number in range(self.messages)]
+        size = min(self.size, self.format.longest_payload)
+        return [f"message {number} ".encode().ljust(size, b".") for number in range(self.messages)]
 
     def converse(self) -> None:
         """Send each message, and wait for its reply before the next."""
@@ -109,7 +113,7 @@ class EchoClient:
 
     def encode_length(self, length: int) -> bytes:
         """Return the header for a payload."""
-        return length.to_bytes(HEADER_BYTES, "big")
+        return self.format.encode(length)
 
     def compare(self, number: int, payload: bytes, reply: bytes) -> None:
         """See that a reply is what was sent.
@@ -134,7 +138,10 @@ class EchoClient:
 
     def read_header(self) -> bytes:
         """Read a whole header."""
-        return self.read_exactly(HEADER_BYTES)
+        header = self.read_exactly(self.format.header_bytes)
+        while self.format.size_in(header) is None:  # its size varies
+            header += self.read_exactly(1)
+        return header
 
     def read_payload(self, length: int) -> bytes:
         """Read a whole payload."""
@@ -142,7 +149,7 @@ class EchoClient:
 
     def decode_length(self, header: bytes) -> int:
         """Return the length that a header announces."""
-        return int.from_bytes(header, "big")
+        return self.format.decode(header)
 
     def check_length(self, length: int) -> None:
         """Refuse a length over the limit.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..bug import Bug
+from ..need import PLAIN, UNSIGNED, lengths_over
 from .honest import RECV_BYTES, FaultyClient, WrongReplyError
 
 _RIGHT = "A server that is right announces what it sends, and sends what it got."
@@ -18,6 +19,7 @@ class MakesRoomFirst(FaultyClient):
         source="CWE-789: memory allocation with excessive size value",
         fails=("C4.2", "C4.4"),
         cause="trusts-reply-length",
+        needs=(lengths_over(256 << 20),),
     )
 
     def check_length(self, length: int) -> None:
@@ -46,6 +48,7 @@ class ReadsWithoutLimit(FaultyClient):
         source="CWE-770: allocation of resources without limits",
         fails=("C4.4",),
         cause="trusts-reply-length",
+        needs=(lengths_over(256 << 20),),
     )
 
     def check_length(self, length: int) -> None:
@@ -62,10 +65,11 @@ class ReadsSigned(FaultyClient):
         source="CWE-195: signed to unsigned conversion error",
         fails=("C4.3",),
         cause="signed-reply-length",
+        needs=(PLAIN, UNSIGNED, lengths_over(65_535)),
     )
 
     def read_reply(self, payload: bytes) -> bytes:
-        length = int.from_bytes(self.read_header(), "big", signed=True)
+        length = int.from_bytes(self.read_header(), self.format.byte_order, signed=True)
         if length < 0:
             return self.read_reply(payload)  # BUG: it is enormous, and not negative
         self.check_length(length)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 
 from ..bug import Bug
-from .honest import HEADER_BYTES, RECV_BYTES, FaultyClient, PipeliningClient, WrongReplyError
+from ..need import BIG_ENDIAN, FIXED_SIZE, PLAIN, TWO_BYTES, lengths_over
+from .honest import RECV_BYTES, FaultyClient, PipeliningClient, WrongReplyError
 
 _ON_LOOPBACK = "On loopback a small frame that is sent by one call arrives whole, every time."
 _HABIT = "classroom habit"
@@ -29,7 +30,8 @@ class OneRecvPerMessage(FaultyClient):
     )
 
     def read_reply(self, payload: bytes) -> bytes:
-        return self.receive(1024)[HEADER_BYTES:]  # BUG: up to 1024 bytes, and perhaps one
+        received = self.receive(1024)  # BUG: up to 1024 bytes, and perhaps one
+        return received[self.format.size_in(received) or len(received) :]
 
 
 class HeaderInOneRecv(FaultyClient):
@@ -42,10 +44,11 @@ class HeaderInOneRecv(FaultyClient):
         source="WatsonTcp, the header read in part: https://github.com/dotnet/WatsonTcp/issues/299",
         fails=("C1.2", "C1.3"),
         cause="reply-header-taken-whole",
+        needs=(FIXED_SIZE, TWO_BYTES),
     )
 
     def read_header(self) -> bytes:
-        header = self.receive(HEADER_BYTES)  # BUG: one byte is a header as well
+        header = self.receive(self.format.header_bytes)  # BUG: one byte is a header as well
         if not header:
             raise WrongReplyError("the server ended the connection")
         return header
@@ -85,13 +88,15 @@ class _Unhurried(PipeliningClient):
         """Return the replies as they come."""
         raise NotImplementedError
 
-    def first(self, data: bytes) -> int | None:
-        """Return where the first whole frame ends; None if there is none."""
-        if len(data) < HEADER_BYTES:
+    def first(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Return the payload of the first whole frame, and what is behind it; None if there is none."""
+        header_bytes = self.format.size_in(data)
+        if header_bytes is None:
             return None
-        length = self.decode_length(data[:HEADER_BYTES])
+        length = self.decode_length(data[:header_bytes])
         self.check_length(length)
-        return HEADER_BYTES + length if len(data) >= HEADER_BYTES + length else None
+        end = header_bytes + length
+        return (data[header_bytes:end], data[end:]) if len(data) >= end else None
 
     def more(self) -> bytes:
         """Receive something.
@@ -122,8 +127,8 @@ class OneReplyPerRecv(_Unhurried, FaultyClient):
     def replies(self) -> Iterator[bytes]:
         data = b""
         while True:
-            if (end := self.first(data)) is not None:
-                yield data[HEADER_BYTES:end]
+            if (found := self.first(data)) is not None:
+                yield found[0]
                 data = b""  # BUG: there may be more behind it
             data += self.more()
 
@@ -147,9 +152,9 @@ class DropsBeginning(_Unhurried, FaultyClient):
             data += self.more()
             if self.first(data) is None:
                 continue
-            while (end := self.first(data)) is not None:
-                yield data[HEADER_BYTES:end]
-                data = data[end:]
+            while (found := self.first(data)) is not None:
+                payload, data = found
+                yield payload
             data = b""  # BUG: the beginning of the next reply
 
 
@@ -201,6 +206,7 @@ class SendsAllFirst(PipeliningClient, FaultyClient):
         source="send(2): where there is no room a send waits",
         fails=("C1.10",),
         cause="sends-all-before-it-reads",
+        needs=(lengths_over(65_534),),
     )
 
     def converse(self) -> None:
@@ -220,10 +226,11 @@ class SwapsBytes(FaultyClient):
         fails=("C1.1",),
         may_fail=("C1", "C2", "C3", "C4", "C5"),
         cause="client-sends-other-frames",
+        needs=(PLAIN, BIG_ENDIAN),
     )
 
     def encode_length(self, length: int) -> bytes:
-        return length.to_bytes(HEADER_BYTES, "little")  # BUG: the format has the high byte first
+        return length.to_bytes(self.format.header_bytes, "little")  # BUG: the format has the high byte first
 
     def decode_length(self, header: bytes) -> int:
         return int.from_bytes(header, "little")  # BUG: likewise

@@ -39,8 +39,8 @@ class Run:
 
     @property
     def messages_per_cpu_s(self) -> float:
-        """The cost of the server's code, whether it or the load was the bottleneck."""
-        return self.messages / self.server_cpu_s
+        """The cost of the server's code, whether it or the load was the bottleneck; 0 if it did not run."""
+        return self.messages / self.server_cpu_s if self.server_cpu_s else 0.0
 
     @property
     def messages_per_s(self) -> float:

@@ -39,7 +39,7 @@ def ratio(
     return spread(
         figure(our) / figure(their)
         for our, their in zip(ours, theirs, strict=False)  # one of them may be empty
-        if isinstance(our, Run) and isinstance(their, Run)
+        if isinstance(our, Run) and isinstance(their, Run) and figure(their)
     )
 
 

@@ -30,6 +30,7 @@ from tests.support.check_servers import (
 from tests.support.guard import GUARD_S, guarded
 from tests.support.sockets import LOOPBACK, receive_exactly, reset
 from trioecho.check.cases import CASES
+from trioecho.check.client.pace import Pace
 from trioecho.check.client.settings import Settings
 from trioecho.check.preflight.result import Preflight
 from trioecho.check.runner.attempt import Attempts
@@ -211,6 +212,21 @@ async def test_a_connection_refused_before_a_byte_was_sent_is_not_the_case_s_fau
     assert outcome.was_refused
     assert outcome.did_server_end
     assert "before a byte was sent: Connection refused" in outcome.summary
+
+
+async def test_who_dies_of_an_empty_frame_does_so_in_no_case_without_one() -> None:
+    has_died = threading.Event()
+
+    def serve(peer: socket.socket) -> None:
+        while not has_died.is_set() and (header := receive_exactly(peer, 4)):
+            payload = receive_exactly(peer, int.from_bytes(header, "big"))
+            if not payload:
+                has_died.set()
+            peer.sendall(header + payload)
+
+    with listening(serve) as address:  # each case is run as if the server accepted slowly
+        assert (await run_case(address, "1.2", pace=Pace(connect_s=0.1))).verdict is Verdict.PASS
+        assert not has_died.is_set()
 
 
 # ---- races ----

@@ -310,11 +310,13 @@ async def bytes_sent(seed: int, *cases: str) -> list[bytes]:
         for case_id in cases:
             outcome = await run_case(address, case_id, seed=seed)
             assert outcome.verdict is Verdict.PASS, outcome.summary
-    return [bytes(each) for each in heard if each != ARE_YOU_THERE]
+    # A thread may not have come to its connection's question yet, or not at all before the end.
+    return [bytes(each) for each in heard if each not in (b"", ARE_YOU_THERE)]
 
 
 async def test_the_same_seed_gives_the_same_bytes() -> None:
-    cases = ("1.8", "2.2", "3.1", "3.2", "5.4", "7.1")
+    # None that resets a connection: what of it a server hears is chance.
+    cases = ("1.8", "2.2", "2.4", "3.1", "3.2", "7.1")
     first = await bytes_sent(7, *cases)
     assert await bytes_sent(7, *cases) == first
     other = await bytes_sent(8, *cases)

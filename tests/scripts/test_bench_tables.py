@@ -64,6 +64,11 @@ def test_a_failed_run_takes_its_partner_out() -> None:
     assert ratio([failure], [a_run()], per_cpu_s) is None
 
 
+def test_a_run_so_short_that_the_server_did_not_run_takes_its_partner_out() -> None:
+    assert ratio([a_run(100), a_run(400)], [a_run(1, server=0.0), a_run(200)], per_cpu_s) == Spread(2, 2, 2)
+    assert "| 0.00 (0.00-0.00) |" in " ".join(details({"ours": [a_run(1, server=0.0)]}).split())
+
+
 @pytest.mark.parametrize(
     ("server", "load", "who"),
     [

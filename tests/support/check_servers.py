@@ -12,6 +12,7 @@ from typing import Any
 
 from trioecho.check.book.book import select
 from trioecho.check.cases import CASES
+from trioecho.check.client.pace import Pace
 from trioecho.check.preflight.result import Preflight
 from trioecho.check.runner.attempt import Attempts
 from trioecho.check.runner.host import open_host
@@ -46,12 +47,14 @@ async def check_address(
         return await check(target, Settings(seed=seed), rules=select(list(cases)), jobs=jobs, **options)
 
 
-async def run_case(address: tuple[str, int], case_id: str, *, seed: int = 0) -> CaseOutcome:
+async def run_case(
+    address: tuple[str, int], case_id: str, *, seed: int = 0, pace: Pace | None = None
+) -> CaseOutcome:
     """Run a case without a preflight, in which a busy machine can make any server look slow."""
     settings = Settings(seed=seed)
     with guarded():
         async with open_host(Target("here", address), settings) as host:
-            return await Attempts(host, settings, Preflight()).run(CASES[case_id], 1)
+            return await Attempts(host, settings, Preflight(pace or Pace())).run(CASES[case_id], 1)
 
 
 def by_id(result: SuiteResult) -> dict[str, CaseResult]:

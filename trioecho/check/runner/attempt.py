@@ -234,4 +234,4 @@ class Attempts:
         probe = Probe("queue", address, self._settings, patience_s=_QUEUE_S)
         with contextlib.suppress(Deviation):
             async with probe.connect() as peer:
-                await peer.echo(probe.text(b""))
+                await peer.echo(probe.text(b"?"))  # an empty frame is a test of its own

@@ -15,6 +15,7 @@ from ..load.report.comparison import compare
 from ..load.report.comparison_outputs import comparison_as_json, comparison_as_text
 from ..load.report.judgement import Judgement, judge_changes
 from ..load.report.load_text import result_as_text
+from ..load.report.stages_comparison import compare_stages
 from .load_files import Files, add_file_options
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError, print_error
@@ -61,6 +62,7 @@ Worse is a lower rate, a longer latency, a larger share of errors. A tolerance
 is for rate, mean, errors or a percentile (p99), and repeated for others. What
 it allows is never outside noise; where noise is not known, it decides alone.
 That of errors is in percent of the messages; without one, any rise is worse.
+Stages are compared one by one, those of the same name; a tolerance is for each.
 
 exit codes:
   0  nothing is outside noise; with --fail-on worse, nothing of that is worse
@@ -140,17 +142,18 @@ def _diff(arguments: argparse.Namespace) -> int:
     tolerances = dict(arguments.tolerance)
     files = ReportFiles({"json": arguments.json} if arguments.json is not None else {}, arguments.prog)
     changes = compare(before, after, tolerances)
+    stages = compare_stages(before, after, tolerances)
     for letter, name, result in zip("AB", names, results, strict=True):
         files.print_text(f"{letter}: {name}, {result.started_at:%Y-%m-%d %H:%M:%S} UTC")
-    files.print_text(f"\n{comparison_as_text(before, after, changes, width=files.text_width)}")
+    files.print_text(f"\n{comparison_as_text(before, after, changes, stages, width=files.text_width)}")
     went_well = files.write(
         {
             "json": lambda: comparison_as_json(
-                before, after, changes, (arguments.before, arguments.after)
+                before, after, changes, (arguments.before, arguments.after), stages
             ).encode()
         }
     )
-    judgement = judge_changes(before, after, changes, tolerances)
+    judgement = judge_changes(before, after, changes, tolerances, stages)
     code = _judge(arguments, judgement, names)
     return code if went_well else code or ExitCode.FAILED
 

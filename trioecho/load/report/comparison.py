@@ -22,8 +22,8 @@ compare two runs of the same thing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -39,6 +39,7 @@ _MOST_SECTIONS = 10
 _LEAST_SECTIONS = 5
 _LEAST_REPLIES_ABOVE = 10
 _HISTOGRAM_ERROR = 1 / 64
+_CONNECTION_PERCENTS = ("50", "99")
 # Student's t for 99 % (two-sided), by degrees of freedom.
 _STUDENT_T = {4: 4.604, 5: 4.032, 6: 3.707, 7: 3.499, 8: 3.355, 9: 3.250}
 
@@ -97,7 +98,9 @@ class Change:
 
 
 @dataclass(frozen=True)
-class _Section:
+class RunSection:
+    """What was measured in a part of a run, or in the whole."""
+
     seconds: float
     messages: int
     latency_ns: Histogram
@@ -108,28 +111,49 @@ def compare(
 ) -> list[Change]:
     """Compare the rate, and mean and percentiles of the latency, of two runs.
 
+    Where connections are opened again and again, also the times to connect and to the first reply.
+
     Args:
       before: the one.
       after: the other.
       tolerances: relative differences that do not matter, as 0.1 for 10 %, by `Change.metric`.
     """
-    sections = (_sections(before), _sections(after))
+    pair = before, after
+    wholes = [RunSection(result.length_s, result.messages, result.latency_ns) for result in pair]
+    sections = [sections_of(result, result.intervals) for result in pair]
+    untold = next((reason for result in pair if (reason := _why_not(result))), "")
     named = [parse_objective(f"{metric}<1s") for metric in tolerances if metric[0] == "p"]
     named += [verdict.objective for result in (before, after) for verdict in result.objective_results]
     changes = [
-        _change("messages/s", _rate, (before, after), sections),
-        _change("latency mean, ms", _mean_ms, (before, after), sections),
+        change_of(metric, wholes, sections, tolerances, untold)
+        for metric in ("rate", "mean", *(f"p{percent}" for percent in shown_percents(named)))
     ]
-    metrics = ["rate", "mean"]
-    for percent in shown_percents(named):
-        metrics.append(f"p{percent}")
-        changes.append(
-            _change(f"latency p{percent}, ms", _percentile_ms(percent), (before, after), sections, percent)
+    if any(result.plan.churn.renews for result in pair):
+        changes += _changes_of_connections([result.connect_ns for result in pair], "connect")
+        changes += _changes_of_connections([result.churn.first_reply_ns for result in pair], "first")
+    return changes
+
+
+def _changes_of_connections(histograms: Sequence[Histogram], name: str) -> Iterator[Change]:
+    """Yield how times differ that are kept of all connections of a run together."""
+    wholes = [RunSection(0.0, 0, histogram) for histogram in histograms]
+    for percent in _CONNECTION_PERCENTS:
+        before, after = map(_percentile_ms(percent), wholes)
+        yield Change(
+            f"{name} p{percent}, ms",
+            before,
+            after,
+            None,
+            "noise is not known",
+            f"{name}_p{percent}",
         )
-    return [
-        replace(change, metric=metric, tolerance=tolerances.get(metric))
-        for change, metric in zip(changes, metrics, strict=True)
-    ]
+
+
+def _why_not(result: LoadResult) -> str:
+    """Return why the sections of a run say nothing of the whole; nothing if they do."""
+    if result.plan.ramp is not None:
+        return "cannot tell of a ramp"
+    return "cannot tell of stages" if result.plan.stages else ""
 
 
 def error_share(result: LoadResult) -> float:
@@ -137,31 +161,43 @@ def error_share(result: LoadResult) -> float:
     return result.error_count / max(1, result.due)
 
 
-def _change(
-    name: str,
-    value_of: Callable[[_Section], float | None],
-    results: tuple[LoadResult, LoadResult],
-    sections: tuple[list[_Section], list[_Section]],
-    percent: str | None = None,
+def change_of(
+    metric: str,
+    wholes: Sequence[RunSection],
+    sections: Sequence[list[RunSection]],
+    tolerances: Mapping[str, float],
+    untold: str,
 ) -> Change:
-    wholes = [value_of(_Section(result.length_s, result.messages, result.latency_ns)) for result in results]
-    noise, reason = _noise(value_of, wholes, results, sections, percent)
-    if noise is not None and value_of is not _rate:
+    """Return how one number differs.
+
+    Args:
+      metric: which one.
+      wholes: what it is taken of, in both runs.
+      sections: of these.
+      tolerances: as of `compare`.
+      untold: why sections do not show noise; empty if they do.
+    """
+    percent = None
+    value_of: Callable[[RunSection], float | None] = _rate
+    name = "messages/s"
+    if metric == "mean":
+        name, value_of = "latency mean, ms", _mean_ms
+    elif metric != "rate":
+        percent = metric[1:]
+        name, value_of = f"latency {metric}, ms", _percentile_ms(percent)
+    values = [value_of(whole) for whole in wholes]
+    noise, reason = (None, untold) if untold else _noise(value_of, values, sections, percent)
+    if noise is not None and metric != "rate":
         noise = max(noise, _HISTOGRAM_ERROR)
-    return Change(name, wholes[0], wholes[1], noise, reason)
+    return Change(name, values[0], values[1], noise, reason, metric, tolerances.get(metric))
 
 
 def _noise(
-    value_of: Callable[[_Section], float | None],
+    value_of: Callable[[RunSection], float | None],
     wholes: Sequence[float | None],
-    results: Sequence[LoadResult],
-    sections: Sequence[list[_Section]],
+    sections: Sequence[list[RunSection]],
     percent: str | None,
 ) -> tuple[float | None, str]:
-    if any(result.plan.ramp is not None for result in results):
-        return None, "cannot tell of a ramp"
-    if any(result.plan.stages for result in results):
-        return None, "cannot tell of stages"
     if min(map(len, sections)) < _LEAST_SECTIONS:
         return None, "too short a run"
     variance = 0.0
@@ -179,9 +215,9 @@ def _noise(
     return (t * math.sqrt(variance) / wholes[0] if wholes[0] else None), ""
 
 
-def _sections(result: LoadResult) -> list[_Section]:
-    """Return the run in sections of equal length, without a last interval that was not measured whole."""
-    steps = [step for step in result.intervals if measured_width_s(result, step) > step.width_s * (1 - 1e-6)]
+def sections_of(result: LoadResult, intervals: Sequence[LoadInterval]) -> list[RunSection]:
+    """Return some intervals of a run in sections of equal length, without one that was not measured whole."""
+    steps = [step for step in intervals if measured_width_s(result, step) > step.width_s * (1 - 1e-6)]
     count = min(_MOST_SECTIONS, len(steps))
     if not count:
         return []
@@ -189,24 +225,26 @@ def _sections(result: LoadResult) -> list[_Section]:
     return [_joined(steps[number * length : (number + 1) * length]) for number in range(count)]
 
 
-def _joined(steps: Sequence[LoadInterval]) -> _Section:
+def _joined(steps: Sequence[LoadInterval]) -> RunSection:
     latency = Histogram()
     for step in steps:
         latency.merge(step.latency_ns)
-    return _Section(math.fsum(step.width_s for step in steps), sum(step.messages for step in steps), latency)
+    return RunSection(
+        math.fsum(step.width_s for step in steps), sum(step.messages for step in steps), latency
+    )
 
 
-def _rate(section: _Section) -> float | None:
+def _rate(section: RunSection) -> float | None:
     return section.messages / section.seconds if section.seconds else None
 
 
-def _mean_ms(section: _Section) -> float | None:
+def _mean_ms(section: RunSection) -> float | None:
     mean = section.latency_ns.mean
     return None if mean is None else mean / 1e6
 
 
-def _percentile_ms(percent: str) -> Callable[[_Section], float | None]:
-    def value_of(section: _Section) -> float | None:
+def _percentile_ms(percent: str) -> Callable[[RunSection], float | None]:
+    def value_of(section: RunSection) -> float | None:
         value = section.latency_ns.percentile(percent)
         return None if value is None else value / 1e6
 

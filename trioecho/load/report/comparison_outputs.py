@@ -11,6 +11,7 @@ from .. import LoadResult
 from ..results.identity import runs_of
 from . import words
 from .comparison import Change, error_share
+from .stages_comparison import StageComparison, stage_error_share, unmatched_stages
 
 Pair = tuple[LoadResult, LoadResult]
 _NAMES = ("A", "B")
@@ -19,11 +20,27 @@ _WIDE_TABLE = 80
 
 
 def comparison_as_text(
-    before: LoadResult, after: LoadResult, changes: Sequence[Change], *, width: int = 80
+    before: LoadResult,
+    after: LoadResult,
+    changes: Sequence[Change],
+    stages: Sequence[StageComparison] = (),
+    *,
+    width: int = 80,
 ) -> str:
     """Return the comparison as lines of less than ``width`` columns; the runs are called A and B."""
     is_wide = width >= _WIDE_TABLE
     lines = [f"{'':<18}{'A':>10}{'B':>11}{'change':>8}" + (f"{'noise':>8}" if is_wide else "")]
+    lines += _rows(changes, before.error_count, after.error_count, is_wide=is_wide)
+    for stage in stages:
+        if stage.changes:
+            lines += ["", f"stage {stage.name}"]
+            lines += _rows(stage.changes, stage.before.error_count, stage.after.error_count, is_wide=is_wide)
+    remarks = [line for remark in remarks_on((before, after)) for line in wrapped(remark, width)]
+    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+
+def _rows(changes: Sequence[Change], errors_before: int, errors_after: int, *, is_wide: bool) -> list[str]:
+    lines = []
     for change in changes:
         verdict = change.verdict
         reason = change.reason if verdict == "cannot tell" and change.reason else verdict
@@ -31,24 +48,28 @@ def comparison_as_text(
         values = f"{change.name:<18}{_value(change, change.before):>10}{_value(change, change.after):>11}"
         noise = _percent(change.noise, "±")
         lines.append(
-            f"{values}{_percent(change.relative, '+'):>8}" + (f"{noise:>8}  {said}" if is_wide else "")
+            f"{values} {_percent(change.relative, '+'):>7}" + (f"{noise:>8}  {said}" if is_wide else "")
         )
         if not is_wide:
             lines.append(f"    {said}" + (f" of {noise}" if "noise" in said else ""))
-    lines.append(f"{'errors':<18}{before.error_count:>10,}{after.error_count:>11,}")
-    remarks = [line for remark in remarks_on((before, after)) for line in wrapped(remark, width)]
-    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+    return [*lines, f"{'errors':<18}{errors_before:>10,}{errors_after:>11,}"]
 
 
 def comparison_as_json(
-    before: LoadResult, after: LoadResult, changes: Sequence[Change], files: tuple[str, str]
+    before: LoadResult,
+    after: LoadResult,
+    changes: Sequence[Change],
+    files: tuple[str, str],
+    stages: Sequence[StageComparison] = (),
 ) -> str:
     """Return the comparison as one JSON object.
 
     ``a`` and ``b`` are the two runs: file, time, runs (see `trioecho.load.results.result_json`),
     messages_due, ended_early, outages (in words), errors, error_share and saturated. ``numbers`` has,
     for each metric, name (with the unit), a, b, relative (their difference as a share of a), noise,
-    tolerance, verdict, direction ("worse", "better" or "") and reason. ``remarks`` are sentences.
+    tolerance, verdict, direction ("worse", "better" or "") and reason. ``stages`` has, for each stage of
+    both runs, its name, messages_due, errors and error_share in ``a`` and ``b``, and numbers. ``remarks``
+    are sentences.
     """
     runs = {
         name: {
@@ -64,7 +85,32 @@ def comparison_as_json(
         }
         for name, file, result in zip(("a", "b"), files, (before, after), strict=True)
     }
-    numbers = [
+    document = {
+        "schema": "trioecho-diff/1",
+        **runs,
+        "numbers": _numbers(changes),
+        "stages": [
+            {
+                "name": stage.name,
+                **{
+                    name: {
+                        "messages_due": result.due,
+                        "errors": result.error_count,
+                        "error_share": stage_error_share(result),
+                    }
+                    for name, result in (("a", stage.before), ("b", stage.after))
+                },
+                "numbers": _numbers(stage.changes),
+            }
+            for stage in stages
+        ],
+        "remarks": list(remarks_on((before, after))),
+    }
+    return json.dumps(document, indent=2)
+
+
+def _numbers(changes: Sequence[Change]) -> list[dict[str, object]]:
+    return [
         {
             "metric": change.metric,
             "name": change.name,
@@ -79,8 +125,6 @@ def comparison_as_json(
         }
         for change in changes
     ]
-    remarks = list(remarks_on((before, after)))
-    return json.dumps({"schema": "trioecho-diff/1", **runs, "numbers": numbers, "remarks": remarks}, indent=2)
 
 
 def remarks_on(pair: Pair) -> list[str]:
@@ -109,6 +153,8 @@ def remarks_on(pair: Pair) -> list[str]:
         remarks += [
             f"{name}: {words.load_in_words(result)}" for name, result in zip(_NAMES, pair, strict=True)
         ]
+    if unmatched := unmatched_stages(*pair):
+        remarks.append(unmatched)
     if "reply" in differing:
         remarks += [
             f"{name}: {words.replies_in_words(result)}" for name, result in zip(_NAMES, pair, strict=True)

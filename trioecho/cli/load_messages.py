@@ -131,7 +131,9 @@ def traits_of(arguments: argparse.Namespace, given: GivenMessages) -> ServiceTra
             _refuse_keyless(KeyFunction(arguments.key, folder), given.messages)
     except FunctionNotFoundError as error:
         raise CommandError(ExitCode.WRONG_USAGE, f"{option}: {error}") from None
-    return ServiceTraits(given.first_source, conversation, arguments.key)
+    # A number that nobody has given is no reason to break off.
+    ends_whole = conversation and arguments.messages is None and arguments.duration is None
+    return ServiceTraits(given.first_source, conversation, arguments.key, ends_whole)
 
 
 def _refuse_keyless(key_of: KeyFunction, messages: MessageList | None) -> None:

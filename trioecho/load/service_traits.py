@@ -9,7 +9,7 @@ from ..base.json_part import Part
 from .message_list import MessageSource, read_message_source
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"first_messages", "conversation", "key"})
+_ADDED_LATER = frozenset({"first_messages", "conversation", "key", "ends_whole"})
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class ServiceTraits:
         whose replies it awaits: a login, a session request. None if there are none.
       conversation: whether the function of the plan's `reply` is a generator function, which makes the
         messages, too.
+      ends_whole: whether conversations that are under way when all messages are sent go on to their ends,
+        for as many messages more at most.
       key: ``MODULE:FUNCTION`` that returns what a message and its reply have in common, if replies come
         in any order; None if they come in the order of their messages.
     """
@@ -28,6 +30,7 @@ class ServiceTraits:
     first_messages: MessageSource | None = None
     conversation: bool = False
     key: str | None = None
+    ends_whole: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

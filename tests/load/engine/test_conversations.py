@@ -9,14 +9,23 @@ from typing import Any
 
 import pytest
 
-from tests.support.load_world import MS, Server, WorldSocket, errors_of, run_in_world
+from tests.support.load_world import (
+    MS,
+    Server,
+    World,
+    WorldSocket,
+    driven_in_world,
+    errors_of,
+    run_in_world,
+)
 from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
 from trioecho.base.message import Message
 from trioecho.framing import FrameFormat
 from trioecho.guide import read_topic
-from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits
+from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits, Span
 from trioecho.load.engine.conversation import conversations_of, is_conversation
+from trioecho.load.engine.engine import Engine
 from trioecho.load.engine.making import ConnectionMaker
 from trioecho.load.engine.reply_check import check_of
 from trioecho.load.engine.tally import LoadTally
@@ -114,10 +123,10 @@ def rule_of(function: Callable[..., object]) -> ReplyRule:
     return ReplyRule(f"{__name__}:{function.__name__}")
 
 
-def run(function: Callable[..., object], service: Server | None = None, **plan: Any) -> LoadResult:
+def run(function: Callable[..., object], server: Server | None = None, **plan: Any) -> LoadResult:
     settings = {"connections": 2, "messages": 7, "service": ServiceTraits(conversation=True), **plan}
     made = LoadPlan("h", 1, reply=rule_of(function), **settings)
-    return run_in_world(made, service or Bank(), is_cautious=True)
+    return run_in_world(made, server or Bank(), is_cautious=True)
 
 
 def test_each_connection_has_its_own_conversation_and_begins_it_again() -> None:
@@ -164,6 +173,47 @@ def test_a_duration_ends_it_in_its_middle() -> None:
     result = run(log_in, messages=None, duration_s=0.01)
     assert result.errors == {}
     assert result.sent == result.messages > 10
+
+
+WHOLE = ServiceTraits(conversation=True, ends_whole=True)
+
+
+@pytest.mark.parametrize("think_s", [0.0, 0.5])
+@pytest.mark.parametrize("cautious", [True, False])
+@pytest.mark.parametrize(("messages", "sent"), [(2, 3), (3, 3), (4, 6), (7, 9)])
+def test_without_a_number_of_the_user_the_last_one_ends_whole(
+    messages: int, sent: int, cautious: bool, think_s: float
+) -> None:
+    plan = LoadPlan("h", 1, messages=messages, reply=rule_of(log_in), service=WHOLE, think_s=think_s)
+    result = run_in_world(plan, Bank(), is_cautious=cautious)
+    assert (result.sent, result.messages, result.errors) == (5 * sent, 5 * sent, {})
+
+
+def forever() -> Talk:
+    while True:
+        yield b"more"
+
+
+def test_one_that_never_ends_does_not_keep_the_load_from_ending() -> None:
+    assert run(forever, service=WHOLE).messages == 2 * (7 + 7)
+
+
+def test_a_load_that_is_stopped_begins_no_further_message() -> None:
+    stopped_at: list[int] = []
+
+    def stop(engine: Engine, _: World) -> None:
+        if engine.tally.sent > 7 and not stopped_at:
+            stopped_at.append(engine.tally.sent)
+            engine.stop()
+
+    plan = LoadPlan("h", 1, connections=1, messages=7, reply=rule_of(forever), service=WHOLE)
+    result = driven_in_world(plan, Bank(), on_turn=stop).result()
+    assert [result.sent] == stopped_at
+
+
+def test_with_connections_that_come_and_go_the_number_holds() -> None:
+    churn = Churn(per_connection=Span(4, 4))
+    assert run(log_in, service=WHOLE, churn=churn, messages=7).messages == 14
 
 
 def test_what_it_returns_judges_the_last_reply() -> None:

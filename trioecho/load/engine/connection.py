@@ -45,6 +45,7 @@ class LoadConnection(MessageSender):
         the next message.
       is_limit_planned: whether all up to `limit` is to be sent, closed loop: if not, that is only where
         its part ends, and nothing is unsent when it ends before.
+      most_beyond: messages beyond the limit that may be sent to end what was begun.
       taken_back: how many messages were in flight when the server ended it in order, closed loop.
       taken_back_of_warmup: those of them that were sent in the warm-up, if the measured part has begun.
       unanswered_end: how it ended (a kind of error), and what had come of a frame by then, if
@@ -65,6 +66,7 @@ class LoadConnection(MessageSender):
         "has_successor",
         "is_limit_planned",
         "is_over",
+        "most_beyond",
         "number",
         "taken_back",
         "taken_back_of_warmup",
@@ -91,6 +93,7 @@ class LoadConnection(MessageSender):
         self.is_over: bool = False
         self.has_successor: bool = False
         self.is_limit_planned: bool = True
+        self.most_beyond: int = 0
         self.taken_back: int = 0
         self.taken_back_of_warmup: int = 0
         self._first = first

@@ -101,6 +101,11 @@ class UserConversation:
         self._next: Any = None
         self._sent = b""
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has a message to send before it ends."""
+        return self._talk is not None
+
     def round(self, number: int) -> bytes:
         """Return nothing: no message is known before it is sent."""
         return b""

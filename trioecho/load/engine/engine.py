@@ -306,6 +306,7 @@ class Engine:
                 self._pacer.notes.append(_LATE_NOTE)
         self.next_due = NEVER
         for connection in list(self._connections.values()):
+            connection.most_beyond = 0
             connection.allowed = min(connection.allowed, connection.in_flight.stop)
             connection.limit = connection.in_flight.stop + len(connection.due or ())
         if self._renewals is not None:

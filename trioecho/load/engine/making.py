@@ -111,7 +111,10 @@ class ConnectionMaker:
         }
         if self._begin_conversation is not None:
             conversation = UserConversation(plan.reply.text, self._begin_conversation, number, plan.format)
-            return ConversationConnection(number, connected, conversation, self._tally, **arguments)
+            talking = ConversationConnection(number, connected, conversation, self._tally, **arguments)
+            if plan.service.ends_whole and not plan.churn.renews:
+                talking.most_beyond = plan.messages or 0
+            return talking
         if self._templates is not None:
             return self._make_rendered(number, connected, self._templates, arguments)
         ring, tally = self._ring(number), self._tally

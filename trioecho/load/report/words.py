@@ -128,7 +128,9 @@ def planned_in_words(result: LoadResult) -> str | None:
     if plan.messages is None or {part.messages for part in _plans_of(result)} != {plan.messages}:
         return None
     connections = plural(plan.connections, "connection")
-    return f"{connections} x {plan.messages:,} = {plan.connections * plan.messages:,} messages"
+    ends_whole = plan.service.ends_whole and not plan.churn.renews
+    more = ", and more to end the last conversations" if ends_whole else ""
+    return f"{connections} x {plan.messages:,} = {plan.connections * plan.messages:,} messages{more}"
 
 
 def pace_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:

@@ -12,7 +12,8 @@ from tests.docs.test_readme import listening
 from tests.support.checkout import ROOT
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
-from tests.support.processes import run_command, server_process
+from tests.support.processes import server_process
+from tests.support.slow import slow
 from trioecho import FrameFormat, encode_frame
 from trioecho.framing import PRESETS
 
@@ -99,28 +100,33 @@ def test_another_format_that_cuts_the_bytes_at_the_same_places_is_as_good(tmp_pa
 
 def test_a_server_that_sends_nothing_has_no_format_to_guess() -> None:
     with server_process() as server:
-        done = run_command("formats", "--of", f"127.0.0.1:{server.port}")
+        done = run_in_process("formats", "--of", f"127.0.0.1:{server.port}")
     assert (done.returncode, done.stdout) == (3, "")
     assert "sends nothing by itself within 2 s" in done.stderr
 
 
 # One with each kind of number, with bytes on every side of it, and with a trailer.
-@pytest.mark.parametrize("name", ["mqtt", "amqp", "netstring", "ldap", "u24le,any1", "dec4"])
+@pytest.mark.parametrize(
+    "name", ["mqtt", slow("amqp"), "netstring", slow("ldap"), "u24le,any1", slow("dec4")]
+)
 def test_every_command_takes_it(name: str) -> None:
     take_it = ("--format", name)
     with server_process(*take_it, "--workers", "2" if name == "mqtt" else "1") as server:
         address = f"127.0.0.1:{server.port}"
         for words in (
             ["client", address, "--size", "0-3000"],
-            ["load", address, "-n", "200", "--size", "0-300", "--connections", "3"],
+            ["load", address, "-n", "200", "--size", "0-300", "--connections", "3", "--saturation", "warn"],
             ["check", address, "1.1", "1.3", "1.9", "1.12", "2.2", "2.3", "4.6", "5.3"],
         ):
-            done = run_command(*words, *take_it)
+            done = run_in_process(*words, *take_it)
             assert done.returncode == 0, done.stdout + done.stderr
         for fault, code in (("--drop", 1), ("--duplicate", 1), ("--slice=1", 0)):
             of_frame = [] if "=" in fault else ["--on-frame", "3"]
+            timeout = "500ms" if fault == "--drop" else "60s"
             with listening(["proxy", address, "--listen", "0", fault, *of_frame, *take_it]) as (proxy, port):
-                through = run_command("client", f"127.0.0.1:{port}", "-n", "5", "--timeout", "1", *take_it)
+                through = run_in_process(
+                    "client", f"127.0.0.1:{port}", "-n", "5", "--timeout", timeout, *take_it
+                )
                 assert through.returncode == code, through.stdout + through.stderr
                 proxy.send_signal(signal.SIGINT)
                 proxy.wait(GUARD_S)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
-from tests.support.processes import run_command, server_process
+from tests.support.processes import server_process
 from tests.support.sockets import receive_all, receive_exactly, reset
 from tests.support.wire import frame
 
@@ -115,7 +115,7 @@ def speak_http(connection: socket.socket) -> None:
 )
 def test_all_verified_is_exit_0(arguments: list[str]) -> None:
     with server_process() as server:
-        done = run_command("client", f"127.0.0.1:{server.port}", *arguments)
+        done = run_in_process("client", f"127.0.0.1:{server.port}", *arguments)
         assert server.stop() == 0
     count = int(arguments[1]) if arguments else 100
     assert done.returncode == 0
@@ -129,14 +129,14 @@ def test_all_verified_is_exit_0(arguments: list[str]) -> None:
 
 def test_ipv6_and_names() -> None:
     with server_process("--host", "::1") as server:
-        assert run_command("client", f"[::1]:{server.port}").returncode == 0
+        assert run_in_process("client", f"[::1]:{server.port}").returncode == 0
     with server_process() as server:
-        assert run_command("client", f"localhost:{server.port}").returncode == 0
+        assert run_in_process("client", f"localhost:{server.port}").returncode == 0
 
 
 def test_a_server_that_echoes_before_it_has_the_whole_frame_does_not_deadlock_it() -> None:
     with foreign_server(echo_bytes_at_once) as address:
-        assert run_command("client", address, "-n", "2", "--size", "16MiB").returncode == 0
+        assert run_in_process("client", address, "-n", "2", "--size", "16MiB").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_server_that_echoes_before_it_has_the_whole_frame_does_not_deadlock_it
 )
 def test_a_wrong_or_missing_echo_is_exit_1_and_says_which(answer: Answer, number: int, words: str) -> None:
     with foreign_server(answer) as address:
-        done = run_command("client", address, "-n", "10", "--timeout", "300ms")
+        done = run_in_process("client", address, "-n", "10", "--timeout", "300ms")
     assert done.returncode == 1
     assert done.stderr.startswith(f"trioecho client: message {number}: ")
     assert done.stderr.count("\n") == 1
@@ -170,7 +170,7 @@ def test_a_frame_that_is_too_long_is_told_without_advice_that_the_client_cannot_
         receive_all(connection)
 
     with foreign_server(announce_much) as address:
-        done = run_command("client", address)
+        done = run_in_process("client", address)
     assert done.returncode == 1
     assert "message 1: no echo: a frame of 33554432 bytes is over the limit" in done.stderr
     assert "max_frame_length" not in done.stderr
@@ -178,7 +178,7 @@ def test_a_frame_that_is_too_long_is_told_without_advice_that_the_client_cannot_
 
 def test_where_nothing_ever_comes_the_server_is_asked_what_it_is() -> None:
     with server_process("--format", "u32le") as server:
-        done = run_command("client", f"127.0.0.1:{server.port}", "--timeout", "5s")
+        done = run_in_process("client", f"127.0.0.1:{server.port}", "--timeout", "5s")
     assert (done.returncode, done.stdout, done.stderr) == (
         3,
         "",
@@ -197,7 +197,7 @@ def test_other_headers_are_written_and_read() -> None:
         receive_all(connection)
 
     with foreign_server(answer) as address:
-        run = run_command("client", address, "-n", "1", "--size", "5", "--format", "u64le+header")
+        run = run_in_process("client", address, "-n", "1", "--size", "5", "--format", "u64le+header")
     assert run.returncode == 0, run.stderr
     assert sent[:8] == (13).to_bytes(8, "little")
 
@@ -206,7 +206,7 @@ def test_an_unreachable_server_is_exit_3_and_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     for address, words in ((f"127.0.0.1:{port}", "refused"), ("no-such-host.invalid:1", "not known")):
-        done = run_command("client", address)
+        done = run_in_process("client", address)
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.count("\n") == 1
         assert words in done.stderr

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
-from tests.support.processes import UTF8, run_command
+from tests.support.processes import UTF8
 from tests.support.sockets import receive_all, receive_exactly, reset
 from tests.support.wire import frame, frames, whole_frames
 
@@ -88,7 +88,7 @@ def run_with_input(text: bytes, *arguments: str) -> subprocess.CompletedProcess[
 )
 def test_messages_of_the_command_line(words: list[str], printed: str) -> None:
     with service(shout) as address:
-        done = run_command("send", address, *words)
+        done = run_in_process("send", address, *words)
     assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
 
 
@@ -133,7 +133,7 @@ def test_stdin_may_be_a_file_with_many_lines(tmp_path: Path) -> None:
 def test_messages_of_a_file(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with service(shout) as address:
-        done = run_command("send", address, "--messages", str(tmp_path / name), "--show=raw")
+        done = run_in_process("send", address, "--messages", str(tmp_path / name), "--show=raw")
     assert (done.returncode, done.stdout, done.stderr) == (0, "ABC", "")
 
 
@@ -145,8 +145,8 @@ def test_headers_that_are_more_than_a_length_are_sent_and_shown() -> None:
 
     with service(serve, serve) as address:
         words = ("send", address, "--format", "any1,u8", "--header", "05 00", "hi")
-        assert run_command(*words).stdout == "header 07 02\nok\n"
-        assert run_command(*words, "--show=json").stdout == '{"header": "0702", "text": "ok"}\n'
+        assert run_in_process(*words).stdout == "header 07 02\nok\n"
+        assert run_in_process(*words, "--show=json").stdout == '{"header": "0702", "text": "ok"}\n'
 
 
 # ---- when it ends ----
@@ -159,7 +159,7 @@ def test_wait_receives_more_than_one_reply() -> None:
         receive_all(connection)
 
     with service(push) as address:
-        done = run_command("send", address, "--wait", "500ms", "subscribe")
+        done = run_in_process("send", address, "--wait", "500ms", "subscribe")
     assert (done.returncode, done.stdout, done.stderr) == (0, "one\ntwo\nthree\n", "")
 
 
@@ -169,7 +169,7 @@ def test_a_wait_of_0_lasts_until_the_service_closes_the_connection() -> None:
         connection.sendall(frames(b"one", b"two"))
 
     with service(push) as address:
-        done = run_command("send", address, "--wait", "0", "subscribe")
+        done = run_in_process("send", address, "--wait", "0", "subscribe")
     assert (done.returncode, done.stdout, done.stderr) == (0, "one\ntwo\n", "")
 
 
@@ -239,7 +239,7 @@ def test_what_goes_wrong_is_one_line_and_an_exit_code(
     serve: list[Callable[[socket.socket], object]], code: int, printed: str, words: str
 ) -> None:
     with service(*serve) as address:
-        done = run_command("send", address, "a", "b", "--timeout", "500ms")
+        done = run_in_process("send", address, "a", "b", "--timeout", "500ms")
     assert (done.returncode, done.stdout) == (code, printed)
     assert done.stderr.startswith(f"trioecho send: {address}")
     assert words in done.stderr
@@ -249,7 +249,7 @@ def test_what_goes_wrong_is_one_line_and_an_exit_code(
 def test_a_service_that_cannot_be_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-    done = run_command("send", address, "a")
+    done = run_in_process("send", address, "a")
     assert (done.returncode, done.stdout) == (3, "")
     reason = "connection refused: does the server run, and on this port?"
     assert done.stderr == f"trioecho send: cannot connect to {address}: {reason}\n"

@@ -29,7 +29,6 @@ from tests.support.processes import (
     in_one_process_and_slowly_in_two,
     in_one_process_or_two,
     resident_bytes,
-    run_command,
     server_process,
 )
 from tests.support.slow import slow
@@ -141,7 +140,7 @@ def test_a_port_that_a_connection_had_a_moment_ago_is_told_so() -> None:
         outgoing.close()  # who closes first has the port in TIME_WAIT
         assert accepted.recv(1) == b""
         accepted.close()
-        done = run_command("serve", "--port", str(port))
+        done = run_in_process("serve", "--port", str(port))
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert "no program listens there, but a connection that ended a moment ago had the port" in done.stderr
@@ -149,7 +148,7 @@ def test_a_port_that_a_connection_had_a_moment_ago_is_told_so() -> None:
 
 def test_the_default_port_is_in_no_range_that_is_handed_out() -> None:
     assert 1024 < DEFAULT_PORT < 30000  # Kubernetes has 30000-32767, Linux 32768-60999
-    help_text = " ".join(run_command("serve", "--help").stdout.split())
+    help_text = " ".join(run_in_process("serve", "--help").stdout.split())
     readme = (ROOT / "README.md").read_text()
     assert f"default: {DEFAULT_PORT}" in help_text
     assert f"listening on 127.0.0.1:{DEFAULT_PORT}" in readme
@@ -157,7 +156,7 @@ def test_the_default_port_is_in_no_range_that_is_handed_out() -> None:
 
 def test_a_busy_port_is_exit_3_and_one_line_that_helps() -> None:
     with server_process() as server:
-        second = run_command("serve", "--port", str(server.port))
+        second = run_in_process("serve", "--port", str(server.port))
         assert second.returncode == 3
         assert second.stdout == ""
         assert second.stderr.count("\n") == 1
@@ -176,7 +175,7 @@ def test_a_port_that_an_outgoing_connection_has_is_told_with_what_to_do(command:
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:
         with socket.create_connection(elsewhere.getsockname()) as outgoing:
             port = outgoing.getsockname()[1]
-            done = run_command(*command.split(), option, str(port))
+            done = run_in_process(*command.split(), option, str(port))
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert f"127.0.0.1:{port}: no program listens there, but a connection has the port" in done.stderr
@@ -227,9 +226,9 @@ def test_bad_arguments_are_one_line_that_says_what_would_be_right(
     ("header", "diagnosis"),
     [
         (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
-        (b"\x16\x03\x01\x02\x00\x01", "TLS"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH"),
-        (b"\x05\x00\x00\x00hello", "little-endian"),
+        slow(b"\x16\x03\x01\x02\x00\x01", "TLS"),
+        slow(b"SSH-2.0-OpenSSH_9.2\r\n", "SSH"),
+        slow(b"\x05\x00\x00\x00hello", "little-endian"),
         (b"\xff\xff\xff\xff", "max_frame_length"),
     ],
 )
@@ -511,7 +510,7 @@ def test_a_second_signal_stops_at_once_with_130_and_the_last_report(
     assert server.reports[-1]["messages_total"] == 1
 
 
-@in_one_process_or_two
+@in_one_process_and_slowly_in_two
 def test_the_port_is_free_at_once_after_a_stop(command: tuple[str]) -> None:
     with server_process(command=command) as server, server.connect() as peer:
         assert echoes(peer, frame(b"first"))
@@ -593,7 +592,7 @@ def test_without_any_stdout_reports_go_nowhere_and_not_into_a_connection(command
 
 
 def test_no_output_has_colour() -> None:
-    assert "\x1b" not in run_command("serve", "--help").stdout
+    assert "\x1b" not in run_in_process("serve", "--help").stdout
     with server_process("--metrics-format", "text") as server:
         assert server.stop() == 0
     assert "\x1b" not in server.first_line + server.log + server.output
@@ -646,4 +645,4 @@ def test_the_installed_command_is_the_same_program() -> None:
     command = Path(sys.executable).with_name("trioecho")
     version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
     assert version == f"trioecho {importlib.metadata.version('trioecho')} ({BUILD})\n"
-    assert version == run_command("--version").stdout
+    assert version == run_in_process("--version").stdout

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.guard import GUARD_S
-from tests.support.processes import SERVE, in_one_process_or_two, run_command, server_process
+from tests.support.processes import (
+    SERVE,
+    SERVE_WITH_WORKERS,
+    in_one_process_or_two,
+    run_command,
+    server_process,
+)
+from tests.support.slow import slow
 from tests.support.sockets import receive_all, receive_exactly
 from tests.support.wire import frame, frames, whole_frames
 
@@ -63,7 +70,7 @@ async def never_starts():
     finally:
         note("left")
 """
-WORKERS = pytest.mark.parametrize("workers", ["1", "2"], ids=["one process", "workers"])
+WORKERS = pytest.mark.parametrize("workers", ["1", slow("2")], ids=["one process", "workers"])
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +80,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@in_one_process_or_two
-@pytest.mark.parametrize("handler", ["shop:shout", "shop.py:shout", "shop:shout_later", "shop:open_shop"])
+@pytest.mark.parametrize(
+    ("handler", "command"),
+    [
+        ("shop:shout", SERVE),
+        slow("shop.py:shout", SERVE),
+        ("shop:shout_later", SERVE),
+        slow("shop:open_shop", SERVE),
+        slow("shop:shout", SERVE_WITH_WORKERS),
+        ("shop.py:shout", SERVE_WITH_WORKERS),
+        slow("shop:shout_later", SERVE_WITH_WORKERS),
+        slow("shop:open_shop", SERVE_WITH_WORKERS),
+    ],
+)
 def test_a_function_is_served_to_its_exact_prefix(handler: str, command: tuple[str, ...]) -> None:
     messages = [b"message %d" % number for number in range(20_000)]
     with server_process(handler, command=command) as server, server.connect() as peer:
@@ -112,8 +130,15 @@ def test_a_function_that_raises_ends_its_own_connection_in_one_line(command: tup
     assert server.reports[-1]["messages_total"] == 2
 
 
-@in_one_process_or_two
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (SERVE, signal.SIGTERM),
+        slow(SERVE, signal.SIGINT),
+        slow(SERVE_WITH_WORKERS, signal.SIGTERM),
+        (SERVE_WITH_WORKERS, signal.SIGINT),
+    ],
+)
 def test_a_context_manager_is_entered_once_in_each_process_and_left_after_the_drain(
     command: tuple[str, ...], number: signal.Signals, folder: Path
 ) -> None:

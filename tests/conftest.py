@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import select
 import signal
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import tests.support.examples  # noqa: F401 - for all that hypothesis tries
+from tests.support.slow import slow
 from trioecho.base.processors import count_processors
 from trioecho.load.engine.poller import EpollPoller, PollPoller, SelectPoller
 
@@ -17,6 +19,12 @@ from trioecho.load.engine.poller import EpollPoller, PollPoller, SelectPoller
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection look at the thousands of tests, each time anew."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +54,7 @@ def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return name
 
 
-@pytest.fixture(params=["epoll", "poll", "select"])
+@pytest.fixture(params=["epoll", slow("poll"), slow("select")])
 def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every load in this process runs once with each way to wait for sockets."""
     name: str = request.param

@@ -19,8 +19,9 @@ import pytest
 
 from tests.support.checkout import ROOT
 from tests.support.guard import GUARD_S
+from tests.support.in_process import run_in_process
 from tests.support.load_results import RunOnAServerWithACapacity, made_result
-from tests.support.processes import ServerProcess, run_command, server_process
+from tests.support.processes import ServerProcess, server_process
 from tests.support.slow import slow
 from trioecho.cli import main
 from trioecho.load import CannotConnectError, LoadResult, result_as_json, result_from_json
@@ -39,7 +40,7 @@ def server() -> Iterator[ServerProcess]:
 
 
 def load(server: ServerProcess, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return run_command("load", f"127.0.0.1:{server.port}", *arguments, **options)
+    return run_in_process("load", f"127.0.0.1:{server.port}", *arguments, **options)
 
 
 Refused = Callable[..., str]
@@ -120,7 +121,7 @@ def test_every_report_is_written(server: ServerProcess, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="--html needs it")
     done = load(
         server, "-n", "40", "--json", "a.json", "--csv", "a.csv", "--hgrm", "a.hgrm", "--html", "a.html",
-        "--slo", "errors==0", cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        "--slo", "errors==0", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode in GOOD, done.stderr
     result = result_from_json((tmp_path / "a.json").read_text())
@@ -360,7 +361,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with socket.socket() as bound:  # and does not listen
         bound.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{bound.getsockname()[1]}"
-        done = run_command("load", address, "--json", str(tmp_path / "a.json"))
+        done = run_in_process("load", address, "--json", str(tmp_path / "a.json"))
     assert (done.returncode, done.stdout) == (3, "")
     [line] = done.stderr.splitlines()
     assert f"cannot connect to {address}: connection refused" in line
@@ -468,7 +469,7 @@ def test_what_was_there_stays_when_a_run_cannot_begin(refused: Refused, tmp_path
     refused(
         "load", "127.0.0.1:1", "--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "no" / "a.csv")
     )
-    assert run_command("load", "127.0.0.1:1", "--json", str(tmp_path / "a.json")).returncode == 3
+    assert run_in_process("load", "127.0.0.1:1", "--json", str(tmp_path / "a.json")).returncode == 3
     assert (tmp_path / "a.json").read_text() == "precious"
 
 
@@ -500,7 +501,7 @@ def test_merge_joins_runs(tmp_path: Path) -> None:
     one, other = made_result(seed=1), made_result(seed=2)
     files = kept(tmp_path / "one.json", one), kept(tmp_path / "other.json", other)
     both, table = tmp_path / "both.json", tmp_path / "both.csv"
-    done = run_command("report", "merge", *files, "--json", str(both), "--csv", str(table))
+    done = run_in_process("report", "merge", *files, "--json", str(both), "--csv", str(table))
     assert done.returncode == 0, done.stderr
     assert f"{one.messages + other.messages:,} came back right" in done.stdout
     merged = result_from_json(both.read_text())
@@ -511,7 +512,7 @@ def test_merge_joins_runs(tmp_path: Path) -> None:
 
 def test_merge_of_one_file_makes_other_reports_of_it(tmp_path: Path) -> None:
     result = made_result()
-    done = run_command("report", "merge", kept(tmp_path / "a.json", result), "--json", "-")
+    done = run_in_process("report", "merge", kept(tmp_path / "a.json", result), "--json", "-")
     assert done.returncode == 0
     assert json.loads(done.stdout) == json.loads(result_as_json(result))
 
@@ -520,7 +521,10 @@ def test_diff_says_what_is_outside_noise(tmp_path: Path) -> None:
     fast = kept(tmp_path / "fast.json", made_result(seed=1))
     again = kept(tmp_path / "again.json", made_result(seed=2))
     slow = kept(tmp_path / "slow.json", made_result(seed=3, latency_ms=lambda chance: 2 + chance.random()))
-    same, different = run_command("report", "diff", fast, again), run_command("report", "diff", fast, slow)
+    same, different = (
+        run_in_process("report", "diff", fast, again),
+        run_in_process("report", "diff", fast, slow),
+    )
     assert same.returncode == 0
     assert "outside noise" not in same.stdout
     assert different.returncode == 1

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.support.in_process import run_in_process
-from tests.support.processes import run_command
 from tests.support.slow import slow
 from tests.support.wire import frame
 from trioecho.base.message import Message
@@ -265,7 +264,7 @@ def test_the_command(tmp_path: Path, workers: str) -> None:
     with serving(LoginService()) as service:
         options = ("-n", "5", "--workers", workers, "--json", "a.json")
         command = words.replace("7000", str(service.port)).split()
-        done = run_command(*command, *options, cwd=tmp_path)
+        done = run_in_process(*command, *options, cwd=tmp_path)
     assert done.returncode in GOOD, done.stderr
     assert "first messages from login.jsonl (2 messages)" in done.stdout.replace("\n  ", " ")
     result = result_from_json((tmp_path / "a.json").read_text())
@@ -276,7 +275,7 @@ def test_the_command(tmp_path: Path, workers: str) -> None:
 def test_a_wrong_reply_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "login.jsonl").write_text('{"text": "user", "reply": "hello"}')
     with serving(LoginService()) as service:
-        done = run_command(
+        done = run_in_process(
             "load", f"127.0.0.1:{service.port}", "--first-message", "login.jsonl", cwd=tmp_path
         )
     assert done.returncode == 3

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.in_process import run_in_process
 from tests.support.processes import ServerProcess, run_command, server_process
 from tests.support.slow import slow
 from trioecho.cli import main
@@ -32,7 +33,8 @@ def server() -> Iterator[ServerProcess]:
 
 
 def load(server: ServerProcess, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return run_command("load", f"127.0.0.1:{server.port}", *arguments, **options)
+    run = run_command if options else run_in_process
+    return run("load", f"127.0.0.1:{server.port}", *arguments, **options)
 
 
 def sent_by(connections: int, messages: int) -> Counter[bytes]:
@@ -98,7 +100,7 @@ def test_a_file_that_finds_no_room_is_one_line(server: ServerProcess, tmp_path: 
 def test_a_load_that_cannot_begin_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "sent.frames"
     path.write_bytes(b"precious")
-    assert run_command("load", "127.0.0.1:1", "--record", str(path)).returncode == 3
+    assert run_in_process("load", "127.0.0.1:1", "--record", str(path)).returncode == 3
     assert path.read_bytes() == b"precious"
     assert [file.name for file in tmp_path.iterdir()] == ["sent.frames"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import signal
@@ -96,7 +97,9 @@ async def test_the_homework_load() -> None:
 
 
 @pytest.mark.parametrize("processes", [2, slow(3)])
-@pytest.mark.parametrize("mode", [{}, {"rate": 2000}, {"think_s": 0.001}], ids=["closed", "open", "think"])
+@pytest.mark.parametrize(
+    "mode", [{}, slow({"rate": 2000}), slow({"think_s": 0.001})], ids=["closed", "open", "think"]
+)
 async def test_processes_share_a_load_exactly(processes: int, mode: dict[str, Any]) -> None:
     progress: list[LoadProgress] = []
     plan_changes = {"connections": 5, "messages": 20, "processes": processes, **mode}
@@ -153,12 +156,19 @@ async def test_a_refused_connection_is_an_error_before_anything_is_sent(processe
     assert (caught.value.host, caught.value.port) == ("127.0.0.1", port)
 
 
+async def test_what_the_program_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    with serving() as port, guarded():
+        await run_load(plan_for(port))
+    assert gc.get_freeze_count() > 0
+
+
 async def test_more_connections_than_files_may_be_open() -> None:
     with serving() as port, guarded(), pytest.raises(TooManyConnectionsError, match="ulimit -Hn 5000064"):
         await run_load(plan_for(port, connections=5_000_000))
 
 
-PACES: list[dict[str, Any]] = [{}, {"rate": 1000}, {"think_s": 0.01}]
+PACES: list[Any] = [{}, {"rate": 1000}, slow({"think_s": 0.01})]
 
 
 @pytest.mark.parametrize("pace", PACES, ids=str)

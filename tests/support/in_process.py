@@ -11,16 +11,20 @@ import signal
 import subprocess
 import tempfile
 import threading
+from pathlib import Path
 
 from trioecho.cli import main
 
 from .guard import GUARD_S
 
 
-def run_in_process(*arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
-    """Run ``trioecho ARGUMENTS`` with streams of this encoding; interrupt it if it hangs."""
+def run_in_process(
+    *arguments: str, encoding: str = "utf-8", cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``trioecho ARGUMENTS`` in a folder, with streams of this encoding; interrupt it if it hangs."""
     # A command that ends leaves signals ignored, so that a late one does not meet a dying interpreter.
     before = {number: signal.getsignal(number) for number in signal.Signals}
+    folder = Path.cwd()
     timer = threading.Timer(GUARD_S, os.kill, [os.getpid(), signal.SIGINT])
     with (
         tempfile.TemporaryFile("w+", encoding=encoding) as out,
@@ -29,10 +33,12 @@ def run_in_process(*arguments: str, encoding: str = "utf-8") -> subprocess.Compl
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             timer.start()
             try:
+                os.chdir(cwd or folder)
                 code: object = main(arguments)
             except SystemExit as ended:
                 code = ended.code
             finally:
+                os.chdir(folder)
                 timer.cancel()
                 timer.join()
                 for number, handler in before.items():

@@ -11,9 +11,9 @@ import pytest
 
 from tests.load.test_run import serving
 from tests.support.guard import guarded
+from tests.support.in_process import run_in_process
 from tests.support.load_world import MS, START, S, Server, World, WorldSocket, driven_in_world
 from tests.support.other_services import answer_lines, echo_little_endian, speak_tls
-from tests.support.processes import run_command
 from trioecho import FrameFormat
 from trioecho.client.strange_replies import no_frame
 from trioecho.load import LoadPlan, StrangeServerError, run_load
@@ -228,6 +228,6 @@ def test_the_command_says_it_in_one_line() -> None:
 
     with serving(http) as port:
         for options in ((), ("--rate", "100"), ("--processes", "2"), ("--find-max", "--slo", "p99<1s")):
-            done = run_command("load", f"127.0.0.1:{port}", *options)
+            done = run_in_process("load", f"127.0.0.1:{port}", *options)
             assert (done.returncode, done.stdout) == (3, "")
             assert done.stderr == f"trioecho load: 127.0.0.1:{port} is an HTTP server\n"

@@ -186,7 +186,7 @@ trioecho.load.engine.poller.select = types.SimpleNamespace(poll=select.poll)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="workers need pipes of POSIX")
 @pytest.mark.parametrize("processes", ["1", slow("2")])
-@pytest.mark.parametrize("pace", [(), ("--rate", "1000"), ("--think", "1ms")], ids=str)
+@pytest.mark.parametrize("pace", [slow(()), ("--rate", "1000"), slow(("--think", "1ms"))], ids=str)
 def test_the_command_needs_no_epoll(tmp_path: Path, processes: str, pace: tuple[str, ...]) -> None:
     (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
     environment: dict[str, Any] = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

@@ -212,8 +212,10 @@ class LocalRun:
     async def _drive(self, engine: Engine, poller: Poller) -> None:
         """Give the engine its turns until it is over, and others theirs in between."""
         # What exists now will be there at the end: collections need not look at it.
+        is_frozen = gc.get_freeze_count() > 0  # by the program around this, for as long as it wants
         gc.collect()
-        gc.freeze()
+        if not is_frozen:
+            gc.freeze()
         try:
             start_at = time.perf_counter_ns()
             with self._waiting_to_start:
@@ -242,4 +244,5 @@ class LocalRun:
                     await poller.rest(_IDLE_WAIT_S)
                 now = time.perf_counter_ns()
         finally:
-            gc.unfreeze()
+            if not is_frozen:
+                gc.unfreeze()

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guard import GUARD_S
+from tests.support.in_process import run_in_process
 from tests.support.processes import SERVE, run_command
 from tests.support.terminals import run_on_terminal
 from trioecho.check.book.book import RULES
@@ -27,12 +28,14 @@ LOOPBACK = "127.0.0.1"
 OURS = shlex.join([sys.executable, *SERVE, "--port", "{port}"])
 # The first frame of a segment is echoed, and what came with it is dropped.
 BROKEN = """
-import socket, sys
-server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-while True:
-    with server.accept()[0] as peer:
+import socket, sys, threading
+def serve(peer):
+    with peer:
         while data := peer.recv(65536):
             peer.sendall(data[: 4 + int.from_bytes(data[:4], "big")])
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 """
 
 
@@ -142,7 +145,7 @@ def test_wrong_usage_is_told_in_a_line(
 def test_nobody_listens() -> None:
     with socket.create_server((LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]
-    done = run_command("check", f"{LOOPBACK}:{port}")
+    done = run_in_process("check", f"{LOOPBACK}:{port}")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         f"trioecho check: cannot connect to {LOOPBACK}:{port}: "
@@ -152,7 +155,7 @@ def test_nobody_listens() -> None:
 
 def test_the_port_of_an_http_server() -> None:
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
-        done = run_command("check", address)
+        done = run_in_process("check", address)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         f"trioecho check: {address} does not speak frames: "
@@ -170,7 +173,7 @@ def test_the_port_of_an_http_server() -> None:
 def test_a_command_that_gives_no_server(program: str, words: str) -> None:
     command = shlex.join([sys.executable, "-c", program, "{port}"])
     timeout = "0.5s" if "sleep" in program else "30s"
-    done = run_command("check", "--spawn", command, "--spawn-timeout", timeout)
+    done = run_in_process("check", "--spawn", command, "--spawn-timeout", timeout)
     assert (done.returncode, done.stdout) == (3, "")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
@@ -182,7 +185,7 @@ def test_a_command_that_gives_no_server(program: str, words: str) -> None:
 
 
 def test_a_good_server() -> None:
-    done = run_command("check", "--spawn", OURS, "1.1", "2.5", "6.1", "-v")
+    done = run_in_process("check", "--spawn", OURS, "1.1", "2.5", "6.1", "-v")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())  # where a line is broken depends on this interpreter's path
     assert "✓ 2.5 Two frames in one segment: two frames in one segment both came back" in said
@@ -198,7 +201,7 @@ def test_a_terminal_of_another_age_gets_what_it_can_show() -> None:
 
 
 def test_a_broken_server(broken: str) -> None:
-    done = run_command("check", "--spawn", broken, "1.2", "2.5", "--seed", "7")
+    done = run_in_process("check", "--spawn", broken, "1.2", "2.5", "--seed", "7")
     assert done.returncode == 1, done.stderr
     for words in (
         "  ✓ 1.2   A frame of one byte",
@@ -213,7 +216,7 @@ def test_a_broken_server(broken: str) -> None:
     assert " ".join(done.stdout.split()).endswith(" is not conformant.")
     lines = done.stdout.splitlines()
     assert all(len(line) <= 80 for line in lines if broken not in line and "reproduce" not in line)
-    again = run_command("check", "--spawn", broken, "2.5", "--seed", "7")
+    again = run_in_process("check", "--spawn", broken, "2.5", "--seed", "7")
     rows = [line for line in lines if line.startswith("        00 00")]
     assert rows
     assert all(row in again.stdout for row in rows)  # the same bytes
@@ -221,25 +224,27 @@ def test_a_broken_server(broken: str) -> None:
 
 def test_a_broken_should_counts_only_if_that_is_asked_for() -> None:
     program = """
-import socket, sys
-server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-while True:
-    with server.accept()[0] as peer:
+import socket, sys, threading
+def serve(peer):
+    with peer:
         while data := peer.recv(65536):
             if data[0] < 128:
                 peer.sendall(data)
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 """
     command = shlex.join([sys.executable, "-c", program, "{port}"])
-    done = run_command("check", "--spawn", command, "1.2", "4.5")
+    done = run_in_process("check", "--spawn", command, "1.2", "4.5")
     assert done.returncode == 0, done.stderr
     assert "1 passed, 1 warned" in done.stdout
     assert "except for 1 SHOULD" in " ".join(done.stdout.split())
-    assert run_command("check", "--spawn", command, "1.2", "4.5", "--strict").returncode == 1
+    assert run_in_process("check", "--spawn", command, "1.2", "4.5", "--strict").returncode == 1
 
 
 def test_several_servers_end_in_a_table(broken: str) -> None:
     no_server = "false {port}"
-    done = run_command("check", "--spawn", OURS, "--spawn", broken, "--spawn", no_server, "2.5")
+    done = run_in_process("check", "--spawn", OURS, "--spawn", broken, "--spawn", no_server, "2.5")
     assert done.returncode == 1, done.stderr
     *_, name_of_first, first, name_of_second, second, third = done.stdout.splitlines()
     assert (name_of_first, name_of_second) == (OURS, broken)  # too long to have figures beside them

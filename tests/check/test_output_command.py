@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.guard import GUARD_S
-from tests.support.processes import SERVE, run_command
+from tests.support.in_process import run_in_process
+from tests.support.processes import SERVE
 from trioecho.cli import main
 
 GOOD = shlex.join([sys.executable, *SERVE, "--port", "{port}"])
@@ -46,7 +47,7 @@ def bad(tmp_path: Path) -> str:
 def test_all_reports_of_one_run(bad: str, tmp_path: Path) -> None:
     files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html", "rubric-csv")}
     options = [word for kind, file in files.items() for word in (f"--{kind}", str(file))]
-    done = run_command("check", "--spawn", bad, *CASES, *options)
+    done = run_in_process("check", "--spawn", bad, *CASES, *options)
     assert done.returncode == 1, done.stderr
     assert "✗ 2.5" in done.stdout
 
@@ -73,14 +74,14 @@ def test_all_reports_of_one_run(bad: str, tmp_path: Path) -> None:
 
 
 def test_a_report_may_go_to_stdout_and_the_words_to_stderr() -> None:
-    done = run_command("check", "--spawn", GOOD, *CASES, "--json", "-")
+    done = run_in_process("check", "--spawn", GOOD, *CASES, "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outcome"] == "conformant"
     assert "✓ 2.5" in done.stderr
 
 
 def test_the_rubric_of_several_servers_is_a_table_and_a_sheet_for_each(bad: str) -> None:
-    done = run_command(
+    done = run_in_process(
         "check", "--spawn", GOOD, "--spawn", bad, "--spawn", NO_SERVER, *CASES, "--rubric", "--rubric-points",
         "40,30,20,10",
     )  # fmt: skip
@@ -111,7 +112,7 @@ def test_a_file_that_cannot_be_written_is_told_before_any_connection(
     where = tmp_path / "not there" / "report.html"
     made = tmp_path / "report.json"
     with listener:
-        done = run_command("check", address_of(listener), "--json", str(made), "--html", str(where))
+        done = run_in_process("check", address_of(listener), "--json", str(made), "--html", str(where))
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -159,6 +160,6 @@ def test_an_older_report_stays_until_there_is_a_new_one(listener: socket.socket,
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_disk_that_fills_up_is_told() -> None:
-    done = run_command("check", "--spawn", GOOD, "1.2", "--json", "/dev/full")
+    done = run_in_process("check", "--spawn", GOOD, "1.2", "--json", "/dev/full")
     assert done.returncode == 2
     assert done.stderr.endswith("cannot write /dev/full: No space left on device\n")

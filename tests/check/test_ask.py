@@ -26,7 +26,7 @@ from tests.support.asked_services import (
 )
 from tests.support.check_servers import by_id, listening
 from tests.support.guard import guarded
-from tests.support.processes import run_command
+from tests.support.in_process import run_in_process
 from tests.support.slow import slow
 from trioecho.check.book.book import RULES, select
 from trioecho.check.client.asked import Asked
@@ -257,7 +257,7 @@ def test_a_service_is_asked_by_the_command(tmp_path: Path) -> None:
     reports = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
     options = [word for kind, path in reports.items() for word in (f"--{kind}", str(path))]
     asking = ("--ask", str(tmp_path / "requests.jsonl"))
-    done = run_command(
+    done = run_in_process(
         "check", "--spawn", command, *asking, "2", "6.1", "--max-frame-length", "64KiB", *options
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -280,6 +280,6 @@ def test_a_service_is_asked_by_the_command(tmp_path: Path) -> None:
     ],
 )
 def test_options_that_contradict_each_other(options: list[str], words: str) -> None:
-    done = run_command("check", "127.0.0.1:9", *options)
+    done = run_in_process("check", "127.0.0.1:9", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr

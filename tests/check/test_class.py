@@ -18,6 +18,7 @@ import pytest
 
 from tests.check.test_cut_short import TELLS_AND_FALLS_SILENT
 from tests.support.guard import GUARD_S
+from tests.support.in_process import run_in_process
 from tests.support.processes import UTF8, children_of, run_command
 from trioecho.check.book.book import select
 from trioecho.check.spawned.process_tree import is_running
@@ -78,7 +79,7 @@ def test_all_reports_of_a_class(submissions: Path, tmp_path: Path) -> None:
     files = {kind: tmp_path / f"class.{kind}" for kind in ("json", "junit", "html", "rubric-csv")}
     options = [word for kind, file in files.items() for word in (f"--{kind}", str(file))]
     pages = tmp_path / "new" / "pages"
-    done = run_command(
+    done = run_in_process(
         "check", "--class", CLASS, *files_in(submissions), *options, *CASES, "--html-dir", str(pages)
     )
     assert done.returncode == 1, done.stderr
@@ -106,7 +107,7 @@ def test_all_reports_of_a_class(submissions: Path, tmp_path: Path) -> None:
     assert {page.name for page in pages.iterdir()} == {"ada.html", "alan.html", "grace.html", "index.html"}
 
     [failed] = [result for result in servers[1]["results"] if result["verdict"] == "fail"]
-    again = run_command(*shlex.split(failed["reproduce"])[1:])
+    again = run_in_process(*shlex.split(failed["reproduce"])[1:])
     assert again.returncode == 1, again.stderr
     assert "✗ 2.5" in again.stdout
 
@@ -132,7 +133,7 @@ def test_a_program_is_found_where_the_user_is_and_a_folder_is_a_submission_too(t
     for name in ("ada", "alan"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "server.py").write_text(BROKEN)
-    done = run_command("check", "1.2", "--class", "./run {file} {port}", "ada", "A=alan", cwd=tmp_path)
+    done = run_in_process("check", "1.2", "--class", "./run {file} {port}", "ada", "A=alan", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line.split()[:2] for line in done.stdout.splitlines()[2:]] == [
         ["ada", "conformant"],
@@ -146,7 +147,7 @@ def test_implementations_have_the_names_that_they_are_given(submissions: Path, t
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = f"127.0.0.1:{listener.getsockname()[1]}"
     report = tmp_path / "report.json"
-    done = run_command("check", f"go={nobody}", "2.5", "--spawn", f"C++={broken}", "--json", str(report))
+    done = run_in_process("check", f"go={nobody}", "2.5", "--spawn", f"C++={broken}", "--json", str(report))
     assert done.returncode == 1, done.stderr
     servers = json.loads(report.read_text())["servers"]
     assert [(each["target"], each["outcome"]) for each in servers] == [
@@ -298,7 +299,7 @@ def test_verdicts_do_not_depend_on_who_is_checked_beside(tmp_path: Path) -> None
     names = ("one-frame-per-recv", "empty-is-eof", "short-payload")
     cases, report = ("1.1", "1.2", "2.5"), tmp_path / "report.json"
     words = [word for name in names for word in ("--spawn", f"{name}={shlex.join([*FAULTY, name, *PORT])}")]
-    done = run_command("check", *words, *cases, "--side-by-side", "3", "--json", str(report))
+    done = run_in_process("check", *words, *cases, "--side-by-side", "3", "--json", str(report))
     assert done.returncode == 1, done.stderr
     for server in json.loads(report.read_text())["servers"]:
         fails = {rule.id for rule in select(FAULTY_SERVERS[server["target"]].bug.fails)}

@@ -28,7 +28,6 @@ from tests.support.numbered_services import (
     replies_twice_to_one_of_many,
     reply_to,
 )
-from tests.support.processes import run_command
 from tests.support.slow import slow
 from trioecho.check.book.book import RULES, select
 from trioecho.check.client.asked import Asked
@@ -322,7 +321,7 @@ def test_all_of_it_by_the_command(tmp_path: Path) -> None:
     login.write_text('{"text": "login", "reply": "welcome"}\n')
     asking = ("--ask", str(requests), "--correlate", "0:4", "--first-message", str(login))
     with listening(after_a_login) as (host, port):
-        done = run_command("check", *asking, f"{host}:{port}", "2.5")
+        done = run_in_process("check", *asking, f"{host}:{port}", "2.5")
     assert (done.returncode, done.stderr) == (0, "")
     said = " ".join(done.stdout.split())
     assert "First on every connection: 1 message, each with its reply." in said

@@ -18,7 +18,8 @@ from trio.testing import MockClock
 
 from tests.support.check_servers import by_id, check_address, echo_frames, listening
 from tests.support.guard import GUARD_S, guarded
-from tests.support.processes import SERVE, UTF8, run_command
+from tests.support.in_process import run_in_process
+from tests.support.processes import SERVE, UTF8
 from trioecho.check.book.book import RULES, Rule, select
 from trioecho.check.runner.run import Unobserved
 from trioecho.check.runner.suite import CannotCheckError, Settings, Target, check
@@ -107,10 +108,10 @@ async def test_a_run_that_is_interrupted_before_its_first_case_knows_nothing() -
 
 def test_the_time_limit_can_be_told() -> None:
     command = shlex.join([sys.executable, *SERVE, "--port", "{port}"])
-    done = run_command("check", "--spawn", command, "2.9", "--time-limit", "1ms")
+    done = run_in_process("check", "--spawn", command, "2.9", "--time-limit", "1ms")
     assert done.returncode == 3
     assert done.stderr.endswith(": the 0.001 s for this run were spent before the first case\n")
-    assert run_command("check", "--spawn", command, "2.9", "--time-limit", "0").returncode == 0
+    assert run_in_process("check", "--spawn", command, "2.9", "--time-limit", "0").returncode == 0
 
 
 # Tells by a pipe that a second connection has come, after the one that asks whether it listens.

@@ -11,7 +11,7 @@ import pytest
 import trioecho
 from tests.support.check_servers import by_id, listening
 from tests.support.guard import guarded
-from tests.support.processes import run_command
+from tests.support.in_process import run_in_process
 from tests.support.protocol_services import SERVICES
 from tests.support.slow import slow
 from trioecho.check.book.book import select
@@ -72,7 +72,7 @@ async def test_a_right_server_breaks_no_rule(name: str) -> None:
 
 def test_a_preset_needs_nothing_else() -> None:
     with listening(SERVICES["dns"]) as (host, port):
-        done = run_command("check", "--preset", "dns", f"{host}:{port}", "1.11", "2.5")
+        done = run_in_process("check", "--preset", "dns", f"{host}:{port}", "1.11", "2.5")
     assert (done.returncode, done.stderr) == (0, "")
     said = " ".join(done.stdout.split())
     assert "Asked: 3 requests of --preset dns." in said

@@ -11,7 +11,6 @@ import pytest
 import trioecho.guide
 from tests.support.checkout import ROOT
 from tests.support.in_process import run_in_process
-from tests.support.processes import run_command
 from tests.support.terminals import run_on_terminal
 from trioecho.guide import TOPICS, read_topic
 
@@ -61,7 +60,7 @@ def test_readme_is_short_and_names_every_page() -> None:
 
 
 def test_the_command_lists_topics_and_prints_pages() -> None:
-    listed = run_command("guide")
+    listed = run_in_process("guide")
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(TOPICS)
     assert run_in_process("guide", "framing").stdout == read_topic("framing")
     wrong = run_in_process("guide", "farming")

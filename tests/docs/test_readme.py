@@ -23,7 +23,7 @@ from tests.support.checkout import ROOT
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.load_results import RunOnAServerWithACapacity, made_result
-from tests.support.processes import run_command, server_process
+from tests.support.processes import server_process
 from tests.support.protocol_services import SERVICES
 from tests.support.slow import slow
 from trioecho.cli import main
@@ -122,7 +122,7 @@ def test_serve_commands(command: str) -> None:
 )
 def test_client_commands(command: str) -> None:
     with server_process() as server:
-        done = run_command(*shlex.split(command.replace("26066", str(server.port)))[1:])
+        done = run_in_process(*shlex.split(command.replace("26066", str(server.port)))[1:])
     assert done.returncode == 0
 
 
@@ -165,7 +165,7 @@ def test_load_commands(command: str, tmp_path: Path) -> None:
     shorter = re.sub(r"(--duration |/)\d+[sm]\b", r"\g<1>200ms", command)
     with server_process() as server:
         words = shlex.split(shorter.replace("26066", str(server.port)))[1:]
-        done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        done = run_in_process(*words, cwd=tmp_path)
     assert done.returncode in (0, 5, 99), done.stderr
     for word in words:
         if word.endswith((".json", ".html", ".csv", ".hgrm")):
@@ -214,7 +214,7 @@ def test_check_commands(command: str, tmp_path: Path) -> None:
             .replace("python {file}", f"{PYTHON} {{file}}")
             for word in words
         ]
-        done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        done = run_in_process(*words, cwd=tmp_path)
     assert done.returncode == ("--spawn" in words or "--class" in words), done.stdout + done.stderr
     if "student.py" in command:
         assert "Two frames in one segment (MUST)" in done.stdout
@@ -255,7 +255,7 @@ def test_commands_that_ask(command: str, tmp_path: Path) -> None:
             word.replace("26066", str(port)).replace("5353", str(dns_port)).replace("python ", f"{PYTHON} ")
             for word in [*shlex.split(command)[1:], "1.11", "2.1", "2.5"]
         ]
-        done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        done = run_in_process(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -280,7 +280,7 @@ def test_commands_that_check_a_client(command: str, tmp_path: Path) -> None:
         )
         for word in words
     ]
-    done = run_command(*words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    done = run_in_process(*words, cwd=tmp_path)
     is_broken = "C1.4" in words and "client.py" in command
     assert done.returncode == is_broken, done.stdout + done.stderr
     if is_broken:
@@ -305,7 +305,7 @@ def test_faulty_commands(command: str) -> None:
     if "--port" not in words:
         with server_process() as server:
             words = [word.replace(":26066", f":{server.port}") for word in words]
-            assert run_command(*words).returncode == 0
+            assert run_in_process(*words).returncode == 0
         return
     words[words.index("--port") + 1] = "0"
     with listening(words) as (process, _):
@@ -328,7 +328,7 @@ def test_proxy_commands(command: str) -> None:
     with server_process() as server:
         words = shlex.split(command.replace("26067", "0").replace("26066", str(server.port)))[1:]
         with listening(words) as (process, port):
-            done = run_command("client", f"127.0.0.1:{port}")
+            done = run_in_process("client", f"127.0.0.1:{port}")
             assert done.returncode == ("--corrupt" in words)
             if "--corrupt" in words:
                 assert done.stderr in TEXT  # the same seed, the same fault

@@ -18,7 +18,7 @@ import trio
 
 from tests.support.check_clients import check_command_of_client, command_of_client, try_cases
 from tests.support.check_servers import echo_frames, listening
-from tests.support.processes import run_command
+from tests.support.in_process import run_in_process
 from tests.support.slow import slow
 from tests.support.sockets import LOOPBACK
 from trioecho.check.clients.book import CLIENTS
@@ -159,11 +159,11 @@ def test_every_bug_is_described() -> None:
 
 def test_a_faulty_client_is_a_command() -> None:
     with listening(echo_frames) as (host, port):
-        done = run_command("faulty", "no-timeout", f"{host}:{port}")
+        done = run_in_process("faulty", "no-timeout", f"{host}:{port}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "12 messages came back right\n", "")
     with socket.create_server((LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]
-    done = run_command("faulty", "no-timeout", f"{LOOPBACK}:{port}")
+    done = run_in_process("faulty", "no-timeout", f"{LOOPBACK}:{port}")
     assert (done.returncode, done.stdout) == (1, "")
     assert "ConnectionRefusedError" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -183,9 +183,9 @@ def test_a_faulty_client_ends_at_ctrl_c() -> None:
 
 
 def test_clients_are_listed_and_explained() -> None:
-    lines = run_command("faulty", "--list").stdout.splitlines()
+    lines = run_in_process("faulty", "--list").stdout.splitlines()
     clients = [line.split()[0] for line in lines if line.split()[1] == "HOST:PORT"]
     assert clients == list(FAULTY_CLIENTS)
-    explained = run_command("faulty", "--explain", "no-timeout").stdout
+    explained = run_in_process("faulty", "--explain", "no-timeout").stdout
     for part in ("differs from the honest client", "# BUG", "trioecho check --client finds it by C3.6"):
         assert part in explained

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
-from tests.support.processes import run_command, server_process
+from tests.support.processes import server_process
 from tests.support.proxies import ProxyProcess, proxy_process
 from tests.support.slow import slow
 from tests.support.sockets import receive_all, receive_exactly, reset
@@ -337,7 +337,7 @@ def server_port() -> Iterator[int]:
 def load(proxy: ProxyProcess, *arguments: str) -> dict[str, Any]:
     """What a load through the proxy saw, one message in flight on each of 3 connections."""
     options = ("--connections", "3", "--messages", "40", "--size", "100", "--timeout", "2s", "--quiet")
-    done = run_command("load", f"127.0.0.1:{proxy.port}", *options, "--json", "-", *arguments)
+    done = run_in_process("load", f"127.0.0.1:{proxy.port}", *options, "--json", "-", *arguments)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -372,7 +372,7 @@ def test_a_load_finds_what_the_proxy_did_to_each_connection(
 
 
 def client(proxy: ProxyProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_command("client", f"127.0.0.1:{proxy.port}", *arguments)
+    return run_in_process("client", f"127.0.0.1:{proxy.port}", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -506,7 +506,7 @@ def test_wrong_usage_is_one_line(arguments: tuple[str, ...]) -> None:
 
 def test_a_port_that_is_taken_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        result = run_command("proxy", "--listen", str(taken.getsockname()[1]), "127.0.0.1:1")
+        result = run_in_process("proxy", "--listen", str(taken.getsockname()[1]), "127.0.0.1:1")
     assert result.returncode == 3
     assert "cannot listen" in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -515,7 +515,7 @@ def test_a_port_that_is_taken_is_one_line() -> None:
 # ---- how it ends, and what it says ----
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT), signal.SIGHUP])
 def test_the_last_line_counts_what_has_passed(server_port: int, number: signal.Signals) -> None:
     with proxy_process(server_port, "--drop", "--on-frame", "2", "--direction", "to-client") as proxy:
         with proxy.connect() as peer:
@@ -565,11 +565,11 @@ def test_several_hosts_are_all_listened_on(server_port: int) -> None:
     with proxy_process(server_port, "--host", "127.0.0.1", "--host", "::1") as proxy:
         assert f"127.0.0.1:{proxy.port} and [::1]:{proxy.port}" in proxy.first_line
         for host in ("127.0.0.1", "[::1]"):
-            assert run_command("client", f"{host}:{proxy.port}", "-n", "3").returncode == 0
+            assert run_in_process("client", f"{host}:{proxy.port}", "-n", "3").returncode == 0
 
 
 def test_a_host_that_cannot_be_a_name_is_one_line() -> None:
-    result = run_command("proxy", "\u0378x:9")
+    result = run_in_process("proxy", "\u0378x:9")
     assert result.returncode == 2
     assert "cannot be the name of a host" in result.stderr
     assert len(result.stderr.splitlines()) == 1

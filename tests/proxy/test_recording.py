@@ -15,7 +15,7 @@ import trio
 
 from tests.support.guard import guarded
 from tests.support.in_process import run_in_process
-from tests.support.processes import run_command, server_process
+from tests.support.processes import server_process
 from tests.support.proxies import proxy_process
 from tests.support.sockets import LOOPBACK
 from tests.support.streams import connect, listen, port_of, receive_exactly
@@ -118,12 +118,12 @@ def test_the_other_commands_read_what_the_proxy_has_recorded(tmp_path: Path) -> 
     folder = tmp_path / "a new" / "folder"
     with server_process() as server:
         with proxy_process(server.port, "--record-dir", str(folder)) as proxy:
-            assert run_command("client", f"127.0.0.1:{proxy.port}", "-n", "3").returncode == 0
+            assert run_in_process("client", f"127.0.0.1:{proxy.port}", "-n", "3").returncode == 0
             proxy.process.send_signal(signal.SIGTERM)
             assert proxy.process.wait() == 0
         requests = str(folder / "1-to-server.frames")
         assert "3 whole frames" in run_in_process("formats", "--of", requests).stdout
-        again = run_command("load", f"127.0.0.1:{server.port}", "--messages", requests, "-c", "1")
+        again = run_in_process("load", f"127.0.0.1:{server.port}", "--messages", requests, "-c", "1")
     assert again.returncode == 0
     assert "3 sent, " in again.stdout
 

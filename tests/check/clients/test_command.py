@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guard import GUARD_S
-from tests.support.processes import run_command
+from tests.support.in_process import run_in_process
 
 # A right client of one message, but for a timeout.
 GOOD = """
@@ -51,7 +51,7 @@ def command_of(folder: Path, name: str, program: str) -> str:
 
 def test_clients_are_compared_in_a_table(good: str, broken: str) -> None:
     commands = [word for each in (good, broken, "no-such-program {port}") for word in ("--client", each)]
-    done = run_command("check", *commands, "C1.3", "C2.1", "-v")
+    done = run_in_process("check", *commands, "C1.3", "C2.1", "-v")
     assert done.returncode == 1
     said = " ".join(done.stdout.split())
     assert "✓ C1.3 Cut in the header: 1 reply came cut in the header" in said
@@ -68,7 +68,7 @@ def test_clients_are_compared_in_a_table(good: str, broken: str) -> None:
 
 
 def test_a_client_that_cannot_be_tried_is_one_line() -> None:
-    done = run_command("check", "--client", "false {port}")
+    done = run_in_process("check", "--client", "false {port}")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.count("\n") == 1
     assert "the client ended with exit code 1 and has not connected to 127.0.0.1:" in done.stderr
@@ -76,7 +76,7 @@ def test_a_client_that_cannot_be_tried_is_one_line() -> None:
 
 def test_reports_are_written(good: str, tmp_path: Path) -> None:
     report, page = tmp_path / "check.json", tmp_path / "check.html"
-    done = run_command(
+    done = run_in_process(
         "check", "--client", good, "C1.1", "--json", str(report), "--html", str(page), "--rubric"
     )
     assert done.returncode == 0, done.stderr

@@ -433,6 +433,10 @@ def test_stages_are_in_every_report(server: ServerProcess, tmp_path: Path, worke
         (("--slo", "p101<5ms"), "below 100"),
         (("--slo", "errors<0"), "no run can meet it"),
         (("--find-max",), "needs an objective"),
+        (
+            ("--find-max", "--slo", "p99<5ms", "--per-connection", "1-3", "--connect-rate", "40"),
+            "begins with 1,000 messages/s, and 40 new connections/s of 1-3 messages send 80",
+        ),
         (("--find-max", "--slo", "rate>5"), "needs an objective that a higher rate can break"),
         (("--find-max", "--slo", "p99<5ms", "--ramp", "0:5/1s"), "leave out --ramp"),
         (("--find-max", "--slo", "p99<5ms", "-n", "5"), "--duration instead of --messages"),

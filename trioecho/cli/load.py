@@ -209,7 +209,12 @@ class _Load:
             return outcome
 
         with trio.CancelScope() as scope:
-            await find_max_rate(attempt, start_rate=start_rate, search=search)
+            await find_max_rate(
+                attempt,
+                start_rate=start_rate,
+                most_rate=self._request.plan.churn.most_messages_per_s,
+                search=search,
+            )
         if self.result is not None:
             self.result.search = search
 

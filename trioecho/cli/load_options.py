@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..base.processors import count_processors
-from ..base.quantities import in_bytes, plural
+from ..base.quantities import in_bytes, in_full, plural
 from ..load import LoadPlan, Sizes
 from ..load.engine.payloads import needed_memory
 from ..load.goals.objectives import Objective
@@ -215,6 +215,13 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
     _refuse_too_much_memory(plan)
     start_rate = rate if arguments.find_max else None
+    most_rate = plan.churn.most_messages_per_s
+    if start_rate is not None and most_rate is not None and start_rate > most_rate:
+        raise CommandError(
+            ExitCode.WRONG_USAGE,
+            f"--find-max begins with {in_full(start_rate)} messages/s, and {plan.churn.limit_in_words}: "
+            "give a lower --rate to begin with, or a higher --connect-rate",
+        )
     return LoadRequest(plan, given, arguments.slo, start_rate, arguments.record)
 
 

@@ -91,6 +91,23 @@ class Churn:
         return self.per_connection is not None or self.lifetime_s is not None
 
     @property
+    def most_messages_per_s(self) -> float | None:
+        """What new connections can send in the long run, where their rate and their messages are limited."""
+        if self.connect_rate is None or self.per_connection is None:
+            return None
+        return self.connect_rate * (self.per_connection.least + self.per_connection.most) / 2
+
+    @property
+    def limit_in_words(self) -> str:
+        """Where that comes from: ``40 new connections/s of 2 messages send 80 messages/s at most``."""
+        most = self.most_messages_per_s
+        if most is None:
+            return ""
+        noun = "message" if self.per_connection == Span(1, 1) else "messages"
+        each = f"{self.connect_rate:,.12g} new connections/s of {self.per_connection} {noun}"
+        return f"{each} send {most:,.12g} messages/s at most"
+
+    @property
     def in_words(self) -> str:
         """What becomes of connections, a phrase; empty if all are open from the start to the end."""
         words = []

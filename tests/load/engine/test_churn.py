@@ -288,6 +288,17 @@ def test_new_connections_are_not_more_than_the_rate() -> None:
     assert result.churn.attempt_lateness_ns.max <= MS
 
 
+@pytest.mark.parametrize(("rate", "is_noted"), [(100.0, True), (20.0, False)])
+def test_more_than_new_connections_can_send_is_said(rate: float, is_noted: bool) -> None:
+    churn = Churn(per_connection=Span(1, 3), connect_rate=20)
+    plan = LoadPlan("h", 1, connections=2, rate=rate, duration_s=1.0, churn=churn)
+    note = (
+        "20 new connections/s of 1-3 messages send 40 messages/s at most, and 100/s were due: "
+        "more than that waits for a connection"
+    )
+    assert (note in run_in_world(plan, Server()).notes) is is_noted
+
+
 def test_without_reconnect_a_connection_that_cannot_be_renewed_is_over() -> None:
     for changes in ({"messages": 100}, {"messages": 100, "rate": 400}):
         server = ChurnServer(down=[])

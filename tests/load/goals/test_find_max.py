@@ -10,6 +10,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trioecho.load import GeneratorHealth
 from trioecho.load.goals.find_max import (
     CONFIRMATIONS,
     Search,
@@ -18,18 +19,23 @@ from trioecho.load.goals.find_max import (
     find_max_rate,
     round_rate,
 )
+from trioecho.load.report.words import search_in_words
 
 HELD, BROKEN = TrialOutcome(holds=True), TrialOutcome(holds=False)
 SATURATED = TrialOutcome(holds=False, saturated=True)
 
 
-def search(outcome_at: Callable[[TrialPhase, float], TrialOutcome], start_rate: float = 1000.0) -> Search:
+def search(
+    outcome_at: Callable[[TrialPhase, float], TrialOutcome],
+    start_rate: float = 1000.0,
+    most_rate: float | None = None,
+) -> Search:
     async def attempt(phase: TrialPhase, rate: float) -> TrialOutcome:
         await trio.lowlevel.checkpoint()
         return outcome_at(phase, rate)
 
     async def main() -> Search:
-        return await find_max_rate(attempt, start_rate=start_rate)
+        return await find_max_rate(attempt, start_rate=start_rate, most_rate=most_rate)
 
     return trio.run(main)
 
@@ -163,3 +169,16 @@ async def test_a_cancelled_search_tells_how_far_it_came() -> None:
     assert scope.cancelled_caught
     assert [trial.rate for trial in found.trials] == [1000, 2000]
     assert found.rate == 2000
+
+
+def test_what_cannot_be_sent_is_not_tried_and_is_no_limit_of_the_server() -> None:
+    found = search(with_capacity(10_000), most_rate=2500)
+    assert found.confirmed
+    assert found.rate is not None
+    assert 2500 / 1.06 <= found.rate <= 2500
+    assert max(trial.rate for trial in found.trials) <= 2500
+    assert found.limited_by == "connections"
+    assert search_in_words(found, GeneratorHealth(judged=True)).endswith(
+        "New connections send no more: the server may be able to do more."
+    )
+    assert search(with_capacity(1500), most_rate=2500).limited_by == "objective"

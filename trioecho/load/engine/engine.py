@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ...base.quantities import in_full
 from ..plan import LoadPlan
 from ..results.progress import LoadProgress
 from ..results.result import LoadResult
@@ -344,6 +345,12 @@ class Engine:
         result = self._recorder.result(sent_until=int(self._times.sent_until), stopped=self._is_stopped)
         if self._pacer is not None:
             result.notes += self._pacer.notes
+        churn, rate = self._plan.churn, self._plan.rate
+        if churn.most_messages_per_s is not None and rate is not None and rate > churn.most_messages_per_s:
+            result.notes.append(
+                f"{churn.limit_in_words}, and {in_full(rate)}/s were due: "
+                "more than that waits for a connection"
+            )
         if self._renewals is not None:
             self._renewals.churn.taken_back = result.churn.taken_back
             result.churn = self._renewals.churn

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 TrialPhase = Literal["double", "halve", "bisect", "confirm"]
-LimitedBy = Literal["objective", "generator", "nothing"]
+LimitedBy = Literal["objective", "generator", "connections", "nothing"]
 
 PRECISION = 0.05
 CONFIRMATIONS = 3
@@ -66,7 +66,8 @@ class Search:
       trials: every step, in order.
       rate: the highest rate that held, in messages/s; None if none has yet.
       confirmed: whether that rate held in every repetition.
-      limited_by: what failed just above it; ``nothing`` when nothing did.
+      limited_by: what failed just above it; ``connections`` where so much cannot be sent, by the rate of
+        new connections and the messages of each; ``nothing`` when nothing did.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -79,6 +80,7 @@ async def find_max_rate(
     attempt: Callable[[TrialPhase, float], Awaitable[TrialOutcome]],
     *,
     start_rate: float,
+    most_rate: float | None = None,
     search: Search | None = None,
 ) -> Search:
     """Search for the highest rate that holds.
@@ -86,6 +88,7 @@ async def find_max_rate(
     Args:
       attempt: makes one trial at a rate in messages/s.
       start_rate: where to begin, in messages/s.
+      most_rate: what can be sent at most; above, no trial is made. None for no such limit.
       search: is kept up to date, so that a search that is cancelled shows how far it came.
 
     Returns:
@@ -94,6 +97,9 @@ async def find_max_rate(
     search = search or Search()
 
     async def holds(phase: TrialPhase, rate: float, tries: int = 2) -> bool:
+        if most_rate is not None and rate > most_rate:
+            search.limited_by = "connections"
+            return False
         for _ in range(tries):
             outcome = await attempt(phase, rate)
             search.trials.append(Trial(phase, rate, outcome))

@@ -334,4 +334,6 @@ def _found_in_words(search: Search) -> str:
     sentence = f"{found} is the highest rate that held; it held in every repetition."
     if search.limited_by == "generator":
         sentence += " Above it the generator was saturated: the server may be able to do more."
+    if search.limited_by == "connections":
+        sentence += " New connections send no more: the server may be able to do more."
     return sentence

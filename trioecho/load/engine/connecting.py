@@ -134,11 +134,11 @@ async def _open_first(plan: LoadPlan, number: int, opened: Opened, greeting: Gre
             address: Address = (stream.socket.family, stream.socket.getpeername())
             if greeting is not None:
                 await greeting.exchange(stream.socket, number)
+            _keep(number, stream.socket, opened, connect_ns)
         except GreetingError as error:
             raise StrangeServerError(plan.host, plan.port, error.reason) from None
         except OSError as error:
             raise CannotConnectError(plan.host, plan.port, why_not_opened(error)) from error
-        _keep(number, stream.socket, opened, connect_ns)
     return address
 
 
@@ -174,10 +174,11 @@ async def _open(
             try:
                 if greeting is not None:
                     await greeting.exchange(connection, number)
+                _keep(number, connection, opened, connect_ns)
             except GreetingError as error:
                 opened.refusals[number] = error
-                return
-            _keep(number, connection, opened, connect_ns)
+            except OSError as error:
+                opened.failures[number] = why_not_opened(error)
 
 
 def _since(began: float) -> int:
@@ -185,9 +186,9 @@ def _since(began: float) -> int:
 
 
 def _keep(number: int, connection: trio.socket.SocketType, opened: Opened, connect_ns: int) -> None:
-    opened.connect_ns.record(connect_ns)
+    # A message must not wait for the acknowledgement of the one before (RFC 896).
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     plain = socket.socket(fileno=connection.detach())
     plain.setblocking(False)
-    # A message must not wait for the acknowledgement of the one before (RFC 896).
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    opened.connect_ns.record(connect_ns)
     opened.sockets[number] = plain

@@ -111,7 +111,7 @@ class SocketDialer:
         self._numbers: dict[int, int] = {}
         # What is known of those that are connected: when they were, and how their greeting ended.
         self._connected_at: dict[int, int] = {}
-        self._greeted: dict[int, GreetingError | None] = {}
+        self._greeted: dict[int, GreetingError | OSError | None] = {}
         self._tasks: dict[int, trio.CancelScope] = {}
 
     def dial(self, number: int) -> int:
@@ -136,42 +136,46 @@ class SocketDialer:
 
     def take(self, attempt: int) -> Taken | None:
         """See `Dialer.take`."""
-        plain = self._attempts[attempt]
+        try:
+            is_ready = self._is_ready(attempt, self._attempts[attempt])
+        except (OSError, GreetingError):
+            self.give_up(attempt)
+            raise
+        return Taken(*self._forget(attempt)) if is_ready else None
+
+    def _is_ready(self, attempt: int, plain: socket.socket) -> bool:
+        """Do what is next for an attempt, and return whether its socket can be used.
+
+        Raises:
+          OSError: it has failed.
+          GreetingError: the same, when it was connected.
+        """
         if attempt in self._greeted:
             if (refusal := self._greeted[attempt]) is not None:
-                self.give_up(attempt)
                 raise refusal
             self._poller.register(plain)
-        elif attempt in self._tasks:
-            return None
-        else:
-            try:
-                is_connected = _is_connected(plain)
-            except OSError:
-                self.give_up(attempt)
-                raise
-            if not is_connected:
-                return None
-            self._connected_at[attempt] = self._clock()
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._greeting is not None:
-                self._poller.unregister(attempt)
-                scope = self._tasks[attempt] = trio.CancelScope()
-                self._nursery.start_soon(
-                    self._greet, attempt, plain, self._greeting, scope, self._numbers[attempt]
-                )
-                return None
+            return True
+        if attempt in self._tasks or not _is_connected(plain):
+            return False
+        self._connected_at[attempt] = self._clock()
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._greeting is None:
             self._poller.also_writable(attempt, False)
-        return Taken(*self._forget(attempt))
+            return True
+        self._poller.unregister(attempt)
+        scope = self._tasks[attempt] = trio.CancelScope()
+        self._nursery.start_soon(self._greet, attempt, plain, self._greeting, scope, self._numbers[attempt])
+        return False
 
     async def _greet(
         self, attempt: int, plain: socket.socket, greeting: Greeting, scope: trio.CancelScope, number: int
     ) -> None:
-        refusal: GreetingError | None = None
-        with scope, plain.dup() as other, trio.socket.from_stdlib_socket(other) as connection:
+        refusal: GreetingError | OSError | None = None
+        with scope:
             try:
-                await greeting.exchange(connection, number)
-            except GreetingError as error:
+                with plain.dup() as other, trio.socket.from_stdlib_socket(other) as connection:
+                    await greeting.exchange(connection, number)
+            except (GreetingError, OSError) as error:  # the latter where no descriptor is left
                 refusal = error
         if not scope.cancel_called:  # else the number may be that of another attempt by now
             self._greeted[attempt] = refusal

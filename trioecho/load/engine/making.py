@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from typing import TypedDict
@@ -21,7 +20,7 @@ from .recording import Recording
 from .rendered import ConversationConnection, RenderedConnection, RenderedInOrderConnection
 from .reply_check import check_of
 from .ring import Ring, reply_ring, sent_ring
-from .sending import Socket
+from .sending import ClosedSocket, Socket
 from .tally import LoadTally
 from .template_ring import TemplateReplies, TemplateRing
 
@@ -146,8 +145,7 @@ class ConnectionMaker:
 
     def make_absent(self, number: int) -> LoadConnection:
         """Return a connection that is over before its first message, as it could not be opened."""
-        with socket.socket() as closed:
-            connection = self.make(number, closed)
+        connection = self.make(number, ClosedSocket())
         connection.is_over = True
         return connection
 

@@ -6,11 +6,13 @@ taken whole. A closed loop mostly consists of them: see `LoadConnection.receive`
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from .matching import InFlight
 from .ring import Ring
@@ -34,6 +36,33 @@ class Socket(Protocol):
     def shutdown(self, how: int, /) -> None: ...
 
     def close(self) -> None: ...
+
+
+class ClosedSocket:
+    """A socket that was never open: it takes no descriptor, of which there may be none left."""
+
+    def send(self, data: bytes | memoryview, /) -> NoReturn:
+        """Raise: it is closed."""
+        raise _closed()
+
+    def recv(self, most: int, /) -> NoReturn:
+        """Raise: it is closed."""
+        raise _closed()
+
+    def recv_into(self, buffer: memoryview, /) -> NoReturn:
+        """Raise: it is closed."""
+        raise _closed()
+
+    def shutdown(self, how: int, /) -> NoReturn:
+        """Raise: it is closed."""
+        raise _closed()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class MessageSender:

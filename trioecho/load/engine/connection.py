@@ -344,8 +344,9 @@ class LoadConnection(MessageSender):
     def _take_back(self) -> None:
         """Take back what is in flight on a connection that the server has ended in order.
 
-        It has replied to all that it took, and will not take what comes after: a server that drains
-        ends so. The next connection sends these messages once more.
+        A server that drains ends so: it has replied to all that it took. One that died has the same end
+        where its kernel had nothing unread, and may have taken more; that cannot be seen from here, and
+        reports say so. The next connection sends these messages once more.
         """
         in_flight = self.in_flight
         message = in_flight.next

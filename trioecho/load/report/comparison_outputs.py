@@ -142,6 +142,11 @@ def remarks_on(pair: Pair) -> list[str]:
         for name, result in zip(_NAMES, pair, strict=True)
         if result.churn.outages
     ]
+    remarks += [
+        f"{name}: {result.churn.taken_back_in_words}"
+        for name, result in zip(_NAMES, pair, strict=True)
+        if result.churn.taken_back
+    ]
     if runs_of(pair[0]) == runs_of(pair[1]):
         remarks.append("A and B are the same run: nothing was compared.")
     one, other = (result.plan.to_dict() for result in pair)

@@ -59,6 +59,7 @@ def _alarms(result: LoadResult) -> Iterator[Markup]:
     notes = [f"The run {result.ended_early}."] if result.ended_early is not None else []
     notes += ["The run was stopped before its end."] if result.stopped else []
     notes += [f"{_capital(result.churn.in_short)}."] if result.churn.outages else []
+    notes += [f"{_capital(result.churn.taken_back_in_words)}."] if result.churn.taken_back else []
     for note in notes + result.notes:
         yield element("p", note, class_="alarm")
 

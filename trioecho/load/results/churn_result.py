@@ -49,8 +49,8 @@ class ChurnResult:
       ended: connections that the load ended in order, because of their messages or their time.
       failed_attempts: how often a connection could not be opened after the start, by reason.
       taken_back: messages of the measured part that were in flight when the server ended their connection
-        in order, between two replies: it has not taken them. They were sent once more, and count twice
-        in the messages sent, or are unsent.
+        between two replies: one that drains has not taken them, and one that died may have. They were
+        sent once more, and count twice in the messages sent, or are unsent.
       outages: the first of them, in order; those that overlap are one.
       outage_ns: for how long each connection that was lost was not open again.
       first_reply_ns: from the first message on a connection to its reply, where that came in time.
@@ -80,6 +80,16 @@ class ChurnResult:
         total_s = sum(outage.length_s for outage in self.outages)
         over = ", not over at the end" if self.lasts else ""
         return f"{plural(len(self.outages), 'outage')} of {in_seconds(total_s)} in all{over}"
+
+    @property
+    def taken_back_in_words(self) -> str:
+        """What became of the messages that were taken back, a phrase; empty if there were none."""
+        if not self.taken_back:
+            return ""
+        return (
+            f"{plural(self.taken_back, 'message')} without a reply when the server ended the connection: "
+            "sent again on another one, or unsent; it is not known what the server had taken"
+        )
 
     def note_failure(self, reason: str) -> None:
         """Count an attempt that failed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ...base.quantities import plural
 from ..goals.find_max import TrialOutcome
 from ..goals.objectives import Objective, ObjectiveResult
 from .result import LoadResult
@@ -20,8 +21,9 @@ def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[Objective
     was due. Of a run that lost every connection before its end it is not known what it
     would have been, so no objective of it holds; nor if an outage was not over at the end.
     Errors are all kinds together; their share is that of the messages that were due. Where no
-    message was due, none holds. One of a stage is about the messages that were due in it; its rate is
-    that of the replies that came while it lasted.
+    message was due, none holds. Messages that were taken back are no errors, and the verdict names them.
+    One of a stage is about the messages that were due in it; its rate is that of the replies that came
+    while it lasted.
 
     Raises:
       ValueError: there is no such stage.
@@ -36,6 +38,9 @@ def _judge(result: LoadResult, objective: Objective) -> ObjectiveResult:
     if objective.is_latency and verdict.holds and result.churn.outages:
         # While nothing can be sent, nothing takes long.
         return replace(verdict, holds=not result.churn.lasts, reason=f"beside {result.churn.in_short}")
+    if objective.metric == "errors" and verdict.holds and result.churn.taken_back:
+        # A reply that was lost with a server that died would be an error; one that drains owes none.
+        return replace(verdict, reason=f"beside {plural(result.churn.taken_back, 'message')} taken back")
     return verdict
 
 

@@ -66,7 +66,11 @@ PUBLIC_ATTRIBUTES = {
     "FrameServer": {"connections", "drain", "report_now"},
     "Limits": {
         *{"max_frame_length", "max_connections", "idle_timeout_s", "frame_timeout_s", "write_timeout_s"},
-        *{"grace_s", "linger_s", "spin_s"},
+        *{"grace_s", "linger_s", "spin_s", "tls_handshake_timeout_s"},
+    },
+    "TlsFiles": {
+        *{"keyfile", "keyfile_password_file", "client_ca", "tls_min", "ciphers"},
+        *{"load", "with_absolute_paths"},
     },
     "PerfCounterClock": {"current_time", "deadline_to_sleep_time", "start_clock"},
 }

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from .base.clock import PerfCounterClock
+    from .base.tls_files import TlsFiles, TlsFilesError
     from .cli.run_service import run_service
     from .client.frame_client import FrameClient
     from .client.opening import open_frame_client
@@ -90,6 +91,8 @@ else:
         "Report": ".server.report",
         "ServeResult": ".server.serving",
         "ServiceTime": ".server.report",
+        "TlsFiles": ".base.tls_files",
+        "TlsFilesError": ".base.tls_files",
         "WriteTimeoutError": ".errors",
         "echo": ".server.serving",
         "encode_frame": ".framing",
@@ -157,6 +160,8 @@ __all__ = [
     "RequestTimeoutError",
     "ServeResult",
     "ServiceTime",
+    "TlsFiles",
+    "TlsFilesError",
     "UnexpectedReplyError",
     "WriteTimeoutError",
     "echo",

@@ -29,6 +29,8 @@ class Limits:
         held against the peer.
       write_timeout_s: how long a send may wait until the kernel accepts a byte,
         because the peer reads too little. 60 s, as nginx (send_timeout).
+      tls_handshake_timeout_s: how long the handshake of TLS may take, from when the connection
+        is accepted. 60 s, as nginx (ssl_handshake_timeout).
       grace_s: how long a drain may take; past it, what is left is aborted.
         10 s, as ``docker stop`` waits before it kills.
       linger_s: how long a connection that was ended from this side goes on
@@ -52,6 +54,7 @@ class Limits:
     grace_s: float = 10.0
     linger_s: float = 5.0
     spin_s: float = 50e-6
+    tls_handshake_timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
         for limit in fields(self):

@@ -39,9 +39,9 @@ class TellingLog(logging.Handler):
         words, _, port = record.getMessage().rpartition(":")
         if words.startswith("listening on"):
             print(port, flush=True)
-def telling_run_service(handler):
+def telling_run_service(handler, **options):
     logging.basicConfig(handlers=[TellingLog()], level=logging.INFO)
-    trioecho.run_service(handler, port=0, on_report=lambda report: None)
+    trioecho.run_service(handler, port=0, on_report=lambda report: None, **options)
 async def telling_serve_frames(handler, listeners):
     async with trio.open_nursery() as nursery:
         async def serve(task_status):
@@ -219,7 +219,7 @@ def test_tls() -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     with serving("TLS") as port, context.wrap_socket(connect(port), server_hostname="localhost") as peer:
-        assert asks(peer, b"hello", b"hello")
+        assert asks(peer, b"hello", b"HELLO")
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="has no Unix sockets")

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
 
 from tests.support.guard import GUARD_S
 from tests.support.processes import ServerProcess
+from tests.support.slow import slow
 from tests.support.sockets import LOOPBACK, receive_all, receive_exactly
+from tests.support.tls import client_context, write_files
 from tests.support.wire import frame, frames, whole_frames
-from trioecho import run_service
+from trioecho import TlsFiles, TlsFilesError, run_service
 
 SHOUT = """
 import sys
@@ -60,6 +64,23 @@ def running(program: str) -> Iterator[subprocess.Popen[str]]:
     )
     try:
         yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def running_file(program: Path) -> Iterator[ServerProcess]:
+    """A program that its workers can import."""
+    process = subprocess.Popen(
+        [sys.executable, program],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield ServerProcess(process)
     finally:
         process.kill()
         process.communicate()
@@ -180,6 +201,47 @@ def test_an_address_that_is_taken_is_an_error_of_the_system() -> None:
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: another program") as error:
             run_service(bytes.upper, port=port, on_report=print)
     assert error.value.errno is not None
+
+
+@pytest.mark.parametrize("workers", [1, slow(2)])
+def test_under_tls_with_files_that_each_process_reads(workers: int, tmp_path: Path) -> None:
+    files = write_files(tmp_path)
+    main = f"""
+if __name__ == "__main__":
+    tls = TlsFiles({files.certfile!r}, {files.keyfile!r})
+    sys.exit(run_service(shout, port=0, ssl_context=tls, workers={workers}))
+"""
+    program = tmp_path / "shout_under_tls.py"
+    program.write_text(SHOUT + "from trioecho import TlsFiles\n" + main)
+    with running_file(program) as server:
+        with client_context().wrap_socket(server.connect(), server_hostname="localhost") as peer:
+            peer.sendall(frame(b"hello"))
+            assert receive_exactly(peer, 9) == frame(b"HELLO")
+        server.send_signal(signal.SIGHUP)
+        assert f"SIGHUP: {files.certfile} was read again, for new connections" in server.read_log_line()
+        assert server.stop() == 0
+
+
+def test_under_tls_with_a_context_of_the_programs_own_and_a_hangup_drains(tmp_path: Path) -> None:
+    files = write_files(tmp_path)
+    context = f"""
+import ssl
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain({files.certfile!r}, {files.keyfile!r})
+"""
+    with service(SHOUT + context + RUN.replace("port=0", "port=0, ssl_context=context")) as server:
+        with client_context().wrap_socket(server.connect(), server_hostname="localhost") as peer:
+            peer.sendall(frame(b"hello"))
+            assert receive_exactly(peer, 9) == frame(b"HELLO")
+        assert server.stop(signal.SIGHUP) == 0
+
+
+def test_files_and_contexts_that_cannot_be_used_are_errors() -> None:
+    with pytest.raises(TlsFilesError, match=r"cannot read missing\.pem, the certificate"):
+        run_service(bytes.upper, port=0, ssl_context=TlsFiles("missing.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with pytest.raises(ValueError, match="several workers cannot share an SSLContext"):
+        run_service(bytes.upper, port=0, ssl_context=context, workers=2)
 
 
 def test_what_cannot_be_served_is_a_type_error() -> None:

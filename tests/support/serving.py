@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,7 @@ async def serving(
     *,
     report_interval_s: float = 0,
     on_report: Callable[[Report], object] = lambda report: None,
+    ssl_context: ssl.SSLContext | None = None,
     **limits: Any,
 ) -> AsyncIterator[Serving]:
     """Run `serve_frames`, drained at the end; keywords that are not named here go to `Limits`."""
@@ -102,6 +104,7 @@ async def serving(
                     recorded,
                     listeners or [running.listener],
                     limits=Limits(**limits),
+                    ssl_context=ssl_context,
                     on_report=report,
                     report_interval_s=report_interval_s,
                     task_status=task_status,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import trio
 
 from ..base.processors import count_processors
+from ..base.tls_files import TlsFiles
 from ..framing import FrameFormat
 from ..limits import Limits
 from ..server.handler_loading import reference_to
@@ -26,6 +28,7 @@ def run_service(
     port: int = 26066,
     format: FrameFormat | None = None,
     limits: Limits | None = None,
+    ssl_context: TlsFiles | ssl.SSLContext | None = None,
     workers: int = 1,
     on_report: Callable[[Report], object] | None = None,
     report_interval_s: float = 2.0,
@@ -33,7 +36,8 @@ def run_service(
     """Serve a function until a signal ends the service, as ``trioecho serve`` does.
 
     This is a whole program: it runs Trio, and takes over signals, in the main thread. The first
-    SIGTERM, SIGHUP or Ctrl-C drains, a second one stops at once, and SIGUSR1 reports now. None of
+    SIGTERM, SIGHUP or Ctrl-C drains, a second one stops at once, and SIGUSR1 reports now. With
+    `TlsFiles`, SIGHUP has them read again, and drains nothing. None of
     them raises an exception. Within a program that runs Trio already, use `serve_frames`.
 
     Args:
@@ -47,6 +51,8 @@ def run_service(
       port: to listen on; 0 for any that is free.
       format: how headers are written.
       limits: sizes, numbers and clocks.
+      ssl_context: for TLS: `TlsFiles`, which each worker reads and which SIGHUP has read again; or
+        the context of a server, with ``workers=1``. SIGHUP drains where there are no files.
       workers: the number of processes that serve, 0 for as many as there are processors. With
         several, ``handler`` has to be at the top of a module, which each imports. In the file of
         the program itself, call `run_service` under ``if __name__ == "__main__":`` then.
@@ -63,6 +69,7 @@ def run_service(
 
     Raises:
       TypeError: ``handler`` is none of these, or it cannot be seen which.
+      TlsFilesError: a `ValueError`; the files of TLS cannot be used.
       OSError: that address cannot be listened on.
       RuntimeError: Trio runs already; or workers cannot be started.
       ValueError: this is not the main thread; or other processes cannot import ``handler``, or
@@ -78,11 +85,16 @@ def run_service(
     workers = workers or count_processors()
     if workers > 1:
         divide(limits.max_connections, workers)
+        if isinstance(ssl_context, ssl.SSLContext):
+            raise ValueError(
+                "several workers cannot share an SSLContext: give TlsFiles(...), which each reads"
+            )
     settings = ServiceSettings(
         hosts=host,
         port=port,
         format=format or FrameFormat(),
         limits=limits,
+        tls=ssl_context,
         workers=workers,
         reference=reference_to(handler) if workers > 1 else None,
         on_report=on_report,

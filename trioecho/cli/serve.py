@@ -7,10 +7,12 @@ import os
 import sys
 
 from ..base.functions_by_name import FunctionNotFoundError, FunctionReference
+from ..base.tls_files import TlsFilesError
 from ..server.handler_loading import load_service
 from ..server.service import Service, ServiceEndError, ServiceStartError
 from ..server.serving import echo
 from .serve_options import add_serve_options, limits_of, workers_of
+from .serve_tls import tls_of
 from .service import ServiceSettings, serve_until_signal
 from .shared.exit_codes import ExitCode
 from .shared.options import log_settings
@@ -33,6 +35,10 @@ the new one. Reports, the log, a drain and the exit code are of the whole servic
 --max-connections is divided evenly: a worker at its share accepts no more, even
 if another has room.
 
+With --certfile all connections are under TLS. The files are checked at the start.
+SIGHUP then has them read again, for new connections, and drains nothing; if they
+cannot be used, the old ones stay.
+
 The first SIGTERM, SIGHUP or Ctrl-C drains: no new connections, every frame that
 has arrived is echoed, then everything is closed. A second one stops at once.
 SIGUSR1 prints a report now; SIGUSR2 does nothing. A SIGHUP that is ignored at
@@ -53,6 +59,7 @@ examples:
   trioecho serve --port 0 --metrics-format json >metrics.jsonl
   trioecho serve --host :: --max-frame-length 64KiB --idle-timeout 30s
   trioecho serve --workers 0
+  trioecho serve --certfile cert.pem --keyfile key.pem
   trioecho serve shop:reply
   trioecho serve shop.py:reply --reload
 """
@@ -80,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         format=arguments.format,
         limits=limits_of(arguments),
+        tls=tls_of(arguments),
         workers=workers_of(arguments),
         reference=reference,
         reload=arguments.reload,
@@ -94,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         service = Service(echo) if reference is None else load_service(reference)
         return serve_until_signal(service, settings)
-    except FunctionNotFoundError as error:
+    except (FunctionNotFoundError, TlsFilesError) as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from error
     except ServiceStartError as error:
         raise CommandError(ExitCode.UNAVAILABLE, str(error)) from error

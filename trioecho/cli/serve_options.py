@@ -8,6 +8,7 @@ from ..base.processors import count_processors
 from ..framing import DEFAULT_MAX_FRAME_LENGTH
 from ..limits import Limits
 from ..server.workers.shared_ports import can_share_ports
+from .serve_tls import add_tls_options
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import (
@@ -65,9 +66,15 @@ def add_serve_options(parser: Parser) -> None:
             limits.write_timeout_s,
             "time since the kernel last accepted a byte to send (default: 1m, as nginx)",
         ),
+        (
+            "--tls-handshake-timeout",
+            limits.tls_handshake_timeout_s,
+            "time for the handshake, with --certfile (default: 1m, as nginx)",
+        ),
         ("--grace", limits.grace_s, "the longest that a drain may take (default: 10s, as docker stop)"),
     ):
         add(option, type=values.seconds, metavar="TIME", default=default, help=text)
+    add_tls_options(parser)
     add(
         "--spin",
         type=values.seconds,
@@ -114,6 +121,7 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
         idle_timeout_s=arguments.idle_timeout,
         frame_timeout_s=arguments.frame_timeout,
         write_timeout_s=arguments.write_timeout,
+        tls_handshake_timeout_s=arguments.tls_handshake_timeout,
         grace_s=arguments.grace,
         spin_s=arguments.spin,
     )

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from ..base.exception_groups import BaseExceptionGroup, leaves
 from ..base.functions_by_name import FunctionReference
 from ..base.open_files import OTHER_DESCRIPTORS, allow_open_files
 from ..base.quantities import plural
+from ..base.tls_files import TlsFiles, TlsFilesError
 from ..connection.splicing import PIPE_DESCRIPTORS
 from ..framing import FrameFormat
 from ..limits import Limits, or_infinite
@@ -48,6 +50,8 @@ class ServiceSettings:
       hosts, port: where to listen; ``hosts`` is one host, or several.
       format: how headers are written.
       limits: of the whole service.
+      tls: the files of TLS, which are read again at SIGHUP; or a context, which several processes
+        cannot have; None if connections are plain.
       workers: the number of processes.
       reference: where several find the function to serve; None for echoes.
       reload: whether a process ends, and another is started, when a source file of the function has changed.
@@ -64,6 +68,7 @@ class ServiceSettings:
     port: int
     format: FrameFormat
     limits: Limits
+    tls: TlsFiles | ssl.SSLContext | None = None
     workers: int = 1
     reference: FunctionReference | None = None
     reload: bool = False
@@ -79,13 +84,15 @@ def serve_until_signal(service: Service, settings: ServiceSettings) -> ExitCode:
     """Serve in this process until a signal ends the service; return its exit code.
 
     Raises:
+      TlsFilesError: the files of TLS cannot be used.
       CommandError: an address cannot be listened on, or workers cannot be started.
       ServiceStartError, ServiceEndError: the context manager of the service has failed.
     """
-    return trio.run(_serve, service, settings, clock=PerfCounterClock())
+    context = settings.tls.load() if isinstance(settings.tls, TlsFiles) else settings.tls
+    return trio.run(_serve, service, settings, context, clock=PerfCounterClock())
 
 
-async def _serve(service: Service, settings: ServiceSettings) -> ExitCode:
+async def _serve(service: Service, settings: ServiceSettings, ssl_context: ssl.SSLContext | None) -> ExitCode:
     allow_open_files(or_infinite(settings.limits.max_connections) + PIPE_DESCRIPTORS + OTHER_DESCRIPTORS)
     log = open_log_writer(sys.stderr, settings.log)
     reports = NonBlockingWriter(
@@ -102,14 +109,15 @@ async def _serve(service: Service, settings: ServiceSettings) -> ExitCode:
             settings,
             on_report=lambda report: reports.write_line(as_line(report)) if wanted.has(report) else None,
         )
-    running = _Running(service, settings)
+    running = _Running(service, settings, ssl_context)
 
     def report_now() -> None:
         wanted.ask()
         running.report_now()
 
+    on_hangup = running.reload_tls if isinstance(settings.tls, TlsFiles) else None
     with (
-        open_signals(report_now, is_last=settings.is_whole_process) as signals,
+        open_signals(report_now, on_hangup=on_hangup, is_last=settings.is_whole_process) as signals,
         _logging(log, settings) as logger,
     ):
         try:
@@ -174,9 +182,12 @@ def _failure_to_explain(group: BaseExceptionGroup[BaseException]) -> Exception |
 class _Running:
     """A service, from its start to its end."""
 
-    def __init__(self, service: Service, settings: ServiceSettings) -> None:
+    def __init__(
+        self, service: Service, settings: ServiceSettings, ssl_context: ssl.SSLContext | None
+    ) -> None:
         self._service = service
         self._settings = settings
+        self._ssl_context = ssl_context
         self._listeners: list[trio.SocketListener] = []
         self._server: FrameServer | WorkerPool | None = None
         self._result: ServeResult | None = None
@@ -187,6 +198,22 @@ class _Running:
     def report_now(self) -> None:
         if self._server is not None:
             self._server.report_now()
+
+    def reload_tls(self) -> None:
+        """Read the files of TLS again, for new connections; those that cannot be used leave all as it is."""
+        tls, logger = self._settings.tls, logging.getLogger("trioecho")
+        if not isinstance(tls, TlsFiles):
+            return
+        try:
+            self._ssl_context = tls.load()
+        except TlsFilesError as error:
+            logger.error("SIGHUP: %s; the certificate stays as it was", error)
+            return
+        if isinstance(self._server, WorkerPool):
+            self._server.reload_tls()
+        elif self._server is not None:
+            self._server.ssl_context = self._ssl_context
+        logger.info("SIGHUP: %s was read again, for new connections", tls.certfile)
 
     async def run(self, signals: EndingSignals, logger: logging.Logger) -> ServeResult | None:
         """Serve, and drain at the first signal; return None if a second one stopped that.
@@ -238,6 +265,7 @@ class _Running:
                     self._listeners,
                     format=settings.format,
                     limits=settings.limits,
+                    ssl_context=self._ssl_context,
                     on_report=settings.on_report,
                     report_interval_s=settings.report_interval_s,
                     task_status=task_status,
@@ -252,6 +280,7 @@ class _Running:
                 reload=settings.reload,
                 format=settings.format,
                 limits=settings.limits,
+                tls=settings.tls if isinstance(settings.tls, TlsFiles) else None,
                 on_report=settings.on_report,
                 report_interval_s=settings.report_interval_s,
                 task_status=task_status,

@@ -347,8 +347,10 @@ class FrameChannel(ConnectionTask, trio.abc.Channel[bytes]):
                 # Lost, or closed by another task meanwhile: there is no more to be done.
                 with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                     if self._transport.can_half_close:
-                        await self.send_eof()
-                        has_ended_or_is_silent = await self._linger(trio.current_time() + linger_s)
+                        until = trio.current_time() + linger_s
+                        with trio.CancelScope(deadline=until) as ending:  # TLS has a last record to send
+                            await self.send_eof()
+                        has_ended_or_is_silent = not ending.cancelled_caught and await self._linger(until)
                     else:
                         with trio.move_on_after(linger_s):
                             await self._transport.aclose()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
+from .tls_transport import TlsTransport
 from .transport import SocketTransport, StreamTransport, Transport
 
 
@@ -27,6 +28,8 @@ class ConnectionInfo:
 
 def connection_info(transport: Transport, peer: str) -> ConnectionInfo:
     """Return what is known of the connection of a transport."""
+    if isinstance(transport, TlsTransport):
+        return replace(connection_info(transport.below, peer), is_tls=True)
     stream = transport._stream if isinstance(transport, StreamTransport) else None
     below = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
     address: object = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +18,13 @@ from ..connection.channel import FrameChannel
 from ..connection.connection_info import ConnectionInfo, connection_info
 from ..connection.handlers import check_maker, check_result, checked_handler, checked_reply
 from ..connection.reactor import Reactor, open_reactor
+from ..connection.tls_transport import TlsTransport
 from ..connection.transport import SHARED_RECEIVE_BYTES, Transport
 from ..framing import BlockPool, FrameFormat
 from ..limits import Limits, or_infinite, shortest_clock_s
 from .accepting import Acceptor, Admission, keep_alive, open_acceptor
 from .handler_errors import HandlerErrors
+from .handshakes import Handshakes
 from .metrics import Metrics
 from .report import Report
 from .slow_calls import SlowCalls
@@ -99,6 +102,7 @@ async def serve_frames(
     *,
     format: FrameFormat | None = None,
     limits: Limits | None = None,
+    ssl_context: ssl.SSLContext | None = None,
     on_report: Callable[[Report], object] | None = None,
     report_interval_s: float = 2.0,
     task_status: trio.TaskStatus[FrameServer] = trio.TASK_STATUS_IGNORED,
@@ -119,6 +123,8 @@ async def serve_frames(
         ``await trio.open_tcp_listeners(port)``; closed at the end.
       format: how headers are written.
       limits: sizes, numbers and clocks.
+      ssl_context: of a server; then all connections are under TLS. The handler gets a channel when the
+        handshake is done.
       on_report: gets a `Report` at every interval and a final one; must return
         at once, and should not raise.
       report_interval_s: seconds between reports; 0 for only the final one.
@@ -135,7 +141,9 @@ async def serve_frames(
       OSError: accepting failed for a reason that does not pass; in an
         exception group, as from any nursery.
     """
-    server = FrameServer(handler, listeners, format, limits or Limits(), on_report, report_interval_s)
+    server = FrameServer(
+        handler, listeners, format, limits or Limits(), ssl_context, on_report, report_interval_s
+    )
     return await server._run(task_status)
 
 
@@ -144,6 +152,8 @@ class FrameServer:
 
     Attributes:
       listeners: those that it was given.
+      ssl_context: of connections that begin from now on; may be replaced by another, with newer certificates.
+        None where connections are plain, which cannot be changed.
     """
 
     def __init__(
@@ -152,9 +162,11 @@ class FrameServer:
         listeners: Sequence[trio.abc.Listener[Any]],
         frame_format: FrameFormat | None,
         limits: Limits,
+        ssl_context: ssl.SSLContext | None,
         on_report: Callable[[Report], object] | None,
         report_interval_s: float,
     ) -> None:
+        self.ssl_context: ssl.SSLContext | None = ssl_context
         self.listeners: tuple[trio.abc.Listener[Any], ...] = tuple(listeners)
         self._handler = checked_handler(handler)
         self._format = frame_format or FrameFormat()
@@ -169,6 +181,13 @@ class FrameServer:
         self._log = RateLimitedLog(logger)
         self._errors = HandlerErrors(self._tally.add_error, logger, self._log)
         self._slow_calls = SlowCalls(logger)
+        self._handshakes = Handshakes(
+            self._handler,
+            timeout_s=limits.tls_handshake_timeout_s,
+            count=self._tally.add_error,
+            log=self._log,
+        )
+        self._shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
         self._channels: set[FrameChannel] = set()
         self._drain_began = trio.Event()
         self._reactor: Reactor | None = None
@@ -206,9 +225,10 @@ class FrameServer:
             self._reactor = open_reactor()
             if self._reactor is not None:
                 resources.enter_context(self._reactor)
-            shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
             acceptors = [
-                await resources.enter_async_context(open_acceptor(listener, shared_buffer, self._reactor))
+                await resources.enter_async_context(
+                    open_acceptor(listener, self._shared_buffer, self._reactor)
+                )
                 for listener in self.listeners
             ]
             try:
@@ -250,6 +270,7 @@ class FrameServer:
                     queued = [acceptor.count_queued() for acceptor in acceptors]
                     for channel in self._channels:
                         channel.drain()
+                    self._handshakes.drain()
                     for acceptor, most in zip(acceptors, queued, strict=True):
                         await admission.accept_queued(acceptor, most)
                         await acceptor.aclose()
@@ -258,6 +279,12 @@ class FrameServer:
     # ---- a connection ----
 
     def _start(self, connections: trio.Nursery, transport: Transport, peer: str) -> None:
+        handler = self._handler
+        if self.ssl_context is not None:
+            transport = under_tls = TlsTransport(
+                transport, self.ssl_context, server_side=True, shared_buffer=self._shared_buffer
+            )
+            handler = partial(self._handshakes.serve, transport=under_tls)
         channel = FrameChannel._of_server(
             transport,
             self._format,
@@ -272,14 +299,14 @@ class FrameServer:
         self._channels.add(channel)
         if self._drain_began.is_set():
             channel.drain()
-        connections.start_soon(self._serve, channel)
+        connections.start_soon(self._serve, channel, handler)
 
-    async def _serve(self, channel: FrameChannel) -> None:
+    async def _serve(self, channel: FrameChannel, handler: Handler) -> None:
         is_done = False
         try:
             # No function between: an idle connection holds the memory of every one that waits.
             try:
-                result = await self._handler(channel)
+                result = await handler(channel)
                 if result is not None:
                     check_result(self._handler, result)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it must end only its own connection

@@ -35,6 +35,7 @@ from tests.support.sockets import echoes, receive_all, receive_exactly
 from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionReference
 from trioecho.base.histogram import Histogram
+from trioecho.base.tls_files import TlsFiles
 from trioecho.framing import FrameFormat
 from trioecho.limits import Limits
 from trioecho.server.counts import Counts
@@ -422,10 +423,12 @@ def test_fewer_connections_than_workers_cannot_be_divided() -> None:
     [
         WorkerConfig((5, 7), FrameFormat(2, "little", True), Limits(max_connections=3, grace_s=0.5), 0.2),
         WorkerConfig((5,), FrameFormat(), Limits(), 0.2, FunctionReference("shop:reply", "/"), True, True),
+        WorkerConfig((5,), FrameFormat(), Limits(), 0.2, tls=TlsFiles("cert.pem", client_ca="ca.pem")),
         CannotStart("no database"),
         Ended(2, "the database is gone", has_changed=True),
         Command.DRAIN,
         Command.STOP,
+        Command.RELOAD,
         Ready(),
         LogLine(30, 1234.5, "a line with \n, \u2603 and \x00"),
         Ended(3),

@@ -3,7 +3,7 @@
 =========  ==============================================================
 SIGINT     end in order: drain, or report what is known; a second one ends at once
 SIGTERM    the same
-SIGHUP     the same
+SIGHUP     the same; where there is something to read again, such as certificates, read it again
 SIGUSR1    report now, where a command has reports; otherwise nothing
 SIGUSR2    nothing
 =========  ==============================================================
@@ -32,6 +32,7 @@ def _those_here(*names: str) -> frozenset[signal.Signals]:
 
 _ENDING = _those_here("SIGINT", "SIGTERM", "SIGHUP")
 _STAY_IGNORED = _those_here("SIGINT", "SIGHUP")
+_HANGUP = _those_here("SIGHUP")
 _REPORT = _those_here("SIGUSR1")
 _NOTHING = _those_here("SIGUSR2")
 
@@ -43,11 +44,16 @@ class EndingSignals:
     """
 
     def __init__(
-        self, early: list[int], received: AsyncIterator[int], on_report: Callable[[], object]
+        self,
+        early: list[int],
+        received: AsyncIterator[int],
+        on_report: Callable[[], object],
+        on_hangup: Callable[[], object] | None,
     ) -> None:
         self._early = early
         self._received = received
         self._on_report = on_report
+        self._on_hangup = on_hangup
 
     def __aiter__(self) -> EndingSignals:
         return self
@@ -60,6 +66,9 @@ class EndingSignals:
                 number = self._early.pop(0)
             else:
                 number = await anext(self._received)
+            if number in _HANGUP and self._on_hangup is not None:
+                self._on_hangup()
+                continue
             if number in _ENDING:
                 return number
             if number in _REPORT:
@@ -68,12 +77,16 @@ class EndingSignals:
 
 @contextlib.contextmanager
 def open_signals(
-    on_report: Callable[[], object] = lambda: None, *, is_last: bool = False
+    on_report: Callable[[], object] = lambda: None,
+    *,
+    on_hangup: Callable[[], object] | None = None,
+    is_last: bool = False,
 ) -> Iterator[EndingSignals]:
     """Receive signals in place of their default actions, in the main thread of a Trio program.
 
     Args:
       on_report: called at SIGUSR1; must return at once.
+      on_hangup: called at SIGHUP, which then ends nothing; must return at once. None if it ends the command.
       is_last: whether the process has nothing left to do after the block. A signal
         that comes then is ignored: it must not change the exit code.
     """
@@ -84,7 +97,7 @@ def open_signals(
         _handlers(dict.fromkeys(heeded, early.append), is_last=is_last),
         trio.open_signal_receiver(*heeded) as received,
     ):
-        yield EndingSignals(early, received, on_report)
+        yield EndingSignals(early, received, on_report, on_hangup)
 
 
 @contextlib.contextmanager

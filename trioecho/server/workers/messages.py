@@ -8,7 +8,7 @@
                                   Increment, as often as there is something new,
                                              and at least every beat
                                                LogLine, as they are written
-        Command       DRAIN, STOP                          ------------>
+        Command       DRAIN, STOP, RELOAD                  ------------>
                                                            <------------  Ended
 
 The end of the stream means that the other process is gone, for whatever reason.
@@ -24,6 +24,7 @@ from typing import Any
 
 from ...base.functions_by_name import FunctionReference
 from ...base.histogram import Histogram
+from ...base.tls_files import TlsFiles
 from ...framing import FrameFormat
 from ...limits import Limits
 from ..counts import Counts
@@ -42,6 +43,7 @@ class WorkerConfig:
       reload: whether the worker ends when a source file of the handler changes, so that another is started.
       is_replacement: whether the service has served before. Then a worker that is to reload waits for
         a change if it cannot start.
+      tls: the files of TLS; None if connections are plain.
     """
 
     descriptors: tuple[int, ...]
@@ -51,6 +53,7 @@ class WorkerConfig:
     handler: FunctionReference | None = None
     reload: bool = False
     is_replacement: bool = False
+    tls: TlsFiles | None = None
 
 
 class Command(enum.Enum):
@@ -58,6 +61,7 @@ class Command(enum.Enum):
 
     DRAIN = "drain"
     STOP = "stop"
+    RELOAD = "reload"  # the files of TLS, for new connections
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ def _fields(message: Message) -> Any:
             "reload": message.reload,
             "is_replacement": message.is_replacement,
             "handler": None if message.handler is None else asdict(message.handler),
+            "tls": None if message.tls is None else asdict(message.tls),
         }
     return asdict(message)
 
@@ -144,6 +149,7 @@ def _config(fields: Any) -> WorkerConfig:
         reload=fields["reload"],
         is_replacement=fields["is_replacement"],
         handler=None if fields["handler"] is None else FunctionReference(**fields["handler"]),
+        tls=None if fields["tls"] is None else TlsFiles(**fields["tls"]),
     )
 
 

@@ -19,6 +19,7 @@ import trio
 from ...base.addresses import format_addresses
 from ...base.functions_by_name import FunctionReference
 from ...base.processes import Program
+from ...base.tls_files import TlsFiles
 from ...framing import FrameFormat
 from ...limits import Limits
 from ..metrics import Metrics
@@ -70,6 +71,7 @@ async def serve_in_workers(
     reload: bool = False,
     format: FrameFormat | None = None,
     limits: Limits | None = None,
+    tls: TlsFiles | None = None,
     on_report: Callable[[Report], object] | None = None,
     report_interval_s: float = 2.0,
     task_status: trio.TaskStatus[WorkerPool] = trio.TASK_STATUS_IGNORED,
@@ -88,6 +90,7 @@ async def serve_in_workers(
         has changed.
       format: how headers are written.
       limits: of the whole service; ``max_connections`` is divided among the workers.
+      tls: the files of TLS, which each worker reads when it starts; None if connections are plain.
       on_report: called with a `Report` of all workers together at every interval, and
         with a final one; must return at once.
       report_interval_s: seconds between reports; 0 for the final one only.
@@ -120,6 +123,7 @@ async def serve_in_workers(
             reload,
             format or FrameFormat(),
             limits,
+            tls.with_absolute_paths() if tls is not None else None,
             on_report,
             report_interval_s,
         )
@@ -151,6 +155,7 @@ class WorkerPool:
         reload: bool,
         frame_format: FrameFormat,
         limits: Limits,
+        tls: TlsFiles | None,
         on_report: Callable[[Report], object] | None,
         report_interval_s: float,
     ) -> None:
@@ -158,6 +163,7 @@ class WorkerPool:
         self._reload = reload
         self._format = frame_format
         self._limits = limits
+        self._tls = tls
         self._metrics = Metrics(
             interval_s=report_interval_s,
             connections=lambda: self.connections,
@@ -205,6 +211,11 @@ class WorkerPool:
     def report_now(self) -> None:
         """Report now what the workers have sent since the last report; the schedule goes on."""
         self._metrics.report_now()
+
+    def reload_tls(self) -> None:
+        """Have all workers read the files of TLS again; returns at once. Their connections live on."""
+        for slot in self._slots:
+            slot.reload_tls()
 
     async def _run(self, task_status: trio.TaskStatus[WorkerPool]) -> ServeResult:
         try:
@@ -284,6 +295,7 @@ class WorkerPool:
             self._handler,
             self._reload,
             is_replacement=self._all_are_ready.is_set(),
+            tls=self._tls,
         )
 
     def _note_exit(self, slot: WorkerSlot, worker_exit: WorkerExit) -> None:

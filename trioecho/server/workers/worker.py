@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ import trio
 
 from ...base.functions_by_name import FunctionNotFoundError
 from ...base.heartbeats import BEAT_S
+from ...base.tls_files import TlsFiles, TlsFilesError
 from ...connection.json_frames import JsonChannel
 from ...errors import RemoteProtocolError
 from ..counts import Counts
@@ -135,8 +137,11 @@ async def _serve_with_context(
     sources = SourceFiles(config.handler) if config.reload and config.handler else None
     ended = Ended(0)
     try:
+        ssl_context = None if config.tls is None else config.tls.load()
         async with _load(config).open() as handler:
-            ended = await _serve(handler, config, commands, reporter, sources)
+            ended = await _serve(handler, config, ssl_context, commands, reporter, sources)
+    except TlsFilesError as error:
+        return CannotStart(str(error))
     except (FunctionNotFoundError, ServiceStartError) as error:
         if sources is None or not config.is_replacement:
             return CannotStart(str(error))
@@ -175,6 +180,7 @@ async def _wait_for_change(sources: SourceFiles, commands: JsonChannel, reporter
 async def _serve(
     handler: Handler,
     config: WorkerConfig,
+    ssl_context: ssl.SSLContext | None,
     commands: JsonChannel,
     reporter: Reporter,
     sources: SourceFiles | None,
@@ -193,6 +199,7 @@ async def _serve(
                 listeners,
                 format=config.format,
                 limits=config.limits,
+                ssl_context=ssl_context,
                 on_report=reporter.add_report,
                 report_interval_s=config.increment_interval_s,
                 task_status=task_status,
@@ -213,17 +220,28 @@ async def _serve(
             nursery.start_soon(drain_at_change, server, sources)
             if config.is_replacement:
                 logger.info("serving anew")
-        await _follow_commands(server, commands)
+        await _follow_commands(server, config.tls, commands)
         aborted = server.connections
         nursery.cancel_scope.cancel()
     return Ended(aborted, has_changed=has_changed)
 
 
-async def _follow_commands(server: FrameServer, commands: JsonChannel) -> None:
+def _reload(server: FrameServer, tls: TlsFiles) -> None:
+    """Read the files of TLS again; those that cannot be used leave all as it is."""
+    try:
+        server.ssl_context = tls.load()
+    except TlsFilesError as error:  # they have changed since the supervisor looked at them
+        logger.error("%s; the certificate stays as it was", error)
+
+
+async def _follow_commands(server: FrameServer, tls: TlsFiles | None, commands: JsonChannel) -> None:
     """Drain when the supervisor commands it or is gone; return when the worker must stop at once."""
     try:
-        while decode_message(await commands.receive()) is not Command.STOP:
-            server.drain()
+        while (command := decode_message(await commands.receive())) is not Command.STOP:
+            if command is Command.RELOAD and tls is not None:
+                _reload(server, tls)
+            else:
+                server.drain()
     except (trio.EndOfChannel, trio.BrokenResourceError, RemoteProtocolError):
         server.drain()
         await trio.sleep_forever()

@@ -114,6 +114,8 @@ class WorkerSlot:
         self._ended: Ended | None = None
         self._cannot_start = ""
         self._process: trio.Process | None = None
+        self._must_reload = trio.Event()
+        self._sending = trio.Lock()
         self._is_overdue = False
         self._silence = SilenceWatch()
         self._last_message_at = 0.0
@@ -123,6 +125,10 @@ class WorkerSlot:
         for listening in self.sockets:
             listening.close()
         self.sockets = ()
+
+    def reload_tls(self) -> None:
+        """Have the worker read the files of TLS again; one that starts does so anyway."""
+        self._must_reload.set()
 
     def end_overdue(self) -> None:
         """Kill the worker of this slot, and let no other be started."""
@@ -142,6 +148,7 @@ class WorkerSlot:
         """
         self.is_ready, self._ended, self._last_message_at = False, None, trio.current_time()
         self._cannot_start = ""
+        self._must_reload = trio.Event()
         channel, theirs = open_json_pair()
         async with channel:
             with theirs:
@@ -154,7 +161,7 @@ class WorkerSlot:
                 if self._is_overdue:
                     process.kill()
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._send_commands, channel)
+                    nursery.start_soon(self._send_commands, channel, nursery)
                     nursery.start_soon(self._watch, process)
                     await self._take_messages(channel)
                     await process.wait()
@@ -179,14 +186,24 @@ class WorkerSlot:
             start_new_session=True,
         )
 
-    async def _send_commands(self, channel: JsonChannel) -> None:
-        """Send the worker its configuration, and in a drain the command to drain."""
+    async def _send_commands(self, channel: JsonChannel, nursery: trio.Nursery) -> None:
+        """Send the worker its configuration, and in a drain the command to drain; in between, to reload."""
         config = self._config(tuple(listening.fileno() for listening in self.sockets))
         with contextlib.suppress(trio.BrokenResourceError):  # it is dead, which _take_messages sees
             await channel.send(encode_message(config))
+            nursery.start_soon(self._send_reloads, channel)
             await self._drain_began.wait()
             self.close()
-            await channel.send(encode_message(Command.DRAIN))
+            async with self._sending:
+                await channel.send(encode_message(Command.DRAIN))
+
+    async def _send_reloads(self, channel: JsonChannel) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            while True:
+                await self._must_reload.wait()
+                self._must_reload = trio.Event()
+                async with self._sending:
+                    await channel.send(encode_message(Command.RELOAD))
 
     async def _watch(self, process: trio.Process) -> None:
         """Kill a worker that hangs."""

@@ -1,0 +1,28 @@
+"""Where records of TLS end."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioecho.connection.tls_records import RecordScanner
+
+records = st.lists(st.binary(max_size=40), max_size=8)
+
+
+@given(records, st.lists(st.integers(0, 60), max_size=12), st.data())
+def test_whether_the_last_record_has_come_in_part_is_known_however_they_were_cut(
+    payloads: list[bytes], sizes: list[int], data: st.DataObject
+) -> None:
+    wire = b""
+    ends = {0}
+    for payload in payloads:
+        wire += b"\x17\x03\x03" + len(payload).to_bytes(2, "big") + payload
+        ends.add(len(wire))
+    scanner = RecordScanner()
+    position = 0
+    for size in [*sizes, len(wire)]:
+        piece = wire[position : position + size]
+        scanner.follow(memoryview(piece) if data.draw(st.booleans()) else piece)
+        position += len(piece)
+        assert scanner.is_inside_one == (position not in ends)

@@ -1,0 +1,407 @@
+"""TLS over a transport: any cuts, what was accepted, ends of every kind. No sockets."""
+
+from __future__ import annotations
+
+import itertools
+import ssl
+from collections.abc import Iterable, Iterator
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.examples import examples
+from tests.support.guard import guarded
+from tests.support.tls import client_context, other_authority, server_context
+from trioecho import ConnectionLostError
+from trioecho.connection.tls_transport import TlsHandshakeError, TlsTransport
+from trioecho.connection.transport import STREAM_SEND_BYTES, Transport
+
+EVER = 1 << 30
+
+
+class Wire(Transport):
+    """One end of a wire in memory, which accepts and gives only so much at a time."""
+
+    peer: Wire
+
+    def __init__(self, accepts: Iterable[int] = (), gives: Iterable[int] = ()) -> None:
+        self.accepts: Iterator[int] = itertools.chain(accepts, itertools.repeat(EVER))
+        self.gives: Iterator[int] = itertools.chain(gives, itertools.repeat(EVER))
+        self.arrived = bytearray()
+        self.has_ended = False  # the peer's half
+        self.was_aborted = False
+        self.news = trio.Event()
+
+    def receive_nowait(self, buffer: memoryview | None = None) -> bytes | None:
+        count = min(len(self.arrived), next(self.gives) if self.arrived else 0)
+        if not count:
+            return b"" if self.has_ended and not self.arrived else None
+        piece = bytes(self.arrived[:count])
+        del self.arrived[:count]
+        return piece
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        count = min(len(data), next(self.accepts))
+        self.peer.arrived += memoryview(data)[:count]
+        self.peer.wake()
+        return count
+
+    def wake(self) -> None:
+        self.news.set()
+        self.news = trio.Event()
+
+    async def receive(self, buffer: memoryview | None = None) -> bytes | None:
+        if not self.arrived and not self.has_ended:
+            await self.news.wait()
+        else:
+            await trio.lowlevel.checkpoint()
+        return self.receive_nowait()
+
+    async def receive_arrived(self, buffer: memoryview | None = None) -> bytes | None:
+        await trio.lowlevel.checkpoint()
+        return self.receive_nowait()
+
+    async def look(self, buffer: memoryview | None = None) -> bytes | None:
+        return await self.receive_arrived()
+
+    async def send(self, data: bytes | memoryview) -> int:
+        await trio.lowlevel.checkpoint()
+        return self.send_nowait(data)
+
+    def receive_capacity(self) -> int:
+        return EVER
+
+    @property
+    def can_send_nowait(self) -> bool:
+        return True
+
+    @property
+    def can_half_close(self) -> bool:
+        return True
+
+    async def send_eof(self) -> None:
+        self.peer.has_ended = True
+        self.peer.wake()
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        await self.send_eof()
+
+    async def abort(self) -> None:
+        self.was_aborted = True
+        await trio.lowlevel.checkpoint()
+
+
+def wires() -> tuple[Wire, Wire]:
+    one, other = Wire(), Wire()
+    one.peer, other.peer = other, one
+    return one, other
+
+
+def under_tls(
+    for_client: Transport,
+    for_server: Transport,
+    context: ssl.SSLContext | None = None,
+    buffer: memoryview | None = None,
+) -> tuple[TlsTransport, TlsTransport]:
+    client = TlsTransport(
+        for_client, context or client_context(), server_side=False, server_hostname="localhost"
+    )
+    return client, TlsTransport(for_server, server_context(), server_side=True, shared_buffer=buffer)
+
+
+async def pair(buffer: memoryview | None = None) -> tuple[TlsTransport, TlsTransport]:
+    """Both ends, after the handshake."""
+    client, server = under_tls(*wires(), buffer=buffer)
+    with guarded():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.shake_hands)
+            assert await server.shake_hands()
+    return client, server
+
+
+def wire_of(end: TlsTransport) -> Wire:
+    assert isinstance(end.below, Wire)
+    return end.below
+
+
+def receive_all_that_is_here(end: TlsTransport) -> bytes:
+    received = b""
+    while data := end.receive_nowait():
+        received += data
+    return received
+
+
+# Bytes, and how much of their records is accepted and given at a time.
+sends = st.lists(
+    st.one_of(st.binary(min_size=1, max_size=60), st.just(bytes(range(250)) * 400)), min_size=1, max_size=5
+)
+cuts = st.lists(st.integers(0, 40_000) | st.integers(0, 30), max_size=30)
+
+
+@examples(60)
+@given(sends, cuts, cuts.map(lambda sizes: [max(1, size) for size in sizes]))
+def test_bytes_arrive_as_they_were_sent_and_are_accepted_only_when_all_of_their_records_are(
+    payloads: list[bytes], accepts: list[int], gives: list[int]
+) -> None:
+    async def run() -> None:
+        client, server = await pair()
+        wire_of(client).accepts = itertools.chain(accepts, itertools.repeat(EVER))
+        wire_of(server).gives = itertools.chain(gives, itertools.repeat(EVER))
+        received, accepted = b"", 0
+        for payload in payloads:
+            rest = memoryview(payload)
+            while rest:
+                count = client.send_nowait(rest)
+                rest, accepted = rest[count:], accepted + count
+                received += receive_all_that_is_here(server)
+                assert accepted <= len(received) <= accepted + STREAM_SEND_BYTES
+        assert received == b"".join(payloads)
+
+    trio.run(run)
+
+
+async def test_a_send_that_waits_reports_what_it_completes() -> None:
+    client, server = await pair()
+    wire_of(client).accepts = iter([10, 10, EVER])
+    assert client.send_nowait(b"hello") == 0
+    assert await client.send(b"hello") == 0
+    assert server.receive_nowait() is None
+    assert await client.send(b"hello") == 5
+    assert server.receive_nowait() == b"hello"
+
+
+async def test_all_records_that_have_come_are_given_in_one_piece_of_the_shared_buffer() -> None:
+    buffer = memoryview(bytearray(1 << 17))
+    client, server = await pair(buffer)
+    for number in range(100):
+        assert client.send_nowait(b"%02d" % number)
+    data = await server.receive()
+    assert data == b"".join(b"%02d" % number for number in range(100))
+    assert isinstance(data, memoryview)
+    assert data.obj is buffer.obj
+
+
+async def test_what_fits_no_buffer_is_given_by_the_next_receives() -> None:
+    client, server = await pair()
+    client.send_nowait(b"hello")
+    client.send_nowait(b"world")
+    own = memoryview(bytearray(4))
+    data = server.receive_nowait(own)
+    assert isinstance(data, memoryview)
+    assert data.obj is own.obj
+    assert data == b"hell"
+    assert await server.receive(own) == b"owor"
+    assert await server.look(own) == b"ld"
+    assert await server.look(own) is None
+
+
+async def test_a_receive_that_is_cancelled_loses_nothing() -> None:
+    client, server = await pair()
+    client.send_nowait(b"hello")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await server.receive()
+    assert scope.cancelled_caught
+    assert server.receive_nowait() == b"hello"
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await server.receive()
+    client.send_nowait(b"again")
+    assert await server.receive() == b"again"
+
+
+# ---- the handshake ----
+
+
+async def test_a_handshake_goes_on_where_it_was_cancelled() -> None:
+    client, server = under_tls(*wires())
+    with guarded():
+        async with trio.open_nursery() as nursery:
+
+            async def shake_hands_step_by_step() -> None:
+                for _ in range(4):
+                    with trio.CancelScope() as scope:
+                        nursery.start_soon(cancel_soon, scope)
+                        await client.shake_hands()
+                assert await client.shake_hands()
+
+            async def cancel_soon(scope: trio.CancelScope) -> None:
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+
+            nursery.start_soon(shake_hands_step_by_step)
+            assert await server.shake_hands()
+    client.send_nowait(b"hello")
+    assert server.receive_nowait() == b"hello"
+
+
+async def test_only_what_has_arrived_is_used_when_there_is_no_time() -> None:
+    client, server = under_tls(*wires())
+    assert not await server.shake_hands(only_arrived=True)
+    assert not server.has_received
+    assert not await client.shake_hands(only_arrived=True)
+    assert not await server.shake_hands(only_arrived=True)
+    assert server.has_received
+    assert await client.shake_hands(only_arrived=True)
+    assert await server.shake_hands(only_arrived=True)
+
+
+async def test_a_peer_that_ends_before_it_has_sent_anything_is_no_error() -> None:
+    for_client, for_server = wires()
+    _, server = under_tls(for_client, for_server)
+    await for_client.send_eof()
+    assert not await server.shake_hands()
+    assert server.receive_nowait() == b""
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\5hello", b"\x16\x03\x01\0\5aaaaa"])
+async def test_after_a_handshake_that_has_failed_bytes_can_be_discarded(garbage: bytes) -> None:
+    for_client, for_server = wires()
+    _, server = under_tls(for_client, for_server)
+    for_client.send_nowait(garbage)
+    with pytest.raises(TlsHandshakeError):
+        await server.shake_hands()
+    for_client.send_nowait(b"and so on")
+    assert server.receive_nowait() == b"and so on"
+    for_client.send_nowait(b"and on")
+    assert await server.receive() == b"and on"
+    await server.send_eof()
+    assert for_client.has_ended
+
+
+async def test_each_side_is_told_why_the_handshake_has_failed() -> None:
+    client, server = under_tls(*wires(), context=client_context(trusts=other_authority()))
+    errors = []
+
+    async def shake_hands(end: TlsTransport) -> None:
+        with pytest.raises(TlsHandshakeError) as caught:
+            await end.shake_hands()
+        errors.append(str(caught.value))
+
+    with guarded():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shake_hands, client)
+            nursery.start_soon(shake_hands, server)
+    assert errors == [
+        "the peer's certificate is not trusted: unable to get local issuer certificate",
+        "the peer does not trust the certificate of this side (unknown CA)",
+    ]
+
+
+# ---- ends ----
+
+
+async def test_each_side_can_end_its_half_and_receives_on() -> None:
+    client, server = await pair()
+    client.send_nowait(b"request")
+    await client.send_eof()
+    assert await server.receive() == b"request"
+    assert await server.receive() == b""
+    server.send_nowait(b"reply")
+    assert await client.receive() == b"reply"
+    await server.send_eof()
+    assert await client.receive() == b""
+    assert client.receive_nowait() == b""
+    assert wire_of(client).has_ended
+    assert wire_of(server).has_ended
+
+
+async def test_what_has_come_before_an_end_of_this_side_is_received_after_it() -> None:
+    client, server = await pair()
+    client.send_nowait(b"early")
+    own = memoryview(bytearray(2))
+    assert server.receive_nowait(own) == b"ea"
+    client.send_nowait(b" and late")
+    await server.send_eof()
+    client.send_nowait(b"r")
+    assert receive_all_that_is_here(server) == b"rly and later"
+
+
+async def test_an_end_without_a_word_is_an_end() -> None:
+    client, server = await pair()
+    client.send_nowait(b"hello")
+    await wire_of(client).send_eof()
+    assert await server.receive() == b"hello"
+    for _ in range(2):
+        assert await server.receive() == b""
+        assert server.receive_nowait() == b""
+        assert await server.receive_arrived() == b""
+
+
+async def test_after_an_end_without_a_word_this_side_can_send_on() -> None:
+    client, server = await pair()
+    await wire_of(client).send_eof()
+    assert await server.receive() == b""
+    assert server.send_nowait(b"reply") == 5
+    await server.send_eof()
+    assert await client.receive() == b"reply"
+    assert await client.receive() == b""
+
+
+async def test_an_end_inside_a_record_is_a_loss() -> None:
+    client, server = await pair()
+    client.send_nowait(b"hello")
+    wire_of(client).accepts = iter([9])
+    client.send_nowait(b"world")
+    await wire_of(client).send_eof()
+    assert await server.receive() == b"hello"
+    for _ in range(2):
+        with pytest.raises(ConnectionLostError, match="connection lost: the peer ended inside a TLS record"):
+            await server.receive()
+
+
+@pytest.mark.parametrize("way", ["send_eof", "aclose"])
+async def test_the_end_is_said_in_tls(way: str) -> None:
+    client, server = await pair()
+    await (server.send_eof() if way == "send_eof" else server.aclose())
+    said = len(wire_of(client).arrived)
+    assert said
+    assert await client.receive() == b""
+    await server.aclose()
+    assert not wire_of(client).arrived
+
+
+async def test_a_connection_that_is_aborted_says_no_end() -> None:
+    client, server = await pair()
+    receive_all_that_is_here(client)
+    await server.abort()
+    assert wire_of(server).was_aborted
+    assert not wire_of(client).arrived
+
+
+async def test_a_record_that_was_changed_on_its_way_is_a_loss_after_what_came_before() -> None:
+    client, server = await pair()
+    client.send_nowait(b"hello")
+    good = len(wire_of(server).arrived)
+    client.send_nowait(b"world")
+    wire_of(server).arrived[good + 10] ^= 1
+    assert server.receive_nowait() == b"hello"
+    for _ in range(2):
+        with pytest.raises(ConnectionLostError, match=r"connection lost: TLS: .*bad record mac"):
+            server.receive_nowait()
+
+
+# ---- what has arrived ----
+
+
+async def test_a_record_that_is_here_in_part_has_arrived_and_its_rest_is_waited_for() -> None:
+    client, server = await pair()
+    assert await server.receive_arrived() is None
+    wire_of(client).accepts = iter([3, 9, EVER])
+    client.send_nowait(b"hello")
+    assert await server.look() is None
+    with guarded():
+        async with trio.open_nursery() as nursery:
+
+            async def send_the_rest() -> None:
+                for _ in range(2):
+                    await trio.testing.wait_all_tasks_blocked()
+                    client.send_nowait(b"hello")
+
+            nursery.start_soon(send_the_rest)
+            assert await server.receive_arrived() == b"hello"
+    assert await server.receive_arrived() is None

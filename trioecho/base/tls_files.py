@@ -1,0 +1,149 @@
+"""The files of a server's TLS, checked, so that what is wrong with them is said before it serves."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .describe import describe
+
+_MINIMUM_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+# What OpenSSL numbers X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+_NOT_YET_VALID, _HAS_EXPIRED = 9, 10
+# A handshake in memory takes two rounds; more would mean that it does not end.
+_MOST_ROUNDS = 8
+
+
+class TlsFilesError(ValueError):
+    """The files, or the options beside them, cannot be used; the message names the file and says why."""
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Where a server's certificate and key are, and what it demands of its clients.
+
+    Attributes:
+      certfile: the certificate, then those between it and the root, as PEM.
+      keyfile: its private key, as PEM; None if ``certfile`` has it, too.
+      keyfile_password_file: whose first line is the key's password; None if the key is not encrypted.
+      client_ca: certificates, as PEM, of which one has to have signed a client's. None if clients
+        need no certificate.
+      tls_min: the oldest version of TLS that is spoken: "1.2" or "1.3".
+      ciphers: for TLS 1.2, as OpenSSL writes them; None for Python's choice. Those of TLS 1.3 are fixed.
+    """
+
+    certfile: str
+    keyfile: str | None = None
+    keyfile_password_file: str | None = None
+    client_ca: str | None = None
+    tls_min: str = "1.2"
+    ciphers: str | None = None
+
+    def load(self) -> ssl.SSLContext:
+        """Read the files now, and return a context of them for a server.
+
+        Raises:
+          TlsFilesError: something is wrong with them.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self.tls_min not in _MINIMUM_VERSIONS:
+            raise TlsFilesError(f"tls_min is 1.2 or 1.3, not {self.tls_min!r}")
+        context.minimum_version = _MINIMUM_VERSIONS[self.tls_min]
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        self._load_key_pair(context)
+        if self.client_ca is not None:
+            _read(self.client_ca, "the certificates of the clients' CA")
+            try:
+                context.load_verify_locations(cafile=self.client_ca)
+            except (ssl.SSLError, OSError) as error:
+                raise TlsFilesError(f"{self.client_ca} has no certificate in PEM in it") from error
+            context.verify_mode = ssl.CERT_REQUIRED
+        if self.ciphers is not None:
+            try:
+                context.set_ciphers(self.ciphers)
+            except ssl.SSLError as error:
+                raise TlsFilesError(
+                    f"OpenSSL knows no cipher {self.ciphers!r} (openssl ciphers lists those that it knows)"
+                ) from error
+        return context
+
+    def with_absolute_paths(self) -> TlsFiles:
+        """Return the same files for a process that works in another directory."""
+        paths = {
+            name: str(Path(path).absolute())
+            for name in ("certfile", "keyfile", "keyfile_password_file", "client_ca")
+            if (path := getattr(self, name)) is not None
+        }
+        return replace(self, **paths)
+
+    def _load_key_pair(self, context: ssl.SSLContext) -> None:
+        certificates = _read(self.certfile, "the certificate")
+        if b"-----BEGIN CERTIFICATE-----" not in certificates:
+            raise TlsFilesError(f"{self.certfile} has no certificate in PEM in it")
+        keyfile = self.keyfile or self.certfile
+        key = _read(keyfile, "the key")
+        if b"PRIVATE KEY-----" not in key:
+            hint = "" if self.keyfile else "; give the file that has it (keyfile)"
+            raise TlsFilesError(f"{keyfile} has no private key in PEM in it{hint}")
+        password = b""
+        if self.keyfile_password_file is not None:
+            lines = _read(self.keyfile_password_file, "the password of the key").splitlines()
+            password = lines[0] if lines else b""
+        try:
+            # Without a password, OpenSSL would ask for one on the terminal.
+            context.load_cert_chain(self.certfile, keyfile, password=password)
+        except (ssl.SSLError, OSError, ValueError) as error:
+            raise TlsFilesError(self._why_not_loaded(error, keyfile, key)) from error
+        _check_dates(context, self.certfile, certificates)
+
+    def _why_not_loaded(self, error: Exception, keyfile: str, key: bytes) -> str:
+        if getattr(error, "reason", None) in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+            return f"the key in {keyfile} does not fit the certificate in {self.certfile}"
+        if b"ENCRYPTED" in key:
+            if self.keyfile_password_file is None:
+                how = "give a file with its password (keyfile-password-file)"
+                return f"the key in {keyfile} is encrypted; {how}"
+            return f"the password in {self.keyfile_password_file} does not open the key in {keyfile}"
+        detail = describe(error)
+        return f"OpenSSL cannot use {self.certfile} with the key in {keyfile} (damaged?): {detail}"
+
+
+def _read(path: str, what: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise TlsFilesError(f"cannot read {path}, {what}: {describe(error)}") from error
+
+
+def _check_dates(context: ssl.SSLContext, certfile: str, certificates: bytes) -> None:
+    """Refuse a certificate that is not valid today, which no client would trust.
+
+    Python reads the dates of a certificate only for a peer's, so this is a peer for a moment: it
+    shakes hands with the server's context in memory, and trusts this very certificate.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    end = b"-----END CERTIFICATE-----"
+    first = certificates[certificates.index(b"-----BEGIN CERTIFICATE-----") :].partition(end)[0] + end
+    client.load_verify_locations(cadata=first.decode("ascii", "replace"))
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    peers = [
+        client.wrap_bio(to_client, to_server),
+        context.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    try:
+        for _ in range(_MOST_ROUNDS):
+            for peer in peers:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    peer.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        if error.verify_code == _HAS_EXPIRED:
+            how = f"openssl x509 -enddate -noout -in {certfile} shows when"
+            raise TlsFilesError(f"the certificate in {certfile} has expired ({how})") from error
+        if error.verify_code == _NOT_YET_VALID:
+            raise TlsFilesError(f"the certificate in {certfile} is not valid yet") from error
+    except ssl.SSLError:
+        pass  # another client may do better: these two have no key, version or cipher in common

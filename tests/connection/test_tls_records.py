@@ -26,3 +26,15 @@ def test_whether_the_last_record_has_come_in_part_is_known_however_they_were_cut
         scanner.follow(memoryview(piece) if data.draw(st.booleans()) else piece)
         position += len(piece)
         assert scanner.is_inside_one == (position not in ends)
+
+
+def test_cut_twice_at_any_two_places() -> None:
+    wire = b"".join(b"\x17\x03\x03\0" + bytes([size]) + bytes(range(size)) for size in (7, 0, 3))
+    for first in range(len(wire) + 1):
+        for second in range(first, len(wire) + 1):
+            scanner = RecordScanner()
+            for piece in (wire[:first], wire[first:second]):
+                scanner.follow(piece)
+            assert scanner.is_inside_one == (second not in (0, 12, 17, 25))
+            scanner.follow(wire[second:])
+            assert not scanner.is_inside_one

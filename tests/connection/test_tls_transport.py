@@ -3,129 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import ssl
-from collections.abc import Iterable, Iterator
 
 import pytest
 import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from tests.support.examples import examples
 from tests.support.guard import guarded
-from tests.support.tls import client_context, other_authority, server_context
-from trioecho import ConnectionLostError
+from tests.support.tls import client_context, other_authority
+from tests.support.tls_wires import EVER, Wire, pair, under_tls, wire_of, wires
+from trioecho import ConnectionLostError, FrameChannel, FrameFormat, Limits
 from trioecho.connection.tls_transport import TlsHandshakeError, TlsTransport
-from trioecho.connection.transport import STREAM_SEND_BYTES, Transport
-
-EVER = 1 << 30
-
-
-class Wire(Transport):
-    """One end of a wire in memory, which accepts and gives only so much at a time."""
-
-    peer: Wire
-
-    def __init__(self, accepts: Iterable[int] = (), gives: Iterable[int] = ()) -> None:
-        self.accepts: Iterator[int] = itertools.chain(accepts, itertools.repeat(EVER))
-        self.gives: Iterator[int] = itertools.chain(gives, itertools.repeat(EVER))
-        self.arrived = bytearray()
-        self.has_ended = False  # the peer's half
-        self.was_aborted = False
-        self.news = trio.Event()
-
-    def receive_nowait(self, buffer: memoryview | None = None) -> bytes | None:
-        count = min(len(self.arrived), next(self.gives) if self.arrived else 0)
-        if not count:
-            return b"" if self.has_ended and not self.arrived else None
-        piece = bytes(self.arrived[:count])
-        del self.arrived[:count]
-        return piece
-
-    def send_nowait(self, data: bytes | memoryview) -> int:
-        count = min(len(data), next(self.accepts))
-        self.peer.arrived += memoryview(data)[:count]
-        self.peer.wake()
-        return count
-
-    def wake(self) -> None:
-        self.news.set()
-        self.news = trio.Event()
-
-    async def receive(self, buffer: memoryview | None = None) -> bytes | None:
-        if not self.arrived and not self.has_ended:
-            await self.news.wait()
-        else:
-            await trio.lowlevel.checkpoint()
-        return self.receive_nowait()
-
-    async def receive_arrived(self, buffer: memoryview | None = None) -> bytes | None:
-        await trio.lowlevel.checkpoint()
-        return self.receive_nowait()
-
-    async def look(self, buffer: memoryview | None = None) -> bytes | None:
-        return await self.receive_arrived()
-
-    async def send(self, data: bytes | memoryview) -> int:
-        await trio.lowlevel.checkpoint()
-        return self.send_nowait(data)
-
-    def receive_capacity(self) -> int:
-        return EVER
-
-    @property
-    def can_send_nowait(self) -> bool:
-        return True
-
-    @property
-    def can_half_close(self) -> bool:
-        return True
-
-    async def send_eof(self) -> None:
-        self.peer.has_ended = True
-        self.peer.wake()
-        await trio.lowlevel.checkpoint()
-
-    async def aclose(self) -> None:
-        await self.send_eof()
-
-    async def abort(self) -> None:
-        self.was_aborted = True
-        await trio.lowlevel.checkpoint()
-
-
-def wires() -> tuple[Wire, Wire]:
-    one, other = Wire(), Wire()
-    one.peer, other.peer = other, one
-    return one, other
-
-
-def under_tls(
-    for_client: Transport,
-    for_server: Transport,
-    context: ssl.SSLContext | None = None,
-    buffer: memoryview | None = None,
-) -> tuple[TlsTransport, TlsTransport]:
-    client = TlsTransport(
-        for_client, context or client_context(), server_side=False, server_hostname="localhost"
-    )
-    return client, TlsTransport(for_server, server_context(), server_side=True, shared_buffer=buffer)
-
-
-async def pair(buffer: memoryview | None = None) -> tuple[TlsTransport, TlsTransport]:
-    """Both ends, after the handshake."""
-    client, server = under_tls(*wires(), buffer=buffer)
-    with guarded():
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.shake_hands)
-            assert await server.shake_hands()
-    return client, server
-
-
-def wire_of(end: TlsTransport) -> Wire:
-    assert isinstance(end.below, Wire)
-    return end.below
+from trioecho.connection.transport import STREAM_SEND_BYTES
 
 
 def receive_all_that_is_here(end: TlsTransport) -> bytes:
@@ -211,7 +103,13 @@ async def test_a_receive_that_is_cancelled_loses_nothing() -> None:
         scope.cancel()
         await server.receive()
     client.send_nowait(b"again")
-    assert await server.receive() == b"again"
+    own = memoryview(bytearray(2))
+    assert await server.receive(own) == b"ag"
+    with trio.CancelScope() as scope:  # when the rest is decrypted already
+        scope.cancel()
+        await server.receive(own)
+    assert scope.cancelled_caught
+    assert await server.receive() == b"ain"
 
 
 # ---- the handshake ----
@@ -363,6 +261,29 @@ async def test_the_end_is_said_in_tls(way: str) -> None:
     assert await client.receive() == b""
     await server.aclose()
     assert not wire_of(client).arrived
+
+
+class Full(Wire):
+    """A wire with room for nothing more."""
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        return 0
+
+    async def send(self, data: bytes | memoryview) -> int:
+        await trio.sleep_forever()
+
+
+async def test_an_end_that_finds_no_room_is_waited_for_as_long_as_a_linger(autojump_clock: MockClock) -> None:
+    client, server = await pair()
+    server.below = full = Full()
+    full.peer = wire_of(client)
+    channel = FrameChannel._of_server(
+        server, FrameFormat(), Limits(), "the peer", reactor=None, pool=None, on_sent=None
+    )
+    began = trio.current_time()
+    with guarded():
+        assert not await channel.finish(linger_s=5)
+    assert trio.current_time() == began + 5
 
 
 async def test_a_connection_that_is_aborted_says_no_end() -> None:

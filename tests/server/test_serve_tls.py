@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from tests.support import tls_wires
+from tests.support.guard import guarded
 from tests.support.serving import each_handler, log_lines, serving
 from tests.support.stopped import send_now, stopped
 from tests.support.streams import (
@@ -24,9 +27,11 @@ from tests.support.streams import (
 )
 from tests.support.tls import authority, client_context, server_context
 from tests.support.wire import frame, frames
-from trioecho import FrameChannel, Handler, reply_per_connection
+from trioecho import FrameChannel, FrameFormat, Handler, Limits, reply_per_connection
+from trioecho.base.rate_limited_log import RateLimitedLog
 from trioecho.connection.connection_info import ConnectionInfo
 from trioecho.connection.transport import STREAM_ARRIVED_S
+from trioecho.server.handshakes import Handshakes
 
 TlsStream = trio.SSLStream[trio.abc.Stream]
 
@@ -395,6 +400,49 @@ async def test_a_drain_lets_a_handshake_come_to_its_end_that_has_begun(autojump_
     assert running.errors == {}
     assert running.result is not None
     assert running.result.connections_aborted == 0
+
+
+async def test_connections_that_the_kernel_has_queued_do_not_hold_up_a_drain_if_they_are_silent() -> None:
+    listener = await listen()
+    async with serving(
+        listeners=[listener], ssl_context=server_context(), max_connections=1, grace_s=0
+    ) as running:
+        client = under_tls(await connect(listener))
+        assert await is_echoed(client, b"one")
+        silent = [await connect(listener) for _ in range(3)]
+        assert (await running.drain()).connections_aborted == 0
+        for peer in silent:
+            assert await receive_all(peer) == b""
+            await peer.aclose()
+        await client.aclose()
+    assert running.errors == {}
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+async def test_in_a_drain_who_has_said_hello_is_served_and_who_has_not_is_not(is_silent: bool) -> None:
+    served: list[FrameChannel] = []
+
+    async def handler(channel: FrameChannel) -> None:
+        await trio.lowlevel.checkpoint()
+        served.append(channel)
+
+    errors: list[str] = []
+    handshakes = Handshakes(
+        handler, timeout_s=60, count=errors.append, log=RateLimitedLog(logging.getLogger(__name__))
+    )
+    handshakes.drain()
+    client, server = tls_wires.under_tls(*tls_wires.wires())
+    channel = FrameChannel._of_server(
+        server, FrameFormat(), Limits(), "the peer", reactor=None, pool=None, on_sent=None
+    )
+    with guarded():
+        async with trio.open_nursery() as nursery:
+            if not is_silent:
+                assert not await client.shake_hands(only_arrived=True)  # this says hello
+                nursery.start_soon(client.shake_hands)
+            await handshakes.serve(channel, server)
+    assert served == ([] if is_silent else [channel])
+    assert errors == []
 
 
 async def test_past_the_grace_a_handshake_is_aborted(autojump_clock: MockClock) -> None:

@@ -23,6 +23,7 @@ from trioecho.load import LoadPlan, LoadResult, LoadRun, MessageList, ReplyRule
 from trioecho.load.engine.making import ConnectionMaker
 from trioecho.load.engine.recorded import RecordedConnection
 from trioecho.load.engine.reply_check import check_of
+from trioecho.load.engine.ring import sent_ring
 from trioecho.load.engine.tally import LoadTally
 
 CLOSED: dict[str, Any] = {"pipeline": 1}
@@ -362,3 +363,16 @@ def test_a_load_needs_no_working_directory(monkeypatch: pytest.MonkeyPatch) -> N
     LoadRun(LoadPlan("h", 1))
     with pytest.raises(FunctionNotFoundError, match="there is no module there_is_no, here or installed"):
         LoadRun(LoadPlan("h", 1, reply=ReplyRule("there_is_no:function")))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "frames"), [([60], 256), ([60] * 100, 200), ([60] * 300, 300), ([1 << 15], 1), ([1 << 20], 1)]
+)
+def test_a_round_of_a_short_file_has_it_several_times(lengths: list[int], frames: int) -> None:
+    messages = MessageList("x", [Message(bytes([n % 256]) * length) for n, length in enumerate(lengths)])
+    ring = sent_ring(messages, FrameFormat())
+    assert ring.frames == frames
+    assert ring.round(5) == b"".join(messages.frames(FrameFormat())) * (frames // len(lengths))
+    assert [ring.payload(n) for n in range(frames, 2 * frames)] == [
+        messages.messages[n % len(lengths)].payload for n in range(frames, 2 * frames)
+    ]

@@ -18,6 +18,7 @@ from trioecho.base.message import Message
 from trioecho.base.message_template import Template, Values
 from trioecho.framing import FrameFormat
 from trioecho.load import LoadPlan, LoadResult, MessageList, ReplyRule
+from trioecho.load.engine.inspection import Inspection
 from trioecho.load.engine.template_ring import TemplateRing
 from trioecho.load.message_list import GivenMessages
 from trioecho.load.processes.message_parts import messages_from_parts, messages_in_parts
@@ -221,3 +222,31 @@ def test_templates_arrive_at_workers_as_they_were() -> None:
     ring, again = (TemplateRing(one, FrameFormat(), 2, 9, lambda: 5) for one in (MESSAGES, there))
     assert [ring.render(number) for number in range(9)] == [again.render(number) for number in range(9)]
     assert ring.reply(8) == MESSAGES.messages[2].reply_template.render(Values(9, 2, 9, 5))  # type: ignore[union-attr]
+
+
+class AtOnce(Service):
+    """Echoes all that has come as one piece."""
+
+    def on_bytes(self, connection: WorldSocket) -> None:
+        connection.deliver(b"".join(connection.read_frames()), connection.world.now + MS)
+
+
+@pytest.mark.parametrize("mode", [CLOSED, PIPELINED], ids=["closed", "pipelined"])
+def test_an_echo_that_comes_as_one_piece_is_not_made_again(
+    mode: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    look = Inspection.look
+
+    def counting(self: Inspection, chunk: memoryview, now: int) -> None:
+        looked_at.append(len(chunk))
+        look(self, chunk, now)
+
+    monkeypatch.setattr(Inspection, "look", counting)
+    result = run("echo", AtOnce(), mode)
+    assert (result.messages, result.errors, result.latency_ns.max) == (20, {}, MS)
+    assert looked_at == []
+    # What does not come as one piece is looked at, and what comes after it is one piece again.
+    result = run("echo", Service(cuts=random.Random(1)), {**mode, "messages": 40})
+    assert (result.messages, result.errors) == (80, {})
+    assert looked_at

@@ -44,6 +44,12 @@ class Ring(Protocol):
         """Return the header that is given for a message; None if any will do that has the right length."""
 
 
+# A round of a short file has it several times, up to this number of messages and bytes: what is
+# in flight is then mostly one piece of a round, and is sent and compared as one.
+_ROUND_FRAMES = 256
+_ROUND_BYTES = 1 << 16
+
+
 class MessageRing:
     """Messages that are the same in every round; all connections share one.
 
@@ -60,7 +66,9 @@ class MessageRing:
     def __init__(
         self, payloads: Sequence[bytes], wires: Sequence[bytes], headers: Sequence[bytes | None] = ()
     ) -> None:
-        self.frames: int = len(payloads)
+        times = max(1, min(_ROUND_FRAMES // len(payloads), _ROUND_BYTES // sum(map(len, wires))))
+        wires = [*wires] * times
+        self.frames: int = len(wires)
         self.starts: list[int] = [0, *accumulate(map(len, wires))]
         self.ends: list[int] = self.starts[1:]
         self.size: int = self.ends[-1]
@@ -75,11 +83,11 @@ class MessageRing:
 
     def payload(self, message: int) -> bytes:
         """Return the payload of a message, counted from 0."""
-        return self._payloads[message % self.frames]
+        return self._payloads[message % len(self._payloads)]
 
     def length(self, message: int) -> int:
         """Return how many bytes a payload has."""
-        return len(self._payloads[message % self.frames])
+        return len(self._payloads[message % len(self._payloads)])
 
     def candidate(self, connection: int, payload: bytes) -> int | None:
         """Return None: these payloads have no stamp."""
@@ -87,7 +95,7 @@ class MessageRing:
 
     def header(self, message: int) -> bytes | None:
         """Return the header that is given for a message; None if any will do."""
-        return self._headers[message % self.frames] if self._headers else None
+        return self._headers[message % len(self._headers)] if self._headers else None
 
 
 def sent_ring(messages: MessageList, format: FrameFormat) -> MessageRing:

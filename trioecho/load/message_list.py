@@ -156,7 +156,9 @@ class WireKeeper:
 
     def __init__(self, format: FrameFormat, max_frame_length: int = MOST_REPLY_BYTES) -> None:
         self._decoder = FrameDecoder(format=format, max_frame_length=max_frame_length)
+        self._has_headers = not format.is_plain
         self.wires: list[bytes] = []
+        # Where they are more than a length.
         self.headers: list[bytes] = []
 
     def receive_data(self, data: bytes, /) -> None:
@@ -170,7 +172,8 @@ class WireKeeper:
         if frame is None:
             return []
         self.wires.append(b"".join(frame))
-        self.headers.append(frame.header)
+        if self._has_headers:
+            self.headers.append(frame.header)
         return [frame.payload]
 
 
@@ -221,7 +224,7 @@ def read_message_list(
         with_templates=True,
         complete_header=header_completer(format),
     )
-    if keeper.headers and not format.is_plain:
+    if keeper.headers:
         pairs = zip(messages, keeper.headers, strict=True)
         messages = [message._replace(header=header) for message, header in pairs]
     return MessageList(name, messages, keeper.wires)

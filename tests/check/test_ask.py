@@ -276,7 +276,10 @@ def test_a_service_is_asked_by_the_command(tmp_path: Path) -> None:
         (["--preset", "dns", "--ask", "x.jsonl"], "--preset has requests of its own"),
         (["--preset", "dns", "--format", "u16le"], "--preset and --format both say what frames are"),
         (["--ask", "/nowhere.jsonl"], "--ask /nowhere.jsonl: No such file or directory"),
-        (["--preset", "ftp"], "invalid choice: 'ftp'"),
+        (["--preset", "ftp"], "'ftp' is no protocol; 9p, diameter, dns, kafka, "),
+        (["--preset", "epmd"], "'epmd' has no polite requests: its replies are not framed: each ends with "),
+        (["--preset", "bgp"], "'bgp' has no polite requests: its messages are not replied to one by one"),
+        (["--preset", "stun"], "none are built in; --ask FILE --format stun takes your own"),
     ],
 )
 def test_options_that_contradict_each_other(options: list[str], words: str) -> None:

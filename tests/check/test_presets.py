@@ -16,7 +16,7 @@ from tests.support.protocol_services import SERVICES
 from tests.support.slow import slow
 from trioecho.check.book.book import select
 from trioecho.check.client.asked import Asked
-from trioecho.check.client.polite import POLITE_REQUESTS
+from trioecho.check.client.polite import POLITE_REQUESTS, WHY_NOT_ASKED
 from trioecho.check.client.probe import Probe
 from trioecho.check.runner.suite import Settings, Target, check
 from trioecho.check.verdict import Verdict
@@ -68,6 +68,30 @@ async def test_a_right_server_breaks_no_rule(name: str) -> None:
     assert [(each.id, each.actual) for each in result.broken(strict=True)] == []
     assert by_id(result)["3.1"].verdict is Verdict.PASS
     assert any("all replies look alike" in note for note in result.notes) == (name == "postgres")
+
+
+def test_every_connection_is_a_diameter_peer_of_its_own() -> None:
+    wire = requests_of("diameter").wire
+    [first] = POLITE_REQUESTS["diameter"].first_messages
+    one, other = first.of_connection(), first.of_connection()
+    assert one != other
+    assert len(one) == len(other) == len(first.data)
+    assert wire.split(one)[1] == b""
+    right = wire.frame(b"\0\0\x01\x0c\x40\0\0\x0c" + (2001).to_bytes(4, "big") + bytes(8))
+    unknown_peer = wire.frame(b"\0\0\x01\x0c\x40\0\0\x0c" + (3010).to_bytes(4, "big") + bytes(8))
+    assert first.look_at(right, wire) == (True, "")
+    is_complete, wrong = first.look_at(unknown_peer, wire)
+    assert is_complete
+    assert wrong.startswith("the service refuses: ")
+
+
+def test_a_protocol_without_polite_requests_says_why() -> None:
+    assert set(WHY_NOT_ASKED) <= set(PRESETS) - set(POLITE_REQUESTS)
+    done = run_in_process("check", "--preset", "epmd", "127.0.0.1:4369")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "'epmd' has no polite requests: its replies are not framed: each ends with the connection" in line
+    assert "; --ask FILE --format epmd takes your own" in line
 
 
 def test_a_preset_needs_nothing_else() -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -40,6 +41,18 @@ server:
   xfrdfile: "{folder}/xfrd.state"
 remote-control:
   control-enable: no
+"""
+FREEDIAMETER = """
+Identity = "here.example.net";
+Realm = "example.net";
+Port = PORT;
+SecPort = 0;
+No_SCTP;
+No_IPv6;
+ListenOn = "127.0.0.1";
+TLS_Cred = "{certificate}", "{key}";
+TLS_CA = "{certificate}";
+LoadExtension = "{extension}" : "{peers}";
 """
 SLAPD = """
 include /etc/ldap/schema/core.schema
@@ -132,6 +145,24 @@ def mosquitto(folder: Path) -> str:
     return f"{program('mosquitto')} -p {{port}}"
 
 
+def diod(folder: Path) -> str:
+    return f"{program('diod')} -f -n -N -S -l 127.0.0.1:{{port}} -e {folder}"
+
+
+def freediameter(folder: Path) -> str:
+    server, openssl = program("freeDiameterd"), program("openssl")
+    extension = Path("/usr/lib/freeDiameter/acl_wl.fdx")
+    if not extension.exists():
+        pytest.skip("freediameter-extensions is not installed")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    peers = written(folder, "peers.conf", "ALLOW_IPSEC *.trioecho.invalid\n")
+    files = {"key": key, "certificate": certificate, "extension": extension, "peers": peers}
+    template = written(folder, "template", FREEDIAMETER.format(**files))
+    make = f"{openssl} req -x509 -newkey rsa:2048 -nodes -subj /CN=here.example.net"
+    subprocess.run([*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return f"sh -c 'sed s/PORT/{{port}}/ {template} > {folder}/{{port}}; exec {server} -c {folder}/{{port}}'"
+
+
 def slapd(folder: Path) -> str:
     path = written(folder, "slapd.conf", SLAPD.format(folder=folder))
     return f"{program('slapd')} -f {path} -h ldap://127.0.0.1:{{port}} -d 0"
@@ -177,6 +208,12 @@ SERVERS = {
     "dnsmasq": ("dns", dnsmasq, {"3.1": "it ends a connection after 100 queries (TCP_MAX_QUERIES)"}),
     "memcached": ("memcached", memcached, {}),
     "mosquitto": ("mqtt", mosquitto, {}),
+    "diod": ("9p", diod, {}),
+    "freediameter": (
+        "diameter",
+        freediameter,
+        {"5.1": "it ends a connection at the client's half-close, and drops the replies that are due"},
+    ),
     "slapd": (
         "ldap",
         slapd,

@@ -57,6 +57,28 @@ def _sized(width: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(width, "big") + payload
 
 
+def _9p(frame: Frame, is_first: bool) -> bytes | None:
+    kind, tag = frame.header[4], frame.header[5:7]
+    if is_first:
+        version = b"\0\x20\0\0\x08\x009P2000.L"
+        return b"\x15\0\0\0\x65\xff\xff" + version if (kind, frame.payload) == (100, version) else None
+    if kind == 108 and len(frame.payload) == 2:
+        return b"\x07\0\0\0\x6d" + tag
+    if kind == 120 and len(frame.payload) == 4:
+        return b"\x0b\0\0\0\x07" + tag + b"\x09\0\0\0"  # EBADF
+    return None
+
+
+def _diameter(frame: Frame, is_first: bool) -> bytes | None:
+    flags, command, identifiers = frame.header[4], frame.header[5:8], frame.header[12:]
+    origin = b"\0\0\x01\x08\x40\0\0\x0da.net\0\0\0" + b"\0\0\x01\x28\x40\0\0\x0bnet\0"
+    expected = b"\0\x01\x01" if is_first else b"\0\x01\x18"
+    if flags != 0x80 or command != expected or not frame.payload.startswith(b"\0\0\x01\x08\x40"):
+        return None
+    body = b"\0\0\x01\x0c\x40\0\0\x0c\0\0\x07\xd1" + origin
+    return b"\x01" + (20 + len(body)).to_bytes(3, "big") + b"\0" + command + bytes(4) + identifiers + body
+
+
 def _dns(frame: Frame, _: bool) -> bytes | None:
     query = frame.payload
     if len(query) < 17 or query[2:12] != bytes((0, 0, 0, 1, 0, 0, 0, 0, 0, 0)):
@@ -151,6 +173,8 @@ def _zookeeper(frame: Frame, is_first: bool) -> bytes | None:
 
 
 SERVICES: Mapping[str, Service] = {
+    "9p": speaking("9p", _9p),
+    "diameter": speaking("diameter", _diameter),
     "dns": speaking("dns", _dns),
     "kafka": speaking("kafka", _kafka),
     "ldap": speaking("ldap", _ldap),

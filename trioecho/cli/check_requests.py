@@ -13,16 +13,17 @@ from ..check.client.correlation import Correlation, how_many
 from ..check.client.dialogue import ECHO, Dialogue
 from ..check.client.learned import LearnedRequest, have_digits
 from ..check.client.opening import FirstMessage
-from ..check.client.polite import POLITE_REQUESTS
+from ..check.client.polite import POLITE_REQUESTS, WHY_NOT_ASKED
 from ..check.client.wire import FramedPayload, Wire
 from ..errors import RemoteProtocolError
-from ..framing import FrameFormat, encode_frame
+from ..framing import PRESETS, FrameFormat, encode_frame
 from ..load.message_list import WireKeeper, header_completer
 from .check_wire import wire_of
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
 from .shared.parser import Parser
+from .shared.suggestion import did_you_mean
 
 # Each is asked several times before the first case.
 _MOST_REQUESTS = 100
@@ -56,11 +57,22 @@ def add_request_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--preset",
-        choices=sorted(POLITE_REQUESTS),
+        type=_preset,
         metavar="PROTOCOL",
         help="a protocol's format, and requests of its own that change nothing: "
         + ", ".join(sorted(POLITE_REQUESTS)),
     )
+
+
+def _preset(text: str) -> str:
+    if text in POLITE_REQUESTS:
+        return text
+    if text not in PRESETS:
+        raise values.refusal(
+            text, f"is no protocol; {did_you_mean(text, POLITE_REQUESTS, ', '.join(sorted(POLITE_REQUESTS)))}"
+        )
+    why = WHY_NOT_ASKED.get(text, "none are built in")
+    raise values.refusal(text, f"has no polite requests: {why}; --ask FILE --format {text} takes your own")
 
 
 def _correlation(text: str) -> Correlation:

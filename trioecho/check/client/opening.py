@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from .wire import Wire, is_as_given
+
+_NAME_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -16,19 +19,30 @@ class FirstMessage:
       until: how the frame begins that is the last one of the reply; any frame is, if it is empty.
       unless: how frames begin that say no.
       given: the payload of the right reply, where it is known.
+      accepted: what is somewhere in the payload of a reply that says yes.
+      name: what is in its place has other digits at the end on every connection, in hexadecimal.
     """
 
     data: bytes
     until: bytes = b""
     unless: tuple[bytes, ...] = ()
     given: bytes | None = None
+    accepted: bytes = b""
+    name: bytes = b""
+
+    def of_connection(self) -> bytes:
+        """Return what is sent on a connection: the data, with a name that no other connection has."""
+        if not self.name:
+            return self.data
+        digits = secrets.token_hex(_NAME_DIGITS // 2).encode()
+        return self.data.replace(self.name, self.name[:-_NAME_DIGITS] + digits)
 
     def look_at(self, received: bytes, wire: Wire) -> tuple[bool, str]:
         """Return whether the reply is complete, and what is wrong with it; nothing if it may be right."""
         while (first := wire.first(received)) is not None:
             payload, size = first
             frame, received = received[:size], received[size:]
-            if frame.startswith(self.unless):
+            if frame.startswith(self.unless) or self.accepted not in payload:
                 return True, f"the service refuses: {frame[:64]!r}"
             if frame.startswith(self.until):
                 return True, self._wrong(frame, payload, received)

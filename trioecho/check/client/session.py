@@ -18,7 +18,7 @@ async def open_session(peer: Peer, dialogue: Dialogue, wire: Wire) -> None:
       Deviation: another reply came, or none.
     """
     for message in dialogue.first_messages:
-        await peer.send(message.data)
+        await peer.send(message.of_connection())
         received, is_complete, wrong = b"", False, ""
         while not is_complete:
             piece = await peer.receive()

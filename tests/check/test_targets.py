@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain, permutations
 from pathlib import Path
 
 import pytest
 
 from trioecho.check.runner.suite import Target
+from trioecho.cli.check_files import add_report_options
+from trioecho.cli.check_requests import add_request_options
 from trioecho.cli.check_targets import Candidate, add_target_options, servers_and_cases
 from trioecho.cli.shared.parser import Parser
 
@@ -28,6 +31,19 @@ def test_servers_stand_anywhere_with_a_name_or_without() -> None:
         Candidate(Target("./a {port}"), ("./a", "{port}")),
         Candidate(Target("C++", command="b=c {port}", words=("--spawn", "b=c {port}")), ("b=c", "{port}")),
     ]
+
+
+@pytest.mark.parametrize("order", [*permutations((("127.0.0.1:1",), ("--ask", "x.jsonl"), ("1", "2.3")))])
+def test_cases_and_servers_stand_on_either_side_of_what_is_asked(order: tuple[tuple[str, ...], ...]) -> None:
+    parser = Parser()
+    add_target_options(parser)
+    add_request_options(parser)
+    add_report_options(parser)
+    arguments = parser.parse_args([*chain(*order), "--json", "-", "4"])
+    [server], cases = servers_and_cases(arguments)
+    assert server.target.address == ("127.0.0.1", 1)
+    assert cases == ["1", "2.3", "4"]
+    assert (arguments.ask, arguments.json) == ("x.jsonl", "-")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ class ClientRun:
       silence_s: longest time in which nothing came from it, before anything was wrong.
       waited_s: how long it could do nothing before it was ended.
       lines: what it has written last.
-      grown_bytes: how much memory it has taken since the fault; None where that is not known.
+      grown_bytes: how much memory it has taken since the fault, or in all if it was ended for that; None
+        where that is not known.
       was_large: whether it was ended because it took so much.
     """
 
@@ -59,12 +60,17 @@ class ClientRun:
         """
         if self.exit_code == 0:
             return
+        if self.was_large:
+            kind, cause_id = Kind.OTHER, "takes-all-memory"
+        else:
+            kind = Kind.SILENCE if self.exit_code is None else Kind.END
         raise Deviation(
-            Kind.SILENCE if self.exit_code is None else Kind.END,
+            kind,
             f"exit code 0, as every reply is right {when}".rstrip(),
             f"{self.in_words}, after {plural(self.frames, 'message')}",
             cause_id=cause_id,
-            is_uncertain=True,  # a client that gives up early may have been a victim of a busy machine
+            # A client that gives up early may have been a victim of a busy machine.
+            is_uncertain=not self.was_large,
         )
 
     def must_notice(
@@ -87,6 +93,8 @@ class ClientRun:
           Deviation: it has not.
           InconclusiveError: nothing was wrong, as the client has ended before.
         """
+        if not self.fault and self.was_large:
+            raise InconclusiveError(f"{self.in_words} before anything was wrong")
         if not self.fault:
             raise InconclusiveError(
                 f"the client sent only {plural(self.frames, 'message')} this time, so nothing was wrong yet"

@@ -101,6 +101,8 @@ async def look_at_client(settings: Settings, starter: ClientStarter) -> ClientPr
 def _no_connection(probe: ClientProbe, run: ClientRun) -> str:
     where = format_address((HOST, probe.port))
     saying = f"its last line was: {run.lines[-1]}" if run.lines else "it wrote nothing"
+    if run.was_large:
+        return f"{run.in_words} before it had connected to {where}"
     if run.exit_code is None:
         return f"the client has not connected to {where} after {run.waited_s:.3g} s; {saying}"
     return f"{run.in_words} and has not connected to {where}; {saying}"
@@ -110,6 +112,8 @@ def _blocker(probe: ClientProbe, run: ClientRun) -> Blocker | None:
     """Find why the other cases are not worth their time, if they are not."""
     rest = b"".join(each.rest for each in run.connections)
     wrote = f", and wrote: {run.lines[-1]}" if run.lines else ", and wrote nothing about it"
+    if run.was_large:
+        return _because("takes-all-memory", f"{run.in_words}, though every reply was right")
     if not run.frames:
         if not rest:
             return _because("client-sends-nothing", f"no byte came from the client; {run.in_words}{wrote}")

@@ -167,8 +167,9 @@ class ClientProbe(PayloadMaker):
                             await self._take_what_is_left()
                 finally:
                     self.lines = client.last_lines()
+        was_large = watch.was_large or client.bytes_at_end > 0
         return ClientRun(
-            exit_code=client.process.returncode if has_ended and not watch.was_large else None,
+            exit_code=client.process.returncode if has_ended and not was_large else None,
             fault=self.fault,
             connections=tuple(self._served),
             frames=sum(each.frames for each in self._served),
@@ -176,8 +177,8 @@ class ClientProbe(PayloadMaker):
             silence_s=watch.silence_s,
             waited_s=watch.waited_s,
             lines=self.lines,
-            grown_bytes=watch.grown_bytes,
-            was_large=watch.was_large,
+            grown_bytes=client.bytes_at_end or watch.grown_bytes,
+            was_large=was_large,
         )
 
     def _note_start(self, *, listens: bool) -> None:

@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from ...base.nursery import open_background_nursery
 from ..spawned.guard import Guard
+from ..spawned.memory_watch import watch_memory
 from ..spawned.spawned_process import SpawnedProcess, spawn_process
 
 HOST = "127.0.0.1"
@@ -21,11 +23,13 @@ class ClientStarter:
       command: words; ``{host}`` and ``{port}`` in them are replaced.
       guard: ends it if this process is killed.
       directory: where it is started; None for where this process is.
+      most_resident_bytes: one that has more memory is killed; None for any.
     """
 
     command: tuple[str, ...]
     guard: Guard
     directory: str | None = None
+    most_resident_bytes: int | None = None
 
     @contextlib.asynccontextmanager
     async def running(self, port: int) -> AsyncIterator[SpawnedProcess]:
@@ -35,7 +39,12 @@ class ClientStarter:
           SpawnError: it does not start.
         """
         words = [word.replace("{host}", HOST).replace("{port}", str(port)) for word in self.command]
-        async with spawn_process(
-            words, SpawnedProcess, guard=self.guard, directory=self.directory, stderr=subprocess.PIPE
-        ) as process:
+        async with (
+            spawn_process(
+                words, SpawnedProcess, guard=self.guard, directory=self.directory, stderr=subprocess.PIPE
+            ) as process,
+            open_background_nursery() as nursery,
+        ):
+            if self.most_resident_bytes is not None:
+                nursery.start_soon(watch_memory, process, self.most_resident_bytes)
             yield process

@@ -85,8 +85,8 @@ class Watch:
     # ---- memory ----
 
     def note_memory(self) -> None:
-        """Note how much memory the client has now; what it takes from here on has grown."""
-        self._before = self._client.memory_bytes()
+        """Note how much memory the client has had until now; what it takes from here on has grown."""
+        self._before = self._client.memory_bytes(at_most=True)
 
     async def memory(self) -> None:
         """Look at its memory from `note_memory` on, and end the client if that grows too much."""
@@ -102,6 +102,6 @@ class Watch:
                 return
 
     def _look(self) -> None:
-        if self._before is not None and (now := self._client.memory_bytes()) is not None:
+        if self._before is not None and (now := self._client.memory_bytes(at_most=True)) is not None:
             grown = max(after - before for after, before in zip(now, self._before, strict=True))
             self.grown_bytes = max(self.grown_bytes or 0, grown)

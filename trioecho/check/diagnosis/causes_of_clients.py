@@ -202,6 +202,11 @@ CAUSES_OF_CLIENTS = (
         "Compare the length with that of the message before anything is read; refuse any other.",
     ),
     Cause(
+        "takes-all-memory",
+        "The client's memory grows without end though every reply is right.",
+        "Keep no more than the messages under way; look for what grows with every message, or every byte.",
+    ),
+    Cause(
         "length-not-compared",
         "The client ends as if all was right after a header that announces an enormous length.",
         "Compare the length with that of the message before anything is read; refuse any other.",

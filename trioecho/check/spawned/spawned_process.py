@@ -80,12 +80,13 @@ class SpawnedProcess:
 
     Attributes:
       was_signalled (bool): whether the suite itself has sent it a signal.
+      bytes_at_end (int): how much memory it had when it was killed for that; 0 if it was not.
     """
 
     def __init__(self, process: trio.Process) -> None:
         self.process = process
         self.was_signalled: bool = False
-        self._bytes_at_end = 0  # if it was ended for them
+        self.bytes_at_end: int = 0
         # First what is for people: where both come by one pipe, that is all there is.
         self._outputs = [
             Output(stream)
@@ -107,8 +108,8 @@ class SpawnedProcess:
     def how_it_ended(self) -> str:
         """The exit code, or the signal, in words."""
         code = self.process.poll()
-        if code is not None and self._bytes_at_end:
-            return f"was killed by the suite, as it had {in_bytes(self._bytes_at_end)} of memory"
+        if code is not None and self.bytes_at_end:
+            return f"was killed by the suite, as it had {in_bytes(self.bytes_at_end)} of memory"
         return "it runs" if code is None else f"ended {in_words_of(code)}"
 
     def last_lines(self, most: int = 8) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ class SpawnedProcess:
 
     def end_for(self, resident_bytes: int) -> None:
         """Kill it, as it has so much memory that other processes would suffer; that is its own fault."""
-        self._bytes_at_end = resident_bytes
+        self.bytes_at_end = resident_bytes
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
@@ -144,10 +145,14 @@ class SpawnedProcess:
         """Return the memory of its processes; None where that cannot be known."""
         return sum_of(self._pids(), partial(status_bytes, field="VmRSS"))
 
-    def memory_bytes(self) -> tuple[int, int] | None:
-        """Return what its processes use, and what they have asked for; None where that cannot be known."""
+    def memory_bytes(self, *, at_most: bool = False) -> tuple[int, int] | None:
+        """Return what its processes use, and what they have asked for; None where that cannot be known.
+
+        Args:
+          at_most: whether to return the most that they have used until now instead.
+        """
         pids = self._pids()
-        used = sum_of(pids, partial(status_bytes, field="VmRSS"))
+        used = sum_of(pids, partial(status_bytes, field="VmHWM" if at_most else "VmRSS"))
         asked_for = sum_of(pids, partial(status_bytes, field="VmData"))
         return None if used is None or asked_for is None else (used, asked_for)
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.check_servers import command_of
 from tests.support.guard import guarded
 from trioecho.base.memory import available_bytes
+from trioecho.check.spawned.memory_watch import MemoryBound
 from trioecho.check.spawned.spawned_server import parse_command, spawn_server
 
 MIB = 1 << 20
@@ -31,7 +32,10 @@ time.sleep(600)
 async def test_a_server_that_takes_too_much_memory_is_killed(who: str) -> None:
     command = parse_command(command_of("-c", TAKES_MEMORY, "{port}", who))
     with guarded():
-        async with spawn_server(command, timeout_s=30, most_resident_bytes=200 * MIB) as (server, connection):
+        async with spawn_server(command, timeout_s=30, memory_bound=MemoryBound(200 * MIB)) as (
+            server,
+            connection,
+        ):
             with connection:
                 await connection.send(b"x")
                 await server.process.wait()
@@ -39,6 +43,18 @@ async def test_a_server_that_takes_too_much_memory_is_killed(who: str) -> None:
             assert re.fullmatch(
                 r"was killed by the suite, as it had \d+\.\d MB of memory", server.how_it_ended
             )
+
+
+@pytest.mark.parametrize(
+    ("taken", "available", "is_exceeded"),
+    [(100, 10, False), (101, 50, False), (101, 49, True), (101, None, True), (100_000, 50, False)],
+)
+def test_more_than_a_part_is_too_much_when_the_machine_is_short_of_memory(
+    taken: int, available: int | None, is_exceeded: bool
+) -> None:
+    alone = MemoryBound(400, least_available_bytes=50)
+    assert alone.shared_by(4).is_exceeded(taken, lambda: available) == is_exceeded
+    assert MemoryBound(100).is_exceeded(taken) == (taken > 100)
 
 
 def test_a_system_that_does_not_say_how_much_memory_is_left(tmp_path: Path) -> None:

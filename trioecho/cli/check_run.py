@@ -17,6 +17,7 @@ from ..base.processors import count_processors
 from ..check.book.book import Rule
 from ..check.output import Tested, Untested, outcome_of_all
 from ..check.runner.suite import DEFAULT_TIME_LIMIT_S, INTERRUPTED, Observer, Settings
+from ..check.spawned.memory_watch import MemoryBound
 from ..check.verdict import SuiteResult
 from .check_apart import check_apart
 from .check_files import Reports
@@ -87,14 +88,13 @@ async def _check_all(
 
 
 def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule], at_a_time: int) -> Job:
-    available = available_bytes()
     settings = Settings(
         wire=arguments.requests.wire,
         seed=arguments.seed,
         max_frame_length=arguments.max_frame_length,
         command=server.command,
         directory=server.directory,
-        most_resident_bytes=None if available is None else int(available * _MEMORY_SHARE / at_a_time),
+        memory_bound=_memory_bound(at_a_time),
         spawn_timeout_s=arguments.spawn_timeout or math.inf,
         reply_timeout_s=arguments.reply_timeout or math.inf,
         dialogue=arguments.requests.dialogue(),
@@ -111,6 +111,13 @@ def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]
         dict(os.environ),
         is_client=server.book.noun == "client",
     )
+
+
+def _memory_bound(at_a_time: int) -> MemoryBound | None:
+    if (available := available_bytes()) is None:
+        return None
+    share = int(available * _MEMORY_SHARE)
+    return MemoryBound(share, available - share).shared_by(at_a_time)
 
 
 async def _check_here(job: Job, interrupt: trio.Event) -> Tested:

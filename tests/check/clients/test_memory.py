@@ -15,6 +15,7 @@ from trioecho.check.clients.book import CLIENTS
 from trioecho.check.clients.suite import check_client
 from trioecho.check.preflight.result import CannotCheckError
 from trioecho.check.runner.host import Target
+from trioecho.check.spawned.memory_watch import MemoryBound
 from trioecho.check.verdict import SuiteResult, Verdict
 
 pytestmark = pytest.mark.skipif(available_bytes() is None, reason="this system has no /proc/meminfo")
@@ -26,7 +27,7 @@ import socket, sys, time
 port, when = int(sys.argv[1]), sys.argv[2]
 
 def take():
-    taken = b"x" * (400 << 20)
+    taken = b"x" * (300 << 20)
     time.sleep(600)
 
 if when == "before":
@@ -43,9 +44,9 @@ with socket.create_connection(("127.0.0.1", port)) as sock:
 
 async def checked(when: str, case: str) -> SuiteResult:
     command = shlex.join([sys.executable, "-c", TAKES_MEMORY, "{port}", when])
-    settings = replace(settings_for(command, reply_timeout_s=60), most_resident_bytes=200 * MIB)
+    settings = replace(settings_for(command, reply_timeout_s=60), memory_bound=MemoryBound(400 * MIB))
     with guarded(120):
-        return await check_client(Target(command), settings, rules=CLIENTS.select([case]), jobs=4)
+        return await check_client(Target(command), settings, rules=CLIENTS.select([case]), jobs=2)
 
 
 @pytest.mark.parametrize(

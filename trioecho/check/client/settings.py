@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..spawned.memory_watch import MemoryBound
 from .dialogue import ECHO, Dialogue
 from .wire import Wire
 
@@ -19,7 +20,7 @@ class Settings:
       command: what starts a server, or the client, in words with ``{port}`` in them; None
         if the suite cannot start one.
       directory: where it is started; None for where this process is.
-      most_resident_bytes: one that has more memory is killed; None for any.
+      memory_bound: one that has more memory is killed; None for any.
       spawn_timeout_s: how long a server may take until it listens.
       reply_timeout_s: how long a client may wait for a reply before it gives up.
       dialogue: what is sent, and what is to come for it.
@@ -30,7 +31,7 @@ class Settings:
     max_frame_length: int | None = None
     command: tuple[str, ...] | None = None
     directory: str | None = None
-    most_resident_bytes: int | None = None
+    memory_bound: MemoryBound | None = None
     spawn_timeout_s: float = 10.0
     reply_timeout_s: float = 15.0
     dialogue: Dialogue = ECHO

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ...base.nursery import open_background_nursery
 from ..spawned.guard import Guard
-from ..spawned.memory_watch import watch_memory
+from ..spawned.memory_watch import MemoryBound, watch_memory
 from ..spawned.spawned_process import SpawnedProcess, spawn_process
 
 HOST = "127.0.0.1"
@@ -23,13 +23,13 @@ class ClientStarter:
       command: words; ``{host}`` and ``{port}`` in them are replaced.
       guard: ends it if this process is killed.
       directory: where it is started; None for where this process is.
-      most_resident_bytes: one that has more memory is killed; None for any.
+      memory_bound: one that has more memory is killed; None for any.
     """
 
     command: tuple[str, ...]
     guard: Guard
     directory: str | None = None
-    most_resident_bytes: int | None = None
+    memory_bound: MemoryBound | None = None
 
     @contextlib.asynccontextmanager
     async def running(self, port: int) -> AsyncIterator[SpawnedProcess]:
@@ -45,6 +45,6 @@ class ClientStarter:
             ) as process,
             open_background_nursery() as nursery,
         ):
-            if self.most_resident_bytes is not None:
-                nursery.start_soon(watch_memory, process, self.most_resident_bytes)
+            if self.memory_bound is not None:
+                nursery.start_soon(watch_memory, process, self.memory_bound)
             yield process

@@ -23,8 +23,6 @@ from .preflight import ClientPreflight, look_at_client
 from .run import CONFIRM_FACTOR, ClientRuns
 from .spawned_client import ClientStarter
 
-# A runtime of its own may fill as much.
-_USUAL_BYTES = 512 << 20
 DEFAULT_REPLY_TIMEOUT_S = Settings().reply_timeout_s
 
 
@@ -63,8 +61,8 @@ async def check_client(
     began = trio.current_time()
     runs: ClientRuns | None = None
     async with open_guard() as guard:
-        most_bytes = _most_bytes_of_one(settings.most_resident_bytes, jobs)
-        starter = ClientStarter(settings.command, guard, settings.directory, most_bytes)
+        bound = None if settings.memory_bound is None else settings.memory_bound.shared_by(jobs)
+        starter = ClientStarter(settings.command, guard, settings.directory, bound)
 
         async def work() -> None:
             nonlocal runs
@@ -103,11 +101,6 @@ async def check_client(
         book=CLIENTS,
         client=preflight.facts,
     )
-
-
-def _most_bytes_of_one(most_bytes: int | None, jobs: int) -> int | None:
-    """Return what one of several clients may have that run side by side: not so little that it is usual."""
-    return None if most_bytes is None else max(most_bytes // jobs, min(most_bytes, _USUAL_BYTES))
 
 
 def _reproduce(target: Target, settings: Settings, case_id: str) -> str:

@@ -179,7 +179,7 @@ async def open_host(target: Target, settings: Settings) -> AsyncIterator[Host]:
                 settings.spawn_timeout_s,
                 guard,
                 settings.directory,
-                settings.most_resident_bytes,
+                settings.memory_bound,
             )
         nursery = await stack.enter_async_context(open_background_nursery())
         yield Host(target, settings, nursery, spawner)

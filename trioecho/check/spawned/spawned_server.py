@@ -13,7 +13,7 @@ from ...base.connect import connect
 from ...base.nursery import open_background_nursery
 from .free_port import reserved_port
 from .guard import Guard
-from .memory_watch import watch_memory
+from .memory_watch import MemoryBound, watch_memory
 from .spawned_process import SpawnedProcess, SpawnError, parse_command, spawn_process
 
 __all__ = ["HOST", "SpawnError", "SpawnedServer", "Spawner", "parse_command", "spawn_server"]
@@ -43,14 +43,14 @@ class Spawner:
       timeout_s: how long one may take until it listens.
       guard: ends them if this process is killed.
       directory: where they are started; None for where this process is.
-      most_resident_bytes: one that has more memory is killed; None for any.
+      memory_bound: one that has more memory is killed; None for any.
     """
 
     command: tuple[str, ...]
     timeout_s: float
     guard: Guard | None = None
     directory: str | None = None
-    most_resident_bytes: int | None = None
+    memory_bound: MemoryBound | None = None
 
     def running(
         self, *, port: int | None = None
@@ -62,7 +62,7 @@ class Spawner:
             port=port,
             guard=self.guard,
             directory=self.directory,
-            most_resident_bytes=self.most_resident_bytes,
+            memory_bound=self.memory_bound,
         )
 
 
@@ -74,7 +74,7 @@ async def spawn_server(
     port: int | None = None,
     guard: Guard | None = None,
     directory: str | None = None,
-    most_resident_bytes: int | None = None,
+    memory_bound: MemoryBound | None = None,
 ) -> AsyncIterator[tuple[SpawnedServer, trio.socket.SocketType]]:
     """Start a server; with it comes the first connection that it accepted.
 
@@ -86,7 +86,7 @@ async def spawn_server(
       port: where it must listen; None for any port that is free.
       guard: ends it if this process is killed.
       directory: where it is started; None for where this process is.
-      most_resident_bytes: it is killed when it has more memory; None for any.
+      memory_bound: it is killed when it has more memory; None for any.
 
     Raises:
       SpawnError: it does not start, or does not listen.
@@ -106,9 +106,9 @@ async def spawn_server(
             server = await stack.enter_async_context(
                 spawn_process(words, server_of, guard=guard or Guard(), directory=directory)
             )
-            if most_resident_bytes is not None:
+            if memory_bound is not None:
                 nursery = await stack.enter_async_context(open_background_nursery())
-                nursery.start_soon(watch_memory, server, most_resident_bytes)
+                nursery.start_soon(watch_memory, server, memory_bound)
             with await _wait_listening(server, timeout_s) as first_connection:
                 claim.close()  # the server has it
                 yield server, first_connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import select
 import signal
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,14 @@ from trioecho.load.engine.poller import EpollPoller, PollPoller, SelectPoller
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say nothing of processes that were killed while they wrote what they had covered."""
+    if config.pluginmanager.hasplugin("_cov"):
+        from coverage.exceptions import CoverageWarning
+
+        warnings.filterwarnings("ignore", "Data file .* isn't a coverage data file", CoverageWarning)
 
 
 def pytest_collection_finish() -> None:
@@ -41,8 +50,8 @@ def _signal_handlers() -> dict[signal.Signals, object]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Make two workers for each processor: tests wait for processes about as long as they compute."""
-    return 2 * count_processors()
+    """Make three workers for two processors: tests wait for others half as long as they compute."""
+    return (3 * count_processors() + 1) // 2
 
 
 @pytest.fixture(params=["reactor", "tasks"])

@@ -19,6 +19,7 @@ from tests.support.check_servers import (
     echo_frames,
     listening,
 )
+from tests.support.slow import slow
 from tests.support.sockets import receive_exactly, reset
 from trioecho.check.book.book import RULES
 from trioecho.check.client.finding import Kind
@@ -66,10 +67,10 @@ def answer_with_something_else(peer: socket.socket) -> None:
     ("handler", "cause", "reason"),
     [
         (close, "closes-at-once", "every connection is closed at once"),
-        (reset, "closes-at-once", "every connection is closed at once"),
+        slow(reset, "closes-at-once", "every connection is closed at once"),
         (close_at_first_frame, "closes-at-first-frame", "every connection ends at its first frame"),
         (talk, "speaks-unasked", "bytes come that no client asked for"),
-        (greet, "speaks-unasked", "bytes come that no client asked for"),
+        slow(greet, "speaks-unasked", "bytes come that no client asked for"),
         (answer_with_something_else, "answers-something-else", "nothing to do with what was sent"),
     ],
 )

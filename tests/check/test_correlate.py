@@ -100,9 +100,9 @@ async def test_with_identifiers_one_request_is_enough(payloads: tuple[bytes, ...
     ("service", "broken", "cause"),
     [
         (loses_one_of_many, "2.5", "one-parse-per-recv"),
-        (replies_twice_to_one_of_many, "2.5", "reply-twice"),
+        slow(replies_twice_to_one_of_many, "2.5", "reply-twice"),
         (mixes_bodies_up, "2.5", "other-reply"),
-        (GivesToOthers(), "3.2", "shared-state"),
+        slow(GivesToOthers(), "3.2", "shared-state"),
     ],
 )
 async def test_a_bug_is_found_and_named(service: Service, broken: str, cause: str) -> None:

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, settings
 
 
 def examples(most: int, **others: Any) -> settings:
-    """Return settings for that many examples, and for a third of them where slow tests are left out."""
+    """Return settings for that many examples, and for a sixth of them where slow tests are left out."""
     tries_all = os.environ.get("TRIOECHO_TESTS") == "all"  # as `scripts/test --all` says it
-    return settings(max_examples=most if tries_all else most // 3, **others)
+    return settings(max_examples=most if tries_all else max(10, most // 6), **others)
 
 
 settings.register_profile(

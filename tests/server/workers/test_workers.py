@@ -27,7 +27,6 @@ from tests.support.processes import (
     SERVE_WITH_WORKERS,
     ServerProcess,
     children_of,
-    run_command,
     server_process,
     suspend,
 )
@@ -363,7 +362,7 @@ def test_workers_do_not_outlive_a_service_that_was_killed() -> None:
 def test_a_port_that_workers_share_is_not_shared_with_another_service() -> None:
     with server_process(command=SERVE_WITH_WORKERS) as server:
         for workers in ("1", "2"):
-            second = run_command("serve", "--workers", workers, "--port", str(server.port))
+            second = run_in_process("serve", "--workers", workers, "--port", str(server.port))
             assert second.returncode == 3
             assert second.stderr.count("\n") == 1
             assert "another program holds the port" in second.stderr
@@ -399,7 +398,7 @@ def test_a_system_that_cannot_share_ports_says_so() -> None:
 
 
 def test_the_program_of_a_worker_is_not_a_command() -> None:
-    assert "worker" not in run_command("--help").stdout
+    assert "worker" not in run_in_process("--help").stdout
 
 
 # ---- parts ----

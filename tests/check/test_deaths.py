@@ -28,6 +28,7 @@ from tests.support.check_servers import (
     run_case,
 )
 from tests.support.guard import GUARD_S, guarded
+from tests.support.slow import slow
 from tests.support.sockets import LOOPBACK, receive_exactly, reset
 from trioecho.check.cases import CASES
 from trioecho.check.client.pace import Pace
@@ -315,7 +316,7 @@ async def test_its_crash_is_told_from_its_end() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, slow(signal.SIGHUP), slow(signal.SIGINT)])
 def test_no_server_outlives_the_suite(number: signal.Signals, tmp_path: Path) -> None:
     fifo = tmp_path / "alive"
     os.mkfifo(fifo)

@@ -59,11 +59,11 @@ def words(request: pytest.FixtureRequest, server: ServerProcess, tmp_path: Path)
 each_result = pytest.mark.parametrize(
     "words",
     [
-        "--help",
+        slow("--help"),
         slow("--version"),
         slow("serve --help"),
         "client SERVER -n 1",
-        "load SERVER --connections 1 --messages 1",
+        slow("load SERVER --connections 1 --messages 1"),
         slow("report merge RESULT"),
         slow("check SERVER 1.1"),
         "check --list",
@@ -105,7 +105,7 @@ def test_results_on_a_full_disk_are_exit_74_and_one_line(words: list[str]) -> No
         ("client SERVER -n 1", (1,)),
         slow("client SERVER -n 1", (2,)),
         ("client SERVER -n 1", (0, 1, 2)),
-        ("load SERVER --connections 1 --messages 1", (0, 1, 2)),
+        slow("load SERVER --connections 1 --messages 1", (0, 1, 2)),
         ("check SERVER 1.1", (0, 1, 2)),
         slow("report merge RESULT", (0, 1, 2)),
         slow("serve --help", (0, 1, 2)),

@@ -22,6 +22,7 @@ from tests.support.processes import (
     in_one_process_or_two,
     server_process,
 )
+from tests.support.slow import slow
 from tests.support.sockets import echoes
 from tests.support.wire import frame
 
@@ -140,9 +141,15 @@ def echo_server_that_hangs_up(pid: list[int]) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("before", "exit_code"), [(ignore_sighup, 0), (None, 129)], ids=["nohup", "without nohup"]
+    ("command", "before", "exit_code"),
+    [
+        ("load {} -q --connections 1 --messages 1", ignore_sighup, 0),
+        slow("load {} -q --connections 1 --messages 1", None, 129),
+        slow("check {} 1.1", ignore_sighup, 0),
+        ("check {} 1.1", None, 129),
+    ],
+    ids=["load, nohup", "load, without nohup", "check, nohup", "check, without nohup"],
 )
-@pytest.mark.parametrize("command", ["load {} -q --connections 1 --messages 1", "check {} 1.1"])
 def test_a_command_under_nohup_goes_on_at_sighup(command: str, before: object, exit_code: int) -> None:
     pid: list[int] = []
     with echo_server_that_hangs_up(pid) as port:

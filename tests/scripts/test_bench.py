@@ -17,6 +17,7 @@ from scripts.benchmark.compare import AGAIN
 from scripts.benchmark.table import Spread
 from tests.support.checkout import ROOT
 from tests.support.guard import GUARD_S
+from tests.support.slow import slow
 
 
 def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +59,7 @@ def test_a_small_sitting_from_end_to_end(tmp_path: Path) -> None:
     assert shown.stdout in done.stdout
 
 
-@pytest.mark.parametrize("only", ["many-handler", "one"])
+@pytest.mark.parametrize("only", [slow("many-handler"), "one"])
 def test_a_workload_of_each_kind_is_measured(only: str) -> None:
     done = run_bench(
         "--only", only, "--peers", "", "--builds", "plain", "--repeats", "1", "--seconds", "50ms"
@@ -95,6 +96,7 @@ def test_times_to_spin_are_measured() -> None:
         assert shown in done.stdout
 
 
+@pytest.mark.slow
 def test_how_late_timers_are_is_measured() -> None:
     done = run_bench(
         "timers", "--builds", "plain", "--repeats", "1", "--seconds", "50ms", "--load", "trioecho"

@@ -50,8 +50,8 @@ COMMANDS = [
     pytest.param(SERVE_WITH_WORKERS, id="workers"),
     slow(SERVE_WITHOUT_REACTOR),
     pytest.param(refused(0, "EPERM"), id="forbidden", marks=needs_splice),
-    pytest.param(refused(5, "EINVAL"), id="refused", marks=needs_splice),
-    pytest.param(refused(4, "EPERM"), id="refused once more", marks=needs_splice),
+    pytest.param(refused(5, "EINVAL"), id="refused", marks=[needs_splice, pytest.mark.slow]),
+    pytest.param(refused(4, "EPERM"), id="refused once more", marks=[needs_splice, pytest.mark.slow]),
 ]
 
 

@@ -55,7 +55,7 @@ async def test_who_is_silent_or_sends_back_every_byte_is_nothing_else(
     ("handler", "finding"),
     [
         (answer_lines, "is an HTTP server"),
-        (speak_tls, "is a TLS server"),
+        (speak_tls, "is a TLS server: give --tls"),
         (echo_little_endian, "replies to frames whose headers are u32le, not u32be: give --format u32le"),
     ],
 )

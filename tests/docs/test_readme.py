@@ -26,6 +26,7 @@ from tests.support.load_results import RunOnAServerWithACapacity, made_result
 from tests.support.processes import server_process
 from tests.support.protocol_services import SERVICES
 from tests.support.slow import slow
+from tests.support.tls import Files, authority, write_files
 from trioecho.cli import main
 from trioecho.load import result_as_json
 
@@ -111,19 +112,44 @@ def test_the_commands_are_those_that_are_run() -> None:
         assert os.access(ROOT / "scripts" / script, os.X_OK)
 
 
+def write_certificates(folder: Path) -> Files:
+    """Write those of a server, of a client and of their authority, by the names that the pages use."""
+    client = authority().issue_cert("client@example.org")
+    client.private_key_pem.write_to_path(str(folder / "client-key.pem"))
+    client.cert_chain_pems[0].write_to_path(str(folder / "client.pem"))
+    return write_files(folder)
+
+
 @pytest.mark.parametrize("command", quick_of_readme(SERVE_COMMANDS))
-def test_serve_commands(command: str) -> None:
+def test_serve_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "--certfile" in command:
+        write_certificates(tmp_path)
+        monkeypatch.chdir(tmp_path)
     with server_process(*shlex.split(command)[2:], "--port", "0") as server:
         assert server.stop(signal.SIGINT) == 0
 
 
 @pytest.mark.parametrize(
-    "command", quick_of_readme([command for command in CLIENT_COMMANDS if "26067" not in command])
+    "command",
+    quick_of_readme(
+        [command for command in CLIENT_COMMANDS if "26067" not in command and "--tls" not in command]
+    ),
 )
 def test_client_commands(command: str) -> None:
     with server_process() as server:
         done = run_in_process(*shlex.split(command.replace("26066", str(server.port)))[1:])
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    quick_of_readme([command for command in CLIENT_COMMANDS + SEND_COMMANDS if "--tls" in command]),
+)
+def test_commands_under_tls(command: str, tmp_path: Path) -> None:
+    with server_process(*write_certificates(tmp_path).options) as server:
+        words = shlex.split(command.replace("26066", str(server.port)))[1:]
+        done = run_in_process(*words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +177,8 @@ def test_send_commands(command: str, printed: str) -> None:
 
 
 def test_these_are_all_send_commands() -> None:
-    assert len(SEND_COMMANDS) + sum(command.startswith("printf") for command in COMMANDS) == 4
+    plain = [command for command in SEND_COMMANDS if "--tls" not in command]
+    assert len(plain) + sum(command.startswith("printf") for command in COMMANDS) == 4
 
 
 @pytest.mark.parametrize(

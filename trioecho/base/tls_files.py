@@ -52,13 +52,12 @@ class TlsFiles:
             raise TlsFilesError(f"tls_min is 1.2 or 1.3, not {self.tls_min!r}")
         context.minimum_version = _MINIMUM_VERSIONS[self.tls_min]
         context.options |= ssl.OP_NO_RENEGOTIATION
-        self._load_key_pair(context)
+        certificates = load_key_pair(
+            context, self.certfile, self.keyfile or self.certfile, self.keyfile_password_file
+        )
+        _check_dates(context, self.certfile, certificates)
         if self.client_ca is not None:
-            _read(self.client_ca, "the certificates of the clients' CA")
-            try:
-                context.load_verify_locations(cafile=self.client_ca)
-            except (ssl.SSLError, OSError) as error:
-                raise TlsFilesError(f"{self.client_ca} has no certificate in PEM in it") from error
+            load_authorities(context, self.client_ca, "clients'")
             context.verify_mode = ssl.CERT_REQUIRED
         if self.ciphers is not None:
             try:
@@ -78,36 +77,54 @@ class TlsFiles:
         }
         return replace(self, **paths)
 
-    def _load_key_pair(self, context: ssl.SSLContext) -> None:
-        certificates = _read(self.certfile, "the certificate")
-        if b"-----BEGIN CERTIFICATE-----" not in certificates:
-            raise TlsFilesError(f"{self.certfile} has no certificate in PEM in it")
-        keyfile = self.keyfile or self.certfile
-        key = _read(keyfile, "the key")
-        if b"PRIVATE KEY-----" not in key:
-            hint = "" if self.keyfile else "; give the file that has it (keyfile)"
-            raise TlsFilesError(f"{keyfile} has no private key in PEM in it{hint}")
-        password = b""
-        if self.keyfile_password_file is not None:
-            lines = _read(self.keyfile_password_file, "the password of the key").splitlines()
-            password = lines[0] if lines else b""
-        try:
-            # Without a password, OpenSSL would ask for one on the terminal.
-            context.load_cert_chain(self.certfile, keyfile, password=password)
-        except (ssl.SSLError, OSError, ValueError) as error:
-            raise TlsFilesError(self._why_not_loaded(error, keyfile, key)) from error
-        _check_dates(context, self.certfile, certificates)
 
-    def _why_not_loaded(self, error: Exception, keyfile: str, key: bytes) -> str:
+def load_key_pair(
+    context: ssl.SSLContext, certfile: str, keyfile: str, keyfile_password_file: str | None = None
+) -> bytes:
+    """Load a certificate and its key into a context, of either side; return the certificates, as PEM.
+
+    Raises:
+      TlsFilesError: something is wrong with them.
+    """
+    certificates = _read(certfile, "the certificate")
+    if b"-----BEGIN CERTIFICATE-----" not in certificates:
+        raise TlsFilesError(f"{certfile} has no certificate in PEM in it")
+    key = _read(keyfile, "the key")
+    if b"PRIVATE KEY-----" not in key:
+        hint = "; give the file that has it (keyfile)" if keyfile == certfile else ""
+        raise TlsFilesError(f"{keyfile} has no private key in PEM in it{hint}")
+    password = b""
+    if keyfile_password_file is not None:
+        lines = _read(keyfile_password_file, "the password of the key").splitlines()
+        password = lines[0] if lines else b""
+    try:
+        # Without a password, OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certfile, keyfile, password=password)
+    except (ssl.SSLError, OSError, ValueError) as error:
         if getattr(error, "reason", None) in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
-            return f"the key in {keyfile} does not fit the certificate in {self.certfile}"
-        if b"ENCRYPTED" in key:
-            if self.keyfile_password_file is None:
-                how = "give a file with its password (keyfile-password-file)"
-                return f"the key in {keyfile} is encrypted; {how}"
-            return f"the password in {self.keyfile_password_file} does not open the key in {keyfile}"
-        detail = describe(error)
-        return f"OpenSSL cannot use {self.certfile} with the key in {keyfile} (damaged?): {detail}"
+            why = f"the key in {keyfile} does not fit the certificate in {certfile}"
+        elif b"ENCRYPTED" not in key:
+            why = f"OpenSSL cannot use {certfile} with the key in {keyfile} (damaged?): {describe(error)}"
+        elif keyfile_password_file is None:
+            how = "give a file with its password (keyfile-password-file)"
+            why = f"the key in {keyfile} is encrypted; {how}"
+        else:
+            why = f"the password in {keyfile_password_file} does not open the key in {keyfile}"
+        raise TlsFilesError(why) from error
+    return certificates
+
+
+def load_authorities(context: ssl.SSLContext, file: str, whose: str) -> None:
+    """Load the certificates that a context is to trust.
+
+    Raises:
+      TlsFilesError: something is wrong with them.
+    """
+    _read(file, f"the certificates of the {whose} CA")
+    try:
+        context.load_verify_locations(cafile=file)
+    except (ssl.SSLError, OSError) as error:
+        raise TlsFilesError(f"{file} has no certificate in PEM in it") from error
 
 
 def _read(path: str, what: str) -> bytes:

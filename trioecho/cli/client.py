@@ -22,6 +22,7 @@ from .shared.options import (
 )
 from .shared.output import CommandError, print_result
 from .shared.parser import Commands, Parser, add_command_parser
+from .shared.tls_options import add_client_tls_options, client_tls_of
 
 _EPILOG = """\
 Messages go out one at a time; each echo is compared, in content and order,
@@ -37,6 +38,7 @@ exit codes:
 examples:
   trioecho client 127.0.0.1:26066
   trioecho client '[::1]:26066' -n 1000 --size 0-64KiB
+  trioecho client localhost:26066 --tls --cacert ca.pem
 """
 
 
@@ -76,12 +78,14 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         default=10.0,
         help="longest wait for an echo; 0 for no limit (default: 10s)",
     )
+    add_client_tls_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Send, verify, report."""
     sizes: values.SizeBounds = arguments.size
     check_expressible("--size", sizes.most, arguments.format)
+    tls = client_tls_of(arguments)
     plan = EchoPlan(
         arguments.address.host,
         arguments.address.port,
@@ -91,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
         seed=chosen_seed(arguments),
         timeout_s=arguments.timeout,
         format=arguments.format,
+        ssl_context=tls.context,
+        server_hostname=tls.server_hostname,
     )
     summary = EchoSummary()
     failure = None

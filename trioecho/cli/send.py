@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import trio
 
 from ..base.addresses import format_address
-from ..base.connect import why_not_connected
 from ..base.describe import describe
 from ..base.message_file import MessageFileError, message_format_of, read_messages
 from ..client.asking import ask_what_it_is
+from ..client.tls_hints import NEEDS_CERTIFICATE, why_no_channel
 from ..connection.channel import FrameChannel
 from ..connection.connect import open_frame_channel
+from ..connection.tls_transport import CertificateRequiredError
 from ..errors import ConnectionEndedError, LocalProtocolError, ProtocolError, RemoteProtocolError
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, Frame
 from ..limits import or_infinite
@@ -29,6 +30,7 @@ from .shared.options import add_address, add_format_option, add_max_frame_length
 from .shared.output import CommandError, print_error, print_result, write_result
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.suggestion import quoted
+from .shared.tls_options import ClientTls, add_client_tls_options, client_tls_of
 from .standard_input import Prompt, lines_of_stdin
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -56,6 +58,7 @@ examples:
   trioecho send 127.0.0.1:26066 hello 'two words'
   trioecho send 127.0.0.1:26066 --hex 'c3 a9 00'
   trioecho send 127.0.0.1:26066 --wait 1s <messages.txt
+  trioecho send localhost:26066 --tls --cacert ca.pem hello
   trioecho send 127.0.0.1:1883 --format mqtt --header 'c0 00' ''
 """
 
@@ -117,6 +120,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         help="receive until nothing has come for TIME, however many replies there are; 0 for no limit",
     )
     until.add_argument("--no-reply", action="store_true", help="end when all is sent; show no reply")
+    add_client_tls_options(parser)
 
 
 def _header(text: str) -> bytes:
@@ -134,10 +138,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.message and arguments.messages:
         raise CommandError(ExitCode.WRONG_USAGE, "give either MESSAGE or --messages FILE, not both")
     given = _given_messages(arguments)
+    tls = client_tls_of(arguments)
     try:
         if arguments.header:
             arguments.format.encode_header(0, like=arguments.header)
-        trio.run(_send, arguments, given)
+        trio.run(_send, arguments, given, tls)
     except (ValueError, LocalProtocolError) as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
     return ExitCode.OK
@@ -178,12 +183,12 @@ def _max_frame_length(arguments: argparse.Namespace) -> int:
     return DEFAULT_MAX_FRAME_LENGTH if limit is None else limit
 
 
-async def _send(arguments: argparse.Namespace, given: list[Frame] | None) -> None:
+async def _send(arguments: argparse.Namespace, given: list[Frame] | None, tls: ClientTls) -> None:
     is_prompt = given is None and sys.stdin.isatty()
     address = format_address(arguments.address)
     prompt = Prompt(f"{address}> " if is_prompt else "")
     show = _shower(arguments)
-    channel = await _connect(arguments)
+    channel = await _connect(arguments, tls)
     ending = _ending(arguments, is_prompt=is_prompt)
     conversation = Conversation(channel, ending, lambda reply: prompt.show_around(lambda: show(reply)))
     messages = _lines(arguments, conversation, prompt) if given is None else _each(given)
@@ -206,9 +211,11 @@ async def _send(arguments: argparse.Namespace, given: list[Frame] | None) -> Non
             return
         problem = str(error)
         hint = f"; does it reply to frames of {arguments.format}? If not to each, give --wait or --no-reply"
+    except CertificateRequiredError:
+        raise CommandError(ExitCode.UNAVAILABLE, f"{address} {NEEDS_CERTIFICATE}") from None
     except ConnectionEndedError as error:
         problem = describe(error)
-    if problem and not conversation.received:
+    if problem and not conversation.received and tls.context is None:
         host, port = arguments.address
         found = await ask_what_it_is(host, port, arguments.format, sends_frames=False)
         if found is not None:
@@ -218,13 +225,15 @@ async def _send(arguments: argparse.Namespace, given: list[Frame] | None) -> Non
         raise CommandError(ExitCode.FAILED, f"{address}: {problem}")
 
 
-async def _connect(arguments: argparse.Namespace) -> FrameChannel:
+async def _connect(arguments: argparse.Namespace, tls: ClientTls) -> FrameChannel:
     host, port = arguments.address
     try:
         with trio.fail_after(_CONNECT_TIMEOUT_S):
             return await open_frame_channel(
                 host,
                 port,
+                ssl_context=tls.context,
+                server_hostname=tls.server_hostname,
                 format=arguments.format,
                 max_frame_length=_max_frame_length(arguments),
                 write_timeout_s=arguments.timeout,
@@ -232,7 +241,7 @@ async def _connect(arguments: argparse.Namespace) -> FrameChannel:
     except trio.TooSlowError:
         reason = f"no reply within {_CONNECT_TIMEOUT_S:g} s"
     except (OSError, UnicodeError) as error:
-        reason = why_not_connected(error)
+        reason = why_no_channel(error)
     raise CommandError(ExitCode.UNAVAILABLE, f"cannot connect to {format_address((host, port))}: {reason}")
 
 

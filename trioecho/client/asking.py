@@ -43,7 +43,7 @@ async def ask_what_it_is(
             return None  # a server that sends back every byte is an echo of every format
         # The beginning of an echo is no reply, whatever it looks like.
         if not question.startswith(reply[: len(question)]) and (name := name_of_service(reply)):
-            return name
+            return f"{name}: give --tls" if name == "is a TLS server" else name
     for candidate in _similar(format) if sends_frames else ():
         frame = encode_frame(_PAYLOAD, format=candidate)
         if await _reply_to(host, port, frame) == frame:

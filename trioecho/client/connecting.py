@@ -49,13 +49,15 @@ async def within(seconds: float, connect: Callable[[], Awaitable[trio.abc.Stream
         raise TimeoutError(f"no connection within {seconds:g} s") from None
 
 
-async def open_tls_stream(host: str, port: int, context: ssl.SSLContext) -> trio.abc.Stream:
-    """Connect, and do the handshake of TLS, in which the certificate has to be the host's.
+async def open_tls_stream(
+    host: str, port: int, context: ssl.SSLContext, server_hostname: str
+) -> trio.abc.Stream:
+    """Connect, and do the handshake of TLS, in which the certificate has to be for that name.
 
     Raises:
       OSError: the host cannot be connected to, or the handshake has failed.
     """
-    stream = trio.SSLStream(await open_tcp_stream(host, port), context, server_hostname=host)
+    stream = trio.SSLStream(await open_tcp_stream(host, port), context, server_hostname=server_hostname)
     try:
         await stream.do_handshake()
     except trio.BrokenResourceError as error:

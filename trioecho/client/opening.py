@@ -18,6 +18,7 @@ def open_frame_client(
     port: int,
     *,
     ssl_context: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
     format: FrameFormat | None = None,
     max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
     key: Key | None = None,
@@ -35,8 +36,8 @@ def open_frame_client(
     Args:
       host: a name or an address; of a name all addresses are tried (RFC 8305).
       port: the TCP port.
-      ssl_context: for TLS, such as ``ssl.create_default_context()``; the certificate has to be
-        the host's.
+      ssl_context: for TLS, such as ``ssl.create_default_context()``.
+      server_hostname: whose certificate the service has to have; without it, the host's.
       format: as in `FrameClient`, and so are the others.
       max_frame_length: as there.
       key: as there.
@@ -55,7 +56,7 @@ def open_frame_client(
     async def connect() -> trio.abc.Stream:
         if ssl_context is None:
             return await open_tcp_stream(host, port)
-        return await open_tls_stream(host, port, ssl_context)
+        return await open_tls_stream(host, port, ssl_context, server_hostname or host)
 
     return FrameClient(
         connect,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import trio
 
 from ..base.addresses import format_address
-from ..base.connect import why_not_connected
 from ..base.nursery import open_background_nursery
 from ..connection.channel import FrameChannel
 from ..connection.connect import open_frame_channel
+from ..connection.tls_transport import CertificateRequiredError
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from .asking import ask_what_it_is
+from .tls_hints import NEEDS_CERTIFICATE, why_no_channel
 from .verifying import (
     EchoSummary,
     NoEchoError,
@@ -42,6 +44,8 @@ class EchoPlan:
       seed: decides the sizes.
       timeout_s: how long to wait for an echo; 0 for no limit.
       format: how headers are written.
+      ssl_context: for TLS; None if the connection is plain.
+      server_hostname: whose certificate the server has to have; None for the host's.
     """
 
     host: str
@@ -52,6 +56,8 @@ class EchoPlan:
     seed: int = 0
     timeout_s: float = 10.0
     format: FrameFormat = field(default_factory=FrameFormat)
+    ssl_context: ssl.SSLContext | None = None
+    server_hostname: str | None = None
 
 
 async def verify_server(plan: EchoPlan, summary: EchoSummary) -> None:
@@ -76,7 +82,7 @@ async def verify_server(plan: EchoPlan, summary: EchoSummary) -> None:
         await first_is_sent.wait()
         await trio.sleep(_SILENCE_S)
         if not summary.messages:
-            found = await ask_what_it_is(plan.host, plan.port, plan.format)
+            found = await _ask(plan)
             if found is not None and not summary.messages:
                 finding = found
                 scope.cancel()
@@ -87,12 +93,21 @@ async def verify_server(plan: EchoPlan, summary: EchoSummary) -> None:
             payloads = _payloads(plan, first_is_sent.set)
             await verify_echoes(channel, payloads, summary=summary, timeout_s=plan.timeout_s)
     except NoEchoError as error:
-        if error.number == 1:
-            finding = await ask_what_it_is(plan.host, plan.port, plan.format)
+        if isinstance(error.__context__, CertificateRequiredError):
+            finding = NEEDS_CERTIFICATE
+        elif error.number == 1:
+            finding = await _ask(plan)
         if finding is None:
             raise
     if finding is not None:
         raise CannotVerifyError(f"{format_address((plan.host, plan.port))} {finding}")
+
+
+async def _ask(plan: EchoPlan) -> str | None:
+    """Ask the server what it is; under TLS there are no such questions."""
+    if plan.ssl_context is not None:
+        return None
+    return await ask_what_it_is(plan.host, plan.port, plan.format)
 
 
 async def _connect(plan: EchoPlan) -> FrameChannel:
@@ -101,13 +116,15 @@ async def _connect(plan: EchoPlan) -> FrameChannel:
             return await open_frame_channel(
                 plan.host,
                 plan.port,
+                ssl_context=plan.ssl_context,
+                server_hostname=plan.server_hostname,
                 format=plan.format,
                 max_frame_length=max(plan.most_bytes, DEFAULT_MAX_FRAME_LENGTH),
             )
     except trio.TooSlowError:
         reason = f"no reply within {_CONNECT_TIMEOUT_S:g} s"
     except (OSError, UnicodeError) as error:
-        reason = why_not_connected(error)
+        reason = why_no_channel(error)
     raise CannotVerifyError(f"cannot connect to {format_address((plan.host, plan.port))}: {reason}")
 
 

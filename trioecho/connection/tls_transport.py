@@ -15,6 +15,7 @@ between can pass a part off as the whole.
 from __future__ import annotations
 
 import contextlib
+import enum
 import ssl
 from typing import cast
 
@@ -26,26 +27,55 @@ from .tls_records import RecordScanner
 from .transport import RECEIVE_BYTES, SHARED_RECEIVE_BYTES, STREAM_SEND_BYTES, Transport
 from .trio_errors import ConnectionLostError
 
-# The first byte of a TLS record of a handshake.
-_HANDSHAKE = 0x16
+# The first byte of a TLS record of a handshake, and of an alert.
+_FIRST_OF_TLS = (0x16, 0x15)
+# What OpenSSL numbers X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+_OTHER_NAME = (62, 64)
 # How much of what came first is kept, to see what it is if it is no TLS.
 _FIRST_BYTES = 64
 
 # What OpenSSL's names for reasons mean to whoever reads a log.
 _REASONS = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer has sent no certificate, and needs one here",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the peer demands a certificate of this side",
     "UNEXPECTED_EOF_WHILE_READING": "the peer ended in the middle of it",
     "TLSV1_ALERT_UNKNOWN_CA": "the peer does not trust the certificate of this side (unknown CA)",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the peer does not trust the certificate of this side",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the peer does not accept the certificate of this side",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer says that the certificate of this side has expired",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer refuses it; does it demand a certificate, or another cipher?",
     "UNSUPPORTED_PROTOCOL": "the peer speaks no version of TLS that is spoken here",
     "NO_SHARED_CIPHER": "the peer offers no cipher that is used here",
 }
 
 
+class TlsProblem(enum.Enum):
+    """Why a handshake has failed, as far as somebody can do something about it."""
+
+    NOT_TRUSTED = enum.auto()
+    OTHER_NAME = enum.auto()
+    NO_TLS = enum.auto()
+    NEEDS_CERTIFICATE = enum.auto()
+    OTHER = enum.auto()
+
+
 class TlsHandshakeError(Exception):
-    """The handshake has failed; the message says why."""
+    """The handshake has failed; the message says why.
+
+    Attributes:
+      problem (TlsProblem): the same for programs.
+    """
+
+    def __init__(self, reason: str, problem: TlsProblem = TlsProblem.OTHER) -> None:
+        super().__init__(reason, problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class CertificateRequiredError(ConnectionLostError):
+    """The server demands a certificate. With TLS 1.3 it says so only after the client's handshake."""
 
 
 class TlsTransport(Transport):
@@ -147,19 +177,25 @@ class TlsTransport(Transport):
         except ssl.SSLError as error:
             with contextlib.suppress(ConnectionLostError):  # what has failed comes first
                 await self._flush()
-            raise TlsHandshakeError(self._why_failed(error)) from error
+            raise self._failure_of(error) from error
         await self._flush()
         return is_done
 
-    def _why_failed(self, error: ssl.SSLError) -> str:
-        if self._first_bytes and self._first_bytes[0] != _HANDSHAKE:
+    def _failure_of(self, error: ssl.SSLError) -> TlsHandshakeError:
+        if self._first_bytes and self._first_bytes[0] not in _FIRST_OF_TLS:
             if protocol := recognize(self._first_bytes):
-                return f"the peer speaks no TLS: it begins {protocol.what}; {protocol.question}"
-            kind = describe_text(self._first_bytes) or "no TLS; does the peer send frames without TLS?"
-            return f"the peer speaks no TLS: {shown(self._first_bytes)} is {kind}"
+                what = f"it begins {protocol.what}; {protocol.question}"
+            else:
+                kind = describe_text(self._first_bytes) or "no TLS; does the peer send frames without TLS?"
+                what = f"{shown(self._first_bytes)} is {kind}"
+            return TlsHandshakeError(f"the peer speaks no TLS: {what}", TlsProblem.NO_TLS)
         if isinstance(error, ssl.SSLCertVerificationError):
-            return f"the peer's certificate is not trusted: {error.verify_message}"
-        return _REASONS.get(error.reason or "") or describe(error)
+            if error.verify_code in _OTHER_NAME:
+                reason = f"the peer's certificate is for another name: {error.verify_message.rstrip('.')}"
+                return TlsHandshakeError(reason, TlsProblem.OTHER_NAME)
+            reason = f"the peer's certificate is not trusted: {error.verify_message}"
+            return TlsHandshakeError(reason, TlsProblem.NOT_TRUSTED)
+        return TlsHandshakeError(_REASONS.get(error.reason or "") or describe(error))
 
     # ---- receiving ----
 
@@ -357,4 +393,6 @@ class TlsTransport(Transport):
 
 
 def _lost(error: ssl.SSLError) -> ConnectionLostError:
+    if error.reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED":
+        return CertificateRequiredError(f"connection lost: {_REASONS[error.reason]}")
     return ConnectionLostError(f"connection lost: {describe(error)}")

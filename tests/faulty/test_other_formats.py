@@ -172,6 +172,13 @@ def test_every_bug_shows_in_the_usual_frames() -> None:
         assert client.bug.why_not(usual, client.limit) == "", name
 
 
+def test_what_a_bug_needs_is_explained() -> None:
+    explained = " ".join(run_in_process("faulty", "--explain", "short-header").stdout.split())
+    needs = "headers that all have as many bytes and headers of two bytes or more"
+    assert explained.endswith(f"With --format it needs {needs}.")
+    assert "--format" not in run_in_process("faulty", "--explain", "short-payload").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

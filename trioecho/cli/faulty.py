@@ -147,6 +147,9 @@ def _explanation(faulty: type[FaultyServer] | type[FaultyClient]) -> list[str]:
     if bug.fails:
         option = " --client" if is_client else ""
         lines += ["", f"trioecho check{option} finds it by {', '.join(bug.fails)}."]
+    if bug.needs:
+        needs = " and ".join(need.words for need in bug.needs)
+        lines += ["", *_wrapped(f"With --format it needs {needs}.", "")]
     return lines
 
 

@@ -82,7 +82,8 @@ async def test_a_students_client_is_told_that_one_recv_is_not_one_frame() -> Non
     assert any(note.startswith("the client wrote: message 0: b") for note in case.notes)
     assert [event.kind for event in case.transcript][:3] == ["event", "event", "received"]
     assert case.transcript[2].data.startswith(b"\0\0\0\x09message 0")
-    assert case.transcript[-1].text == "the client ended with exit code 1"
+    # That it could not be sent to any more may be seen before or after it.
+    assert "the client ended with exit code 1" in [event.text for event in case.transcript[3:]]
     assert "--client" in case.reproduce
     assert case.reproduce.endswith("C1.2 --seed 0 --reply-timeout 10s")
 

@@ -29,8 +29,6 @@ class Limits:
         held against the peer.
       write_timeout_s: how long a send may wait until the kernel accepts a byte,
         because the peer reads too little. 60 s, as nginx (send_timeout).
-      tls_handshake_timeout_s: how long the handshake of TLS may take, from when the connection
-        is accepted. 60 s, as nginx (ssl_handshake_timeout).
       grace_s: how long a drain may take; past it, what is left is aborted.
         10 s, as ``docker stop`` waits before it kills.
       linger_s: how long a connection that was ended from this side goes on
@@ -41,6 +39,8 @@ class Limits:
         nearly every such wait ends with a message, and never while it is idle.
         50 us, about what it takes to sleep and to be woken: a spin in vain at most
         doubles that.
+      tls_handshake_timeout_s: how long the handshake of TLS may take, from when the connection
+        is accepted. 60 s, as nginx (ssl_handshake_timeout).
 
     Raises:
       ValueError: a value is negative or not a number.

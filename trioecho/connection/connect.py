@@ -47,14 +47,14 @@ async def open_frame_channel(
         listens among them (a socket can meet itself there); or the handshake of TLS has failed,
         and the message says why. A cancelled call leaves nothing open.
     """
-    limits = Limits(
-        max_frame_length=max_frame_length,
-        idle_timeout_s=idle_timeout_s,
-        frame_timeout_s=frame_timeout_s,
-        write_timeout_s=write_timeout_s,
-    )
     transport = open_transport(await open_tcp_stream(host, port))
     try:
+        limits = Limits(
+            max_frame_length=max_frame_length,
+            idle_timeout_s=idle_timeout_s,
+            frame_timeout_s=frame_timeout_s,
+            write_timeout_s=write_timeout_s,
+        )
         if ssl_context is not None:
             transport = await _under_tls(transport, ssl_context, server_hostname or host)
         # As a server's, except that it shares nothing with others.

@@ -91,6 +91,7 @@ def _read(words: list[str]) -> argparse.Namespace:
     for name, summary in COMMANDS.items():
         if name == asked_for:
             importlib.import_module(f".{name}", __package__).add_command(commands, summary)
+            commands.choices[name].add_settings_options([*COMMANDS])
         else:
             commands.add_parser(name, help=summary)
     help_parser = commands.add_parser(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,8 @@ from typing import Any, NoReturn
 from ...base.printable import printable_line
 from .exit_codes import ExitCode
 from .help_format import HelpFormatter
-from .output import print_error
+from .output import print_error, print_result
+from .settings import Settings, SettingsError
 from .suggestion import did_you_mean, quoted
 
 Commands = argparse._SubParsersAction  # what add_subparsers() gives, which has no public name
@@ -21,6 +23,7 @@ _ENVIRONMENT = """
 environment:
   COLUMNS         how wide text on a terminal is, instead of its width
   NO_COLOR        text without colours
+  TRIOECHO_CONFIG a file with options, if --config names none
   TRIOECHO_DEBUG  an internal error (exit code 70) shows its traceback
 """
 
@@ -39,6 +42,7 @@ class Parser(argparse.ArgumentParser):
         settings["epilog"] = f"{settings.get('epilog') or ''}{_ENVIRONMENT}"
         super().__init__(**{"formatter_class": HelpFormatter, "allow_abbrev": False, **settings})
         self._commands: Commands[Parser] | None = None
+        self._commands_with_settings: Sequence[str] = ()
         self.anywhere: str | None = None
 
     def add_commands(self) -> Commands[Parser]:
@@ -48,6 +52,34 @@ class Parser(argparse.ArgumentParser):
         )
         return self._commands
 
+    def add_settings_options(self, commands: Sequence[str]) -> None:
+        """Let options be in a file and in the environment, too.
+
+        Args:
+          commands: the names of all that may have options in a file; if this parser is one of
+            commands, they are those of them.
+        """
+        if self._commands is not None:
+            for command in self._commands.choices.values():
+                command.add_settings_options(commands)
+            return
+        self._commands_with_settings = commands
+        add = self.add_argument_group("settings").add_argument
+        add(
+            "--config",
+            metavar="FILE",
+            help=f"take options from this TOML file, where they stand below [{self._settings_name}]",
+        )
+        add(
+            "--show-config",
+            action="store_true",
+            help="print the options that are given, and where, and do nothing else",
+        )
+
+    @property
+    def _settings_name(self) -> str:
+        return "-".join(self.prog.split()[1:])
+
     # argparse calls it for commands, too. Its overloads are of no use here.
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -56,6 +88,8 @@ class Parser(argparse.ArgumentParser):
         words = sys.argv[1:] if args is None else list(args)
         own = self._find_command(words)
         self._refuse_unknown_options(own)
+        if self._commands_with_settings and not {"-h", "--help"} & {*words}:
+            words = [*self._words_of_settings(words), *words]
         arguments, unknown = super().parse_known_args(words, namespace)
         if self.anywhere is not None:
             if "--" in unknown:  # older argparse leaves it
@@ -64,6 +98,20 @@ class Parser(argparse.ArgumentParser):
         elif unknown:
             self.error(f"unexpected {quoted(unknown[0])}")
         return arguments, []
+
+    def _words_of_settings(self, words: list[str]) -> list[str]:
+        """Return the options that a file and the environment have, as words; or end the process."""
+        try:
+            groups = [group._group_actions for group in self._mutually_exclusive_groups]
+            settings = Settings(
+                self._settings_name, self._actions, groups, words, os.environ, self._commands_with_settings
+            )
+        except SettingsError as error:
+            self.error(str(error), see_help=False)
+        if "--show-config" in words:
+            print_result(settings.as_toml())
+            sys.exit(ExitCode.OK)
+        return settings.words
 
     def _find_command(self, words: list[str]) -> list[str]:
         """Return the words before the command; end the process if no command is found."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.support.in_process import run_in_process
 from tests.support.processes import server_process
 from tests.support.sockets import echoes
 from tests.support.wire import frame
+from trioecho.guide import read_topic
 
 DEFAULTS = "# All else has its default, which trioecho {} --help says."
 
@@ -112,6 +114,14 @@ def test_what_is_shown_is_a_file() -> None:
     Path("again.toml").write_text("\n".join(["[serve]", *settings]))
     again = shown("serve", "--config", "again.toml")
     assert [line.partition("  # ")[0] for line in again] == [line.partition("  # ")[0] for line in settings]
+
+
+def test_the_page_shows_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    file, printed = re.findall(r"^```toml\n(.*?)^```", read_topic("commands"), re.MULTILINE | re.DOTALL)
+    Path("some.toml").write_text(file)
+    assert len(shown("serve", "--config", "some.toml")) == 3
+    monkeypatch.setenv("TRIOECHO_SERVE_GRACE", "1m")
+    assert run_in_process("serve", "--port", "0", "--show-config").stdout == printed
 
 
 def test_help_needs_no_settings() -> None:

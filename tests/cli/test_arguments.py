@@ -52,7 +52,10 @@ def begun_is_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         ("qqq", "trioecho: there is no command 'qqq'; trioecho help lists all"),
         ("--versoin", "trioecho: there is no option '--versoin'; did you mean --version?"),
         ("load --connection 5", "load: there is no option '--connection'; did you mean --connections?"),
-        ("load --con=5", "there is no option '--con'; did you mean --config or --connect-rate or --connections?"),
+        (
+            "load --con=5",
+            "there is no option '--con'; did you mean --config or --connect-rate or --connections?",
+        ),
         ("sned", "trioecho: there is no command 'sned'; did you mean send?"),
         ("send a:1 --header-bytes 4", "send: there is no option '--header-bytes'; did you mean --header?"),
         ("load -z", "trioecho load: there is no option '-z'; trioecho load --help lists all"),

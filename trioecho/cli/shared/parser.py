@@ -14,7 +14,7 @@ from ...base.printable import printable_line
 from .exit_codes import ExitCode
 from .help_format import HelpFormatter
 from .output import print_error, print_result
-from .settings import Settings, SettingsError
+from .settings import OptionSettings, SettingsError
 from .suggestion import did_you_mean, quoted
 
 Commands = argparse._SubParsersAction  # what add_subparsers() gives, which has no public name
@@ -103,7 +103,7 @@ class Parser(argparse.ArgumentParser):
         """Return the options that a file and the environment have, as words; or end the process."""
         try:
             groups = [group._group_actions for group in self._mutually_exclusive_groups]
-            settings = Settings(
+            settings = OptionSettings(
                 self._settings_name, self._actions, groups, words, os.environ, self._commands_with_settings
             )
         except SettingsError as error:

@@ -59,7 +59,7 @@ class Setting:
         return [f"{option}={value}" for value in self.values] or [option]
 
 
-class Settings:
+class OptionSettings:
     """The settings of a run of one command, in the order in which they count, the last one most.
 
     Attributes:

@@ -97,7 +97,7 @@ async def test_a_request_with_a_header_of_its_own_has_the_reply_with_its_header(
     async with open_service(serve) as service, FrameClient(service.connect, format=typed) as client:
         assert await client.request_frame(Frame(b"\x05\x00", b"abc")) == Frame(b"\x07\x02", b"ok")
         with pytest.raises(ValueError, match="header"):
-            await client.request_frame(Frame(b"\x05", b"abc"))
+            await client.request_frame(Frame(b"\x05\x00\x00", b"abc"))
         assert client.in_flight == 0
     assert received == [b"\x05\x03abc"]
 

@@ -217,7 +217,7 @@ async def _send(arguments: argparse.Namespace, given: list[Frame] | None, tls: C
         problem = describe(error)
     if problem and not conversation.received and tls.context is None:
         host, port = arguments.address
-        found = await ask_what_it_is(host, port, arguments.format, sends_frames=False)
+        found = await ask_what_it_is(host, port, arguments.format, sends_frames=False, has_tls_option=True)
         if found is not None:
             raise CommandError(ExitCode.UNAVAILABLE, f"{address} {found}")
         problem += hint

@@ -21,7 +21,7 @@ _PATIENCE_S = 0.5
 
 
 async def ask_what_it_is(
-    host: str, port: int, format: FrameFormat, *, sends_frames: bool = True
+    host: str, port: int, format: FrameFormat, *, sends_frames: bool = True, has_tls_option: bool = False
 ) -> str | None:
     """Ask the server what it is, and in the formats that are most often mistaken for this one.
 
@@ -32,6 +32,7 @@ async def ask_what_it_is(
       port: likewise.
       format: in which it does not reply.
       sends_frames: whether to ask in other formats, too. A service that is no echo may act on them.
+      has_tls_option: whether the command that asks can be told to use TLS.
 
     Returns:
       What it is or does, as the end of a sentence that begins with its address; None if
@@ -43,7 +44,7 @@ async def ask_what_it_is(
             return None  # a server that sends back every byte is an echo of every format
         # The beginning of an echo is no reply, whatever it looks like.
         if not question.startswith(reply[: len(question)]) and (name := name_of_service(reply)):
-            return f"{name}: give --tls" if name == "is a TLS server" else name
+            return f"{name}: give --tls" if has_tls_option and name == "is a TLS server" else name
     for candidate in _similar(format) if sends_frames else ():
         frame = encode_frame(_PAYLOAD, format=candidate)
         if await _reply_to(host, port, frame) == frame:

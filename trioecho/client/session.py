@@ -107,7 +107,7 @@ async def _ask(plan: EchoPlan) -> str | None:
     """Ask the server what it is; under TLS there are no such questions."""
     if plan.ssl_context is not None:
         return None
-    return await ask_what_it_is(plan.host, plan.port, plan.format)
+    return await ask_what_it_is(plan.host, plan.port, plan.format, has_tls_option=True)
 
 
 async def _connect(plan: EchoPlan) -> FrameChannel:

@@ -99,7 +99,7 @@ async def test_replies_that_look_alike_show_no_order_and_the_report_says_so() ->
     ("service", "broken", "cause"),
     [
         slow(takes_a_receive_for_a_frame, "2.3", "segment-taken-for-frame"),
-        (drops_the_second_of_a_segment, "2.5", "one-parse-per-recv"),
+        slow(drops_the_second_of_a_segment, "2.5", "one-parse-per-recv"),
         slow(swaps_two_that_come_together, "2.5", "replies-out-of-order"),
         slow(ignores_the_limit, "4.1", "no-limit"),
         (replies_to_a_truncated_frame, "5.3", "echoes-truncated-frame"),

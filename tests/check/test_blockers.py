@@ -147,6 +147,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 async def test_a_homework_that_says_nothing_is_graded() -> None:
     # To ask whether it listens takes its first connection; the case about that has another server.
     result = await check_command(command_of("-c", SERVES_THE_FIRST, "{port}"))

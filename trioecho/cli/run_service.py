@@ -102,7 +102,7 @@ def run_service(
         is_whole_process=False,
     )
     try:
-        return serve_until_signal(Service(handler), settings)
+        return int(serve_until_signal(Service(handler), settings))  # as a plain number prints, in any Python
     except (CommandError, ServiceStartError, ServiceEndError) as error:
         failure = error
     raise _error_for_caller(failure)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from trioecho import open_frame_channel
 from trioecho.demo import DemoError, analysis, clients, run_demo, servers, wire
 from trioecho.demo.analysis import Load, ReportInterval
 from trioecho.demo.page import Page
@@ -337,6 +338,20 @@ async def test_a_server_imports_nothing_from_the_working_directory(
     monkeypatch.chdir(tmp_path)
     with trio.fail_after(GUARD_S):
         async with servers.open_server(module) as server:
+            await stop(server)
+
+
+async def test_a_server_is_the_demos_whatever_options_the_user_has_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRIOECHO_CONFIG", "not-there.toml")
+    monkeypatch.setenv("TRIOECHO_SERVE_QUIET", "1")
+    monkeypatch.setenv("TRIOECHO_SERVE_MAX_FRAME_LENGTH", "1")
+    with trio.fail_after(GUARD_S):
+        async with servers.open_server(servers.SERVE) as server:
+            async with await open_frame_channel("127.0.0.1", server.port) as channel:
+                await channel.send(b"longer than one byte")
+                assert await channel.receive() == b"longer than one byte"
             await stop(server)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,9 +148,10 @@ async def open_server(
       DemoError: it does not start.
     """
     server = Server(on_report)
+    program = own_program(*module[1:], "--port", str(port), module=module[0])
     try:
         async with open_child_server(
-            own_program(*module[1:], "--port", str(port), module=module[0]),
+            program._replace(env=_without_settings(program.env or {})),
             start_timeout_s=_START_TIMEOUT_S,
             kill_after_s=_KILL_AFTER_S,
             on_output_line=server._take_line,
@@ -158,3 +159,12 @@ async def open_server(
             yield server
     except ChildServerError as error:
         raise DemoError(str(error)) from None
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the user's options for ``trioecho serve``: a demo has its own."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name != "TRIOECHO_CONFIG" and not name.startswith("TRIOECHO_SERVE_")
+    }

@@ -16,7 +16,8 @@ from ..server.handler_loading import reference_to
 from ..server.report import Report
 from ..server.service import Served, Service, ServiceEndError, ServiceStartError
 from ..server.workers.supervisor import divide
-from .service import ServiceSettings, serve_until_signal
+from .service import serve_until_signal
+from .service_run import ServiceSettings
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
 

@@ -13,7 +13,8 @@ from ..server.service import Service, ServiceEndError, ServiceStartError
 from ..server.serving import echo
 from .serve_options import add_serve_options, limits_of, workers_of
 from .serve_tls import tls_of
-from .service import ServiceSettings, serve_until_signal
+from .service import serve_until_signal
+from .service_run import ServiceSettings
 from .shared.exit_codes import ExitCode
 from .shared.options import log_settings
 from .shared.output import CommandError
@@ -43,6 +44,10 @@ The first SIGTERM, SIGHUP or Ctrl-C drains: no new connections, every frame that
 has arrived is echoed, then everything is closed. A second one stops at once.
 SIGUSR1 prints a report now; SIGUSR2 does nothing. A SIGHUP that is ignored at
 the start (nohup) stays ignored, and so does a SIGINT (a shell's &).
+
+Sockets that a service manager passes (systemd's socket activation) are served instead
+of --host and --port, by one process; where NOTIFY_SOCKET is set, it is told how the
+service is.
 
 exit codes:
   0    drained

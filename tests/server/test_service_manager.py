@@ -1,0 +1,234 @@
+"""Sockets that a service manager passes, and what it is told: as systemd has it, and with its own tool."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.guard import GUARD_S
+from tests.support.processes import SERVE
+from tests.support.sockets import LOOPBACK, echoes
+from tests.support.wire import frame
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a service manager passes descriptors")
+
+
+# Puts descriptors where a service manager does, and becomes the service.
+LAUNCH = """
+import os, sys
+passed = [int(word) for word in sys.argv[2].split()]
+for place, descriptor in enumerate(passed):
+    os.dup2(descriptor, 3 + place)
+os.environ.update(LISTEN_PID=sys.argv[1] or str(os.getpid()), LISTEN_FDS=str(len(passed)))
+os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
+"""
+
+
+@contextlib.contextmanager
+def activated(
+    *passed: socket.socket, options: tuple[str, ...] = (), process_id: str = ""
+) -> Iterator[subprocess.Popen[str]]:
+    """``trioecho serve``, to which sockets are passed as descriptors 3 and following."""
+    descriptors = " ".join(str(each.fileno()) for each in passed)
+    command = [*SERVE, "--port", "0", "--metrics-interval", "0", *options]
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, process_id, descriptors, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=[each.fileno() for each in passed],
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def listener() -> socket.socket:
+    """Return a socket that listens, on a descriptor that is none of those to be passed."""
+    with socket.create_server((LOOPBACK, 0), backlog=100) as opened:
+        high = os.dup(opened.fileno())
+        while high < 10:
+            high = os.dup(opened.fileno())
+    return socket.socket(fileno=high)
+
+
+def say_when_ready(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+# ---- sockets ----
+
+
+def test_the_service_listens_on_what_was_passed() -> None:
+    with listener() as first, listener() as second, activated(first, second) as process:
+        ports = [each.getsockname()[1] for each in (first, second)]
+        expected = " and ".join(f"{LOOPBACK}:{port}" for port in ports)
+        assert say_when_ready(process).endswith(f"Z listening on {expected}\n")
+        for port in ports:
+            with socket.create_connection((LOOPBACK, port), GUARD_S) as peer:
+                assert echoes(peer, frame(b"hello"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(GUARD_S) == 0
+
+
+def test_nobody_is_refused_while_the_service_is_started_again() -> None:
+    with listener() as passed, contextlib.ExitStack() as peers:
+        address = passed.getsockname()
+
+        def connect() -> socket.socket:
+            return peers.enter_context(socket.create_connection(address, GUARD_S))
+
+        early = connect()
+        early.sendall(frame(b"before any"))
+        with activated(passed) as process:
+            say_when_ready(process)
+            assert early.recv(100) == frame(b"before any")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(GUARD_S) == 0
+        assert early.recv(1) == b""  # drained, and not reset
+        between = connect()
+        between.sendall(frame(b"between two"))
+        with activated(passed) as process:
+            assert between.recv(100) == frame(b"between two")
+            assert echoes(connect(), frame(b"after"))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(GUARD_S) == 0
+
+
+def test_what_was_passed_to_another_process_is_not_touched() -> None:
+    with listener() as passed, activated(passed, process_id="1") as process:
+        assert f":{passed.getsockname()[1]}\n" not in say_when_ready(process)
+
+
+def test_what_does_not_listen_is_one_line() -> None:
+    with listener() as passed, socket.socket() as unconnected:
+        os.dup2(unconnected.fileno(), passed.fileno())
+        with activated(passed) as process:
+            _, said = process.communicate(timeout=GUARD_S)
+    assert process.returncode == 3
+    assert said == (
+        "trioecho serve: descriptor 3, which was passed to listen on, does not listen for TCP connections\n"
+    )
+
+
+def test_several_processes_cannot_have_them() -> None:
+    with listener() as passed, activated(passed, options=("--workers", "2")) as process:
+        _, said = process.communicate(timeout=GUARD_S)
+    assert process.returncode == 2
+    assert said == (
+        "trioecho serve: sockets that a service manager passes are for one process: leave out --workers "
+        "and --reload\n"
+    )
+
+
+# ---- reports ----
+
+
+@contextlib.contextmanager
+def manager(monkeypatch: pytest.MonkeyPatch, *, abstract: bool) -> Iterator[socket.socket]:
+    """The socket of a service manager."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        path = f"{folder}/notify"
+        told.bind(f"\0{path}" if abstract else path)
+        told.settimeout(GUARD_S)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{path}" if abstract else path)
+        yield told
+
+
+def lines_until(told: socket.socket, wanted: str) -> list[str]:
+    """Return what was told, up to a line."""
+    lines: list[str] = []
+    while wanted not in lines:
+        lines += told.recv(1 << 16).decode().splitlines()
+    return lines
+
+
+@pytest.mark.parametrize(
+    "abstract",
+    [False, pytest.param(True, marks=pytest.mark.skipif(sys.platform != "linux", reason="is Linux's"))],
+)
+def test_the_service_says_when_it_is_ready_and_when_it_stops(
+    monkeypatch: pytest.MonkeyPatch, abstract: bool
+) -> None:
+    with (
+        manager(monkeypatch, abstract=abstract) as told,
+        listener() as passed,
+        activated(passed, options=("--metrics-interval", "10ms")) as process,
+    ):
+        port = passed.getsockname()[1]
+        lines_until(told, f"STATUS=listening on {LOOPBACK}:{port}")
+        with socket.create_connection((LOOPBACK, port), GUARD_S) as peer:
+            assert echoes(peer, frame(b"hello"))
+            while not re.fullmatch(r"STATUS=[\d,]+ messages/s, 1 connection", told.recv(1000).decode()):
+                pass
+            peer.sendall(frame(b"unfinished")[:6])
+            process.send_signal(signal.SIGTERM)
+            stopping = lines_until(told, "STOPPING=1")
+            assert "READY=1" not in stopping
+            lines_until(told, "EXTEND_TIMEOUT_USEC=10000000")
+            peer.sendall(frame(b"unfinished")[6:])
+            assert peer.recv(100) == frame(b"unfinished")
+        assert process.wait(GUARD_S) == 0
+
+
+def test_the_service_says_that_it_is_alive_while_its_loop_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "20000")
+    with manager(monkeypatch, abstract=False) as told, listener() as passed, activated(passed) as process:
+        for _ in range(3):
+            lines_until(told, "WATCHDOG=1")
+        os.kill(process.pid, signal.SIGSTOP)
+        while select.select([told], [], [], 0.2)[0]:  # what was told before
+            told.recv(1000)
+        os.kill(process.pid, signal.SIGCONT)
+        lines_until(told, "WATCHDOG=1")
+
+
+def test_a_manager_that_is_gone_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/at/all")
+    with listener() as passed, activated(passed) as process:
+        with socket.create_connection(passed.getsockname(), GUARD_S) as peer:
+            assert echoes(peer, frame(b"hello"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(GUARD_S) == 0
+
+
+# ---- systemd's own tool ----
+
+
+@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="has no systemd-socket-activate")
+def test_systemd_starts_it_at_the_first_connection() -> None:
+    with listener() as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        ["systemd-socket-activate", "-l", f"{LOOPBACK}:{port}", sys.executable, *SERVE],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        said = [process.stderr.readline()]
+        with socket.create_connection((LOOPBACK, port), GUARD_S) as peer:
+            assert echoes(peer, frame(b"hello"))
+        process.send_signal(signal.SIGTERM)
+        said += process.stderr.read().splitlines(keepends=True)
+        assert process.wait(GUARD_S) == 0
+    assert any(f"listening on {LOOPBACK}:{port}" in line for line in said), said
+    assert Path(f"/proc/{process.pid}").exists() is False

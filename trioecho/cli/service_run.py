@@ -1,0 +1,219 @@
+"""One run of a service, from listening to the end of its drain."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from ..base.addresses import listening_line
+from ..base.functions_by_name import FunctionReference
+from ..base.quantities import plural
+from ..base.service_manager import PassedSocketsError, ServiceManager, take_sockets
+from ..base.tls_files import TlsFiles, TlsFilesError
+from ..framing import FrameFormat
+from ..limits import Limits
+from ..server.report import Report
+from ..server.service import Service
+from ..server.serving import FrameServer, ServeResult, serve_frames
+from ..server.workers.supervisor import WorkerPool, serve_in_workers
+from .shared.exit_codes import ExitCode
+from .shared.listening import of_one_family, open_listeners
+from .shared.log import LogSettings
+from .shared.output import CommandError
+from .shared.signals import EndingSignals
+from .worker import worker_program
+
+# How often a drain asks the service manager for more time: twice that long.
+_ASK_FOR_TIME_S = 5.0
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """How a process serves.
+
+    Attributes:
+      hosts, port: where to listen; ``hosts`` is one host, or several.
+      format: how headers are written.
+      limits: of the whole service.
+      tls: the files of TLS, which are read again at SIGHUP; or a context, which several processes
+        cannot have; None if connections are plain.
+      workers: the number of processes.
+      reference: where several find the function to serve; None for echoes.
+      reload: whether a process ends, and another is started, when a source file of the function has changed.
+      on_report: gets every report; None to print them.
+      is_json: whether to print them as JSON.
+      report_interval_s: seconds between them.
+      is_quiet_when_idle: whether reports in which nothing has happened are left out.
+      log: what the log has in it, and how it is written.
+      is_whole_process: whether the process has nothing else to do, before and after, and
+        so its log is this one.
+    """
+
+    hosts: str | Sequence[str]
+    port: int
+    format: FrameFormat
+    limits: Limits
+    tls: TlsFiles | ssl.SSLContext | None = None
+    workers: int = 1
+    reference: FunctionReference | None = None
+    reload: bool = False
+    on_report: Callable[[Report], object] | None = None
+    is_json: bool = False
+    report_interval_s: float = 2.0
+    is_quiet_when_idle: bool = False
+    log: LogSettings = field(default_factory=LogSettings)
+    is_whole_process: bool = True
+
+
+class ServiceRun:
+    """A service, from its start to its end."""
+
+    def __init__(
+        self,
+        service: Service,
+        settings: ServiceSettings,
+        ssl_context: ssl.SSLContext | None,
+        manager: ServiceManager,
+    ) -> None:
+        self._service = service
+        self._settings = settings
+        self._ssl_context = ssl_context
+        self._listeners: list[trio.SocketListener] = []
+        self._server: FrameServer | WorkerPool | None = None
+        self._result: ServeResult | None = None
+        self._has_opened = False
+        self._is_told = trio.Event()
+        self._first_signal = ""
+        self._manager = manager
+
+    def report_now(self) -> None:
+        if self._server is not None:
+            self._server.report_now()
+
+    def reload_tls(self) -> None:
+        """Read the files of TLS again, for new connections; those that cannot be used leave all as it is."""
+        tls, logger = self._settings.tls, logging.getLogger("trioecho")
+        if not isinstance(tls, TlsFiles):
+            return
+        self._manager.tell_reloading()
+        try:
+            self._ssl_context = tls.load()
+        except TlsFilesError as error:
+            logger.error("SIGHUP: %s; the certificate stays as it was", error)
+            self._manager.tell_ready(f"{error}; the certificate stays as it was")
+            return
+        if isinstance(self._server, WorkerPool):
+            self._server.reload_tls()
+        elif self._server is not None:
+            self._server.ssl_context = self._ssl_context
+        logger.info("SIGHUP: %s was read again, for new connections", tls.certfile)
+        self._manager.tell_ready(f"{tls.certfile} was read again")
+
+    async def run(self, signals: EndingSignals, logger: logging.Logger) -> ServeResult | None:
+        """Serve, and drain at the first signal; return None if a second one stopped that.
+
+        A signal that comes while the service's context manager is entered ends that.
+        """
+        grace_s = self._settings.limits.grace_s
+        async with trio.open_nursery() as nursery:
+            # Signals count from here on: workers take a while to start, and may fail.
+            nursery.start_soon(self._await_signals, signals, logger, nursery.cancel_scope)
+            self._server = server = await nursery.start(self._serve, nursery.cancel_scope)
+            listening = listening_line(listener.socket.getsockname() for listener in self._listeners)
+            logger.info(listening)
+            self._manager.tell_ready(listening)
+            nursery.start_soon(self._report_alive)
+            if hint := of_one_family(self._listeners):
+                logger.info(hint)
+            await self._is_told.wait()
+            bound = f"for at most {grace_s:g} s" if grace_s else "without a limit"
+            draining = f"{self._first_signal}: draining {plural(server.connections, 'connection')}, {bound}"
+            logger.info("%s; a second signal stops at once", draining)
+            self._manager.tell_stopping(draining)
+            nursery.start_soon(self._ask_for_time)
+            server.drain()
+        return self._result
+
+    async def _report_alive(self) -> None:
+        """Tell the service manager that this loop runs, if it wants to know."""
+        if self._manager.watchdog_s is not None:
+            while True:
+                self._manager.tell("WATCHDOG=1")
+                await trio.sleep(self._manager.watchdog_s / 2)
+
+    async def _ask_for_time(self) -> None:
+        """Ask the service manager for time, as long as the drain goes on; its grace bounds that."""
+        while True:
+            self._manager.ask_for_time(2 * _ASK_FOR_TIME_S)
+            await trio.sleep(_ASK_FOR_TIME_S)
+
+    async def _await_signals(
+        self, signals: AsyncIterator[int], logger: logging.Logger, scope: trio.CancelScope
+    ) -> None:
+        self._first_signal = signal.Signals(await anext(signals)).name
+        self._is_told.set()
+        if not self._has_opened:
+            logger.info("%s: the service had not started", self._first_signal)
+            self._result = ServeResult(connections_aborted=0)
+            scope.cancel()
+        second = signal.Signals(await anext(signals)).name
+        logger.info("%s: stopping at once", second)
+        scope.cancel()
+
+    async def _serve(
+        self, scope: trio.CancelScope, task_status: trio.TaskStatus[FrameServer | WorkerPool]
+    ) -> None:
+        """Serve until drained, and cancel the scope."""
+        settings = self._settings
+        if settings.workers == 1 and not settings.reload:
+            async with self._service.open() as handler:
+                await self._listen()
+                result = await serve_frames(
+                    handler,
+                    self._listeners,
+                    format=settings.format,
+                    limits=settings.limits,
+                    ssl_context=self._ssl_context,
+                    on_report=settings.on_report,
+                    report_interval_s=settings.report_interval_s,
+                    task_status=task_status,
+                )
+        else:
+            await self._listen()
+            result = await serve_in_workers(
+                self._listeners,
+                workers=settings.workers,
+                program=worker_program(),
+                handler=settings.reference,
+                reload=settings.reload,
+                format=settings.format,
+                limits=settings.limits,
+                tls=settings.tls if isinstance(settings.tls, TlsFiles) else None,
+                on_report=settings.on_report,
+                report_interval_s=settings.report_interval_s,
+                task_status=task_status,
+            )
+        self._result = result
+        scope.cancel()
+
+    async def _listen(self) -> None:
+        self._has_opened = True
+        try:
+            passed = take_sockets(os.environ)
+        except PassedSocketsError as error:
+            raise CommandError(ExitCode.UNAVAILABLE, str(error)) from None
+        if not passed:
+            self._listeners = await open_listeners(self._settings.hosts, self._settings.port)
+            return
+        self._listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in passed]
+        if self._settings.workers > 1 or self._settings.reload:
+            raise CommandError(
+                ExitCode.WRONG_USAGE,
+                "sockets that a service manager passes are for one process: leave out --workers and --reload",
+            )

@@ -208,7 +208,11 @@ SERVERS = {
     "dnsmasq": ("dns", dnsmasq, {"3.1": "it ends a connection after 100 queries (TCP_MAX_QUERIES)"}),
     "memcached": ("memcached", memcached, {}),
     "mosquitto": ("mqtt", mosquitto, {}),
-    "diod": ("9p", diod, {}),
+    "diod": (
+        "9p",
+        diod,
+        {"5.1": "it ends a connection at the client's half-close, and drops the replies that are due"},
+    ),
     "freediameter": (
         "diameter",
         freediameter,

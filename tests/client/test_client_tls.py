@@ -17,7 +17,7 @@ from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.processes import ServerProcess, run_command, server_process
 from tests.support.sockets import receive_all
-from tests.support.tls import Files, authority, write_files
+from tests.support.tls import Files, authority, other_authority, write_files
 
 NO_TRUST = "give the certificate of its CA with --cacert FILE, or trust any with --insecure"
 NEEDS_ONE = (
@@ -127,7 +127,7 @@ def plain_server(reply: bytes) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (b"", "the service has closed the connection without a word; does it speak TLS?"),
+        (b"", "the service has closed the connection without a word, so it may speak no TLS"),
         (
             b"HTTP/1.1 400 Bad Request\r\n\r\n",
             "the peer speaks no TLS: it begins an HTTP response; is the peer an HTTP server?",
@@ -164,6 +164,23 @@ def test_options_and_files_that_cannot_be_used_are_one_line(name: str, files: Fi
         done = run_in_process(*command_of(name, 1), *options)
         assert done.returncode == 2
         assert done.stderr == f"trioecho {name}: {words}\n"
+
+
+@each_command
+def test_a_certificate_that_the_server_does_not_trust(
+    name: str, strict_server: ServerProcess, files: Files, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.pem"
+    other_authority().issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(str(mine))
+    command = [*command_of(name, strict_server.port), "--tls", "--cacert", files.client_ca]
+    done = run_in_process(*command, "--certfile", str(mine))
+    assert done.returncode == 3
+    begin = (
+        f"trioecho {name}: localhost:{strict_server.port} refuses the certificate of --certfile: it does not"
+    )
+    assert done.stderr.startswith(begin)
+    assert done.stderr.endswith("; give one that the server trusts\n")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_keys_of_a_connection_are_written_where_the_environment_says(

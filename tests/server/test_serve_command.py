@@ -613,7 +613,7 @@ def test_every_command_teaches_itself_with_an_example(command: str) -> None:
 
 def test_an_internal_error_is_one_line_and_no_traceback() -> None:
     broken = (
-        "import sys, trioecho.cli.service as service, trioecho.cli as cli\n"
+        "import sys, trioecho.cli.service_run as service, trioecho.cli as cli\n"
         "def fail(*args, **kwargs): raise RuntimeError('a mistake of ours')\n"
         "service.serve_frames = fail\n"
         "sys.exit(cli.main(['serve', '--port', '0']))\n"

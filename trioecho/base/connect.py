@@ -8,6 +8,7 @@ no server runs, and every byte that is sent comes back, as from a perfect echo.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 import trio
@@ -92,6 +93,8 @@ def why_not_connected(error: OSError | UnicodeError) -> str:
         return "connection refused: does the server run, and on this port?"
     if isinstance(cause, socket.gaierror | UnicodeError):
         return f"the host is not known ({describe(cause)})"
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno)  # Trio's words have the address, too
     return describe(cause)
 
 

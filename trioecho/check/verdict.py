@@ -231,10 +231,14 @@ class SuiteResult:
         return [result for result in self.results if counts_against(result, strict=strict)]
 
     def outcome(self, *, strict: bool = False) -> Literal["conformant", "not conformant", "inconclusive"]:
-        """Return the verdict on it: what is broken counts more than what is inconclusive."""
+        """Return the verdict on it: what is broken counts more than what is inconclusive.
+
+        Where no rule could be tried nothing is known.
+        """
         if self.broken(strict=strict):
             return "not conformant"
-        return "inconclusive" if self.count(Verdict.INCONCLUSIVE) else "conformant"
+        was_tried = len(self.results) > self.count(Verdict.NOT_APPLICABLE)
+        return "conformant" if was_tried and not self.count(Verdict.INCONCLUSIVE) else "inconclusive"
 
 
 def counts_against(result: CaseResult, *, strict: bool) -> bool:

@@ -13,7 +13,7 @@ from ..check.client.correlation import Correlation, how_many
 from ..check.client.dialogue import ECHO, Dialogue
 from ..check.client.learned import LearnedRequest, have_digits
 from ..check.client.opening import FirstMessage
-from ..check.client.polite import POLITE_REQUESTS, WHY_NOT_ASKED
+from ..check.client.polite import POLITE_REQUESTS, UNFRAMED_REPLIES, WHY_NOT_ASKED
 from ..check.client.wire import FramedPayload, Wire
 from ..errors import RemoteProtocolError
 from ..framing import PRESETS, FrameFormat, encode_frame
@@ -72,7 +72,8 @@ def _preset(text: str) -> str:
             text, f"is no protocol; {did_you_mean(text, POLITE_REQUESTS, ', '.join(sorted(POLITE_REQUESTS)))}"
         )
     why = WHY_NOT_ASKED.get(text, "none are built in")
-    raise values.refusal(text, f"has no polite requests: {why}; --ask FILE --format {text} takes your own")
+    advice = "" if text in UNFRAMED_REPLIES else f"; --ask FILE --format {text} takes your own"
+    raise values.refusal(text, f"has no polite requests: {why}{advice}")
 
 
 def _correlation(text: str) -> Correlation:

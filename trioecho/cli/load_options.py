@@ -247,7 +247,7 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         *(contradictions(arguments) if arguments.stages else ()),
         (
             arguments.messages is not None and arguments.duration is not None,
-            "--messages and --duration both say when the run ends; give one of them",
+            "-n and --duration both say when the run ends; give one of them",
         ),
         (
             arguments.rate is not None and arguments.ramp is not None,

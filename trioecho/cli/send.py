@@ -14,10 +14,10 @@ from ..base.addresses import format_address
 from ..base.describe import describe
 from ..base.message_file import MessageFileError, message_format_of, read_messages
 from ..client.asking import ask_what_it_is
-from ..client.tls_hints import NEEDS_CERTIFICATE, why_no_channel
+from ..client.tls_hints import why_no_channel, why_not_accepted
 from ..connection.channel import FrameChannel
 from ..connection.connect import open_frame_channel
-from ..connection.tls_transport import CertificateRequiredError
+from ..connection.tls_transport import ClientCertificateError
 from ..errors import ConnectionEndedError, LocalProtocolError, ProtocolError, RemoteProtocolError
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, Frame
 from ..limits import or_infinite
@@ -211,8 +211,8 @@ async def _send(arguments: argparse.Namespace, given: list[Frame] | None, tls: C
             return
         problem = str(error)
         hint = f"; does it reply to frames of {arguments.format}? If not to each, give --wait or --no-reply"
-    except CertificateRequiredError:
-        raise CommandError(ExitCode.UNAVAILABLE, f"{address} {NEEDS_CERTIFICATE}") from None
+    except ClientCertificateError as error:
+        raise CommandError(ExitCode.UNAVAILABLE, f"{address} {why_not_accepted(error)}") from None
     except ConnectionEndedError as error:
         problem = describe(error)
     if problem and not conversation.received and tls.context is None:

@@ -13,10 +13,10 @@ from ..base.addresses import format_address
 from ..base.nursery import open_background_nursery
 from ..connection.channel import FrameChannel
 from ..connection.connect import open_frame_channel
-from ..connection.tls_transport import CertificateRequiredError
+from ..connection.tls_transport import ClientCertificateError
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from .asking import ask_what_it_is
-from .tls_hints import NEEDS_CERTIFICATE, why_no_channel
+from .tls_hints import why_no_channel, why_not_accepted
 from .verifying import (
     EchoSummary,
     NoEchoError,
@@ -93,8 +93,8 @@ async def verify_server(plan: EchoPlan, summary: EchoSummary) -> None:
             payloads = _payloads(plan, first_is_sent.set)
             await verify_echoes(channel, payloads, summary=summary, timeout_s=plan.timeout_s)
     except NoEchoError as error:
-        if isinstance(error.__context__, CertificateRequiredError):
-            finding = NEEDS_CERTIFICATE
+        if isinstance(error.__context__, ClientCertificateError):
+            finding = why_not_accepted(error.__context__)
         elif error.number == 1:
             finding = await _ask(plan)
         if finding is None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from ..base.connect import why_not_connected
-from ..connection.tls_transport import TlsHandshakeError, TlsProblem
+from ..connection.tls_transport import (
+    CertificateRequiredError,
+    ClientCertificateError,
+    TlsHandshakeError,
+    TlsProblem,
+)
 
 _HINTS = {
     TlsProblem.NOT_TRUSTED: "give the certificate of its CA with --cacert FILE, or trust any with --insecure",
@@ -11,7 +16,14 @@ _HINTS = {
     TlsProblem.NO_TLS: "without --tls, frames are sent plain",
     TlsProblem.NEEDS_CERTIFICATE: "give one with --certfile FILE, and its key with --keyfile FILE",
 }
-NEEDS_CERTIFICATE = f"demands a certificate of its clients; {_HINTS[TlsProblem.NEEDS_CERTIFICATE]}"
+
+
+def why_not_accepted(error: ClientCertificateError) -> str:
+    """Return what a server has against the certificate of this client, and what to do, in words."""
+    if isinstance(error, CertificateRequiredError):
+        return f"demands a certificate of its clients; {_HINTS[TlsProblem.NEEDS_CERTIFICATE]}"
+    reason = str(error).partition(": ")[2].replace("the peer", "it").replace("this side", "this client")
+    return f"refuses the certificate of --certfile: {reason}; give one that the server trusts"
 
 
 def why_no_channel(error: OSError | UnicodeError) -> str:

@@ -77,7 +77,7 @@ async def _under_tls(below: Transport, context: ssl.SSLContext, server_hostname:
     try:
         if await transport.shake_hands():
             return transport
-        reason = "the service has closed the connection without a word; does it speak TLS?"
+        reason = "the service has closed the connection without a word, so it may speak no TLS"
         raise TlsHandshakeError(reason, TlsProblem.NO_TLS)
     except (TlsHandshakeError, trio.BrokenResourceError) as error:
         raise ConnectionError(str(error)) from error

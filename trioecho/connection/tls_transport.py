@@ -49,6 +49,16 @@ _REASONS = {
 }
 
 
+# Those that are about the client's certificate, once the client is done with the handshake.
+_OF_CERTIFICATES = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    "TLSV1_ALERT_UNKNOWN_CA",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+}
+
+
 class TlsProblem(enum.Enum):
     """Why a handshake has failed, as far as somebody can do something about it."""
 
@@ -74,8 +84,16 @@ class TlsHandshakeError(Exception):
         return str(self.args[0])
 
 
-class CertificateRequiredError(ConnectionLostError):
-    """The server demands a certificate. With TLS 1.3 it says so only after the client's handshake."""
+class ClientCertificateError(ConnectionLostError):
+    """The server demands a certificate, or another; with TLS 1.3 it says so after the client's handshake."""
+
+
+class CertificateRequiredError(ClientCertificateError):
+    """The client has none."""
+
+
+class CertificateRefusedError(ClientCertificateError):
+    """The server does not accept the one that the client has."""
 
 
 class TlsTransport(Transport):
@@ -393,6 +411,9 @@ class TlsTransport(Transport):
 
 
 def _lost(error: ssl.SSLError) -> ConnectionLostError:
-    if error.reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED":
-        return CertificateRequiredError(f"connection lost: {_REASONS[error.reason]}")
+    # With TLS 1.3 a client is done with the handshake before the server has seen its certificate.
+    if error.reason in _OF_CERTIFICATES:
+        is_missing = error.reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+        kind = CertificateRequiredError if is_missing else CertificateRefusedError
+        return kind(f"connection lost: {_REASONS[error.reason]}")
     return ConnectionLostError(f"connection lost: {describe(error)}")

@@ -107,8 +107,8 @@ class ClosesUnderAccept(FaultyServer):
     )
 
     def serve(self) -> None:
-        self.has_closed = False
-        self.is_accepting = threading.Event()
+        self.has_closed: bool = False
+        self.is_accepting: threading.Event = threading.Event()
         accepting = threading.Thread(target=self.accept_always)
         accepting.start()
         while not self.is_stopping:

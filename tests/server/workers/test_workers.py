@@ -231,10 +231,10 @@ def serve_with_program(program: str) -> tuple[str, ...]:
     """The command with workers that run a program of the test's own."""
     return (
         "-c",
-        "import sys, trioecho.cli, trioecho.cli.service\n"
+        "import sys, trioecho.cli, trioecho.cli.service_run\n"
         "from trioecho.base.processes import Program\n"
         f"program = {program!r}\n"
-        "trioecho.cli.service.worker_program = lambda: Program([sys.executable, '-c', program])\n"
+        "trioecho.cli.service_run.worker_program = lambda: Program([sys.executable, '-c', program])\n"
         "sys.exit(trioecho.cli.main(['serve', '--workers', '2', *sys.argv[1:]]))",
     )
 
@@ -265,9 +265,9 @@ def test_workers_that_cannot_start_are_given_up_with_exit_1(program: str, words:
 def test_a_program_that_cannot_be_run_is_given_up_too() -> None:
     command = (
         "-c",
-        "import sys, trioecho.cli, trioecho.cli.service\n"
+        "import sys, trioecho.cli, trioecho.cli.service_run\n"
         "from trioecho.base.processes import Program\n"
-        "trioecho.cli.service.worker_program = lambda: Program(['/no/such/program'])\n"
+        "trioecho.cli.service_run.worker_program = lambda: Program(['/no/such/program'])\n"
         "sys.exit(trioecho.cli.main(['serve', '--workers', '2', '--port', '0']))",
     )
     done = subprocess.run(

@@ -56,7 +56,8 @@ class Setting:
     def words(self) -> list[str]:
         """The same as words of a command line."""
         option = max(self.action.option_strings, key=len)
-        return [f"{option}={value}" for value in self.values] or [option]
+        equals = "=" if option.startswith("--") else ""
+        return [f"{option}{equals}{value}" for value in self.values] or [option]
 
 
 class OptionSettings:
@@ -133,7 +134,10 @@ class OptionSettings:
             if not variable.startswith(prefix):
                 continue
             if variable not in names:
-                hint = did_you_mean(variable, names, f"trioecho {self.name} --help lists the options")
+                # An option may have several names; one of them is used here.
+                hint = did_you_mean(
+                    variable, [*names, CONFIG_VARIABLE], f"trioecho {self.name} --help lists the options"
+                )
                 raise SettingsError(f"{quoted(variable)} in the environment is no option; {hint}")
             action = self.options[names[variable]]
             text = environment[variable]
@@ -184,9 +188,9 @@ class OptionSettings:
 
 
 def _name_of(action: argparse.Action) -> str:
-    """Return the name of an option; empty for an operand."""
-    long = [text for text in action.option_strings if text.startswith("--")]
-    return long[0].removeprefix("--") if long else ""
+    """Return the name of an option, the first long one if it has one; empty for an operand."""
+    names = sorted(action.option_strings, key=lambda text: not text.startswith("--"))
+    return names[0].lstrip("-") if names else ""
 
 
 def _as_variable(text: str) -> str:

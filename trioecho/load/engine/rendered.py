@@ -217,8 +217,7 @@ class ConversationConnection(RenderedInOrderConnection):
         super()._take(chunk, now)
         is_at_limit = self.in_flight.next >= self.limit
         if is_at_limit and self.most_beyond and self._conversation.is_under_way:
-            self.most_beyond -= 1
-            self.limit += 1
+            self.go_beyond()
 
     def send(self) -> bool:
         """Send the next message, if it may be sent; return whether the kernel has taken it."""

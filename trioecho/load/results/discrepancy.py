@@ -9,7 +9,7 @@ from dataclasses import dataclass
 # Names of errors, as in JSON, and what they mean. Those up to "unsent" are of one
 # message each; the others are of one connection each.
 ERROR_KINDS: dict[str, str] = {
-    "wrong": "a reply came whose content is not that of its message",
+    "wrong": "a reply came that is not the one that its message should have",
     "missing": "no reply came",
     "lost": "a message was in flight on a connection that was lost, and opened again",
     "duplicated": "a message had been answered, and its reply came once more",
@@ -26,7 +26,7 @@ ERROR_KINDS: dict[str, str] = {
     "connection_stalled": "nothing came for three timeouts; the connection was given up",
     "framing_lost": "something else came where a header should be; the connection was given up",
     "not_ended": "the server did not end a connection that the load had ended in order",
-    "connect_failed": "a connection could not be opened, while others could",
+    "connect_failed": "a connection could not be opened, although others could, or could before",
     "no_message": "a conversation had no message to send; the connection was given up",
     "first_message_failed": "a first message of a connection had no reply, or a wrong one, while others had",
 }

@@ -17,10 +17,10 @@ from .polite_requests import PoliteRequests
 from .postgres import POSTGRES
 from .smpp import SMPP
 from .thrift import THRIFT
-from .why_not_asked import WHY_NOT_ASKED
+from .why_not_asked import UNFRAMED_REPLIES, WHY_NOT_ASKED
 from .zookeeper import ZOOKEEPER
 
-__all__ = ["POLITE_REQUESTS", "WHY_NOT_ASKED", "PoliteRequests"]
+__all__ = ["POLITE_REQUESTS", "UNFRAMED_REPLIES", "WHY_NOT_ASKED", "PoliteRequests"]
 
 POLITE_REQUESTS: Mapping[str, PoliteRequests] = {
     "9p": NINE_P,

@@ -10,6 +10,9 @@ _LOGIN = "it replies to nothing before a login"
 _NO_CONTENT = "it says how messages are framed, and not what is in them"
 _INSIDE = "it is spoken inside another protocol"
 
+# What is asked with a file of one's own needs replies in frames, too.
+UNFRAMED_REPLIES = frozenset({"epmd"})
+
 WHY_NOT_ASKED: Mapping[str, str] = {
     "amqp": "a connection begins with 8 bytes that are no frame, and " + _LOGIN,
     "amqp-1.0": "a connection begins with 8 bytes that are no frame, and no frame has a reply of its own",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 
 import pytest
 import trio
@@ -13,7 +14,7 @@ from trio.testing import MockClock
 
 from tests.support.examples import examples
 from tests.support.guard import guarded
-from tests.support.tls import client_context, other_authority
+from tests.support.tls import authority, client_context, other_authority
 from tests.support.tls_wires import EVER, Wire, pair, under_tls, wire_of, wires
 from trioecho import ConnectionLostError, FrameChannel, FrameFormat, Limits
 from trioecho.connection.tls_transport import TlsHandshakeError, TlsTransport
@@ -89,6 +90,48 @@ async def test_what_fits_no_buffer_is_given_by_the_next_receives() -> None:
     assert await server.receive(own) == b"owor"
     assert await server.look(own) == b"ld"
     assert await server.look(own) is None
+
+
+async def test_connections_that_share_a_buffer_receive_only_their_own_bytes() -> None:
+    shared = memoryview(bytearray(1 << 18))
+    received: dict[int, bytes] = {}
+    pairs = {number: await pair(shared) for number in range(3)}
+    for number, (client, server) in pairs.items():
+        assert client.send_nowait(bytes([number]) * 1000) == 1000
+        assert await server.receive(memoryview(bytearray(10))) == bytes([number]) * 10  # the rest is left
+
+    async def receive(number: int, server: TlsTransport) -> None:
+        received[number] = bytes(await server.receive() or b"")
+
+    async with trio.open_nursery() as nursery:
+        for number, (_, server) in pairs.items():
+            nursery.start_soon(receive, number, server)
+    assert received == {number: bytes([number]) * 990 for number in pairs}
+
+
+async def test_records_without_data_come_to_an_end() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority().issue_cert("localhost").configure_cert(context)
+    context.num_tickets = 500  # each is a record that the server sends behind its handshake
+    for_client, for_server = wires()
+    client = TlsTransport(for_client, client_context(), server_side=False, server_hostname="localhost")
+    server = TlsTransport(for_server, context, server_side=True)
+    with guarded():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.shake_hands)
+            assert await client.shake_hands()
+    with pytest.raises(ConnectionLostError, match=r"connection lost: \d+ TLS records had no data"):
+        await client.receive()
+
+
+async def test_after_a_loss_a_send_raises_the_loss() -> None:
+    _, server = await pair()
+    wire_of(server).arrived += b"\x17\x03\x03\x00\x20" + bytes(32)
+    with pytest.raises(ConnectionLostError) as first:
+        await server.receive()
+    with pytest.raises(ConnectionLostError) as second:
+        server.send_nowait(b"reply")
+    assert str(second.value) == str(first.value)
 
 
 async def test_a_receive_that_is_cancelled_loses_nothing() -> None:

@@ -7,11 +7,16 @@ _HEADER_BYTES = 5
 
 
 class RecordScanner:
-    """Follows the records in what was received, without a look into them."""
+    """Follows the records in what was received, without a look into them.
 
-    __slots__ = ("_header", "_rest")
+    Attributes:
+      count: how many have begun, with a whole header.
+    """
+
+    __slots__ = ("_header", "_rest", "count")
 
     def __init__(self) -> None:
+        self.count: int = 0
         self._header = b""  # of a record, as far as it has come
         self._rest = 0  # bytes of a record that are still to come behind its header
 
@@ -29,6 +34,7 @@ class RecordScanner:
             if len(self._header) < _HEADER_BYTES:
                 self._rest = 0
                 return
+            self.count += 1
             position += missing + int.from_bytes(self._header[3:], "big")
             self._header = b""
         self._rest = position - len(data)

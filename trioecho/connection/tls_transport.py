@@ -31,6 +31,13 @@ from .trio_errors import ConnectionLostError
 _FIRST_OF_TLS = (0x16, 0x15)
 # What OpenSSL numbers X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
 _OTHER_NAME = (62, 64)
+# How much OpenSSL is given at a time: the longest record (RFC 8446, section 5.2), or some hundred of
+# those without data.
+_FEED_BYTES = 5 + (1 << 14) + 256
+# A peer changes its keys once in gigabytes, and a server sends some tickets after the handshake.
+_MOST_RECORDS_WITHOUT_DATA = 100
+# What OpenSSL replies by itself takes some bytes; more waits only for a peer that does not read.
+_MOST_OWN_BYTES = 1 << 12
 # How much of what came first is kept, to see what it is if it is no TLS.
 _FIRST_BYTES = 64
 
@@ -114,6 +121,7 @@ class TlsTransport(Transport):
     """
 
     __slots__ = (
+        "_encrypted",
         "_first_bytes",
         "_from_peer",
         "_has_ended",
@@ -122,6 +130,7 @@ class TlsTransport(Transport):
         "_object",
         "_read_ahead",
         "_records",
+        "_records_without_data",
         "_shared_buffer",
         "_to_peer",
         "_unsent",
@@ -150,6 +159,9 @@ class TlsTransport(Transport):
         self._is_established = False
         self._first_bytes = b""
         self._has_ended = False
+        # What was received, and OpenSSL has not got yet.
+        self._encrypted = memoryview(b"")
+        self._records_without_data = 0
         self._lost: ConnectionLostError | None = None
         self._read_ahead = b""
         # Records that were encrypted and not accepted below, and how many bytes lie in them.
@@ -230,10 +242,10 @@ class TlsTransport(Transport):
     async def receive(self, buffer: memoryview | None = None) -> bytes | memoryview | None:
         if not self._is_established:
             return await self.below.receive(buffer)
-        await trio.lowlevel.checkpoint_if_cancelled()
+        # No other task may run between decrypting and the return: all decrypt into the same buffer.
+        await trio.lowlevel.checkpoint()
         data = self._decrypt(buffer)
         if data is not None:
-            await trio.lowlevel.cancel_shielded_checkpoint()
             return data
         raw = await self.below.receive()
         if raw is None:
@@ -273,8 +285,11 @@ class TlsTransport(Transport):
         if not self._is_established and len(self._first_bytes) < _FIRST_BYTES:
             self._first_bytes += bytes(raw[:_FIRST_BYTES])
         self.has_received = True
-        self._from_peer.write(raw)
-        self._records.follow(raw)
+        if self._is_established:
+            self._encrypted = memoryview(b"".join((self._encrypted, raw)))
+        else:
+            self._from_peer.write(raw)
+            self._records.follow(raw)
 
     def _note_end_below(self) -> None:
         if not self._is_established:
@@ -297,14 +312,18 @@ class TlsTransport(Transport):
         filled = 0
         try:
             while filled < len(place):
-                # Into a buffer, it returns a number; typeshed knows only of bytes.
-                count = cast("int", self._object.read(len(place) - filled, place[filled:]))
+                try:
+                    # Into a buffer, it returns a number; typeshed knows only of bytes.
+                    count = cast("int", self._object.read(len(place) - filled, place[filled:]))
+                except ssl.SSLWantReadError:
+                    if not self._feed_more():
+                        break
+                    continue
                 if not count:
                     self._has_ended = True
                     break
                 filled += count
-        except ssl.SSLWantReadError:
-            pass
+                self._records_without_data = 0
         except ssl.SSLZeroReturnError:
             self._has_ended = True
         except ssl.SSLError as error:
@@ -313,11 +332,34 @@ class TlsTransport(Transport):
             self._unsent = memoryview(self._to_peer.read())
             with contextlib.suppress(ConnectionLostError):  # the next send will see that
                 self._accept(self.below.send_nowait(self._unsent))
+        if self._to_peer.pending > _MOST_OWN_BYTES:
+            self._lost = ConnectionLostError(
+                "connection lost: the peer does not read what TLS itself replies"
+            )
         if filled:
             return place[:filled]
         if self._lost is not None:
             raise self._lost
         return b"" if self._has_ended else None
+
+    def _feed_more(self) -> bool:
+        """Give OpenSSL the next of what was received; return whether there was anything.
+
+        Little at a time: OpenSSL works through all that it has before it returns, and a peer may send
+        nothing but updates of keys.
+        """
+        if self._records_without_data > _MOST_RECORDS_WITHOUT_DATA:
+            self._encrypted = memoryview(b"")
+            number = self._records_without_data
+            self._lost = ConnectionLostError(f"connection lost: {number} TLS records had no data")
+        piece, self._encrypted = self._encrypted[:_FEED_BYTES], self._encrypted[_FEED_BYTES:]
+        if not piece:
+            return False
+        before = self._records.count
+        self._records.follow(piece)
+        self._records_without_data += self._records.count - before
+        self._from_peer.write(piece)
+        return True
 
     def receive_capacity(self) -> int:
         return self.below.receive_capacity() + SHARED_RECEIVE_BYTES
@@ -344,6 +386,8 @@ class TlsTransport(Transport):
 
     def _encrypt(self, view: memoryview) -> None:
         piece = view[:STREAM_SEND_BYTES]
+        if self._lost is not None:
+            raise self._lost
         try:
             self._object.write(piece)
         except ssl.SSLError as error:

@@ -17,6 +17,10 @@ class _HandshakeTimeoutError(Exception):
     pass
 
 
+# For what has arrived by the end of a handshake's time, which takes no waiting where a peer reads.
+_LAST_LOOK_S = 0.1
+
+
 class Handshakes:
     """Shakes hands on each connection, and then hands its channel to the handler.
 
@@ -62,6 +66,8 @@ class Handshakes:
         try:
             return await self._shake_hands(transport)
         except (TlsHandshakeError, ConnectionLostError) as error:
+            if isinstance(error, ConnectionLostError) and not transport.has_received:
+                return False
             self._note(channel, "tls_handshake_failed", f"the TLS handshake failed: {error}")
         except _HandshakeTimeoutError:
             what_came = "did not come to its end" if transport.has_received else "did not begin"
@@ -81,8 +87,9 @@ class Handshakes:
                 finally:
                     del self._under_way[transport]
             # What has arrived by then counts.
-            if await transport.shake_hands(only_arrived=True):
-                return True
+            with trio.move_on_after(_LAST_LOOK_S):  # it may wait for a peer that does not read
+                if await transport.shake_hands(only_arrived=True):
+                    return True
             if trio.current_time() >= deadline:
                 raise _HandshakeTimeoutError
             if not transport.has_received:

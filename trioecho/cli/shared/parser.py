@@ -122,7 +122,8 @@ class Parser(argparse.ArgumentParser):
             self.print_help()
             sys.exit(ExitCode.OK)
         if place < len(words) and words[place] not in self._commands.choices:
-            hint = did_you_mean(words[place], self._commands.choices, f"{self.prog} --help lists all")
+            lists_all = f"{self.prog} {'help' if 'help' in self._commands.choices else '--help'} lists all"
+            hint = did_you_mean(words[place], self._commands.choices, lists_all)
             if place:
                 hint = "options stand behind the command"
             self.error(f"there is no command {quoted(words[place])}; {hint}", see_help=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import ssl
+import tracemalloc
 
 import pytest
 import trio
@@ -17,7 +18,8 @@ from tests.support.guard import guarded
 from tests.support.tls import authority, client_context, other_authority
 from tests.support.tls_wires import EVER, Wire, pair, under_tls, wire_of, wires
 from trioecho import ConnectionLostError, FrameChannel, FrameFormat, Limits
-from trioecho.connection.tls_transport import TlsHandshakeError, TlsTransport
+from trioecho.connection.tls_errors import TlsHandshakeError
+from trioecho.connection.tls_transport import TlsTransport
 from trioecho.connection.transport import STREAM_SEND_BYTES
 
 
@@ -107,6 +109,24 @@ async def test_connections_that_share_a_buffer_receive_only_their_own_bytes() ->
         for number, (_, server) in pairs.items():
             nursery.start_soon(receive, number, server)
     assert received == {number: bytes([number]) * 990 for number in pairs}
+
+
+async def test_an_idle_connection_keeps_nothing_of_what_it_has_sent_and_received() -> None:
+    client, server = await pair(memoryview(bytearray(1 << 18)))
+    payload = bytes(200_000)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for sender, receiver in ((client, server), (server, client)):
+            rest = memoryview(payload)
+            while rest:
+                rest = rest[sender.send_nowait(rest) :]
+                while receiver.receive_nowait():
+                    pass
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 4000
 
 
 async def test_records_without_data_come_to_an_end() -> None:

@@ -17,7 +17,7 @@ from ..client.asking import ask_what_it_is
 from ..client.tls_hints import why_no_channel, why_not_accepted
 from ..connection.channel import FrameChannel
 from ..connection.connect import open_frame_channel
-from ..connection.tls_transport import ClientCertificateError
+from ..connection.tls_errors import ClientCertificateError
 from ..errors import ConnectionEndedError, LocalProtocolError, ProtocolError, RemoteProtocolError
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, Frame
 from ..limits import or_infinite

@@ -13,7 +13,7 @@ from ..base.addresses import format_address
 from ..base.nursery import open_background_nursery
 from ..connection.channel import FrameChannel
 from ..connection.connect import open_frame_channel
-from ..connection.tls_transport import ClientCertificateError
+from ..connection.tls_errors import ClientCertificateError
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from .asking import ask_what_it_is
 from .tls_hints import why_no_channel, why_not_accepted

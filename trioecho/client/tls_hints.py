@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..base.connect import why_not_connected
-from ..connection.tls_transport import (
+from ..connection.tls_errors import (
     CertificateRequiredError,
     ClientCertificateError,
     TlsHandshakeError,

@@ -10,7 +10,8 @@ from ..base.connect import open_tcp_stream
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from ..limits import Limits
 from .channel import FrameChannel
-from .tls_transport import TlsHandshakeError, TlsProblem, TlsTransport
+from .tls_errors import TlsHandshakeError, TlsProblem
+from .tls_transport import TlsTransport
 from .transport import Transport, open_transport
 
 

@@ -15,22 +15,16 @@ between can pass a part off as the whole.
 from __future__ import annotations
 
 import contextlib
-import enum
 import ssl
 from typing import cast
 
 import trio
 
-from ..base.describe import describe
-from ..framing.foreign_protocols import describe_text, recognize, shown
+from .tls_errors import handshake_error, loss_of
 from .tls_records import RecordScanner
 from .transport import RECEIVE_BYTES, SHARED_RECEIVE_BYTES, STREAM_SEND_BYTES, Transport
 from .trio_errors import ConnectionLostError
 
-# The first byte of a TLS record of a handshake, and of an alert.
-_FIRST_OF_TLS = (0x16, 0x15)
-# What OpenSSL numbers X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
-_OTHER_NAME = (62, 64)
 # How much OpenSSL is given at a time: the longest record (RFC 8446, section 5.2), or some hundred of
 # those without data.
 _FEED_BYTES = 5 + (1 << 14) + 256
@@ -38,69 +32,10 @@ _FEED_BYTES = 5 + (1 << 14) + 256
 _MOST_RECORDS_WITHOUT_DATA = 100
 # What OpenSSL replies by itself takes some bytes; more waits only for a peer that does not read.
 _MOST_OWN_BYTES = 1 << 12
+# The end of a view would keep all that was before it.
+_NOTHING = memoryview(b"")
 # How much of what came first is kept, to see what it is if it is no TLS.
 _FIRST_BYTES = 64
-
-# What OpenSSL's names for reasons mean to whoever reads a log.
-_REASONS = {
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer has sent no certificate, and needs one here",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the peer demands a certificate of this side",
-    "UNEXPECTED_EOF_WHILE_READING": "the peer ended in the middle of it",
-    "TLSV1_ALERT_UNKNOWN_CA": "the peer does not trust the certificate of this side (unknown CA)",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the peer does not trust the certificate of this side",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "the peer does not accept the certificate of this side",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer says that the certificate of this side has expired",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer refuses it; does it demand a certificate, or another cipher?",
-    "UNSUPPORTED_PROTOCOL": "the peer speaks no version of TLS that is spoken here",
-    "NO_SHARED_CIPHER": "the peer offers no cipher that is used here",
-}
-
-
-# Those that are about the client's certificate, once the client is done with the handshake.
-_OF_CERTIFICATES = {
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
-    "TLSV1_ALERT_UNKNOWN_CA",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
-    "SSLV3_ALERT_BAD_CERTIFICATE",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
-}
-
-
-class TlsProblem(enum.Enum):
-    """Why a handshake has failed, as far as somebody can do something about it."""
-
-    NOT_TRUSTED = enum.auto()
-    OTHER_NAME = enum.auto()
-    NO_TLS = enum.auto()
-    NEEDS_CERTIFICATE = enum.auto()
-    OTHER = enum.auto()
-
-
-class TlsHandshakeError(Exception):
-    """The handshake has failed; the message says why.
-
-    Attributes:
-      problem (TlsProblem): the same for programs.
-    """
-
-    def __init__(self, reason: str, problem: TlsProblem = TlsProblem.OTHER) -> None:
-        super().__init__(reason, problem)
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class ClientCertificateError(ConnectionLostError):
-    """The server demands a certificate, or another; with TLS 1.3 it says so after the client's handshake."""
-
-
-class CertificateRequiredError(ClientCertificateError):
-    """The client has none."""
-
-
-class CertificateRefusedError(ClientCertificateError):
-    """The server does not accept the one that the client has."""
 
 
 class TlsTransport(Transport):
@@ -160,12 +95,12 @@ class TlsTransport(Transport):
         self._first_bytes = b""
         self._has_ended = False
         # What was received, and OpenSSL has not got yet.
-        self._encrypted = memoryview(b"")
+        self._encrypted = _NOTHING
         self._records_without_data = 0
         self._lost: ConnectionLostError | None = None
         self._read_ahead = b""
         # Records that were encrypted and not accepted below, and how many bytes lie in them.
-        self._unsent = memoryview(b"")
+        self._unsent = _NOTHING
         self._unsent_payload = 0
         self._records = RecordScanner()
 
@@ -207,25 +142,9 @@ class TlsTransport(Transport):
         except ssl.SSLError as error:
             with contextlib.suppress(ConnectionLostError):  # what has failed comes first
                 await self._flush()
-            raise self._failure_of(error) from error
+            raise handshake_error(error, self._first_bytes) from error
         await self._flush()
         return is_done
-
-    def _failure_of(self, error: ssl.SSLError) -> TlsHandshakeError:
-        if self._first_bytes and self._first_bytes[0] not in _FIRST_OF_TLS:
-            if protocol := recognize(self._first_bytes):
-                what = f"it begins {protocol.what}; {protocol.question}"
-            else:
-                kind = describe_text(self._first_bytes) or "no TLS; does the peer send frames without TLS?"
-                what = f"{shown(self._first_bytes)} is {kind}"
-            return TlsHandshakeError(f"the peer speaks no TLS: {what}", TlsProblem.NO_TLS)
-        if isinstance(error, ssl.SSLCertVerificationError):
-            if error.verify_code in _OTHER_NAME:
-                reason = f"the peer's certificate is for another name: {error.verify_message.rstrip('.')}"
-                return TlsHandshakeError(reason, TlsProblem.OTHER_NAME)
-            reason = f"the peer's certificate is not trusted: {error.verify_message}"
-            return TlsHandshakeError(reason, TlsProblem.NOT_TRUSTED)
-        return TlsHandshakeError(_REASONS.get(error.reason or "") or describe(error))
 
     # ---- receiving ----
 
@@ -327,7 +246,7 @@ class TlsTransport(Transport):
         except ssl.SSLZeroReturnError:
             self._has_ended = True
         except ssl.SSLError as error:
-            self._lost = _lost(error)
+            self._lost = loss_of(error)
         if self._to_peer.pending and not self._unsent:  # OpenSSL has replied by itself
             self._unsent = memoryview(self._to_peer.read())
             with contextlib.suppress(ConnectionLostError):  # the next send will see that
@@ -349,10 +268,11 @@ class TlsTransport(Transport):
         nothing but updates of keys.
         """
         if self._records_without_data > _MOST_RECORDS_WITHOUT_DATA:
-            self._encrypted = memoryview(b"")
+            self._encrypted = _NOTHING
             number = self._records_without_data
             self._lost = ConnectionLostError(f"connection lost: {number} TLS records had no data")
-        piece, self._encrypted = self._encrypted[:_FEED_BYTES], self._encrypted[_FEED_BYTES:]
+        piece, rest = self._encrypted[:_FEED_BYTES], self._encrypted[_FEED_BYTES:]
+        self._encrypted = rest or _NOTHING
         if not piece:
             return False
         before = self._records.count
@@ -391,13 +311,13 @@ class TlsTransport(Transport):
         try:
             self._object.write(piece)
         except ssl.SSLError as error:
-            raise _lost(error) from error
+            raise loss_of(error) from error
         self._unsent = memoryview(self._to_peer.read())
         self._unsent_payload = len(piece)
 
     def _accept(self, count: int) -> int:
         """Note that so much of the records was accepted; return how many bytes of payload that completes."""
-        self._unsent = self._unsent[count:]
+        self._unsent = self._unsent[count:] or _NOTHING
         if self._unsent:
             return 0
         accepted, self._unsent_payload = self._unsent_payload, 0
@@ -452,12 +372,3 @@ class TlsTransport(Transport):
 
     async def abort(self) -> None:
         await self.below.abort()
-
-
-def _lost(error: ssl.SSLError) -> ConnectionLostError:
-    # With TLS 1.3 a client is done with the handshake before the server has seen its certificate.
-    if error.reason in _OF_CERTIFICATES:
-        is_missing = error.reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
-        kind = CertificateRequiredError if is_missing else CertificateRefusedError
-        return kind(f"connection lost: {_REASONS[error.reason]}")
-    return ConnectionLostError(f"connection lost: {describe(error)}")

@@ -8,7 +8,8 @@ import trio
 
 from ..base.rate_limited_log import RateLimitedLog
 from ..connection.channel import FrameChannel
-from ..connection.tls_transport import TlsHandshakeError, TlsTransport
+from ..connection.tls_errors import TlsHandshakeError
+from ..connection.tls_transport import TlsTransport
 from ..connection.trio_errors import ConnectionLostError
 from ..limits import or_infinite
 

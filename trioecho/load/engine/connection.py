@@ -282,7 +282,7 @@ class LoadConnection(MessageSender):
     def go_beyond(self) -> None:
         """Let one message be sent beyond the limit."""
         self.most_beyond -= 1
-        self.limit += 1
+        self.raise_limit()
 
     def half_close(self) -> None:
         """Half-close, so that the server knows that nothing follows; a good one then ends the connection."""

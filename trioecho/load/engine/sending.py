@@ -115,6 +115,10 @@ class MessageSender:
         # The bytes of what is in flight, if that is a flight; else empty.
         self._flight = b""
 
+    def raise_limit(self) -> None:
+        """Let one message more be sent."""
+        self.limit += 1
+
     def _offer(self) -> bool:
         """Offer the kernel what may be sent; return whether it has taken all.
 

@@ -30,6 +30,7 @@ from tests.support.sockets import LOOPBACK, receive_exactly
 from trioecho.check.book.book import RULES, select
 from trioecho.check.client.settings import Settings
 from trioecho.check.client.wire import Wire
+from trioecho.check.output.text import Palette, suite_lines
 from trioecho.check.runner.host import open_host
 from trioecho.check.runner.suite import CannotCheckError, Target, check
 from trioecho.check.spawned.spawned_server import SpawnError, parse_command, spawn_server
@@ -119,6 +120,15 @@ async def test_a_failure_comes_with_its_evidence() -> None:
     assert (sent.size_bytes, received.size_bytes) == (18, 9)
     assert sent.data.startswith(received.data)
     assert result.outcome() == "not conformant"
+
+
+async def test_where_no_rule_can_be_tried_nothing_is_known() -> None:
+    with listening(echo_frames) as address:
+        result = await check_address(address, "6.3", "6.4")
+    assert result.outcome() == "inconclusive"
+    said = "\n".join(suite_lines(result, Palette(False), strict=False, is_verbose=False))
+    assert "2 not applicable" in said
+    assert ": inconclusive, none of these rules could be tried." in said
 
 
 async def test_the_shortest_failing_stream_is_shown() -> None:

@@ -237,8 +237,12 @@ class SuiteResult:
         """
         if self.broken(strict=strict):
             return "not conformant"
-        was_tried = len(self.results) > self.count(Verdict.NOT_APPLICABLE)
-        return "conformant" if was_tried and not self.count(Verdict.INCONCLUSIVE) else "inconclusive"
+        return "conformant" if self.was_tried and not self.count(Verdict.INCONCLUSIVE) else "inconclusive"
+
+    @property
+    def was_tried(self) -> bool:
+        """Whether any rule could be tried."""
+        return len(self.results) > self.count(Verdict.NOT_APPLICABLE)
 
 
 def counts_against(result: CaseResult, *, strict: bool) -> bool:

@@ -237,7 +237,8 @@ def _summary_lines(result: SuiteResult, palette: Palette, strict: bool) -> Itera
     outcome = result.outcome(strict=strict)
     words = f"{printable(result.target)} is {outcome}"
     if outcome == "inconclusive":
-        words = f"{printable(result.target)}: inconclusive, no rule was seen broken"
+        seen = "no rule was seen broken" if result.was_tried else "none of these rules could be tried"
+        words = f"{printable(result.target)}: inconclusive, {seen}"
     elif outcome == "conformant" and result.count(Verdict.WARN):
         words += f", except for {counted(result.count(Verdict.WARN), 'SHOULD')} (--strict makes them count)"
     yield from (
@@ -262,7 +263,7 @@ def _cause_lines(cause: Cause, result: SuiteResult, width: int) -> Iterator[str]
     cases = ", ".join(
         each.id for each in result.results if each.cause is not None and each.cause.id == cause.id
     )
-    first, *rest = _wrap(f"{cause.words} ({cases})", width - 4)
+    first, *rest = _wrap(f"{cause.words} ({cases})" if cases else cause.words, width - 4)
     yield f"  * {first}"
     for line in rest:
         yield f"    {line}"

@@ -87,11 +87,15 @@ def test_every_connection_is_a_diameter_peer_of_its_own() -> None:
 
 def test_a_protocol_without_polite_requests_says_why() -> None:
     assert set(WHY_NOT_ASKED) <= set(PRESETS) - set(POLITE_REQUESTS)
-    done = run_in_process("check", "--preset", "epmd", "127.0.0.1:4369")
-    assert done.returncode == 2
-    [line] = done.stderr.splitlines()
-    assert "'epmd' has no polite requests: its replies are not framed: each ends with the connection" in line
-    assert "; --ask FILE --format epmd takes your own" in line
+    for protocol, why, has_advice in (
+        ("epmd", "its replies are not framed: each ends with the connection", False),
+        ("bgp", "its messages are not replied to one by one", True),
+    ):
+        done = run_in_process("check", "--preset", protocol, "127.0.0.1:4369")
+        assert done.returncode == 2
+        [line] = done.stderr.splitlines()
+        assert f"'{protocol}' has no polite requests: {why}" in line
+        assert (f"; --ask FILE --format {protocol} takes your own" in line) is has_advice
 
 
 def test_a_preset_needs_nothing_else() -> None:

@@ -403,7 +403,7 @@ def test_stages_are_in_every_report(server: ServerProcess, tmp_path: Path, worke
         (("--connections", "0"), "at least 1"),
         (("--duration", "0"), "measures nothing"),
         (("--timeout", "0"), "every reply late"),
-        (("--messages", "5", "--duration", "5s"), "--messages and --duration"),
+        (("--messages", "5", "--duration", "5s"), "-n and --duration"),
         (("--rate", "5", "--ramp", "0:5/1s"), "--rate and --ramp"),
         (("--rate", "5", "--pipeline", "2"), "--pipeline is for a closed loop"),
         (("--rate", "5", "--think", "5ms"), "--think is for a closed loop"),

@@ -91,7 +91,7 @@ def test_the_page_says_all_of_it(troubled_html: str) -> None:
         "5 connections for 20 s",
         "The run was stopped before its end.",
         "3 connections could not be opened",
-        "wrong 2 a reply came whose content is not that of its message",
+        "wrong 2 a reply came that is not the one that its message should have",
         "connection 3, message 17: from byte 5 expected 0101",
         "trioecho load 127.0.0.1:26066",
         "here: Linux 6.1 x86_64, 2 CPUs, CPython 3.11.7, trioecho 0.1.0",

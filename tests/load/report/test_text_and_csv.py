@@ -85,7 +85,7 @@ def test_a_closed_loop_has_one_timing() -> None:
 def test_text_shows_what_went_wrong() -> None:
     text = result_as_text(TROUBLED)
     assert "stopped before its end" in text
-    assert "wrong 2: a reply came whose content is not that of its message" in text
+    assert "wrong 2: a reply came that is not the one that its message should have" in text
     assert "connection 3, message 17: from byte 5 expected 01010101" in text
     assert "note: 3 connections could not be opened" in text
     assert f"\n{SATURATED}\n" in text

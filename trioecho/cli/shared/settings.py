@@ -134,7 +134,6 @@ class OptionSettings:
             if not variable.startswith(prefix):
                 continue
             if variable not in names:
-                # An option may have several names; one of them is used here.
                 hint = did_you_mean(
                     variable, [*names, CONFIG_VARIABLE], f"trioecho {self.name} --help lists the options"
                 )

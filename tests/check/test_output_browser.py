@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import Browser, Scheme, needs_chromium, open_browser
+from tests.support.browser import Browser, Scheme, open_browser
 from tests.support.check_results import HOSTILE, good_suite, hostile_suite, mixed_suite
 from trioecho.check.output import Tested, Untested, results_as_html, results_as_pages
 
@@ -21,8 +21,6 @@ PAGES: dict[str, Callable[[], list[Tested]]] = {
 BACKGROUNDS: dict[Scheme, str] = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}
 
 WINDOWS: tuple[tuple[int, Scheme], ...] = ((400, "light"), (1400, "dark"))
-
-pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import run_command
+from tests.support.programs import needs_program
 
 pytestmark = pytest.mark.slow
 
@@ -98,15 +99,6 @@ TThreadedServer(Nothing(), transport, *factories, daemon=True).serve()
 """
 
 
-def program(*names: str) -> str:
-    """The path of an installed program, also of those for administrators; or skip by its name."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    for name in names:
-        if found := shutil.which(name, path=path):
-            return found
-    pytest.skip(f"{names[0]} is not installed")
-
-
 def library(name: str) -> str:
     """The interpreter, if it has this library; or skip by its name."""
     if importlib.util.find_spec(name) is None:
@@ -122,35 +114,37 @@ def written(folder: Path, name: str, text: str) -> str:
 
 def named(folder: Path) -> str:
     path = written(folder, "named.conf", NAMED.format(folder=folder))
-    return f"{program('named')} -g -p {{port}} -c {path}"
+    return f"{needs_program('named')} -g -p {{port}} -c {path}"
 
 
 def nsd(folder: Path) -> str:
-    return f"{program('nsd')} -d -p {{port}} -c {written(folder, 'nsd.conf', NSD.format(folder=folder))}"
+    return (
+        f"{needs_program('nsd')} -d -p {{port}} -c {written(folder, 'nsd.conf', NSD.format(folder=folder))}"
+    )
 
 
 def dnsmasq(folder: Path) -> str:
     return (
-        f"{program('dnsmasq')} -k --port={{port}} --listen-address=127.0.0.1 --bind-interfaces --no-resolv "
-        "--no-hosts --conf-file=/dev/null --pid-file= --user= --group="
+        f"{needs_program('dnsmasq')} -k --port={{port}} --listen-address=127.0.0.1 --bind-interfaces "
+        "--no-resolv --no-hosts --conf-file=/dev/null --pid-file= --user= --group="
     )
 
 
 def memcached(folder: Path) -> str:
     user = "-u nobody " if os.geteuid() == 0 else ""
-    return f"{program('memcached')} {user}-l 127.0.0.1 -p {{port}} -U 0"
+    return f"{needs_program('memcached')} {user}-l 127.0.0.1 -p {{port}} -U 0"
 
 
 def mosquitto(folder: Path) -> str:
-    return f"{program('mosquitto')} -p {{port}}"
+    return f"{needs_program('mosquitto')} -p {{port}}"
 
 
 def diod(folder: Path) -> str:
-    return f"{program('diod')} -f -n -N -S -l 127.0.0.1:{{port}} -e {folder}"
+    return f"{needs_program('diod')} -f -n -N -S -l 127.0.0.1:{{port}} -e {folder}"
 
 
 def freediameter(folder: Path) -> str:
-    server, openssl = program("freeDiameterd"), program("openssl")
+    server, openssl = needs_program("freeDiameterd"), needs_program("openssl")
     extension = Path("/usr/lib/freeDiameter/acl_wl.fdx")
     if not extension.exists():
         pytest.skip("freediameter-extensions is not installed")
@@ -165,7 +159,7 @@ def freediameter(folder: Path) -> str:
 
 def slapd(folder: Path) -> str:
     path = written(folder, "slapd.conf", SLAPD.format(folder=folder))
-    return f"{program('slapd')} -f {path} -h ldap://127.0.0.1:{{port}} -d 0"
+    return f"{needs_program('slapd')} -f {path} -h ldap://127.0.0.1:{{port}} -d 0"
 
 
 def pymodbus(folder: Path) -> str:
@@ -177,7 +171,7 @@ def thrift(folder: Path) -> str:
 
 
 def zookeeper(folder: Path) -> str:
-    java = program("java")
+    java = needs_program("java")
     archives = Path("/usr/share/java")
     if not (archives / "zookeeper.jar").exists():
         pytest.skip("zookeeper is not installed")
@@ -194,7 +188,7 @@ def postgres(folder: Path) -> str:
     data = folder / "data"
     as_user = ""
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        as_user = f"{program('setpriv')} --reuid=postgres --regid=postgres --clear-groups "
+        as_user = f"{needs_program('setpriv')} --reuid=postgres --regid=postgres --clear-groups "
         shutil.chown(folder, "postgres")
     make = f"{as_user}{bin_path}/initdb -D {data} -A trust -U postgres"
     start = f"exec {as_user}{bin_path}/postgres -D {data} -p {{port}} -k {folder} -c"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 
 from tests.support.guard import GUARD_S
 from tests.support.processes import SERVE
+from tests.support.programs import needs_program
 from tests.support.sockets import LOOPBACK, echoes
 from tests.support.wire import frame
 
@@ -211,12 +211,11 @@ def test_a_manager_that_is_gone_does_no_harm(monkeypatch: pytest.MonkeyPatch) ->
 # ---- systemd's own tool ----
 
 
-@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="has no systemd-socket-activate")
 def test_systemd_starts_it_at_the_first_connection() -> None:
     with listener() as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        ["systemd-socket-activate", "-l", f"{LOOPBACK}:{port}", sys.executable, *SERVE],
+        [needs_program("systemd-socket-activate"), "-l", f"{LOOPBACK}:{port}", sys.executable, *SERVE],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

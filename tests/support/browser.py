@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,14 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import pytest
-
 from tests.support.guard import GUARD_S
+from tests.support.programs import needs_program
 
 Scheme = Literal["light", "dark"]
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to look at pages with")
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Chromium reads commands from descriptor 3 and answers on 4.
 _START = "import os, sys; r, w = map(int, sys.argv[1:3]); os.dup2(r, 3); os.dup2(w, 4); \
@@ -140,14 +137,14 @@ class Browser:
 
 @contextlib.contextmanager
 def open_browser(profile: Path) -> Iterator[Browser]:
-    """Chromium, without a window, until the end of the block."""
-    assert CHROMIUM is not None
+    """Chromium, without a window, until the end of the block; skip the test if it is not installed."""
+    chromium = needs_program(*CHROMIUM_NAMES)
     read_commands, commands = os.pipe()
     answers, write_answers = os.pipe()
     process = subprocess.Popen(
         [
             *(sys.executable, "-c", _START, str(read_commands), str(write_answers)),
-            *(CHROMIUM, *_OPTIONS, f"--user-data-dir={profile}"),
+            *(chromium, *_OPTIONS, f"--user-data-dir={profile}"),
         ],
         pass_fds=(read_commands, write_answers),
         stderr=subprocess.DEVNULL,

@@ -9,7 +9,6 @@ import http.server
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -20,8 +19,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.browser import CHROMIUM_NAMES
 from tests.support.guard import GUARD_S
 from tests.support.load_results import made_result, troubled_result
+from tests.support.programs import needs_program
 from trioecho.load import LoadPlan, LoadResult
 from trioecho.load.report.load_html import result_as_html
 from trioecho.load.report.plots import Plot, PlotLine, draw
@@ -223,10 +224,7 @@ def web_server(directory: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def shown_by_chromium(page: str, directory: Path, *, is_dark: bool) -> Shown:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    browser = next((path for name in names if (path := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("needs Chromium: none of " + ", ".join(names) + " is on the path")
+    browser = needs_program(*CHROMIUM_NAMES)
     (directory / "load.html").write_text(page, "utf-8")
     (directory / "frames.html").write_text(FRAMES, "utf-8")
     picture = directory / "picture.png"

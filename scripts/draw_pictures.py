@@ -15,8 +15,9 @@ from importlib import resources
 from pathlib import Path
 
 from trioecho.load import LoadResult, result_from_json
+from trioecho.load.report.drawing import draw_file
 from trioecho.load.report.load_plots import latency_plot, percentile_plot, throughput_plot
-from trioecho.load.report.plots import Plot, PlotLine, draw_file
+from trioecho.load.report.plot import Plot, PlotLine
 
 PLACE = Path(__file__).parents[1] / "trioecho" / "guide" / "pictures"
 

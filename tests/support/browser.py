@@ -65,8 +65,13 @@ class Browser:
         self._count = 0
         self._events: list[dict[str, Any]] = []
 
-    def look_at(self, page: Path, *, width_px: int, scheme: Scheme, ask: str = "''") -> Look:
-        """Load a page into a new tab of this width and colour scheme; answer a question in JavaScript."""
+    def look_at(
+        self, page: Path, *, width_px: int, scheme: Scheme, ask: str = "''", point_at: str = ""
+    ) -> Look:
+        """Load a page into a new tab of this width and colour scheme; answer a question in JavaScript.
+
+        The pointer is on the element that ``point_at`` evaluates to, if there is one.
+        """
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         tab = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
@@ -90,6 +95,8 @@ class Browser:
             tab, "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         background = self._evaluate(tab, "getComputedStyle(document.body).backgroundColor")
+        if point_at:
+            self._point_at(tab, point_at)
         answer = self._evaluate(tab, ask)
         look = Look(overflow, background, tuple(self._requests()), tuple(self._complaints()), answer)
         self._call("Target.closeTarget", targetId=target)
@@ -100,6 +107,15 @@ class Browser:
         self._call("Browser.close")
         while self._answers.read(65536):
             pass
+
+    def _point_at(self, tab: str, element: str) -> None:
+        self._evaluate(tab, f"void ({element}).scrollIntoView({{block: 'center'}}) || ''")
+        box = f"(({element}).getBoundingClientRect())"
+        x, y = (
+            self._evaluate(tab, f"{box}.{edge} + {box}.{size} / 2")
+            for edge, size in (("left", "width"), ("top", "height"))
+        )
+        self._call("Input.dispatchMouseEvent", tab, type="mouseMoved", x=x, y=y)
 
     def _requests(self) -> Iterator[str]:
         for event in self._events:

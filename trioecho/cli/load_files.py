@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import partial
 
 from ..load import LoadResult, result_as_json
+from ..load.report.drawing import PlotsUnavailableError, check_matplotlib
 from ..load.report.hgrm import histogram_as_hgrm
 from ..load.report.load_csv import result_as_csv
 from ..load.report.load_html import result_as_html
-from ..load.report.plots import PlotsUnavailableError, check_matplotlib
 from ..load.report.words import SATURATED
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
@@ -40,6 +40,21 @@ def add_file_options(parser: Parser) -> None:
         group.add_argument(f"--{kind}", metavar="FILE", help=text)
 
 
+def wanted_files(arguments: argparse.Namespace, *kinds: str) -> dict[str, str]:
+    """Return the paths of the files that were asked for, by their kinds.
+
+    Raises:
+      CommandError: there is no matplotlib for a page.
+    """
+    wanted = {kind: str(path) for kind in kinds if (path := getattr(arguments, kind)) is not None}
+    if "html" in wanted:
+        try:
+            check_matplotlib()
+        except PlotsUnavailableError as error:
+            raise CommandError(ExitCode.WRONG_USAGE, f"--html: {error}") from None
+    return wanted
+
+
 class Files(ReportFiles):
     """The files that were asked for.
 
@@ -48,13 +63,7 @@ class Files(ReportFiles):
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        wanted = {kind: str(path) for kind in _KINDS if (path := getattr(arguments, kind)) is not None}
-        if "html" in wanted:
-            try:
-                check_matplotlib()
-            except PlotsUnavailableError as error:
-                raise CommandError(ExitCode.WRONG_USAGE, f"--html: {error}") from None
-        super().__init__(wanted, arguments.prog)
+        super().__init__(wanted_files(arguments, *_KINDS), arguments.prog)
 
     def write_result(self, result: LoadResult, *, is_quiet: bool = False) -> bool:
         """Write them, each by itself; return whether all went well."""

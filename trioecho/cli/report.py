@@ -12,11 +12,13 @@ from pathlib import Path
 from ..base.printable import printable_line
 from ..load import LoadResult, UnreadableResultError, merge, result_from_json
 from ..load.report.comparison import compare
+from ..load.report.comparison_html import comparison_as_html
 from ..load.report.comparison_outputs import comparison_as_json, comparison_as_text
+from ..load.report.json_in_page import find_json
 from ..load.report.judgement import Judgement, judge_changes
 from ..load.report.load_text import result_as_text
 from ..load.report.stages_comparison import compare_stages
-from .load_files import Files, add_file_options
+from .load_files import Files, add_file_options, wanted_files
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError, print_error
 from .shared.parser import Commands, Parser, add_command_parser
@@ -94,7 +96,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         description="Join results of runs that were made at the same time.",
         epilog=_MERGE_EPILOG,
     )
-    merge_parser.add_argument("files", nargs="+", metavar="FILE", help="what --json has kept")
+    merge_parser.add_argument("files", nargs="+", metavar="FILE", help="what --json or --html has kept")
     add_file_options(merge_parser)
     diff_parser = add_command_parser(
         kinds,
@@ -104,7 +106,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         description="Compare two results, and say what is outside noise.",
         epilog=_DIFF_EPILOG,
     )
-    diff_parser.add_argument("before", metavar="A.json", help="what --json has kept of one run")
+    diff_parser.add_argument("before", metavar="A.json", help="what --json or --html has kept of one run")
     diff_parser.add_argument("after", metavar="B.json", help="and of the other")
     diff_parser.add_argument(
         "--fail-on",
@@ -121,6 +123,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         help="a difference that does not matter, as p99:10%%; may be given several times",
     )
     diff_parser.add_argument("--json", metavar="FILE", help="the comparison for programs; - for stdout")
+    diff_parser.add_argument("--html", metavar="FILE", help="one page with plots of both (needs matplotlib)")
 
 
 def _merge(arguments: argparse.Namespace) -> int:
@@ -140,7 +143,7 @@ def _diff(arguments: argparse.Namespace) -> int:
     before, after = results = _read(arguments.before), _read(arguments.after)
     names = printable_line(arguments.before), printable_line(arguments.after)
     tolerances = dict(arguments.tolerance)
-    files = ReportFiles({"json": arguments.json} if arguments.json is not None else {}, arguments.prog)
+    files = ReportFiles(wanted_files(arguments, "json", "html"), arguments.prog)
     changes = compare(before, after, tolerances)
     stages = compare_stages(before, after, tolerances)
     for letter, name, result in zip("AB", names, results, strict=True):
@@ -150,7 +153,8 @@ def _diff(arguments: argparse.Namespace) -> int:
         {
             "json": lambda: comparison_as_json(
                 before, after, changes, (arguments.before, arguments.after), stages
-            ).encode()
+            ).encode(),
+            "html": lambda: comparison_as_html(before, after, changes, names, stages).encode(),
         }
     )
     judgement = judge_changes(before, after, changes, tolerances, stages)
@@ -193,7 +197,7 @@ def _read(file: str) -> LoadResult:
             raise CommandError(
                 ExitCode.WRONG_USAGE, f"cannot read {shown}: it has more than {_MOST_BYTES >> 20} MiB"
             )
-        return result_from_json(data.decode())
+        return result_from_json(find_json(data.decode()))
     except UnreadableResultError as error:
         raise CommandError(ExitCode.WRONG_USAGE, f"{shown}: {error}") from None
     except (OSError, ValueError) as error:

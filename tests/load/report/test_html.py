@@ -19,13 +19,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import CHROMIUM_NAMES
+from tests.support.browser import CHROMIUM_NAMES, open_browser
 from tests.support.guard import GUARD_S
 from tests.support.load_results import made_result, troubled_result
 from tests.support.programs import needs_program
-from trioecho.load import LoadPlan, LoadResult
+from trioecho.load import LoadPlan, LoadResult, result_as_json, result_from_json
+from trioecho.load.report.drawing import draw
+from trioecho.load.report.json_in_page import find_json
 from trioecho.load.report.load_html import result_as_html
-from trioecho.load.report.plots import Plot, PlotLine, draw
+from trioecho.load.report.plot import Plot, PlotLine
 from trioecho.load.report.words import SATURATED
 
 matplotlib_image = pytest.importorskip("matplotlib.image", reason="the plots need matplotlib")
@@ -155,7 +157,7 @@ def test_a_person_s_own_style_changes_nothing(tmp_path: Path) -> None:
     plot = Plot("p", "a plot", "x", "y", [PlotLine("", [(0.0, 1.0), (1.0, None), (2.0, 3.0)])])
     (tmp_path / "matplotlibrc").write_text("axes.labelpad: 20\nxtick.major.pad: 20\n")
     program = (
-        "from trioecho.load.report.plots import *\n"
+        "from trioecho.load.report.drawing import *\nfrom trioecho.load.report.plot import *\n"
         "print(draw(Plot('p', 'a plot', 'x', 'y', [PlotLine('', [(0.0, 1.0), (1.0, None), (2.0, 3.0)])])))"
     )
     done = subprocess.run(
@@ -276,3 +278,28 @@ def test_a_browser_shows_it_well_on_phone_and_desktop_light_and_dark(
     for name in ("paper", "ink", "alarm", "line"):
         assert light.phone[name] == light.desktop[name] != dark.phone[name] == dark.desktop[name]
     assert dark.brightness < 0.4 < 0.6 < light.brightness
+
+
+_COLUMN = "[...document.querySelectorAll('figure')].at(-1).querySelectorAll('.wide .values rect')[3]"
+_SHOWN = """[...document.querySelectorAll('.values text')]
+    .filter(text => getComputedStyle(text).visibility == 'visible')
+    .map(text => [...text.children].map(line => line.textContent).join('; ')).join(' | ')"""
+
+
+def test_values_are_shown_where_a_person_points(tmp_path: Path, troubled_html: str) -> None:
+    page = tmp_path / "load.html"
+    page.write_text(troubled_html, "utf-8")
+    replies = troubled_result().intervals[3].messages
+    with open_browser(tmp_path / "profile") as browser:
+        for point_at, shown in (("", ""), (_COLUMN, rf"3 to 4 s; p50 [^|]*; max [^|]*; {replies:,} replies")):
+            look = browser.look_at(page, width_px=1280, scheme="light", ask=_SHOWN, point_at=point_at)
+            assert re.fullmatch(shown, look.answer)
+            assert look.complaints == ()
+
+
+def test_the_page_holds_the_result_which_is_found_again(troubled_html: str) -> None:
+    result = troubled_result()
+    assert find_json(troubled_html) == result_as_json(result, indent=None)
+    assert result_as_json(result_from_json(find_json(troubled_html))) == result_as_json(result)
+    assert find_json("<!DOCTYPE html><p>another page</p>") == "<!DOCTYPE html><p>another page</p>"
+    assert find_json('{"a": 1}') == '{"a": 1}'

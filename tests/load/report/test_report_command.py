@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -139,6 +140,17 @@ def test_what_cannot_be_one_is_refused_by_name(report: Run, one: Any, other: Any
     assert (code, out) == (2, "")
     assert "a.json and b.json: " in err
     assert reason in err
+
+
+def test_a_page_is_read_as_the_result_that_is_in_it(report: Run) -> None:
+    pytest.importorskip("matplotlib")
+    keep("a.json", made_result(seconds=2))
+    assert report("merge", "a.json", "--html", "a.html")[0] == 0
+    assert report("merge", "a.html", "--json", "again.json")[0] == 0
+    assert Path("again.json").read_text() == Path("a.json").read_text()
+    Path("other.html").write_text("<!DOCTYPE html><p>no result</p>")
+    code, _, err = report("merge", "other.html")
+    assert (code, err.count("\n")) == (2, 1)
 
 
 # ---- diff ----
@@ -290,3 +302,19 @@ def test_what_is_no_tolerance(report: Run, text: str) -> None:
 def test_a_file_without_end_is_not_read_to_its_end(report: Run) -> None:
     code, _, err = report("merge", "/dev/zero")
     assert (code, err) == (2, "trioecho report merge: cannot read /dev/zero: it has more than 64 MiB\n")
+
+
+def test_a_comparison_as_a_page(report: Run) -> None:
+    pytest.importorskip("matplotlib")
+    keep("a.json", made_result(objectives=("p97.5<1ms",)))
+    keep("<b>&.json", made_result(seed=2, **SLOW))
+    code, out, _ = report("diff", "a.json", "<b>&.json", "--html", "diff.html")
+    assert (code, out.splitlines()[-1]) == (1, "wrote diff.html")
+    page = Path("diff.html").read_text()
+    assert "B: &lt;b&gt;&amp;.json" in page
+    assert page.count("<svg") == 6  # three plots, each for wide and for narrow windows
+    assert page.count("worse, outside noise") == out.count("worse, outside noise") > 3
+    assert "latency p97.5, ms" in page
+    assert not re.search("<script|<img|<link|https?:", page)
+    again = report("diff", "diff.html", "a.json")
+    assert (again[0], again[2].count("\n")) == (2, 1)  # two results are not one

@@ -24,7 +24,7 @@ from trioecho.load.report.hgrm import histogram_as_hgrm
 from trioecho.load.report.load_csv import result_as_csv
 from trioecho.load.report.load_html import result_as_html
 from trioecho.load.report.load_text import result_as_text
-from trioecho.load.report.plots import Plot
+from trioecho.load.report.plot import Plot
 from trioecho.load.results.time_series import MOST_INTERVALS
 
 Place = tuple[str | int, ...]

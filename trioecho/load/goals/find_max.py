@@ -36,11 +36,15 @@ class TrialOutcome:
         and the generator was not saturated.
       saturated: whether the generator was; what failed is then not the server.
       reason: what was measured, or what failed, in a few words.
+      p50_ms, p99_ms, max_ms: the latency, from due; None where there was no reply.
     """
 
     holds: bool
     saturated: bool = False
     reason: str = ""
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
 
 
 @dataclass(frozen=True)

@@ -42,14 +42,11 @@ def comparison_as_text(
 def _rows(changes: Sequence[Change], errors_before: int, errors_after: int, *, is_wide: bool) -> list[str]:
     lines = []
     for change in changes:
-        verdict = change.verdict
-        reason = change.reason if verdict == "cannot tell" and change.reason else verdict
-        said = f"{change.direction}, {reason}" if change.direction else reason
-        values = f"{change.name:<18}{_value(change, change.before):>10}{_value(change, change.after):>11}"
-        noise = _percent(change.noise, "±")
-        lines.append(
-            f"{values} {_percent(change.relative, '+'):>7}" + (f"{noise:>8}  {said}" if is_wide else "")
-        )
+        said = verdict_in_words(change)
+        before, after = (value_in_words(change, value) for value in (change.before, change.after))
+        values = f"{change.name:<18}{before:>10}{after:>11} {percent_in_words(change.relative, '+'):>7}"
+        noise = percent_in_words(change.noise, "±")
+        lines.append(values + (f"{noise:>8}  {said}" if is_wide else ""))
         if not is_wide:
             lines.append(f"    {said}" + (f" of {noise}" if "noise" in said else ""))
     return [*lines, f"{'errors':<18}{errors_before:>10,}{errors_after:>11,}"]
@@ -169,17 +166,25 @@ def remarks_on(pair: Pair) -> list[str]:
 
 def change_in_words(change: Change) -> str:
     """Return a change in a phrase, as ``latency p99, ms: 5.1 to 6.3, +24 %``."""
-    values = f"{_value(change, change.before)} to {_value(change, change.after)}"
-    return f"{change.name}: {values}, {_percent(change.relative, '+')}"
+    values = f"{value_in_words(change, change.before)} to {value_in_words(change, change.after)}"
+    return f"{change.name}: {values}, {percent_in_words(change.relative, '+')}"
 
 
-def _value(change: Change, value: float | None) -> str:
+def verdict_in_words(change: Change) -> str:
+    """Return the verdict on a change, with its direction; or why there is none."""
+    reason = change.reason if change.verdict == "cannot tell" and change.reason else change.verdict
+    return f"{change.direction}, {reason}" if change.direction else reason
+
+
+def value_in_words(change: Change, value: float | None) -> str:
+    """Return a value of what has changed, in the unit of its name."""
     if value is None:
         return "-"
     return in_ms(value) if change.name.endswith("ms") else f"{value:,.0f}"
 
 
-def _percent(share: float | None, sign: Literal["+", "±"]) -> str:
+def percent_in_words(share: float | None, sign: Literal["+", "±"]) -> str:
+    """Return a share in percent, with its sign or as a noise."""
     if share is None:
         return "-"
     digits = 1 if abs(share) < 0.1 else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
 
 from ...base.histogram import Histogram
 from ...base.html import Markup, document, element, joined
@@ -13,10 +12,14 @@ from .. import LoadResult
 from ..goals.objectives import ObjectiveResult, shown_percents
 from ..results.stage_result import StageResult
 from . import churn_words, words
-from .load_plots import latency_plot, percentile_plot, throughput_plot, timings_of
-from .plots import Plot, draw
+from .drawing import draw
+from .json_in_page import json_in_page
+from .load_plots import latency_plot, percentile_plot, rate_plot, throughput_plot, timings_of
+from .page_style import page_style
+from .plot import Plot
 
 _MS = 1e6
+_HEAT = "The more replies took that long, the darker; by the logarithm of their number."
 
 
 def result_as_html(result: LoadResult) -> str:
@@ -27,7 +30,7 @@ def result_as_html(result: LoadResult) -> str:
     """
     return document(
         f"Load on {words.server_of(result)}",
-        resources.files(__package__).joinpath("load_page.css").read_text("utf-8"),
+        page_style(),
         element(
             "header",
             element("h1", f"Load on {words.server_of(result)}"),
@@ -43,10 +46,12 @@ def result_as_html(result: LoadResult) -> str:
             _latency(result),
             _stages(result),
             _over_time(result),
+            _by_rate(result),
             _errors(result),
             _outages(result),
             _search(result),
             _run(result),
+            _as_json(result),
         ),
         head=element("meta", name="color-scheme", content="light dark"),
     )
@@ -165,6 +170,13 @@ def _over_time(result: LoadResult) -> Iterator[Markup]:
             yield _figure(plot)
 
 
+def _by_rate(result: LoadResult) -> Iterator[Markup]:
+    plot = rate_plot(result)
+    if plot is not None:
+        yield element("h2", "Latency by the rate")
+        yield _figure(plot)
+
+
 def _errors(result: LoadResult) -> Iterator[Markup]:
     yield element("h2", "Errors")
     if not result.errors:
@@ -235,6 +247,15 @@ def _run(result: LoadResult) -> Iterator[Markup]:
     yield element("dl", (joined(element("dt", name), element("dd", value)) for name, value in rows))
 
 
+def _as_json(result: LoadResult) -> Iterator[Markup]:
+    yield element("h2", "All of it, for programs")
+    yield element(
+        "details",
+        element("summary", "The result as JSON: trioecho report reads it in this page, too"),
+        json_in_page(result),
+    )
+
+
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
@@ -244,7 +265,8 @@ def _verdict(word: str, holds: bool) -> Markup:
 
 
 def _figure(plot: Plot) -> Markup:
-    return element("figure", draw(plot))
+    caption = element("figcaption", _HEAT, class_="muted") if plot.heat else None
+    return element("figure", draw(plot), caption)
 
 
 def _table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, kind: str = "values") -> Markup:

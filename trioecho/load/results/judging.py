@@ -92,6 +92,13 @@ def trial_outcome(result: LoadResult) -> TrialOutcome:
     lasts could pass for a rate that the server can bear. If there were too few messages to
     judge the generator, the reason says so.
     """
+    latency = result.latency_ns
+    times = (latency.percentile(50), latency.percentile(99), latency.max if latency.count else None)
+    p50_ms, p99_ms, max_ms = (None if time is None else time / 1e6 for time in times)
+    return replace(_verdict_on_trial(result), p50_ms=p50_ms, p99_ms=p99_ms, max_ms=max_ms)
+
+
+def _verdict_on_trial(result: LoadResult) -> TrialOutcome:
     measured = ", ".join(
         f"{verdict.objective.metric} {verdict.describe()}" for verdict in result.objective_results
     )

@@ -49,7 +49,8 @@ stages              of a plan with stages, for each: name, begins_s, length_s (0
                     messages_per_s (those received), bytes, latency_ms, from_send_ms, errors, and its
                     histograms, latency_ns and from_send_ns; it may be missing
 search              null, or the search for the highest rate: rate, confirmed, limited_by, and
-                    trials: phase, rate, holds, saturated, reason
+                    trials: phase, rate, holds, saturated, reason, and p50_ms, p99_ms, max_ms of the
+                    latency, which may be missing
 machines            where it ran: name, system, cpus, python, trioecho
 ==================  ==========================================================================
 

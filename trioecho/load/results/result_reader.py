@@ -227,7 +227,11 @@ def _verdict(part: Part) -> ObjectiveResult:
 
 def _search(part: Part) -> Search:
     trials = [
-        Trial(trial["phase"].read(TrialPhase), trial["rate"].number(), trial.record(TrialOutcome))
+        Trial(
+            trial["phase"].read(TrialPhase),
+            trial["rate"].number(),
+            trial.record(TrialOutcome, may_be_missing=("p50_ms", "p99_ms", "max_ms")),
+        )
         for trial in part["trials"]
     ]
     return Search(

@@ -14,12 +14,12 @@ import io
 import logging
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...base.html import Markup, element, joined
+from .heat_map import add_heat_map
+from .hover import hover_texts
+from .plot import Plot, nines
 
 # Stand-in colours and the CSS variables that take their place.
 _INK, _GRID = "#a00001", "#a00002"
@@ -43,6 +43,8 @@ _FONT_POINTS = 8.0
 _CHARACTER_INCHES = 0.68 * _FONT_POINTS / 72
 _AXES_SHARE = 0.85
 _BAND_ALPHA = 0.4
+# Where powers of ten are too few as heights to read off.
+_FEW_DECADES = 200
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib; wider than what the page will use
@@ -69,62 +71,6 @@ _SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.4,
     "path.simplify": True,
 }
-
-
-@dataclass(frozen=True)
-class PlotLine:
-    """A line of a plot.
-
-    Attributes:
-      name: what the legend calls it; empty for no entry.
-      points: x and y; a gap where y is None.
-    """
-
-    name: str
-    points: Sequence[tuple[float, float | None]]
-
-
-class PlotBand(NamedTuple):
-    """A part of the x axis that has a name.
-
-    Attributes:
-      begin, end: of the part.
-      name: is written above it, where there is room.
-      short_name: is written in its place where there is not.
-    """
-
-    begin: float
-    end: float
-    name: str
-    short_name: str
-
-
-@dataclass(frozen=True)
-class Plot:
-    """What is to be drawn.
-
-    Attributes:
-      name: unique on the page; letters and hyphens.
-      description: for those who do not see it.
-      x_label, y_label: of the axes, with units.
-      lines: at most three.
-      nines: whether x is a percentile, on the scale of nines; else it is linear.
-      log: whether y is logarithmic.
-      marks: points to mark, as objectives: x, y and a label.
-      bands: parts of the x axis, every other one of which is shaded.
-      outages: from which x to which nothing could be measured.
-    """
-
-    name: str
-    description: str
-    x_label: str
-    y_label: str
-    lines: Sequence[PlotLine]
-    nines: bool = False
-    log: bool = False
-    marks: Sequence[tuple[float, float, str]] = field(default_factory=tuple)
-    bands: Sequence[PlotBand] = field(default_factory=tuple)
-    outages: Sequence[tuple[float, float]] = ()
 
 
 class PlotsUnavailableError(Exception):
@@ -172,11 +118,6 @@ def draw_file(plot: Plot, style: str) -> str:
     return f'{opening} xmlns="http://www.w3.org/2000/svg"><style>{style}</style>{rest}\n'
 
 
-def nines(percent: float | Fraction) -> float:
-    """Return a percentile's place on the scale of nines: 90 % at 1, 99 % at 2, 99.9 % at 3."""
-    return -math.log10(1 - percent / 100)
-
-
 def _draw_svg(plot: Plot, size: str, inches: tuple[float, float]) -> Markup:
     # Its warnings about caches, where the home cannot be written, do not matter to a plot.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -189,7 +130,10 @@ def _draw_svg(plot: Plot, size: str, inches: tuple[float, float]) -> Markup:
         matplotlib.rcParams.update({**_SETTINGS, "svg.hashsalt": f"{plot.name}-{size}"})
         figure = figure_class(figsize=inches, layout="constrained")
         axes = figure.add_subplot()
-        for line, colour, dashes in zip(plot.lines, _LINES, _DASHES, strict=False):
+        if plot.heat:
+            add_heat_map(axes, plot.heat, _LINES[0])
+        styles = list(zip(_LINES, _DASHES, strict=True))[1 if plot.heat else 0 :]
+        for line, (colour, dashes) in zip(plot.lines, styles, strict=False):
             axes.plot(
                 [x for x, _ in line.points],
                 [math.nan if y is None else y for _, y in line.points],
@@ -198,6 +142,7 @@ def _draw_svg(plot: Plot, size: str, inches: tuple[float, float]) -> Markup:
                 linestyle=dashes,
             )
         _mark(axes, plot)
+        _limit(axes, plot)
         _shade(axes, plot, inches[0])
         _shade_outages(axes, plot)
         _scale(axes, plot, is_narrow=size == "narrow")
@@ -206,13 +151,27 @@ def _draw_svg(plot: Plot, size: str, inches: tuple[float, float]) -> Markup:
         drawn = io.StringIO()
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(drawn, format="svg", transparent=True, metadata=metadata)
-    return _for_page(drawn.getvalue(), plot.description)
+        return _for_page(drawn.getvalue(), plot.description, hover_texts(plot, axes, inches))
 
 
 def _mark(axes: Any, plot: Plot) -> None:
     for x, y, label in plot.marks:
         axes.plot([x], [y], marker="v", color=_MARK, markersize=6, linestyle="none", clip_on=False)
         axes.annotate(label, (x, y), xytext=(0, 6), textcoords="offset points", ha="center", color=_MARK)
+
+
+def _limit(axes: Any, plot: Plot) -> None:
+    for y, label in plot.limits:
+        axes.axhline(y, color=_MARK, linestyle=(0, (6, 3)), linewidth=1)
+        axes.annotate(
+            label,
+            (1.0, y),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(-2, 2),
+            textcoords="offset points",
+            ha="right",
+            color=_MARK,
+        )
 
 
 def _shade(axes: Any, plot: Plot, inches: float) -> None:
@@ -244,10 +203,16 @@ def _shade_outages(axes: Any, plot: Plot) -> None:
 def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
     if plot.log:
         axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        if high < _FEW_DECADES * low:
+            ticker = importlib.import_module("matplotlib.ticker")
+            axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_minor_formatter(lambda value, _: "")
     else:
         heights = [y for line in plot.lines for _, y in line.points if y is not None]
         heights += [y for _, y, _ in plot.marks]
+        heights += [y for y, _ in plot.limits]
+        heights += [height for column in plot.heat for height, _ in column.counts]
         axes.set_ylim(0, 1.06 * max(heights, default=0.0) or 1.0)
         axes.locator_params(axis="y", nbins=5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
@@ -255,6 +220,7 @@ def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
     ends = [x for line in plot.lines for x, _ in line.points] + [band.end for band in plot.bands]
+    ends += [column.end for column in plot.heat]
     end = max(ends, default=0.0)
     if plot.nines:
         percents = [0.0, 50.0, *(100 * (1 - 10.0**-n) for n in range(1, max(3, math.ceil(end)) + 1))]
@@ -267,8 +233,11 @@ def _scale(axes: Any, plot: Plot, *, is_narrow: bool) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _for_page(svg: str, description: str) -> Markup:
-    """Return what matplotlib wrote as an element of a page, without what only a file needs."""
+def _for_page(svg: str, description: str, over: Markup | None) -> Markup:
+    """Return what matplotlib wrote as an element of a page, without what only a file needs.
+
+    ``over`` comes over it.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<(metadata|style).*?</\1>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r" font-family: [^;]*;", "", svg)
@@ -282,4 +251,4 @@ def _for_page(svg: str, description: str) -> Markup:
     view_box = re.search(r'viewBox="([^"]*)"', svg)
     assert view_box is not None  # noqa: S101 - for the type checker: matplotlib always writes it
     content = Markup(svg[svg.index(">") + 1 : svg.rindex("</svg>")])
-    return element("svg", content, viewBox=view_box[1], role="img", aria_label=description)
+    return element("svg", content, over, viewBox=view_box[1], role="img", aria_label=description)

@@ -22,7 +22,10 @@ LOOPBACK = socket.if_indextoname(1)
         (("fe80::1", 80, 0, 1), f"[fe80::1%{LOOPBACK}]:80"),
         ((f"fe80::1%{LOOPBACK}", 80, 0, 1), f"[fe80::1%{LOOPBACK}]:80"),
         (("fe80::1", 80, 0, 4_000_000), "[fe80::1%4000000]:80"),
-        ("/run/echo", "/run/echo"),
+        ("/run/echo", "unix:/run/echo"),
+        (("unix:/run/echo", 0), "unix:/run/echo"),
+        ("/run/e\nc", "unix:/run/e\\nc"),
+        (b"\0echo", "unix:@echo"),
         ("", "a Unix socket"),
     ],
 )

@@ -267,7 +267,6 @@ def test_no_option_with_a_number_takes_what_is_none(command: str, option: str) -
         ("serve", "--workers", "--processes"),
         ("load 127.0.0.1:1", "--workers", "--processes"),
         ("proxy 127.0.0.1:1", "--port", "--listen"),
-        ("serve", "--port", "--listen"),
         ("faulty", "--port", "--listen"),
     ],
 )

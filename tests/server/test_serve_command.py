@@ -52,6 +52,12 @@ REPORT_KEYS = {
 }
 
 
+@pytest.fixture(params=["TCP", "Unix"])
+def listen(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, ...]:
+    """Where a server listens, for what is promised of any socket."""
+    return () if request.param == "TCP" else (f"unix:{tmp_path}/echo.sock",)
+
+
 def fill_until_dropped(peer: socket.socket) -> int:
     """Send frames and read nothing, until the server drops the connection; bytes sent."""
     data = frame(bytes(4096)) * 64
@@ -122,7 +128,7 @@ def test_several_hosts_are_all_listened_on_with_one_port_and_said(command: tuple
 
 def test_that_two_colons_are_ipv6_only_is_said() -> None:
     with server_process("--host", "::") as server:
-        assert "[::] is IPv6 only; add --host 0.0.0.0 for IPv4" in server.read_log_line()
+        assert "[::] is IPv6 only; --ipv6only off has IPv4, too" in server.read_log_line()
         assert server.stop() == 0
     with server_process("--host", "::", "--host", "0.0.0.0") as server:  # noqa: S104 - meant
         for host in ("127.0.0.1", "::1"):
@@ -248,8 +254,8 @@ def test_a_header_over_the_limit_is_refused_and_earlier_echoes_arrive(header: by
     assert server.reports[-1]["errors"] == {"frame_too_large": 1}
 
 
-def test_a_refused_peer_that_goes_on_sending_still_gets_the_earlier_echoes() -> None:
-    with server_process("--max-frame-length", "1000") as server, server.connect() as peer:
+def test_a_refused_peer_that_goes_on_sending_still_gets_the_earlier_echoes(listen: tuple[str, ...]) -> None:
+    with server_process("--max-frame-length", "1000", listen=listen) as server, server.connect() as peer:
         payload = bytes(8 << 20)
         sender = threading.Thread(target=peer.sendall, args=(frame(b"first") + frame(payload),))
         sender.start()
@@ -275,8 +281,10 @@ def test_a_reset_inside_a_frame_ends_one_connection_in_one_line() -> None:
 
 
 @in_one_process_and_slowly_in_two
-def test_a_truncated_frame_is_not_echoed_and_the_earlier_ones_are(command: tuple[str]) -> None:
-    with server_process(command=command) as server:
+def test_a_truncated_frame_is_not_echoed_and_the_earlier_ones_are(
+    command: tuple[str], listen: tuple[str, ...]
+) -> None:
+    with server_process(command=command, listen=listen) as server:
         whole = frame(b"first") + frame(b"")
         for cut in range(1, 9):
             with server.connect() as peer:
@@ -288,8 +296,8 @@ def test_a_truncated_frame_is_not_echoed_and_the_earlier_ones_are(command: tuple
     assert server.reports[-1]["messages_total"] == 16
 
 
-def test_a_peer_that_never_reads_is_held_back_and_then_dropped() -> None:
-    with server_process("--write-timeout", "500ms") as server:
+def test_a_peer_that_never_reads_is_held_back_and_then_dropped(listen: tuple[str, ...]) -> None:
+    with server_process("--write-timeout", "500ms", listen=listen) as server:
         with server.connect() as bystander:
             assert echoes(bystander, frame(b"before"))
             memory_before = resident_bytes(server.process.pid)
@@ -353,8 +361,8 @@ def test_out_of_descriptors_it_logs_backs_off_and_serves_on() -> None:
     assert server.reports[-1]["errors"]["accept_failed"] >= 1
 
 
-def test_over_the_connection_limit_peers_wait_in_the_kernel() -> None:
-    with server_process("--max-connections", "2") as server:
+def test_over_the_connection_limit_peers_wait_in_the_kernel(listen: tuple[str, ...]) -> None:
+    with server_process("--max-connections", "2", listen=listen) as server:
         first, second, third = (server.connect() for _ in range(3))
         assert echoes(first, frame(b"1"))
         assert echoes(second, frame(b"2"))
@@ -375,7 +383,9 @@ def test_over_the_connection_limit_peers_wait_in_the_kernel() -> None:
 @pytest.mark.parametrize(
     "command", [SERVE, slow(SERVE_WITHOUT_REACTOR), SERVE_WITH_WORKERS], ids=["reactor", "tasks", "workers"]
 )
-def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(command: tuple[str]) -> None:
+def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(
+    command: tuple[str], listen: tuple[str, ...]
+) -> None:
     polite, pipelined = 50, 50
     received: list[bytes] = [b""] * (polite + pipelined)
     failures: list[BaseException] = []
@@ -428,7 +438,7 @@ def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(
             failures.append(error)
             is_under_load.release()
 
-    with server_process("--grace", "60s", command=command) as server:
+    with server_process("--grace", "60s", command=command, listen=listen) as server:
         peers = [server.connect() for _ in received]
         threads = [
             threading.Thread(
@@ -464,8 +474,8 @@ def test_sigterm_in_mid_load_gives_every_client_an_exact_prefix_and_a_clean_end(
 
 
 @in_one_process_and_slowly_in_two
-def test_an_idle_server_stops_although_its_clients_stay(command: tuple[str]) -> None:
-    with server_process("--grace", "0", command=command) as server:
+def test_an_idle_server_stops_although_its_clients_stay(command: tuple[str], listen: tuple[str, ...]) -> None:
+    with server_process("--grace", "0", command=command, listen=listen) as server:
         peers = [server.connect() for _ in range(3)]
         assert all(echoes(peer, frame(b"hello")) for peer in peers)
         assert server.stop(signal.SIGINT) == 0

@@ -19,6 +19,7 @@ import pytest
 from tests.support.guard import GUARD_S
 from tests.support.processes import SERVE
 from tests.support.programs import needs_program
+from tests.support.slow import slow
 from tests.support.sockets import LOOPBACK, echoes
 from tests.support.wire import frame
 
@@ -65,6 +66,18 @@ def listener() -> socket.socket:
         while high < 10:
             high = os.dup(opened.fileno())
     return socket.socket(fileno=high)
+
+
+def unix_listener(path: Path) -> socket.socket:
+    opened = socket.socket(socket.AF_UNIX)
+    opened.bind(str(path))
+    opened.listen(100)
+    return opened
+
+
+slow_with_workers = pytest.mark.parametrize(
+    "options", [(), slow(("--workers", "2"))], ids=["one process", "workers"]
+)
 
 
 def say_when_ready(process: subprocess.Popen[str]) -> str:
@@ -123,18 +136,74 @@ def test_what_does_not_listen_is_one_line() -> None:
             _, said = process.communicate(timeout=GUARD_S)
     assert process.returncode == 3
     assert said == (
-        "trioecho serve: descriptor 3, which was passed to listen on, does not listen for TCP connections\n"
+        "trioecho serve: descriptor 3, which was passed to listen on, does not listen for TCP connections, "
+        "nor for those of a Unix socket\n"
     )
 
 
-def test_several_processes_cannot_have_them() -> None:
-    with listener() as passed, activated(passed, options=("--workers", "2")) as process:
-        _, said = process.communicate(timeout=GUARD_S)
-    assert process.returncode == 2
-    assert said == (
-        "trioecho serve: sockets that a service manager passes are for one process: leave out --workers "
-        "and --reload\n"
-    )
+@slow_with_workers
+def test_what_a_manager_calls_its_sockets_is_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    path = tmp_path / "echo.sock"
+    monkeypatch.setenv("LISTEN_FDNAMES", "web:local")
+    with listener() as port, unix_listener(path) as local, activated(port, local, options=options) as process:
+        where = f"{LOOPBACK}:{port.getsockname()[1]}"
+        assert say_when_ready(process).endswith(f"Z listening on {where} and unix:{path}\n")
+        said = f"Z passed by the service manager: web ({where}), local (unix:{path})\n"
+        assert say_when_ready(process).endswith(said)
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(GUARD_S)
+            peer.connect(str(path))
+            assert echoes(peer, frame(b"hello"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(GUARD_S) == 0
+    assert path.is_socket()  # it is the manager's
+
+
+@pytest.mark.slow
+def test_several_processes_accept_from_one_queue_and_nobody_is_refused_between_two_runs() -> None:
+    with listener() as passed, contextlib.ExitStack() as peers:
+
+        def connect() -> socket.socket:
+            return peers.enter_context(socket.create_connection(passed.getsockname(), GUARD_S))
+
+        for _ in range(2):
+            early = [connect() for _ in range(5)]
+            with activated(passed, options=("--workers", "2")) as process:
+                for peer in [*early, *(connect() for _ in range(5))]:
+                    assert echoes(peer, frame(b"hello"))
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(GUARD_S) == 0
+            for peer in early:
+                assert peer.recv(1) == b""  # drained, and not reset
+
+
+@pytest.mark.slow
+def test_a_function_that_changes_is_served_anew_on_what_was_passed(tmp_path: Path) -> None:
+    module = tmp_path / "shop.py"
+    module.write_text("def reply(message: bytes) -> bytes:\n    return b'old'\n")
+    options = (f"{module}:reply", "--reload", "--workers", "2")
+    with listener() as passed, activated(passed, options=options) as process:
+        say_when_ready(process)
+        peer = socket.create_connection(passed.getsockname(), GUARD_S)
+        with peer:
+            peer.sendall(frame(b"?"))
+            assert peer.recv(100) == frame(b"old")
+            module.write_text("def reply(message: bytes) -> bytes:\n    return b'newer'\n")
+            while peer.recv(100):
+                pass
+        answers = set()
+        while frame(b"newer") not in answers:
+            with (
+                socket.create_connection(passed.getsockname(), GUARD_S) as peer,
+                contextlib.suppress(OSError),
+            ):
+                peer.sendall(frame(b"?"))
+                answers.add(peer.recv(100))
+        assert answers <= {frame(b"old"), frame(b"newer"), b""}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(GUARD_S) == 0
 
 
 # ---- reports ----

@@ -57,26 +57,39 @@ in_one_process_and_slowly_in_two = pytest.mark.parametrize(
 )
 
 
+def _parts(address: str) -> tuple[str, int]:
+    """Return host and port; of a Unix socket the address, and 0."""
+    if address.startswith("unix:"):
+        return address, 0
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 class ServerProcess:
     """``trioecho serve`` in a subprocess, listening."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.first_line = self.read_log_line()
-        match = re.search(r"listening on (\S+):(\d+)(?: and \S+)*$", self.first_line.strip())
+        match = re.search(r"listening on (\S+(?: and \S+)*)$", self.first_line.strip())
         assert match, f"not ready: {self.first_line!r} {process.communicate()!r}"
-        self.host = match[1].strip("[]")
-        self.port = int(match[2])
+        self.addresses = match[1].split(" and ")
+        self.host, self.port = _parts(self.addresses[0])
         self.log = ""
         self.output = ""
 
-    def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+    def connect(self, place: int = 0, *, receive_buffer: int | None = None) -> socket.socket:
+        """Connect to the first of its addresses, or to another one."""
+        host, port = _parts(self.addresses[place])
+        address: str | tuple[str, int] = (host, port)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if host.startswith("unix:"):
+            family, address = socket.AF_UNIX, host.removeprefix("unix:")
         peer = socket.socket(family)
         if receive_buffer is not None:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         peer.settimeout(GUARD_S)
-        peer.connect((self.host, self.port))
+        peer.connect(address)
         return peer
 
     def send_signal(self, number: int = signal.SIGTERM) -> None:
@@ -105,17 +118,23 @@ class ServerProcess:
 def server_process(
     *arguments: str,
     port: int = 0,
+    listen: Sequence[str] = (),
     command: Sequence[str] = SERVE,
     stdout: int = subprocess.PIPE,
     before: Callable[[], None] | None = None,
+    pass_fds: Sequence[int] = (),
+    cwd: Path | None = None,
 ) -> Iterator[ServerProcess]:
     """A server that reports in JSON; killed if it still runs at the end."""
+    where = [word for address in listen for word in ("--listen", address)] or ["--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, *command, "--port", str(port), "--metrics-format", "json", *arguments],
+        [sys.executable, *command, *where, "--metrics-format", "json", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
+        pass_fds=pass_fds,
+        cwd=cwd,
         preexec_fn=before,  # noqa: PLW1509 - no thread of a test runs while a server is started
     )
     try:

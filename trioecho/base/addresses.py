@@ -6,16 +6,25 @@ import re
 import socket
 from collections.abc import Iterable
 
+from .printable import printable_line
+
+# Before the path of a Unix socket. In a pair of host and port it stands for the host, and the port is 0.
+UNIX = "unix:"
+
 
 def format_address(address: object) -> str:
-    """Return a socket address in words: ``127.0.0.1:80``, ``[::1]:80``, ``[fe80::1%eth0]:80``.
+    """Return a socket address in words: ``127.0.0.1:80``, ``[fe80::1%eth0]:80``, ``unix:/path``.
 
     Args:
       address: what ``getsockname`` or ``getpeername`` gave, or a pair of host and port.
     """
+    if isinstance(address, bytes):  # of Linux's names without a file
+        return f"{UNIX}@{printable_line(address[1:])}"
     if not isinstance(address, tuple):
-        return str(address) or "a Unix socket"
+        return f"{UNIX}{printable_line(str(address))}" if address else "a Unix socket"
     host, port = format_host(address), address[1]
+    if host.startswith(UNIX):
+        return printable_line(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

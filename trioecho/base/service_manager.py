@@ -8,11 +8,14 @@ service reports its state in datagrams (sd_notify(3)).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+
+from .unix_socket import has_unix_sockets
 
 _FIRST_DESCRIPTOR = 3
 _PASSED = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
@@ -22,41 +25,67 @@ class PassedSocketsError(Exception):
     """What was passed cannot be served; the message says which descriptor, and why."""
 
 
-def take_sockets(environment: MutableMapping[str, str]) -> list[socket.socket]:
+@dataclass(frozen=True)
+class PassedSocket:
+    """A socket that listens already.
+
+    Attributes:
+      socket: it.
+      name: what the manager calls it; empty if it has no name.
+    """
+
+    socket: socket.socket
+    name: str = ""
+
+
+def take_sockets(environment: MutableMapping[str, str]) -> list[PassedSocket]:
     """Return the listening sockets that were passed to this process; none if none was.
 
     The variables that say so are removed: they are not for the processes that this one starts.
 
     Raises:
-      PassedSocketsError: one does not listen for TCP connections, or is not there.
+      PassedSocketsError: one does not listen for connections, or is not there.
     """
-    process, count, _ = [environment.pop(name, "") for name in _PASSED]
+    process, count, all_names = [environment.pop(name, "") for name in _PASSED]
     if process != str(os.getpid()) or not count.isdecimal():
         return []
-    sockets: list[socket.socket] = []
+    names = all_names.split(":")
+    sockets: list[PassedSocket] = []
     try:
-        for descriptor in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count)):
-            sockets.append(_take(descriptor))
+        for place in range(int(count)):
+            name = names[place] if place < len(names) else ""
+            descriptor = _FIRST_DESCRIPTOR + place
+            what = f"descriptor {descriptor}{f' ({name})' if name else ''}, which was passed to listen on,"
+            # systemd's word for a socket that has no name.
+            sockets.append(PassedSocket(take_socket(descriptor, what), "" if name == "unknown" else name))
     except PassedSocketsError:
         for each in sockets:
-            each.close()
+            each.socket.close()
         raise
     return sockets
 
 
-def _take(descriptor: int) -> socket.socket:
+def take_socket(descriptor: int, what: str) -> socket.socket:
+    """Return the listening socket of a descriptor, which the processes that this one starts do not get.
+
+    Raises:
+      PassedSocketsError: it is none; the message begins with ``what``.
+    """
     try:
         os.set_inheritable(descriptor, False)
         taken = socket.socket(fileno=descriptor)
-    except OSError:
+    except OSError as error:
+        is_there = error.errno != errno.EBADF
+        raise PassedSocketsError(f"{what} {'is no socket' if is_there else 'is not open'}") from None
+    families = [socket.AF_INET, socket.AF_INET6, *([socket.AF_UNIX] if has_unix_sockets() else [])]
+    if (
+        taken.family not in families
+        or taken.type != socket.SOCK_STREAM
+        or not taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    ):
+        taken.detach()  # what else it is, it is not ours
         raise PassedSocketsError(
-            f"descriptor {descriptor}, which was passed to listen on, is no socket"
-        ) from None
-    is_tcp = taken.family in (socket.AF_INET, socket.AF_INET6) and taken.type == socket.SOCK_STREAM
-    if not is_tcp or not taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        taken.close()
-        raise PassedSocketsError(
-            f"descriptor {descriptor}, which was passed to listen on, does not listen for TCP connections"
+            f"{what} does not listen for TCP connections, nor for those of a Unix socket"
         )
     return taken
 

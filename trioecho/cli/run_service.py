@@ -5,11 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 import trio
 
+from ..base.listen_address import ListenAddress, TcpAddress, parse_listen_address
 from ..base.processors import count_processors
 from ..base.tls_files import TlsFiles
+from ..base.unix_socket import parse_owner
 from ..framing import FrameFormat
 from ..limits import Limits
 from ..server.handler_loading import reference_to
@@ -17,9 +20,12 @@ from ..server.report import Report
 from ..server.service import Served, Service, ServiceEndError, ServiceStartError
 from ..server.workers.supervisor import divide
 from .service import serve_until_signal
+from .service_listeners import WhereToListen
 from .service_run import ServiceSettings
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
+
+_Parsed = TypeVar("_Parsed")
 
 
 def run_service(
@@ -27,6 +33,10 @@ def run_service(
     *,
     host: str | Sequence[str] = "127.0.0.1",
     port: int = 26066,
+    listen: str | Sequence[str] = (),
+    ipv6only: bool = True,
+    unix_mode: int | None = None,
+    unix_owner: str | None = None,
     format: FrameFormat | None = None,
     limits: Limits | None = None,
     ssl_context: TlsFiles | ssl.SSLContext | None = None,
@@ -50,6 +60,12 @@ def run_service(
         after the drain.
       host: name or address to listen on, or several.
       port: to listen on; 0 for any that is free.
+      listen: where to listen instead, one address or several, as ``trioecho serve --listen`` has them:
+        ``HOST:PORT``, ``[::]:PORT``, ``:PORT`` for every address, ``unix:/path``, or ``fd://3`` for a
+        descriptor that listens.
+      ipv6only: whether ``[::]`` is IPv6 alone; with False it has IPv4, too.
+      unix_mode: of the file of a Unix socket, such as ``0o660``; None leaves it to the umask.
+      unix_owner: of that file: ``USER``, ``USER:GROUP`` or ``:GROUP``; None for that of this process.
       format: how headers are written.
       limits: sizes, numbers and clocks.
       ssl_context: for TLS: `TlsFiles`, which each worker reads and which SIGHUP has read again; or
@@ -72,6 +88,7 @@ def run_service(
       TypeError: ``handler`` is none of these, or it cannot be seen which.
       TlsFilesError: a `ValueError`; the files of TLS cannot be used.
       OSError: that address cannot be listened on.
+      ValueError: an address of ``listen``, or ``unix_owner``, is none.
       RuntimeError: Trio runs already; or workers cannot be started.
       ValueError: this is not the main thread; or other processes cannot import ``handler``, or
         there are more workers than connections.
@@ -91,8 +108,13 @@ def run_service(
                 "several workers cannot share an SSLContext: give TlsFiles(...), which each reads"
             )
     settings = ServiceSettings(
-        hosts=host,
-        port=port,
+        where=WhereToListen(
+            _addresses(host, port, [listen] if isinstance(listen, str) else listen),
+            is_ipv6_only=ipv6only,
+            unix_mode=unix_mode,
+            unix_owner=None if unix_owner is None else _read("unix_owner", parse_owner, unix_owner),
+            option="listen" if listen else "--port",
+        ),
         format=format or FrameFormat(),
         limits=limits,
         tls=ssl_context,
@@ -107,6 +129,20 @@ def run_service(
     except (CommandError, ServiceStartError, ServiceEndError) as error:
         failure = error
     raise _error_for_caller(failure)
+
+
+def _addresses(host: str | Sequence[str], port: int, listen: Sequence[str]) -> tuple[ListenAddress, ...]:
+    hosts = (host,) if isinstance(host, str) else tuple(host)
+    if not listen:
+        return (TcpAddress(hosts, port),)
+    return tuple(_read("listen", parse_listen_address, text) for text in listen)
+
+
+def _read(name: str, parse: Callable[[str], _Parsed], text: str) -> _Parsed:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {text!r} {error}") from None
 
 
 def _error_for_caller(failure: CommandError | ServiceStartError | ServiceEndError) -> BaseException:

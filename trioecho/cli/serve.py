@@ -11,6 +11,7 @@ from ..base.tls_files import TlsFilesError
 from ..server.handler_loading import load_service
 from ..server.service import Service, ServiceEndError, ServiceStartError
 from ..server.serving import echo
+from .serve_listening import where_to_listen
 from .serve_options import add_serve_options, limits_of, workers_of
 from .serve_tls import tls_of
 from .service import serve_until_signal
@@ -45,9 +46,13 @@ has arrived is echoed, then everything is closed. A second one stops at once.
 SIGUSR1 prints a report now; SIGUSR2 does nothing. A SIGHUP that is ignored at
 the start (nohup) stays ignored, and so does a SIGINT (a shell's &).
 
+--listen is for any address; --listen 8000 is --port 8000. The file of a Unix socket
+that a dead service has left is removed when nobody answers on it; the own one is
+removed when a drain begins.
+
 Sockets that a service manager passes (systemd's socket activation) are served instead
-of --host and --port, by one process; where NOTIFY_SOCKET is set, it is told how the
-service is.
+of what --listen, --host and --port say; where NOTIFY_SOCKET is set, it is told how
+the service is.
 
 exit codes:
   0    drained
@@ -63,6 +68,7 @@ examples:
   trioecho serve
   trioecho serve --port 0 --metrics-format json >metrics.jsonl
   trioecho serve --host :: --max-frame-length 64KiB --idle-timeout 30s
+  trioecho serve --listen :26066 --listen unix:/run/echo.sock --unix-mode 0660
   trioecho serve --workers 0
   trioecho serve --certfile cert.pem --keyfile key.pem
   trioecho serve shop:reply
@@ -88,8 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends the service."""
     reference = FunctionReference(arguments.handler, os.getcwd()) if arguments.handler else None  # noqa: PTH109 - as a string
     settings = ServiceSettings(
-        hosts=arguments.host or "127.0.0.1",
-        port=arguments.port,
+        where=where_to_listen(arguments),
         format=arguments.format,
         limits=limits_of(arguments),
         tls=tls_of(arguments),

@@ -8,12 +8,12 @@ from ..base.processors import count_processors
 from ..framing import DEFAULT_MAX_FRAME_LENGTH
 from ..limits import Limits
 from ..server.workers.shared_ports import can_share_ports
+from .serve_listening import add_serve_listening_options
 from .serve_tls import add_tls_options
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import (
     add_format_option,
-    add_listening_options,
     add_log_options,
     add_max_connections_option,
     add_max_frame_length_option,
@@ -34,7 +34,7 @@ def add_serve_options(parser: Parser) -> None:
         metavar="MODULE:HANDLER",
         help="the function to serve, such as shop:reply or shop.py:reply; without one, echoes",
     )
-    add_listening_options(parser, port=values.DEFAULT_PORT, several=True)
+    add_serve_listening_options(parser)
     add_format_option(parser)
     add_max_frame_length_option(
         parser, "largest payload of a frame (default: 1MiB, as nginx's client_max_body_size)"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -14,7 +13,7 @@ import trio
 from ..base.addresses import listening_line
 from ..base.functions_by_name import FunctionReference
 from ..base.quantities import plural
-from ..base.service_manager import PassedSocketsError, ServiceManager, take_sockets
+from ..base.service_manager import ServiceManager
 from ..base.tls_files import TlsFiles, TlsFilesError
 from ..framing import FrameFormat
 from ..limits import Limits
@@ -22,10 +21,9 @@ from ..server.report import Report
 from ..server.service import Service
 from ..server.serving import FrameServer, ServeResult, serve_frames
 from ..server.workers.supervisor import WorkerPool, serve_in_workers
-from .shared.exit_codes import ExitCode
-from .shared.listening import of_one_family, open_listeners
+from .service_listeners import ServiceListeners, WhereToListen, open_service_listeners
+from .shared.listening import of_one_family
 from .shared.log import LogSettings
-from .shared.output import CommandError
 from .shared.signals import EndingSignals
 from .worker import worker_program
 
@@ -38,7 +36,7 @@ class ServiceSettings:
     """How a process serves.
 
     Attributes:
-      hosts, port: where to listen; ``hosts`` is one host, or several.
+      where: where to listen.
       format: how headers are written.
       limits: of the whole service.
       tls: the files of TLS, which are read again at SIGHUP; or a context, which several processes
@@ -55,8 +53,7 @@ class ServiceSettings:
         so its log is this one.
     """
 
-    hosts: str | Sequence[str]
-    port: int
+    where: WhereToListen
     format: FrameFormat
     limits: Limits
     tls: TlsFiles | ssl.SSLContext | None = None
@@ -84,7 +81,7 @@ class ServiceRun:
         self._service = service
         self._settings = settings
         self._ssl_context = ssl_context
-        self._listeners: list[trio.SocketListener] = []
+        self._listening = ServiceListeners()
         self._server: FrameServer | WorkerPool | None = None
         self._result: ServeResult | None = None
         self._has_opened = False
@@ -120,16 +117,25 @@ class ServiceRun:
 
         A signal that comes while the service's context manager is entered ends that.
         """
+        try:
+            await self._run(signals, logger)
+        finally:
+            self._listening.remove_files()
+        return self._result
+
+    async def _run(self, signals: EndingSignals, logger: logging.Logger) -> None:
         grace_s = self._settings.limits.grace_s
         async with trio.open_nursery() as nursery:
             # Signals count from here on: workers take a while to start, and may fail.
             nursery.start_soon(self._await_signals, signals, logger, nursery.cancel_scope)
             self._server = server = await nursery.start(self._serve, nursery.cancel_scope)
-            listening = listening_line(listener.socket.getsockname() for listener in self._listeners)
+            listening = listening_line(self._listening.addresses())
             logger.info(listening)
+            if self._listening.names:
+                logger.info("passed by the service manager: %s", ", ".join(self._listening.names))
             self._manager.tell_ready(listening)
             nursery.start_soon(self._report_alive)
-            if hint := of_one_family(self._listeners):
+            if hint := of_one_family(self._listening.listeners):
                 logger.info(hint)
             await self._is_told.wait()
             bound = f"for at most {grace_s:g} s" if grace_s else "without a limit"
@@ -137,8 +143,9 @@ class ServiceRun:
             logger.info("%s; a second signal stops at once", draining)
             self._manager.tell_stopping(draining)
             nursery.start_soon(self._ask_for_time)
+            # While the sockets are open: who finds no file does not come into a queue that is closed.
+            self._listening.remove_files()
             server.drain()
-        return self._result
 
     async def _report_alive(self) -> None:
         """Tell the service manager that this loop runs, if it wants to know."""
@@ -176,7 +183,7 @@ class ServiceRun:
                 await self._listen()
                 result = await serve_frames(
                     handler,
-                    self._listeners,
+                    self._listening.listeners,
                     format=settings.format,
                     limits=settings.limits,
                     ssl_context=self._ssl_context,
@@ -187,7 +194,8 @@ class ServiceRun:
         else:
             await self._listen()
             result = await serve_in_workers(
-                self._listeners,
+                self._listening.listeners,
+                shared=self._listening.shared,
                 workers=settings.workers,
                 program=worker_program(),
                 handler=settings.reference,
@@ -204,16 +212,4 @@ class ServiceRun:
 
     async def _listen(self) -> None:
         self._has_opened = True
-        try:
-            passed = take_sockets(os.environ)
-        except PassedSocketsError as error:
-            raise CommandError(ExitCode.UNAVAILABLE, str(error)) from None
-        if not passed:
-            self._listeners = await open_listeners(self._settings.hosts, self._settings.port)
-            return
-        self._listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in passed]
-        if self._settings.workers > 1 or self._settings.reload:
-            raise CommandError(
-                ExitCode.WRONG_USAGE,
-                "sockets that a service manager passes are for one process: leave out --workers and --reload",
-            )
+        self._listening = await open_service_listeners(self._settings.where)

@@ -35,9 +35,9 @@ def connection_info(transport: Transport, peer: str) -> ConnectionInfo:
     address: object = None
     try:
         if isinstance(transport, SocketTransport):
-            address = transport.socket.getpeername()
+            address = transport.socket.getpeername() or None  # a Unix socket's is empty
         elif isinstance(below, trio.SocketStream):
-            address = below.socket.getpeername()
+            address = below.socket.getpeername() or None
     except OSError:
         pass  # it is gone
     return ConnectionInfo(peer, address, isinstance(stream, trio.SSLStream))

@@ -17,6 +17,7 @@ from ..base.rate_limited_log import RateLimitedLog
 from ..connection.reactor import Reactor
 from ..connection.transport import SocketTransport, Transport, open_transport
 from ..limits import or_infinite
+from .unix_peers import open_unix_peers
 
 # accept(2) failed because the machine is short of something. The same four, and
 # the same pause, as in trio.serve_listeners.
@@ -93,6 +94,7 @@ class SocketAcceptor(Acceptor):
         trio_socket = listener.socket
         self._socket = socket.fromfd(trio_socket.fileno(), trio_socket.family, trio_socket.type)
         self._socket.setblocking(False)
+        self._peers = open_unix_peers(self._socket)
         if reactor is not None:
             reactor.add_listener(self._socket)
 
@@ -109,7 +111,8 @@ class SocketAcceptor(Acceptor):
                 if error.errno not in _CONNECTION_FAILED:
                     raise
             else:
-                return SocketTransport(connection, self._shared_buffer), format_address(address)
+                peer = format_address(address) if self._peers is None else self._peers.name(connection)
+                return SocketTransport(connection, self._shared_buffer), peer
 
     def count_queued(self) -> int:
         return queue_length(self._socket)

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...base.addresses import format_address
+from ...base.listen_address import ListenAddress, is_host, parse_listen_address
 from ...base.printable import printable_line
 from ...base.units import parse_duration, parse_size
+from ...base.unix_socket import Owner, parse_mode, parse_owner
 from ...framing import PRESETS, FormatSyntaxError, FrameFormat
 from .suggestion import did_you_mean, quoted
 
@@ -135,11 +137,7 @@ def port(text: str) -> int:
 def host(text: str) -> str:
     """Return a host name or an IP address, with or without the brackets of IPv6."""
     name = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    try:
-        name.encode("idna")  # as the resolver wants it: each label from 1 to 63 characters
-    except UnicodeError:
-        name = ""
-    if not re.fullmatch(r"[^\s/@\[\]]+", name):
+    if not is_host(name):
         raise refusal(text, "is not a host; write a name or an address as 127.0.0.1 or ::1")
     return name
 
@@ -163,3 +161,29 @@ def address(text: str) -> Address:
     if not parsed.port:
         raise refusal(text, "has port 0, to which nobody can connect")
     return parsed
+
+
+def listen_address(text: str) -> ListenAddress | int:
+    """Return where a service listens, as `parse_listen_address` does; of a number alone, the port."""
+    if re.fullmatch(r"\d{1,5}", text.strip(), re.ASCII):
+        return port(text)
+    try:
+        return parse_listen_address(text)
+    except ValueError as error:
+        raise refusal(text, str(error)) from None
+
+
+def file_mode(text: str) -> int:
+    """Return the mode of a socket's file: ``0660``."""
+    try:
+        return parse_mode(text)
+    except ValueError as error:
+        raise refusal(text, str(error)) from None
+
+
+def file_owner(text: str) -> Owner:
+    """Return the owner of a socket's file: ``USER``, ``USER:GROUP`` or ``:GROUP``."""
+    try:
+        return parse_owner(text)
+    except ValueError as error:
+        raise refusal(text, str(error)) from None

@@ -1,10 +1,16 @@
-"""Listening sockets that share one port, so that the kernel divides connections among them."""
+"""The listening sockets of workers.
+
+On a TCP port each worker has one of its own: they share the port, so that the kernel divides connections
+among them. A Unix socket has one queue, from which all workers accept, and so has a port whose
+socket another process has, too: what the kernel puts into the queues of further sockets would be lost
+when they are closed.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import trio
 
@@ -18,7 +24,7 @@ def can_share_ports() -> bool:
 
 
 async def open_shares(
-    listeners: Sequence[trio.SocketListener], number: int
+    listeners: Sequence[trio.SocketListener], number: int, *, shared: Container[trio.SocketListener] = ()
 ) -> list[list[trio.socket.SocketType]]:
     """Return sockets on the ports of ``listeners``, a list for each of ``number`` workers.
 
@@ -28,17 +34,27 @@ async def open_shares(
     takes effect on a bound socket, too). So there is no moment in which two services could
     share a port by mistake, or in which a claimed port is free.
 
+    Of ``shared`` ones, and of Unix sockets, all workers get duplicates.
+
     Raises:
       OSError: the system does not let these ports be shared.
     """
     shares = [[listener.socket for listener in listeners]]
     try:
-        for listener in shares[0]:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        has_one_queue = [
+            listener in shared or listener.socket.family not in (socket.AF_INET, socket.AF_INET6)
+            for listener in listeners
+        ]
+        for listener, has_one in zip(shares[0], has_one_queue, strict=True):
+            if not has_one and number > 1:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         for _ in range(1, number):
             share: list[trio.socket.SocketType] = []
             shares.append(share)
-            for listener in shares[0]:
+            for listener, has_one in zip(shares[0], has_one_queue, strict=True):
+                if has_one:
+                    share.append(listener.dup())
+                    continue
                 share.append(trio.socket.socket(listener.family, listener.type, listener.proto))
                 await _listen_beside(listener, share[-1])
     except BaseException:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -67,6 +67,7 @@ async def serve_in_workers(
     *,
     workers: int,
     program: Program,
+    shared: Container[trio.SocketListener] = (),
     handler: FunctionReference | None = None,
     reload: bool = False,
     format: FrameFormat | None = None,
@@ -79,11 +80,14 @@ async def serve_in_workers(
     """Serve in several processes until drained, as `serve_frames` does in one process.
 
     Args:
-      listeners: bound in the ordinary way (`trio.open_tcp_listeners`); closed at the end.
+      listeners: bound in the ordinary way (`trio.open_tcp_listeners`), or Unix sockets, or shared;
+        closed at the end.
       workers: the number of processes.
       program: what runs a worker. It is started with two more options: ``--name``
         says which one it is, and ``--socket`` has the descriptor of a socket for
         `trioecho.server.workers.worker.work_for_supervisor`.
+      shared: those of the listeners that other processes have, too. All workers accept from one queue
+        there, as from a Unix socket.
       handler: the function to serve; None for echoes. Its context manager, if it is one, is
         entered in each worker.
       reload: whether a worker drains, and another is started, when a source file of the function
@@ -117,7 +121,7 @@ async def serve_in_workers(
             await resources.enter_async_context(listener)
         divide(limits.max_connections, workers)  # raises, before anything is opened
         pool = WorkerPool(
-            await open_shares(listeners, workers),
+            await open_shares(listeners, workers, shared=shared),
             program,
             handler,
             reload,

@@ -69,7 +69,7 @@ PUBLIC_ATTRIBUTES = {
         *{"grace_s", "linger_s", "spin_s", "tls_handshake_timeout_s"},
     },
     "TlsFiles": {
-        *{"keyfile", "keyfile_password_file", "client_ca", "tls_min", "ciphers"},
+        *{"keyfile", "keyfile_password_file", "client_ca", "tls_min", "ciphers", "alpn"},
         *{"load", "with_absolute_paths"},
     },
     "PerfCounterClock": {"current_time", "deadline_to_sleep_time", "start_clock"},

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 
 from tests.support.tls import authority, days_ago, write_files
 from trioecho.base.tls_files import TlsFiles, TlsFilesError
@@ -31,6 +37,10 @@ def why_not(files: TlsFiles) -> str:
     assert words
     assert "\n" not in words
     return words
+
+
+def changes(name: str, value: str) -> dict[str, Any]:
+    return {name: value}
 
 
 def encrypt(keyfile: str, form: PrivateFormat) -> None:
@@ -61,7 +71,7 @@ def test_the_key_may_be_in_the_file_of_the_certificate(files: TlsFiles) -> None:
 @pytest.mark.parametrize("what", ["missing", "folder", "null"])
 def test_a_file_that_cannot_be_read(name: str, what: str, files: TlsFiles, tmp_path: Path) -> None:
     path = {"missing": str(tmp_path / "missing.pem"), "folder": str(tmp_path), "null": "a\0b"}[what]
-    words = why_not(replace(files, **{name: path}))
+    words = why_not(replace(files, **changes(name, path)))
     assert words.startswith(f"cannot read {path}, the ")
 
 
@@ -69,7 +79,9 @@ def test_files_with_nothing_of_use_in_them(files: TlsFiles, tmp_path: Path) -> N
     empty = tmp_path / "empty.pem"
     empty.write_bytes(b"")
     for name in ("certfile", "client_ca"):
-        assert why_not(replace(files, **{name: str(empty)})) == f"{empty} has no certificate in PEM in it"
+        assert (
+            why_not(replace(files, **changes(name, str(empty)))) == f"{empty} has no certificate in PEM in it"
+        )
     assert why_not(replace(files, keyfile=str(empty))) == f"{empty} has no private key in PEM in it"
     words = why_not(replace(files, keyfile=None))
     assert words == f"{files.certfile} has no private key in PEM in it; give the file that has it (keyfile)"
@@ -115,6 +127,33 @@ def test_a_certificate_that_is_not_valid_today(tmp_path: Path) -> None:
     )
     old.write(authority().issue_cert("localhost", not_before=days_ago(-1)))
     assert why_not(files) == f"the certificate in {old.certfile} is not valid yet"
+
+
+def test_a_certificate_above_the_servers_that_is_not_valid_today(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "above")])
+
+    def signed(subject: x509.Name, *, is_ca: bool, until: datetime.datetime) -> bytes:
+        builder = x509.CertificateBuilder(name, subject, key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(days_ago(9)).not_valid_after(until)
+        basic = x509.BasicConstraints(ca=is_ca, path_length=None)
+        return builder.add_extension(basic, critical=True).sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+    server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    leaf = signed(server, is_ca=False, until=days_ago(-9))
+    file = tmp_path / "all.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + leaf + signed(name, is_ca=True, until=days_ago(-1)))
+    TlsFiles(str(file)).load()
+    file.write_bytes(private + leaf + signed(name, is_ca=True, until=days_ago(1)))
+    words = why_not(TlsFiles(str(file)))
+    assert words.startswith(f"one of the certificates above the first in {file} has expired (")
+
+
+def test_protocols_are_names_that_tls_can_carry(files: TlsFiles) -> None:
+    replace(files, alpn=("echo/2", "echo/1")).load()
+    for name in ("", "x" * 256, "\N{SNOWMAN}"):
+        assert "is no protocol of ALPN" in why_not(replace(files, alpn=(name,)))
 
 
 def test_options_that_cannot_be(files: TlsFiles) -> None:

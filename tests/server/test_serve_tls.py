@@ -427,8 +427,13 @@ async def test_in_a_drain_who_has_said_hello_is_served_and_who_has_not_is_not(is
         served.append(channel)
 
     errors: list[str] = []
+    logger = logging.getLogger(__name__)
     handshakes = Handshakes(
-        handler, timeout_s=60, count=errors.append, log=RateLimitedLog(logging.getLogger(__name__))
+        handler,
+        timeout_s=60,
+        count=errors.append,
+        log=RateLimitedLog(logger),
+        logger=logger,
     )
     handshakes.drain()
     client, server = tls_wires.under_tls(*tls_wires.wires())

@@ -283,3 +283,15 @@ def test_who_does_not_trust_the_certificate_is_one_line(tls_server: ServerProces
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(tls_server, ssl.create_default_context())
     assert "the peer does not trust the certificate of this side (unknown CA)" in tls_server.read_log_line()
+
+
+@in_one_process_or_two
+def test_the_protocol_that_both_speak_is_agreed_on(command: tuple[str], files: Files) -> None:
+    with server_process(*files.options, "--alpn", "echo/2,echo/1", command=command) as server:
+        for offered, agreed in ((["echo/1", "echo/2"], "echo/2"), (["h2"], None), ([], None)):
+            context = client_context()
+            if offered:
+                context.set_alpn_protocols(offered)
+            with connect(server, context) as peer:
+                assert peer.selected_alpn_protocol() == agreed
+                assert echoes(peer, frame(b"hello"))

@@ -6,12 +6,15 @@ import contextlib
 import ssl
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from .describe import describe
 
 _MINIMUM_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 # What OpenSSL numbers X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
 _NOT_YET_VALID, _HAS_EXPIRED = 9, 10
+# What the extension of TLS has room for (RFC 7301, section 3.1).
+_MOST_ALPN_BYTES = 255
 # A handshake in memory takes two rounds; more would mean that it does not end.
 _MOST_ROUNDS = 8
 
@@ -32,6 +35,8 @@ class TlsFiles:
         need no certificate.
       tls_min: the oldest version of TLS that is spoken: "1.2" or "1.3".
       ciphers: for TLS 1.2, as OpenSSL writes them; None for Python's choice. Those of TLS 1.3 are fixed.
+      alpn: protocols that are spoken, the best first (RFC 7301); a client that offers none of them is
+        served all the same.
     """
 
     certfile: str
@@ -40,6 +45,7 @@ class TlsFiles:
     client_ca: str | None = None
     tls_min: str = "1.2"
     ciphers: str | None = None
+    alpn: tuple[str, ...] = ()
 
     def load(self) -> ssl.SSLContext:
         """Read the files now, and return a context of them for a server.
@@ -66,16 +72,32 @@ class TlsFiles:
                 raise TlsFilesError(
                     f"OpenSSL knows no cipher {self.ciphers!r} (openssl ciphers lists those that it knows)"
                 ) from error
+        if self.alpn:
+            check_alpn(self.alpn)
+            context.set_alpn_protocols(list(self.alpn))
         return context
 
     def with_absolute_paths(self) -> TlsFiles:
         """Return the same files for a process that works in another directory."""
-        paths = {
+        paths: dict[str, Any] = {
             name: str(Path(path).absolute())
             for name in ("certfile", "keyfile", "keyfile_password_file", "client_ca")
             if (path := getattr(self, name)) is not None
         }
         return replace(self, **paths)
+
+
+def check_alpn(names: tuple[str, ...]) -> None:
+    """Refuse names of protocols that TLS cannot carry.
+
+    Raises:
+      TlsFilesError: one cannot be.
+    """
+    for name in names:
+        if not (name.isascii() and name.isprintable() and 0 < len(name) <= _MOST_ALPN_BYTES):
+            raise TlsFilesError(
+                f"{name!r} is no protocol of ALPN: a name has 1 to {_MOST_ALPN_BYTES} ASCII characters"
+            )
 
 
 def load_key_pair(
@@ -134,8 +156,20 @@ def _read(path: str, what: str) -> bytes:
         raise TlsFilesError(f"cannot read {path}, {what}: {describe(error)}") from error
 
 
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+
+
 def _check_dates(context: ssl.SSLContext, certfile: str, certificates: bytes) -> None:
-    """Refuse a certificate that is not valid today, which no client would trust.
+    """Refuse certificates that are not valid today, which no client would trust."""
+    chain = [_BEGIN + part.partition(_END)[0] + _END for part in certificates.split(_BEGIN)[1:]]
+    _check_dates_up_to(context, chain[0], f"the certificate in {certfile}", certfile)
+    if len(chain) > 1:
+        what = f"one of the certificates above the first in {certfile}"
+        _check_dates_up_to(context, chain[-1], what, certfile)
+
+
+def _check_dates_up_to(context: ssl.SSLContext, trusted: bytes, what: str, certfile: str) -> None:
+    """Refuse certificates that are not valid today, from the server's own up to the one that is trusted.
 
     Python reads the dates of a certificate only for a peer's, so this is a peer for a moment: it
     shakes hands with the server's context in memory, and trusts this very certificate.
@@ -143,9 +177,7 @@ def _check_dates(context: ssl.SSLContext, certfile: str, certificates: bytes) ->
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    end = b"-----END CERTIFICATE-----"
-    first = certificates[certificates.index(b"-----BEGIN CERTIFICATE-----") :].partition(end)[0] + end
-    client.load_verify_locations(cadata=first.decode("ascii", "replace"))
+    client.load_verify_locations(cadata=trusted.decode("ascii", "replace"))
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     peers = [
         client.wrap_bio(to_client, to_server),
@@ -159,8 +191,8 @@ def _check_dates(context: ssl.SSLContext, certfile: str, certificates: bytes) ->
     except ssl.SSLCertVerificationError as error:
         if error.verify_code == _HAS_EXPIRED:
             how = f"openssl x509 -enddate -noout -in {certfile} shows when"
-            raise TlsFilesError(f"the certificate in {certfile} has expired ({how})") from error
+            raise TlsFilesError(f"{what} has expired ({how})") from error
         if error.verify_code == _NOT_YET_VALID:
-            raise TlsFilesError(f"the certificate in {certfile} is not valid yet") from error
+            raise TlsFilesError(f"{what} is not valid yet") from error
     except ssl.SSLError:
         pass  # another client may do better: these two have no key, version or cipher in common

@@ -22,7 +22,7 @@ from .shared.options import (
 )
 from .shared.output import CommandError, print_result
 from .shared.parser import Commands, Parser, add_command_parser
-from .shared.tls_options import add_client_tls_options, client_tls_of
+from .shared.tls_options import add_client_tls_options, tls_connecting_of
 
 _EPILOG = """\
 Messages go out one at a time; each echo is compared, in content and order,
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Send, verify, report."""
     sizes: values.SizeBounds = arguments.size
     check_expressible("--size", sizes.most, arguments.format)
-    tls = client_tls_of(arguments)
+    tls = tls_connecting_of(arguments)
     plan = EchoPlan(
         arguments.address.host,
         arguments.address.port,

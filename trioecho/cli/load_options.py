@@ -24,6 +24,7 @@ from .shared.exit_codes import ExitCode
 from .shared.options import add_address, add_format_option, add_seed_option, add_workers_option, chosen_seed
 from .shared.output import CommandError
 from .shared.parser import Parser
+from .shared.tls_options import add_client_tls_options, client_tls_of, context_of
 
 _OPEN_LOOP_S = 10.0
 _TRIAL_S = 5.0
@@ -59,6 +60,7 @@ def add_load_options(parser: Parser) -> None:
     add_message_options(parser.add_argument_group("what is sent, and what has to come"))
     _add_pace(parser.add_argument_group("how fast"))
     add_connection_options(parser.add_argument_group("how connections come and go"))
+    _add_tls(parser.add_argument_group("under TLS"))
     _add_objectives(parser.add_argument_group("what has to hold"))
     add_file_options(parser)
     add_record_option(parser.add_argument_group("what is recorded"))
@@ -145,6 +147,16 @@ def _add_pace(group: argparse._ArgumentGroup) -> None:
     add_schedule_option(group)
 
 
+def _add_tls(group: argparse._ArgumentGroup) -> None:
+    add_client_tls_options(group)
+    group.add_argument(
+        "--tls-resume",
+        action="store_true",
+        default=None,
+        help="resume the session of an earlier connection on those that are opened later",
+    )
+
+
 def _add_objectives(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
@@ -187,6 +199,9 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
         duration_s = _OPEN_LOOP_S
     given = messages_of(arguments)
     churn = churn_of(arguments)
+    tls = client_tls_of(arguments, ("tls_resume",))
+    if tls is not None:
+        context_of(tls)  # what is wrong with its files is said before anything is done
     try:
         plan = LoadPlan(
             arguments.address.host,
@@ -208,6 +223,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             source=given.source,
             reply=arguments.reply,
             churn=churn,
+            tls=tls,
             service=traits_of(arguments, given),
             processes=arguments.workers or min(count_processors(), arguments.connections),
         )

@@ -30,7 +30,7 @@ from .shared.options import add_address, add_format_option, add_max_frame_length
 from .shared.output import CommandError, print_error, print_result, write_result
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.suggestion import quoted
-from .shared.tls_options import ClientTls, add_client_tls_options, client_tls_of
+from .shared.tls_options import TlsConnecting, add_client_tls_options, tls_connecting_of
 from .standard_input import Prompt, lines_of_stdin
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.message and arguments.messages:
         raise CommandError(ExitCode.WRONG_USAGE, "give either MESSAGE or --messages FILE, not both")
     given = _given_messages(arguments)
-    tls = client_tls_of(arguments)
+    tls = tls_connecting_of(arguments)
     try:
         if arguments.header:
             arguments.format.encode_header(0, like=arguments.header)
@@ -183,7 +183,7 @@ def _max_frame_length(arguments: argparse.Namespace) -> int:
     return DEFAULT_MAX_FRAME_LENGTH if limit is None else limit
 
 
-async def _send(arguments: argparse.Namespace, given: list[Frame] | None, tls: ClientTls) -> None:
+async def _send(arguments: argparse.Namespace, given: list[Frame] | None, tls: TlsConnecting) -> None:
     is_prompt = given is None and sys.stdin.isatty()
     address = format_address(arguments.address)
     prompt = Prompt(f"{address}> " if is_prompt else "")
@@ -225,7 +225,7 @@ async def _send(arguments: argparse.Namespace, given: list[Frame] | None, tls: C
         raise CommandError(ExitCode.FAILED, f"{address}: {problem}")
 
 
-async def _connect(arguments: argparse.Namespace, tls: ClientTls) -> FrameChannel:
+async def _connect(arguments: argparse.Namespace, tls: TlsConnecting) -> FrameChannel:
     host, port = arguments.address
     try:
         with trio.fail_after(_CONNECT_TIMEOUT_S):

@@ -8,9 +8,11 @@ from ..base.tls_files import TlsFiles
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
+from .shared.tls_options import add_alpn_option
 
 # What means nothing without a certificate.
-_FURTHER = ("keyfile", "keyfile_password_file", "client_ca", "tls_min", "ciphers")
+_FURTHER = ("keyfile", "keyfile_password_file", "client_ca", "tls_min", "ciphers", "alpn")
+_FILES = ("certfile", "keyfile", "keyfile_password_file", "client_ca")
 
 
 def add_tls_options(parser: argparse._ActionsContainer) -> None:
@@ -43,6 +45,7 @@ def add_tls_options(parser: argparse._ActionsContainer) -> None:
         metavar="LIST",
         help="the ciphers of TLS 1.2, as openssl ciphers writes them (default: Python's choice)",
     )
+    add_alpn_option(parser, "the protocols that are spoken, the best first (ALPN)")
 
 
 def tls_of(arguments: argparse.Namespace) -> TlsFiles | None:
@@ -59,6 +62,9 @@ def tls_of(arguments: argparse.Namespace) -> TlsFiles | None:
                     ExitCode.WRONG_USAGE, f"{option} is for TLS: give --certfile, too, or leave it out"
                 )
         return None
+    for name in _FILES:
+        if getattr(arguments, name) == "":
+            raise CommandError(ExitCode.WRONG_USAGE, f"--{name.replace('_', '-')} is a file, and not empty")
     return TlsFiles(
         certfile=arguments.certfile,
         keyfile=arguments.keyfile,
@@ -66,4 +72,5 @@ def tls_of(arguments: argparse.Namespace) -> TlsFiles | None:
         client_ca=arguments.client_ca,
         tls_min=arguments.tls_min or "1.2",
         ciphers=arguments.ciphers,
+        alpn=arguments.alpn or (),
     )

@@ -19,17 +19,20 @@ class ConnectionInfo:
       address: the other side's socket address, as ``socket.getpeername`` gives it; None where there is
         none, or if the other side is gone already.
       is_tls: whether the connection is encrypted by TLS.
+      alpn: the protocol that was agreed on by TLS; None if none was.
     """
 
     peer: str
     address: object
     is_tls: bool
+    alpn: str | None = None
 
 
 def connection_info(transport: Transport, peer: str) -> ConnectionInfo:
     """Return what is known of the connection of a transport."""
     if isinstance(transport, TlsTransport):
-        return replace(connection_info(transport.below, peer), is_tls=True)
+        alpn = transport.codec.object.selected_alpn_protocol()
+        return replace(connection_info(transport.below, peer), is_tls=True, alpn=alpn)
     stream = transport._stream if isinstance(transport, StreamTransport) else None
     below = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
     address: object = None

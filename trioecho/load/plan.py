@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from ..base.client_tls import ClientTls
 from ..base.json_part import Part
 from ..framing import FrameFormat
 from .churn import Churn, read_churn
@@ -58,6 +59,7 @@ class LoadPlan:
       reply: how replies are verified.
       service: what the service wants of its clients, beside the messages of the load.
       churn: how connections come and go.
+      tls: how connections are under TLS; None if they are plain.
 
     Raises:
       ValueError: the plan is impossible; the message says what to change.
@@ -84,6 +86,7 @@ class LoadPlan:
     reply: ReplyRule = field(default_factory=ReplyRule)
     service: ServiceTraits = field(default_factory=ServiceTraits)
     churn: Churn = field(default_factory=Churn)
+    tls: ClientTls | None = None
 
     def __post_init__(self) -> None:
         if self.source is not None:
@@ -216,6 +219,7 @@ class LoadPlan:
         plan["reply"] = str(self.reply)
         plan["service"] = self.service.to_dict()
         plan["churn"] = self.churn.to_dict()
+        plan["tls"] = None if self.tls is None else asdict(self.tls) | {"alpn": list(self.tls.alpn)}
         return plan
 
     @classmethod
@@ -229,7 +233,7 @@ class LoadPlan:
 
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"think_s", "stages", "source", "reply", "service", "churn"})
+_ADDED_LATER = frozenset({"think_s", "stages", "source", "reply", "service", "churn", "tls"})
 
 
 def read_plan(part: Part) -> LoadPlan:

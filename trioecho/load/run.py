@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..base.processes import working_folder
+from .engine.tls import TlsConnector
 from .message_list import MessageList
 from .plan import LoadPlan
 from .processes.local import LocalRun
@@ -30,7 +31,7 @@ class LoadRun:
 
     Raises:
       ValueError: the messages are not those of the plan, or a function that is to check replies
-        cannot be used.
+        cannot be used; or a file of the plan's `tls`.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class LoadRun:
         first_messages: MessageList | None = None,
         record: str | None = None,
     ) -> None:
+        if plan.tls is not None:
+            TlsConnector(plan.tls, plan.host)  # which says now what is wrong with the files
         folder = working_folder()
         self._recording = None if record is None else RecordingFiles(record, plan.processes)
         recordings = [] if self._recording is None else self._recording.tasks

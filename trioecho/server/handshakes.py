@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -33,6 +34,7 @@ class Handshakes:
       timeout_s: how long a handshake may take; 0 for any time.
       count: called with the kind of each error.
       log: where errors go, a line for each.
+      logger: where it is noted what was agreed on, at the level of debugging.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class Handshakes:
         timeout_s: float,
         count: Callable[[str], object],
         log: RateLimitedLog,
+        logger: logging.Logger,
     ) -> None:
         self._handler = handler
         self._timeout_s = timeout_s
         self._count = count
         self._log = log
+        self._logger = logger
         self._under_way: dict[TlsTransport, trio.CancelScope] = {}
         self._is_draining = False
 
@@ -60,6 +64,7 @@ class Handshakes:
     async def serve(self, channel: FrameChannel, transport: TlsTransport) -> object:
         """Serve one connection from its handshake on, and return what the handler does."""
         if await self._is_established(channel, transport):
+            self._note_agreement(channel, transport)
             return await self._handler(channel)
         return None
 
@@ -95,6 +100,14 @@ class Handshakes:
                 raise _HandshakeTimeoutError
             if not transport.has_received:
                 return False
+
+    def _note_agreement(self, channel: FrameChannel, transport: TlsTransport) -> None:
+        if self._logger.isEnabledFor(logging.DEBUG):
+            connection = transport.codec.object
+            name, *_ = connection.cipher() or ("no cipher",)
+            protocol = connection.selected_alpn_protocol() or "none"
+            text = "%s: %s, %s, ALPN: %s"
+            self._logger.debug(text, channel.peer, connection.version(), name, protocol)
 
     def _note(self, channel: FrameChannel, kind: str, text: str) -> None:
         self._count(kind)

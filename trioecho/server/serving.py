@@ -186,6 +186,7 @@ class FrameServer:
             timeout_s=limits.tls_handshake_timeout_s,
             count=self._tally.add_error,
             log=self._log,
+            logger=logger,
         )
         self._shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
         self._channels: set[FrameChannel] = set()

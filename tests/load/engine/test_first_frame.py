@@ -209,7 +209,7 @@ async def test_a_silent_server_is_asked_what_it_is(processes: int, monkeypatch: 
     monkeypatch.setattr("trioecho.load.processes.local._SILENCE_S", 0.05)
     for handler, finding in (
         (answer_lines, "is an HTTP server"),
-        (speak_tls, "is a TLS server"),
+        (speak_tls, "is a TLS server: give --tls"),
         (
             echo_little_endian,
             "replies to frames whose headers are u32le, not u32be: give --format u32le",

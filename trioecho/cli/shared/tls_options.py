@@ -10,15 +10,18 @@ import argparse
 import ssl
 from typing import NamedTuple
 
-from ...base.tls_files import TlsFilesError, load_authorities, load_key_pair
+from ...base.client_tls import ClientTls
+from ...base.tls_files import TlsFilesError, check_alpn
+from . import values
 from .exit_codes import ExitCode
 from .output import CommandError
+from .suggestion import quoted
 
 # What means nothing without --tls.
-_FURTHER = ("cacert", "certfile", "keyfile", "insecure", "servername")
+_FURTHER = ("cacert", "certfile", "keyfile", "insecure", "servername", "alpn")
 
 
-class ClientTls(NamedTuple):
+class TlsConnecting(NamedTuple):
     """How a client connects: under TLS with this context, if there is one."""
 
     context: ssl.SSLContext | None = None
@@ -38,42 +41,86 @@ def add_client_tls_options(parser: argparse._ActionsContainer) -> None:
     )
     add("-k", "--insecure", action="store_true", default=None, help="trust any certificate of the server")
     add("--servername", metavar="NAME", help="whose certificate the server has to have (default: HOST)")
+    add_alpn_option(parser, "offer these protocols to the server, the best first (ALPN)")
 
 
-def client_tls_of(arguments: argparse.Namespace) -> ClientTls:
-    """Return what the options ask for. ``SSLKEYLOGFILE`` is honoured, as curl does.
+def add_alpn_option(parser: argparse._ActionsContainer, text: str) -> None:
+    """Add ``--alpn`` with this help."""
+    parser.add_argument("--alpn", type=_alpn, metavar="NAME[,NAME]", help=text)
+
+
+def _alpn(text: str) -> tuple[str, ...]:
+    """Read names of protocols: ``echo/1``, ``h2,http/1.1``."""
+    names = tuple(text.split(","))
+    try:
+        check_alpn(names)
+    except TlsFilesError:
+        raise values.refusal(text, "is no list of protocols; write it as echo/2,echo/1") from None
+    return names
+
+
+def client_tls_of(arguments: argparse.Namespace, further: tuple[str, ...] = ()) -> ClientTls | None:
+    """Return what the options ask for; None without TLS.
+
+    Args:
+      arguments: of the command.
+      further: names of options of the command that mean nothing without ``--tls``, too.
 
     Raises:
-      CommandError: a file cannot be used, or options do not fit.
+      CommandError: options do not fit.
     """
-    for name in _FURTHER if not arguments.tls else ():
+    for name in (*_FURTHER, *further) if not arguments.tls else ():
         if getattr(arguments, name) is not None:
-            raise CommandError(ExitCode.WRONG_USAGE, f"--{name} is for TLS: give --tls, too, or leave it out")
+            option = name.replace("_", "-")
+            raise CommandError(
+                ExitCode.WRONG_USAGE, f"--{option} is for TLS: give --tls, too, or leave it out"
+            )
     if not arguments.tls:
-        return ClientTls()
+        return None
+    for name in ("cacert", "certfile", "keyfile"):
+        if getattr(arguments, name) == "":
+            raise CommandError(ExitCode.WRONG_USAGE, f"--{name} is a file, and not empty")
     if arguments.keyfile is not None and arguments.certfile is None:
         raise CommandError(
             ExitCode.WRONG_USAGE, "--keyfile is for a certificate: give that with --certfile FILE"
         )
     if arguments.servername == "":
         raise CommandError(ExitCode.WRONG_USAGE, "--servername is a name, and not empty")
+    return ClientTls(
+        cacert=arguments.cacert,
+        certfile=arguments.certfile,
+        keyfile=arguments.keyfile,
+        insecure=bool(arguments.insecure),
+        servername=arguments.servername,
+        alpn=arguments.alpn or (),
+        resume=bool(getattr(arguments, "tls_resume", None)),
+    )
+
+
+def context_of(tls: ClientTls) -> ssl.SSLContext:
+    """Read the files of TLS now.
+
+    Raises:
+      CommandError: one of them cannot be used, or no certificate can be for the name.
+    """
     try:
-        return ClientTls(_context(arguments), arguments.servername)
+        context = tls.context()
     except TlsFilesError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from error
-
-
-def _context(arguments: argparse.Namespace) -> ssl.SSLContext:
-    try:
-        # With `cadata` it loads none of this system's certificates, and has the rest as usual.
-        context = ssl.create_default_context(cadata="" if arguments.cacert else None)
-    except OSError as error:  # a SSLKEYLOGFILE that cannot be written
-        raise TlsFilesError(f"cannot write {error.filename or 'SSLKEYLOGFILE'}: {error.strerror}") from error
-    if arguments.cacert:
-        load_authorities(context, arguments.cacert, "server's")
-    if arguments.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if arguments.certfile:
-        load_key_pair(context, arguments.certfile, arguments.keyfile or arguments.certfile)
+    if tls.servername is not None:
+        try:
+            context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=tls.servername)
+        except (ValueError, ssl.SSLError):
+            reason = f"--servername {quoted(tls.servername)} is not the name of a host"
+            raise CommandError(ExitCode.WRONG_USAGE, reason) from None
     return context
+
+
+def tls_connecting_of(arguments: argparse.Namespace) -> TlsConnecting:
+    """Return how to connect as the options ask.
+
+    Raises:
+      CommandError: a file cannot be used, or options do not fit.
+    """
+    tls = client_tls_of(arguments)
+    return TlsConnecting() if tls is None else TlsConnecting(context_of(tls), tls.servername)

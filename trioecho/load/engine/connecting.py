@@ -17,6 +17,7 @@ from ..plan import LoadPlan
 from .dialing import ATTEMPTS_AT_ONCE, Address
 from .greeting import Greeting, GreetingError
 from .local_addresses import choose_port_late, source_of, why_not_opened
+from .tls import TlsConnector, TlsSocket, WaitingTlsSocket
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Opened:
       address: the server's; None before one was opened.
     """
 
-    sockets: dict[int, socket.socket] = field(default_factory=dict)
+    sockets: dict[int, socket.socket | TlsSocket] = field(default_factory=dict)
     connect_ns: Histogram = field(default_factory=Histogram)
     failures: dict[int, str] = field(default_factory=dict)
     refusals: dict[int, GreetingError] = field(default_factory=dict)
@@ -51,6 +52,7 @@ async def open_connections(
     count: int,
     *,
     greeting: Greeting | None = None,
+    tls: TlsConnector | None = None,
     stop: trio.CancelScope | None = None,
 ) -> Opened:
     """Open connections; of a name with several addresses all go to the one that answers first.
@@ -60,6 +62,7 @@ async def open_connections(
       first: the first of the connections.
       count: how many.
       greeting: what is said first on each; None if nothing is.
+      tls: puts each under TLS; None if they are plain.
       stop: when it is cancelled, those that are open by then are returned.
 
     Raises:
@@ -73,12 +76,12 @@ async def open_connections(
     try:
         with trio.CancelScope() if stop is None else stop:
             await starts.wait_for(first)
-            address = opened.address = await _open_first(plan, first, opened, greeting)
+            address = opened.address = await _open_first(plan, first, opened, greeting, tls)
             limit = trio.CapacityLimiter(starts.at_once)
             async with trio.open_nursery() as nursery:
                 for number in range(first + 1, first + count):
                     await starts.wait_for(number)
-                    nursery.start_soon(_open, plan, address, number, opened, limit, greeting)
+                    nursery.start_soon(_open, plan, address, number, opened, limit, greeting, tls)
                     # A task is made when it is needed, not all at once.
                     async with limit:
                         pass
@@ -118,7 +121,9 @@ def allow_connections(count: int) -> None:
         raise TooManyConnectionsError(count, int(limit))
 
 
-async def _open_first(plan: LoadPlan, number: int, opened: Opened, greeting: Greeting | None) -> Address:
+async def _open_first(
+    plan: LoadPlan, number: int, opened: Opened, greeting: Greeting | None, tls: TlsConnector | None
+) -> Address:
     began = trio.current_time()
     sources = plan.churn.sources
     try:
@@ -132,9 +137,8 @@ async def _open_first(plan: LoadPlan, number: int, opened: Opened, greeting: Gre
     with stream.socket:
         try:
             address: Address = (stream.socket.family, stream.socket.getpeername())
-            if greeting is not None:
-                await greeting.exchange(stream.socket, number)
-            _keep(number, stream.socket, opened, connect_ns)
+            opened.sockets[number] = await _prepare(plan, number, stream.socket, greeting, tls)
+            opened.connect_ns.record(connect_ns)
         except GreetingError as error:
             raise StrangeServerError(plan.host, plan.port, error.reason) from None
         except OSError as error:
@@ -149,6 +153,7 @@ async def _open(
     opened: Opened,
     limit: trio.CapacityLimiter,
     greeting: Greeting | None,
+    tls: TlsConnector | None,
 ) -> None:
     async with limit:
         began = trio.current_time()
@@ -172,9 +177,8 @@ async def _open(
                 return
             connect_ns = _since(began)
             try:
-                if greeting is not None:
-                    await greeting.exchange(connection, number)
-                _keep(number, connection, opened, connect_ns)
+                opened.sockets[number] = await _prepare(plan, number, connection, greeting, tls)
+                opened.connect_ns.record(connect_ns)
             except GreetingError as error:
                 opened.refusals[number] = error
             except OSError as error:
@@ -185,10 +189,42 @@ def _since(began: float) -> int:
     return round((trio.current_time() - began) * NS_PER_S)
 
 
-def _keep(number: int, connection: trio.socket.SocketType, opened: Opened, connect_ns: int) -> None:
+async def _prepare(
+    plan: LoadPlan,
+    number: int,
+    connection: trio.socket.SocketType,
+    greeting: Greeting | None,
+    tls: TlsConnector | None,
+) -> socket.socket | TlsSocket:
+    """Shake hands and exchange the first messages where there are such; return the socket for the engine.
+
+    Raises:
+      OSError: the connection cannot be used.
+      GreetingError: the first messages failed.
+    """
     # A message must not wait for the acknowledgement of the one before (RFC 896).
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if tls is None:
+        if greeting is not None:
+            await greeting.exchange(connection, number)
+        return _detached(connection)
+    plain = _detached(connection)
+    try:
+        secured = tls.wrap(plain)
+        waiting = WaitingTlsSocket(secured, plain)
+        with trio.move_on_after(plan.timeout_s) as scope:
+            await waiting.shake_hands()
+        if scope.cancelled_caught:
+            raise TimeoutError(f"the TLS handshake did not come to its end within {plan.timeout_s:g} s")
+        if greeting is not None:
+            await greeting.exchange(waiting, number)
+    except BaseException:
+        plain.close()
+        raise
+    return secured
+
+
+def _detached(connection: trio.socket.SocketType) -> socket.socket:
     plain = socket.socket(fileno=connection.detach())
     plain.setblocking(False)
-    opened.connect_ns.record(connect_ns)
-    opened.sockets[number] = plain
+    return plain

@@ -13,10 +13,11 @@ from typing import NamedTuple, Protocol
 import trio
 
 from ...base.connect import SelfConnectionError, is_connected_to_itself
-from .greeting import Greeting, GreetingError
+from .greeting import AsyncSocket, Greeting, GreetingError
 from .local_addresses import choose_port_late
 from .poller import Poller
 from .sending import Socket
+from .tls import TlsConnector, TlsSocket, WaitingTlsSocket
 
 Address = tuple[socket.AddressFamily, "tuple[str | int, ...]"]
 """Of a server: the family, and what `socket.connect` takes."""
@@ -85,6 +86,7 @@ class SocketDialer:
       address: the server's.
       nursery: of the tasks.
       greeting: what is said first on each; None if nothing is.
+      tls: puts each under TLS; None if they are plain.
       sources: addresses of this machine, from which connections are made in turns; empty if the
         system chooses.
       clock: ns.
@@ -97,6 +99,7 @@ class SocketDialer:
         *,
         nursery: trio.Nursery,
         greeting: Greeting | None = None,
+        tls: TlsConnector | None = None,
         sources: Sequence[str] = (),
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
@@ -105,6 +108,7 @@ class SocketDialer:
         self._family, self._address = address
         self._nursery = nursery
         self._greeting = greeting
+        self._tls = tls
         self._sources: Iterator[str | None] = cycle(sources or (None,))
         self._clock = clock
         self._attempts: dict[int, socket.socket] = {}
@@ -113,6 +117,7 @@ class SocketDialer:
         self._connected_at: dict[int, int] = {}
         self._greeted: dict[int, GreetingError | OSError | None] = {}
         self._tasks: dict[int, trio.CancelScope] = {}
+        self._secured: dict[int, TlsSocket] = {}
 
     def dial(self, number: int) -> int:
         """See `Dialer.dial`."""
@@ -155,10 +160,19 @@ class SocketDialer:
                 raise refusal
             self._poller.register(plain)
             return True
-        if attempt in self._tasks or not _is_connected(plain):
+        if attempt in self._tasks:
             return False
-        self._connected_at[attempt] = self._clock()
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if attempt not in self._connected_at:
+            if not _is_connected(plain):
+                return False
+            self._connected_at[attempt] = self._clock()
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                self._secured[attempt] = self._tls.wrap(plain)
+        secured = self._secured.get(attempt)
+        if secured is not None and not secured.shake_hands():
+            self._poller.also_writable(attempt, secured.is_blocked)
+            return False
         if self._greeting is None:
             self._poller.also_writable(attempt, False)
             return True
@@ -173,7 +187,10 @@ class SocketDialer:
         refusal: GreetingError | OSError | None = None
         with scope:
             try:
-                with plain.dup() as other, trio.socket.from_stdlib_socket(other) as connection:
+                with plain.dup() as other:
+                    connection: AsyncSocket = trio.socket.from_stdlib_socket(other)
+                    if (secured := self._secured.get(attempt)) is not None:
+                        connection = WaitingTlsSocket(secured, other)
                     await greeting.exchange(connection, number)
             except (GreetingError, OSError) as error:  # the latter where no descriptor is left
                 refusal = error
@@ -181,11 +198,12 @@ class SocketDialer:
             self._greeted[attempt] = refusal
             self.finished.append(attempt)
 
-    def _forget(self, attempt: int) -> tuple[socket.socket, int]:
+    def _forget(self, attempt: int) -> tuple[socket.socket | TlsSocket, int]:
         self._tasks.pop(attempt, None)
         self._greeted.pop(attempt, None)
         del self._numbers[attempt]
-        return self._attempts.pop(attempt), self._connected_at.pop(attempt, 0)
+        plain = self._attempts.pop(attempt)
+        return self._secured.pop(attempt, plain), self._connected_at.pop(attempt, 0)
 
     def is_connected(self, attempt: int) -> bool:
         """See `Dialer.is_connected`."""

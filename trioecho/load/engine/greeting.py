@@ -6,7 +6,8 @@ last reply: what else a server sends is seen by the load, as on any connection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from typing import Protocol
 
 import trio
 
@@ -22,6 +23,14 @@ from ..plan import LoadPlan
 from .template_ring import TemplateRing
 
 _RECEIVE_BYTES = 1 << 16
+
+
+class AsyncSocket(Protocol):
+    """What is needed of a socket of Trio, or of what behaves as one."""
+
+    def send(self, data: bytes | memoryview, /) -> Awaitable[int]: ...
+
+    def recv(self, most: int, /) -> Awaitable[bytes]: ...
 
 
 class GreetingError(Exception):
@@ -67,7 +76,7 @@ class Greeting:
         self._wires = None if messages.source.templates else messages.frames(plan.format)
         self._largest = max(MOST_REPLY_BYTES, messages.source.most_reply_bytes or 0)
 
-    async def exchange(self, connection: trio.socket.SocketType, number: int) -> None:
+    async def exchange(self, connection: AsyncSocket, number: int) -> None:
         """Send each message, and await its reply; the timeout of the plan is for each of them.
 
         Args:
@@ -118,7 +127,7 @@ class Greeting:
             has_reply = message.reply is not None
             yield wire, Frame(ring.reply_header(index) or b"", ring.reply(index)) if has_reply else None
 
-    async def _receive(self, connection: trio.socket.SocketType, received: bytearray) -> Frame:
+    async def _receive(self, connection: AsyncSocket, received: bytearray) -> Frame:
         """Receive one frame, and not a byte more.
 
         Args:
@@ -170,7 +179,7 @@ def bytes_missing(received: bytearray, format: FrameFormat) -> int:
     return max(1, whole - len(received))
 
 
-async def _send_all(connection: trio.socket.SocketType, data: bytes) -> None:
+async def _send_all(connection: AsyncSocket, data: bytes) -> None:
     with memoryview(data) as view:
         sent = 0
         while sent < len(data):

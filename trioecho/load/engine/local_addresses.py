@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from ...base.connect import is_out_of_ports, why_not_connected
+from ...client.tls_hints import why_no_channel
 
 # Linux: the local port is chosen when the server's address is known, so that others may use it for
 # other servers (ip(7)).
@@ -55,7 +56,7 @@ def why_not_opened(error: OSError | UnicodeError, *, is_first: bool = False) -> 
       is_first: whether no other one has shown that this machine can connect to that address.
     """
     if not is_out_of_ports(error):
-        return why_not_connected(error)
+        return why_no_channel(error)
     what = "no address to connect from, or no port" if is_first else "no local port"
     return (
         f"{what} is left for a connection to this server{_ports_in_words()}: give --source ADDRESS, "

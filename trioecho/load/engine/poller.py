@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import socket
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -18,6 +17,12 @@ READABLE: int = 1
 ONLY_WRITABLE: int = 4
 
 ReadySockets = list[tuple[int, int]]
+
+
+class HasDescriptor(Protocol):
+    """What can be waited for."""
+
+    def fileno(self) -> int: ...
 
 
 class Waiter(Protocol):
@@ -62,7 +67,7 @@ class Poller:
     def __exit__(self, *exception: object) -> None:
         """Wait for nothing more."""
 
-    def register(self, connection: socket.socket) -> int:
+    def register(self, connection: HasDescriptor) -> int:
         """Wait for this socket to be readable from now on; return the number by which `wait` calls it."""
         raise NotImplementedError
 
@@ -106,7 +111,7 @@ class PollPoller(Poller):
         self._registered: Any = registered or select.poll()
         super().__init__(self._registered.poll, grain)
 
-    def register(self, connection: socket.socket) -> int:
+    def register(self, connection: HasDescriptor) -> int:
         """See `Poller.register`."""
         self._registered.register(connection, READABLE)
         return connection.fileno()
@@ -147,7 +152,7 @@ class SelectPoller(Poller):
         self._reading: set[int] = set()
         self._writing: set[int] = set()
 
-    def register(self, connection: socket.socket) -> int:
+    def register(self, connection: HasDescriptor) -> int:
         """See `Poller.register`."""
         number = connection.fileno()
         self._reading.add(number)

@@ -24,6 +24,7 @@ from ..engine.recording import Recording, RecordingTask
 from ..engine.renewals import Renewing
 from ..engine.schedule import Schedule
 from ..engine.tally import LoadTally
+from ..engine.tls import TlsConnector
 from ..errors import StrangeServerError, TooManyToWaitForError
 from ..message_list import MessageList
 from ..plan import LoadPlan
@@ -88,6 +89,7 @@ class LocalRun:
             plan, self._tally, messages=messages, folder=folder, recording=self._recording
         )
         self._greeting = greeting_of(plan, first_messages)
+        self._tls = None if plan.tls is None else TlsConnector(plan.tls, plan.host)
         self._is_stopped = False
         self._connecting, self._waiting_to_start = trio.CancelScope(), trio.CancelScope()
         self._started_at = datetime.now(timezone.utc)
@@ -109,7 +111,12 @@ class LocalRun:
                 raise TooManyToWaitForError(self._count, poller.most_sockets)
             self._on_progress(CONNECTING)
             opened = await open_connections(
-                plan, self._first, self._count, greeting=self._greeting, stop=self._connecting
+                plan,
+                self._first,
+                self._count,
+                greeting=self._greeting,
+                tls=self._tls,
+                stop=self._connecting,
             )
             engine: Engine | None = None
             try:
@@ -141,20 +148,29 @@ class LocalRun:
         result.started_at = self._started_at
         result.machines = [this_machine()]
         result.recording = recorded
+        result.tls = None if self._tls is None else self._tls.result
         return result
 
     async def _ask_a_silent_server(self, engine: Engine) -> None:
-        plan = self._plan
         await trio.sleep(_SILENCE_S)
         if engine.first_reply is not None:
-            finding = await ask_what_it_is(plan.host, plan.port, plan.format)
+            finding = await self._ask()
             if finding is not None:
                 engine.refuse(finding)
 
+    async def _ask(self) -> str | None:
+        """Ask the server what it is; under TLS there are no such questions."""
+        plan = self._plan
+        if plan.tls is not None:
+            return None
+        return await ask_what_it_is(plan.host, plan.port, plan.format, has_tls_option=True)
+
     async def _strange_server(self, first_reply: FirstReply, refusal: str) -> StrangeServerError:
         plan = self._plan
-        if first_reply.is_unanswered:
-            refusal = await ask_what_it_is(plan.host, plan.port, plan.format) or refusal
+        if self._tls is not None and self._tls.refusal is not None:
+            refusal = self._tls.refusal
+        elif first_reply.is_unanswered:
+            refusal = await self._ask() or refusal
         return StrangeServerError(plan.host, plan.port, refusal)
 
     async def _make_connections(self, opened: Opened, poller: Poller) -> dict[int, LoadConnection]:
@@ -171,7 +187,12 @@ class LocalRun:
         if not churn.renews or opened.address is None:
             return None
         dialer = SocketDialer(
-            poller, opened.address, nursery=nursery, greeting=self._greeting, sources=churn.sources
+            poller,
+            opened.address,
+            nursery=nursery,
+            greeting=self._greeting,
+            tls=self._tls,
+            sources=churn.sources,
         )
         reasons = {**opened.failures, **{n: refusal.reason for n, refusal in opened.refusals.items()}}
         absent = {self._maker.make_absent(number): reason for number, reason in reasons.items()}

@@ -8,6 +8,7 @@ from ...base.histogram import Histogram
 from ...base.quantities import in_ms, in_seconds, plural
 from .. import LoadResult
 from ..results.churn_result import MOST_OUTAGES, Outage
+from ..results.tls_result import agreements_in_words
 
 # Outages that are named one by one; of further ones the longest are.
 _MOST_NAMED = 5
@@ -37,6 +38,19 @@ def times_in_words(histogram: Histogram) -> str:
     values = [(f"p{percent}", histogram.percentile(percent)) for percent in (50, 99)]
     values.append(("max", histogram.max if histogram.count else None))
     return ", ".join(f"{name} {in_ms(None if ns is None else ns / 1e6)}" for name, ns in values)
+
+
+def handshakes_in_words(result: LoadResult) -> str | None:
+    """Return how long handshakes took, how many were resumed, and what was agreed on; None without TLS."""
+    tls = result.tls
+    if tls is None or not tls.handshake_ns.count:
+        return None
+    resumed = (
+        f"; {tls.resumed_in_words}" if tls.resumed or (result.plan.tls and result.plan.tls.resume) else ""
+    )
+    times = times_in_words(tls.handshake_ns)
+    what = f"{plural(tls.handshake_ns.count, 'handshake')}, ms: {times}{resumed}"
+    return f"{what}; {agreements_in_words(tls.agreements)}"
 
 
 def outages_in_words(result: LoadResult) -> str | None:

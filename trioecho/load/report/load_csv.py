@@ -9,11 +9,18 @@ from collections.abc import Iterable
 
 from .. import LoadInterval, LoadResult
 from ..goals.objectives import SHOWN_PERCENTS, shown_percents
+from ..results.tls_result import TlsResult
 from .stages_text import stages_between
+
+_OF_TLS = ("handshakes", "handshake_p50_ms", "handshake_p99_ms", "handshakes_resumed")
 
 
 def columns(
-    percents: Iterable[str] = SHOWN_PERCENTS, *, with_stages: bool = False, with_outages: bool = False
+    percents: Iterable[str] = SHOWN_PERCENTS,
+    *,
+    with_stages: bool = False,
+    with_outages: bool = False,
+    with_tls: bool = False,
 ) -> tuple[str, ...]:
     """Return the names of the columns."""
     return (
@@ -29,6 +36,7 @@ def columns(
         *(f"latency_p{percent}_ms" for percent in percents),
         "latency_max_ms",
         "generator_saturated",
+        *(_OF_TLS if with_tls else ()),
         *(("stage",) if with_stages else ()),
     )
 
@@ -46,6 +54,8 @@ def result_as_csv(result: LoadResult) -> str:
     ``generator_saturated`` is about the whole run, in every line, so that numbers which
     describe the generator cannot be taken for the server's.
 
+    What is said of handshakes is about the whole run, too. It is there for a load under TLS.
+
     ``stage`` is there for a schedule of stages. An interval that has a part in two has both names, as
     ``up; steady``; after the last stage it is empty.
     """
@@ -54,7 +64,10 @@ def result_as_csv(result: LoadResult) -> str:
     percents = shown_percents(verdict.objective for verdict in result.objective_results)
     stages = bool(result.plan.stages)
     outages = result.plan.churn.reconnect
-    writer.writerow(columns(percents, with_stages=stages, with_outages=outages))
+    writer.writerow(
+        columns(percents, with_stages=stages, with_outages=outages, with_tls=result.tls is not None)
+    )
+    of_tls = _of_tls(result.tls)
     for step in result.intervals:
         measured_s = measured_width_s(result, step)
         latency = step.latency_ns
@@ -75,10 +88,19 @@ def result_as_csv(result: LoadResult) -> str:
                 *((f"{outage_s(result, step.t_s, step.t_s + measured_s):.6g}",) if outages else ()),
                 *("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times_ns),
                 str(result.saturated).lower(),
+                *of_tls,
                 *((stages_between(result.plan.stages, step.t_s, step.t_s + measured_s),) if stages else ()),
             )
         )
     return text.getvalue()
+
+
+def _of_tls(tls: TlsResult | None) -> tuple[object, ...]:
+    if tls is None:
+        return ()
+    times = (tls.handshake_ns.percentile(percent) for percent in (50, 99))
+    shown = ("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times)
+    return (tls.handshake_ns.count, *shown, tls.resumed)
 
 
 def outage_s(result: LoadResult, begins_s: float, ends_s: float) -> float:

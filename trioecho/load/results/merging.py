@@ -22,6 +22,7 @@ from .result import LoadResult
 from .saturation import judged
 from .stage_result import merge_stages
 from .time_series import merge_intervals
+from .tls_result import merge_tls
 
 
 def merge(results: Sequence[LoadResult], names: Sequence[str] = ()) -> LoadResult:
@@ -92,6 +93,8 @@ def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
     lengths_s = [result.cut_from_s for result in results if result.cut_from_s is not None]
     if len(lengths_s) == len(results):  # else some of them went on to the end
         merged.cut_from_s = max(lengths_s)
+    handshakes = [result.tls for result in results if result.tls is not None]
+    merged.tls = merge_tls(handshakes) if handshakes else None
     merged.command = list(results[0].command)
     merged.discrepancies = first_of_each_kind([found for r in results for found in r.discrepancies])
     merged.intervals = merge_intervals([result.intervals for result in results])

@@ -39,6 +39,7 @@ _ATTRIBUTES: Mapping[str, Callable[[LoadPlan], str]] = {
     "first messages": lambda plan: _file(plan.service.first_messages),
     "replies": lambda plan: str(plan.reply),
     "keys": lambda plan: plan.service.key or "none",
+    "TLS": lambda plan: "none" if plan.tls is None else plan.tls.in_words,
     "connections": lambda plan: plan.churn.in_words or "open to the end",
 }
 

@@ -20,6 +20,7 @@ from .machine import Machine
 from .recording_result import RecordingResult
 from .stage_result import StageResult
 from .time_series import LoadInterval
+from .tls_result import TlsResult
 
 
 @dataclass
@@ -64,6 +65,7 @@ class LoadResult:
       plans: of the runs that were merged; empty for one run.
       recording: what came of the recording of what was sent; None if there was to be none.
       stages: what was counted in each stage of the plan; empty without stages.
+      tls: the handshakes, and what was agreed on; None without TLS.
     """
 
     plan: LoadPlan
@@ -93,6 +95,7 @@ class LoadResult:
     plans: list[LoadPlan] = field(default_factory=list)
     recording: RecordingResult | None = None
     stages: list[StageResult] = field(default_factory=list)
+    tls: TlsResult | None = None
 
     @property
     def unsent(self) -> int:

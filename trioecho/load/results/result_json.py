@@ -36,8 +36,11 @@ generator           what it saw of itself: saturated, judged, reasons, cpu_share
                     send_lateness_ms and loop_delay_ms as latency_ms
 intervals           the time series: t_s, width_s, messages_sent, messages, bytes,
                     errors (their number), and latency_ns, a histogram
+tls                 null, or, under TLS: handshakes (that were successful), resumed (those of an earlier
+                    session), handshake_ms as latency_ms, and agreements: version, cipher, alpn (or null)
+                    and handshakes; it may be missing
 histograms          latency_ns, from_send_ns, connect_ns, send_lateness_ns, loop_delay_ns, first_reply_ns,
-                    outage_ns, attempt_lateness_ns
+                    outage_ns, attempt_lateness_ns; under TLS handshake_ns, too
 objectives          objective (as it was written), measured (in its unit: ms, messages/s, a number
                     or percent), whether it holds, and a reason where measured does not say it; it
                     may be missing
@@ -112,6 +115,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
         "discrepancies": [_discrepancy_as_json(found) for found in result.discrepancies],
         "connections": result.connections_opened,
         "churn": _churn_as_json(result),
+        "tls": _tls_as_json(result),
         "stopped": result.stopped,
         "notes": result.notes,
         "generator": {
@@ -133,6 +137,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
             "first_reply_ns": histogram_as_json(result.churn.first_reply_ns),
             "outage_ns": histogram_as_json(result.churn.outage_ns),
             "attempt_lateness_ns": histogram_as_json(result.churn.attempt_lateness_ns),
+            **({"handshake_ns": histogram_as_json(result.tls.handshake_ns)} if result.tls else {}),
         },
         "objectives": [
             {
@@ -196,6 +201,12 @@ def _churn_as_json(result: LoadResult) -> dict[str, Any]:
         "outage_ms": summary_ms(churn.outage_ns),
         "attempt_lateness_ms": summary_ms(churn.attempt_lateness_ns),
     }
+
+
+def _tls_as_json(result: LoadResult) -> dict[str, Any] | None:
+    if result.tls is None:
+        return None
+    return result.tls.to_dict() | {"handshake_ms": summary_ms(result.tls.handshake_ns)}
 
 
 def _discrepancy_as_json(found: Discrepancy) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from .recording_result import RecordingResult
 from .result import LoadResult
 from .result_json import LOAD_SCHEMA
 from .time_series import MOST_INTERVALS, LoadInterval
+from .tls_result import read_tls_result
 
 
 class UnreadableResultError(ValueError):
@@ -108,6 +109,8 @@ def _result(document: Part) -> LoadResult:
     )
     if "churn" in document:
         result.churn = read_churn_result(document["churn"], histograms)
+    if "tls" in document and document["tls"].value is not None:
+        result.tls = read_tls_result(document["tls"], read_histogram(histograms["handshake_ns"]))
     if "runs" in document:  # else it was written by an older version
         result.runs = document["runs"].read(list[str])
         result.plans = [read_plan(plan) for plan in document["plans"]]

@@ -149,7 +149,9 @@ def _config(fields: Any) -> WorkerConfig:
         reload=fields["reload"],
         is_replacement=fields["is_replacement"],
         handler=None if fields["handler"] is None else FunctionReference(**fields["handler"]),
-        tls=None if fields["tls"] is None else TlsFiles(**fields["tls"]),
+        tls=None
+        if fields["tls"] is None
+        else TlsFiles(**{**fields["tls"], "alpn": tuple(fields["tls"]["alpn"])}),
     )
 
 

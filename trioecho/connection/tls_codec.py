@@ -1,0 +1,233 @@
+"""One end of TLS without a socket: bytes of the connection in, bytes of the user out, and back.
+
+OpenSSL works in memory here: what is received is put into one buffer, what is to be sent is
+taken from another. So, other than with a stream, all records that have come are decrypted in one pass,
+all frames of a send are encrypted in one, and it is known what has arrived.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import cast
+
+from .tls_errors import handshake_error, loss_of
+from .tls_records import RecordScanner
+from .transport import RECEIVE_BYTES
+from .trio_errors import ConnectionLostError
+
+# How much OpenSSL is given at a time: the longest record (RFC 8446, section 5.2), or some hundred of
+# those without data.
+_FEED_BYTES = 5 + (1 << 14) + 256
+# A peer changes its keys once in gigabytes, and a server sends some tickets after the handshake.
+_MOST_RECORDS_WITHOUT_DATA = 100
+# The end of a view would keep all that was before it.
+_NOTHING = memoryview(b"")
+# How much of what came first is kept, to see what it is if it is no TLS.
+_FIRST_BYTES = 64
+
+
+class TlsCodec:
+    """The state of one connection under TLS; who owns the socket moves the bytes.
+
+    Attributes:
+      has_received: whether the peer has sent anything.
+      is_established: whether the handshake is done.
+      has_ended: whether the peer has ended its stream.
+      lost: why the connection is lost; None if it is not.
+
+    Args:
+      context: of a server or a client.
+      server_side: whether this is the server.
+      server_hostname: whose certificate the peer must have; None at the server's side.
+      session: of an earlier connection, to be resumed by a client; None for a new one.
+
+    Raises:
+      ValueError: the name cannot be one. An `ssl.SSLError` says the same.
+    """
+
+    __slots__ = (
+        "_encrypted",
+        "_first_bytes",
+        "_from_peer",
+        "_object",
+        "_read_ahead",
+        "_records",
+        "_records_without_data",
+        "_to_peer",
+        "has_ended",
+        "has_received",
+        "is_established",
+        "lost",
+    )
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool,
+        server_hostname: str | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
+        self.has_received: bool = False
+        self.is_established: bool = False
+        self.has_ended: bool = False
+        self.lost: ConnectionLostError | None = None
+        self._from_peer = ssl.MemoryBIO()
+        self._to_peer = ssl.MemoryBIO()
+        self._object = context.wrap_bio(
+            self._from_peer,
+            self._to_peer,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            session=session,
+        )
+        self._first_bytes = b""
+        # What was received, and OpenSSL has not got yet.
+        self._encrypted = _NOTHING
+        self._records_without_data = 0
+        self._read_ahead = b""
+        self._records = RecordScanner()
+
+    @property
+    def object(self) -> ssl.SSLObject:
+        """What says which version, cipher and protocol were agreed on."""
+        return self._object
+
+    def shake_hands(self) -> bool:
+        """Take the next step of the handshake, and return whether it is done.
+
+        Whether it is or not, what `take_records` returns is to be sent; also when it has failed.
+
+        Raises:
+          TlsHandshakeError: it has failed.
+        """
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError as error:
+            raise handshake_error(error, self._first_bytes) from error
+        self.is_established = True
+        self._first_bytes = b""
+        return True
+
+    # ---- what the peer sends ----
+
+    def feed(self, raw: bytes | memoryview) -> None:
+        """Take what was received; nothing is the end of the peer's stream."""
+        if not raw:
+            self._note_end_below()
+            return
+        if not self.is_established and len(self._first_bytes) < _FIRST_BYTES:
+            self._first_bytes += bytes(raw[:_FIRST_BYTES])
+        self.has_received = True
+        if self.is_established:
+            self._encrypted = memoryview(b"".join((self._encrypted, raw)))
+        else:
+            self._from_peer.write(raw)
+            self._records.follow(raw)
+
+    def _note_end_below(self) -> None:
+        if not self.is_established:
+            self._from_peer.write_eof()
+        elif self._records.is_inside_one:
+            self.lost = ConnectionLostError("connection lost: the peer ended inside a TLS record")
+        else:  # OpenSSL need not know; it would take it for an attack, and send nothing any more
+            self.has_ended = True
+
+    @property
+    def is_inside_record(self) -> bool:
+        """Whether the last record has come in part."""
+        return self._records.is_inside_one
+
+    def decrypt(self, place: memoryview) -> int:
+        """Decrypt what has come into this place, and return how many bytes that were.
+
+        If there are none, `has_ended` and `lost` say whether others can come. OpenSSL may have
+        replied by itself: see `pending_bytes`.
+        """
+        if self._read_ahead:
+            data, self._read_ahead = self._read_ahead[: len(place)], self._read_ahead[len(place) :]
+            place[: len(data)] = data
+            return len(data)
+        filled = 0
+        if self.has_ended or self.lost is not None:
+            return 0
+        try:
+            while filled < len(place):
+                try:
+                    # Into a buffer, it returns a number; typeshed knows only of bytes.
+                    count = cast("int", self._object.read(len(place) - filled, place[filled:]))
+                except ssl.SSLWantReadError:
+                    if not self._feed_more():
+                        break
+                    continue
+                if not count:
+                    self.has_ended = True
+                    break
+                filled += count
+                self._records_without_data = 0
+        except ssl.SSLZeroReturnError:
+            self.has_ended = True
+        except ssl.SSLError as error:
+            self.lost = loss_of(error)
+        return filled
+
+    def _feed_more(self) -> bool:
+        """Give OpenSSL the next of what was received; return whether there was anything.
+
+        Little at a time: OpenSSL works through all that it has before it returns, and a peer may send
+        nothing but updates of keys.
+        """
+        if self._records_without_data > _MOST_RECORDS_WITHOUT_DATA:
+            self._encrypted = _NOTHING
+            number = self._records_without_data
+            self.lost = ConnectionLostError(f"connection lost: {number} TLS records had no data")
+        piece, rest = self._encrypted[:_FEED_BYTES], self._encrypted[_FEED_BYTES:]
+        self._encrypted = rest or _NOTHING
+        if not piece:
+            return False
+        before = self._records.count
+        self._records.follow(piece)
+        self._records_without_data += self._records.count - before
+        self._from_peer.write(piece)
+        return True
+
+    # ---- what is sent to it ----
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes of records `take_records` would return."""
+        return self._to_peer.pending
+
+    def take_records(self) -> bytes:
+        """Return the records that are to be sent."""
+        return self._to_peer.read()
+
+    def encrypt(self, data: bytes | memoryview) -> bytes:
+        """Return the records of these bytes, behind those that OpenSSL sends by itself.
+
+        Raises:
+          ConnectionLostError: the connection is lost.
+        """
+        if self.lost is not None:
+            raise self.lost
+        try:
+            self._object.write(data)
+        except ssl.SSLError as error:
+            raise loss_of(error) from error
+        return self._to_peer.read()
+
+    def end(self) -> None:
+        """End this side's stream: what `take_records` then returns says so to the peer."""
+        if not self.is_established or self.lost is not None:
+            return
+        # OpenSSL would refuse what lies before it, and could have been received afterwards.
+        self._read_ahead = b"".join(iter(self._take_rest, b""))
+        with contextlib.suppress(ssl.SSLError):  # the peer has not closed yet, or it was done before
+            self._object.unwrap()
+
+    def _take_rest(self) -> bytes:
+        place = memoryview(bytearray(RECEIVE_BYTES))
+        return bytes(place[: self.decrypt(place)])

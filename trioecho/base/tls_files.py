@@ -162,10 +162,9 @@ _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 def _check_dates(context: ssl.SSLContext, certfile: str, certificates: bytes) -> None:
     """Refuse certificates that are not valid today, which no client would trust."""
     chain = [_BEGIN + part.partition(_END)[0] + _END for part in certificates.split(_BEGIN)[1:]]
-    _check_dates_up_to(context, chain[0], f"the certificate in {certfile}", certfile)
-    if len(chain) > 1:
-        what = f"one of the certificates above the first in {certfile}"
-        _check_dates_up_to(context, chain[-1], what, certfile)
+    what = f"{'the' if len(chain) == 1 else 'a'} certificate in {certfile}"
+    for trusted in (chain[0], chain[-1]):
+        _check_dates_up_to(context, trusted, what, certfile)
 
 
 def _check_dates_up_to(context: ssl.SSLContext, trusted: bytes, what: str, certfile: str) -> None:

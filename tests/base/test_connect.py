@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from trioecho import open_frame_channel
-from trioecho.base.connect import SelfConnectionError, connect, open_tcp_stream, why_not_connected
+from trioecho.base.connect import SelfConnectionError, connect, open_stream, why_not_connected
 
 
 class OwnPortFactory(trio.abc.SocketFactory):
@@ -50,7 +50,7 @@ async def test_a_server_is_found_behind_a_socket_that_met_itself() -> None:
     factory = OwnPortFactory(met=1)
     trio.socket.set_custom_socket_factory(factory)
     with pytest.raises(OSError, match="all attempts"):  # the second try is refused: nobody listens
-        await open_tcp_stream("127.0.0.1", factory.port)
+        await open_stream("127.0.0.1", factory.port)
     assert factory.made == 2
 
 
@@ -72,7 +72,7 @@ async def test_why_there_is_no_connection(
 ) -> None:
     trio.socket.set_custom_socket_factory(factory)
     with pytest.raises((OSError, UnicodeError)) as failed:
-        await open_tcp_stream(host, factory.port if isinstance(factory, OwnPortFactory) else 9)
+        await open_stream(host, factory.port if isinstance(factory, OwnPortFactory) else 9)
     assert isinstance(failed.value, (OSError, UnicodeError))
     assert why_not_connected(failed.value).startswith(reason)
 

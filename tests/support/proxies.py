@@ -17,14 +17,17 @@ class ProxyProcess(ServerProcess):
 
 @contextlib.contextmanager
 def proxy_process(
-    port: int, *arguments: str, limit_of_open_files: int | None = None
+    server: int | str, *arguments: str, limit_of_open_files: int | None = None
 ) -> Iterator[ProxyProcess]:
+    """A proxy of the server at an address, or at a port of this machine."""
+    address = f"127.0.0.1:{server}" if isinstance(server, int) else server
+
     def limit() -> None:
         if limit_of_open_files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit_of_open_files, limit_of_open_files))
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "trioecho", "proxy", f"127.0.0.1:{port}", "--seed", "1", *arguments],
+        [sys.executable, "-m", "trioecho", "proxy", address, "--seed", "1", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

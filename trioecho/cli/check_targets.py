@@ -55,7 +55,8 @@ def add_target_options(parser: Parser) -> None:
         "targets_and_cases",
         nargs="*",
         metavar="SERVER | CASE",
-        help="servers that listen (HOST:PORT), or files of --class; and the cases to run (default: all)",
+        help="servers that listen (HOST:PORT, or unix:/path), or files of --class; and the cases to run "
+        "(default: all)",
     )
     add(
         "--spawn",

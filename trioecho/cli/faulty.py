@@ -68,7 +68,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
     add(
         "address",
         nargs="?",
-        type=values.address,
+        type=values.tcp_address,
         metavar="HOST:PORT",
         help="where the server listens to which a client connects",
     )

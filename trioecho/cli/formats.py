@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from ..base.connect import open_tcp_stream, why_not_connected
+from ..base.connect import open_stream, why_not_connected
 from ..base.describe import describe
 from ..base.quantities import plural
 from ..framing import PRESETS, encode_frame, recognize
@@ -244,7 +244,7 @@ def _listen(where: values.Address) -> bytes:
     async def receive() -> bytes:
         received = b""
         with trio.fail_after(_CONNECT_S):
-            stream = await open_tcp_stream(where.host, where.port)
+            stream = await open_stream(where.host, where.port)
         async with stream:
             with trio.move_on_after(_LISTEN_S), contextlib.suppress(trio.BrokenResourceError):
                 while len(received) < LOOKED_AT_BYTES and (data := await stream.receive_some()):

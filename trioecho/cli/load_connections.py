@@ -6,6 +6,7 @@ import argparse
 import ipaddress
 from collections.abc import Callable
 
+from ..base.connect import is_unix
 from ..load import Churn, Span
 from ..load.engine.local_addresses import check_source
 from . import load_values
@@ -103,6 +104,11 @@ def churn_of(arguments: argparse.Namespace) -> Churn:
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
     if churn.sources:
+        if is_unix(arguments.address.host):
+            raise CommandError(
+                ExitCode.WRONG_USAGE,
+                f"--source is for TCP, and {arguments.address} has no addresses to connect from",
+            )
         _refuse_other_family(arguments.address.host, churn.sources[0])
     return churn
 

@@ -9,6 +9,7 @@ import sys
 import trio
 
 from ..base.addresses import listening_line
+from ..base.connect import is_unix
 from ..base.describe import describe
 from ..base.open_files import connections_that_fit
 from ..proxy import ProxyCounts, counts_in_words, relay_connections
@@ -132,6 +133,8 @@ async def _proxy(arguments: argparse.Namespace) -> int:
 
 async def _check_host(address: values.Address) -> None:
     """Refuse a name that cannot be encoded: it would fail with every connection, and not before."""
+    if is_unix(address.host):
+        return
     try:
         await trio.socket.getaddrinfo(*address, flags=socket.AI_NUMERICHOST)
     except UnicodeError as error:

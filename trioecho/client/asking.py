@@ -9,7 +9,7 @@ from typing import Literal
 
 import trio
 
-from ..base.connect import open_tcp_stream
+from ..base.connect import open_stream
 from ..framing import FrameFormat, encode_frame
 from .strange_replies import name_of_service
 
@@ -67,7 +67,7 @@ async def _reply_to(host: str, port: int, question: bytes) -> bytes:
     received = b""
     with trio.move_on_after(_PATIENCE_S):
         try:
-            async with await open_tcp_stream(host, port) as stream:
+            async with await open_stream(host, port) as stream:
                 await stream.send_all(question)
                 while len(received) < len(question) and (data := await stream.receive_some()):
                     received += data

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from ..base.connect import open_tcp_stream
+from ..base.connect import open_stream
 from ..base.describe import describe
 from ..limits import or_infinite
 
@@ -57,7 +57,7 @@ async def open_tls_stream(
     Raises:
       OSError: the host cannot be connected to, or the handshake has failed.
     """
-    stream = trio.SSLStream(await open_tcp_stream(host, port), context, server_hostname=server_hostname)
+    stream = trio.SSLStream(await open_stream(host, port), context, server_hostname=server_hostname)
     try:
         await stream.do_handshake()
     except trio.BrokenResourceError as error:

@@ -1,4 +1,4 @@
-"""Opens a client of a service at a TCP address: `open_frame_client`."""
+"""Opens a client of a service at an address: `open_frame_client`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 
 import trio
 
-from ..base.connect import open_tcp_stream
+from ..base.connect import checked_port, open_stream, tls_name
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from .connecting import open_tls_stream
 from .frame_client import FrameClient
@@ -15,7 +15,7 @@ from .line import Key
 
 def open_frame_client(
     host: str,
-    port: int,
+    port: int | None = None,
     *,
     ssl_context: ssl.SSLContext | None = None,
     server_hostname: str | None = None,
@@ -29,15 +29,17 @@ def open_frame_client(
     write_timeout_s: float = 60,
     max_failures: int = 5,
 ) -> FrameClient:
-    """Return a client of the service at a TCP address, for an ``async with`` block.
+    """Return a client of the service at an address, for an ``async with`` block.
 
     The block connects at its start. `FrameClient` explains the other arguments.
 
     Args:
-      host: a name or an address; of a name all addresses are tried (RFC 8305).
-      port: the TCP port.
+      host: a name or an address; of a name all addresses are tried (RFC 8305). Or a Unix socket, as
+        ``unix:/run/echo.sock``.
+      port: the TCP port; a Unix socket has none.
       ssl_context: for TLS, such as ``ssl.create_default_context()``.
-      server_hostname: whose certificate the service has to have; without it, the host's.
+      server_hostname: whose certificate the service has to have; without it, the host's, and
+        ``localhost`` on a Unix socket.
       format: as in `FrameClient`, and so are the others.
       max_frame_length: as there.
       key: as there.
@@ -52,11 +54,12 @@ def open_frame_client(
       ValueError: a size, a number, a clock or a format that cannot be.
       OSError: at the start of the block, the service cannot be reached.
     """
+    number = checked_port(host, port)
 
     async def connect() -> trio.abc.Stream:
         if ssl_context is None:
-            return await open_tcp_stream(host, port)
-        return await open_tls_stream(host, port, ssl_context, server_hostname or host)
+            return await open_stream(host, number)
+        return await open_tls_stream(host, number, ssl_context, server_hostname or tls_name(host))
 
     return FrameClient(
         connect,

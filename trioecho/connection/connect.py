@@ -6,7 +6,7 @@ import ssl
 
 import trio
 
-from ..base.connect import open_tcp_stream
+from ..base.connect import checked_port, open_stream, tls_name
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from ..limits import Limits
 from .channel import FrameChannel
@@ -17,7 +17,7 @@ from .transport import Transport, open_transport
 
 async def open_frame_channel(
     host: str,
-    port: int,
+    port: int | None = None,
     *,
     ssl_context: ssl.SSLContext | None = None,
     server_hostname: str | None = None,
@@ -30,10 +30,12 @@ async def open_frame_channel(
     """Connect to a framed service.
 
     Args:
-      host: a name or an address; of a name all addresses are tried (RFC 8305).
-      port: the TCP port.
+      host: a name or an address; of a name all addresses are tried (RFC 8305). Or a Unix socket, as
+        ``unix:/run/echo.sock``.
+      port: the TCP port; a Unix socket has none.
       ssl_context: for TLS, such as ``ssl.create_default_context()``.
-      server_hostname: whose certificate the service has to have; without it, the host's.
+      server_hostname: whose certificate the service has to have; without it, the host's, and
+        ``localhost`` on a Unix socket.
       format: how headers are written.
       max_frame_length: payload bytes that a frame may have, in either direction.
       idle_timeout_s: a clock of the channel, in seconds, as in `Limits`; 0, the
@@ -48,7 +50,7 @@ async def open_frame_channel(
         listens among them (a socket can meet itself there); or the handshake of TLS has failed,
         and the message says why. A cancelled call leaves nothing open.
     """
-    transport = open_transport(await open_tcp_stream(host, port))
+    transport = open_transport(await open_stream(host, checked_port(host, port)))
     try:
         limits = Limits(
             max_frame_length=max_frame_length,
@@ -57,7 +59,7 @@ async def open_frame_channel(
             write_timeout_s=write_timeout_s,
         )
         if ssl_context is not None:
-            transport = await _under_tls(transport, ssl_context, server_hostname or host)
+            transport = await _under_tls(transport, ssl_context, server_hostname or tls_name(host))
         # As a server's, except that it shares nothing with others.
         return FrameChannel._of_server(
             transport, format or FrameFormat(), limits, "the peer", reactor=None, pool=None, on_sent=None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
-from ..base.connect import open_tcp_stream
+from ..base.connect import open_stream
 from ..base.describe import describe
 from ..errors import IncompleteFrameError
 from ..framing import FrameDecoder, FrameFormat, encode_frame
@@ -137,7 +137,7 @@ async def over_tcp(pieces: Iterable[bytes]) -> list[bytes]:
             (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
             async with listener:
                 host, port = listener.socket.getsockname()
-                sender = await open_tcp_stream(host, port)
+                sender = await open_stream(host, port)
                 async with sender, await listener.accept() as receiver:
                     for piece in pieces:
                         await sender.send_all(piece)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from ..base.client_tls import ClientTls
+from ..base.connect import checked_port, is_unix
 from ..base.json_part import Part
 from ..framing import FrameFormat
 from .churn import Churn, read_churn
@@ -31,7 +32,7 @@ class LoadPlan:
 
     Attributes:
       host: name or address of the server.
-      port: its TCP port.
+      port: its TCP port; 0 where the host is a Unix socket, ``unix:/path``.
       format: how headers are written.
       connections: how many are open at a time; all are, before the first message.
       messages: per connection, without those of the warm-up. None if ``duration_s`` says when it ends.
@@ -140,7 +141,9 @@ class LoadPlan:
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:
                 raise ValueError(f"{name} must be from 1 to {most}, not {value}")
-        if not 1 <= self.port <= 0xFFFF:
+        if is_unix(self.host):
+            checked_port(self.host, self.port)
+        elif not 1 <= self.port <= 0xFFFF:
             raise ValueError(f"port must be from 1 to 65535, not {self.port}")
         if not 0 <= self.seed < 1 << 64:
             raise ValueError(f"seed must be a whole number from 0 to 2**64 - 1, not {self.seed}")

@@ -11,7 +11,7 @@ from functools import partial
 
 import trio
 
-from ..base.connect import is_shortage, open_tcp_stream, why_not_connected
+from ..base.connect import is_shortage, open_stream, why_not_connected
 from ..base.rate_limited_log import RateLimitedLog
 from ..connection.transport import SHARED_RECEIVE_BYTES, SocketTransport, Transport
 from ..server.accepting import Admission, open_acceptor
@@ -52,7 +52,7 @@ async def relay_connections(
     Args:
       listeners: where clients connect; closed at the end.
       host: name or address of the server.
-      port: its TCP port.
+      port: its TCP port; 0 where the host is a Unix socket, ``unix:/path``.
       to_server: what happens to what clients send.
       to_client: what happens to what the server sends.
       seed: of the random numbers.
@@ -159,7 +159,7 @@ class _Relay:
     async def _connect(self, number: int) -> SocketTransport | None:
         try:
             with trio.fail_after(_CONNECT_TIMEOUT_S):
-                stream = await open_tcp_stream(*self._address)
+                stream = await open_stream(*self._address)
         except trio.TooSlowError:
             reason = f"no reply within {_CONNECT_TIMEOUT_S:g} s"
         except (OSError, UnicodeError) as error:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from ...base.connect import connect
+from ...base.connect import connect, find_addresses, send_at_once
 from .dialogue import ECHO, Dialogue
 from .finding import Deviation, InconclusiveError, Kind
 from .peer import Peer
@@ -73,10 +73,10 @@ async def connected(
 
 
 async def _connect(address: tuple[str, int], receive_buffer: int | None) -> trio.socket.SocketType:
-    [family, kind, protocol, _, where], *_ = await trio.socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    [family, kind, protocol, where], *_ = await find_addresses(*address)
     sock = trio.socket.socket(family, kind, protocol)
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(sock)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await connect(sock, where)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import trio
 
 from ...base.addresses import format_address, format_host
-from ...base.connect import connect, why_not_connected
+from ...base.connect import connect, find_addresses, is_unix, why_not_connected
 from ...base.nursery import open_background_nursery
 from ..client.connecting import connected
 from ..client.finding import Deviation, InconclusiveError, Kind
@@ -194,19 +193,21 @@ async def _resolve(address: tuple[str, int]) -> tuple[str, int]:
     reason: object = "no address"
     try:
         with trio.fail_after(10):
-            found = await trio.socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+            found = await find_addresses(*address)
+            if is_unix(address[0]):
+                return address
             if len(found) == 1:
                 # The first connection may be the only one that a server serves: it is not for this.
-                where = found[0][4]
-                return format_host(where), int(where[1])
-            for family, kind, protocol, _, where in found:
+                where = found[0][3]
+                return format_host(tuple(where)), int(where[1])
+            for family, kind, protocol, where in found:
                 with trio.socket.socket(family, kind, protocol) as sock:
                     try:
                         await connect(sock, where)
                     except OSError as error:
                         reason = why_not_connected(error)
                         continue
-                    return format_host(where), int(where[1])
+                    return format_host(tuple(where)), int(where[1])
     except trio.TooSlowError:
         reason = "no reply within 10 s"
     except (OSError, UnicodeError) as error:

@@ -17,7 +17,9 @@ _LEVELS = ("info", "warning", "error")
 
 def add_address(parser: argparse._ActionsContainer) -> None:
     """Add the operand ``HOST:PORT``, for commands that connect to a server."""
-    parser.add_argument("address", type=values.address, metavar="HOST:PORT", help="where the server listens")
+    parser.add_argument(
+        "address", type=values.address, metavar="HOST:PORT", help="where the server listens; or unix:/path"
+    )
 
 
 def add_format_option(parser: argparse._ActionsContainer) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...base.addresses import format_address
+from ...base.connect import checked_port, is_unix
 from ...base.listen_address import ListenAddress, is_host, parse_listen_address
 from ...base.printable import printable_line
 from ...base.units import parse_duration, parse_size
@@ -143,7 +144,7 @@ def host(text: str) -> str:
 
 
 class Address(NamedTuple):
-    """Where a server listens."""
+    """Where a server listens; of a Unix socket, the host is ``unix:/path``, and the port 0."""
 
     host: str
     port: int
@@ -153,10 +154,24 @@ class Address(NamedTuple):
 
 
 def address(text: str) -> Address:
+    """Return the address of ``HOST:PORT``, of ``[::1]:PORT`` for IPv6, and of ``unix:/path`` with port 0."""
+    if not is_unix(text):
+        return tcp_address(text)
+    try:
+        return Address(text, checked_port(text, None))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(printable_line(str(error))) from None
+
+
+def tcp_address(text: str) -> Address:
     """Return the address of ``HOST:PORT``, and of ``[::1]:PORT`` for IPv6."""
+    if is_unix(text):
+        raise refusal(text, "is a Unix socket, and this is for TCP alone; write HOST:PORT")
     name, colon, number = text.rpartition(":")
     if not colon or not name or (":" in name and not name.startswith("[")):
-        raise refusal(text, "is not an address; write HOST:PORT, as 127.0.0.1:26066 or [::1]:26066")
+        raise refusal(
+            text, "is not an address; write HOST:PORT, as 127.0.0.1:26066 or [::1]:26066, or unix:/path"
+        )
     parsed = Address(host(name), port(number))
     if not parsed.port:
         raise refusal(text, "has port 0, to which nobody can connect")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from ...base.connect import connect, open_tcp_stream
+from ...base.connect import connect, open_stream, send_at_once
 from ...base.histogram import Histogram
 from ...base.open_files import OTHER_DESCRIPTORS, allow_open_files
 from ...base.units import NS_PER_S
@@ -128,7 +128,7 @@ async def _open_first(
     sources = plan.churn.sources
     try:
         with trio.fail_after(plan.timeout_s):
-            stream = await open_tcp_stream(plan.host, plan.port, source=source_of(sources, number))
+            stream = await open_stream(plan.host, plan.port, source=source_of(sources, number))
     except trio.TooSlowError:
         raise CannotConnectError(plan.host, plan.port, f"no reply within {plan.timeout_s:g} s") from None
     except (OSError, UnicodeError) as error:
@@ -202,8 +202,7 @@ async def _prepare(
       OSError: the connection cannot be used.
       GreetingError: the first messages failed.
     """
-    # A message must not wait for the acknowledgement of the one before (RFC 896).
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    send_at_once(connection)
     if tls is None:
         if greeting is not None:
             await greeting.exchange(connection, number)

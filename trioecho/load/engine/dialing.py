@@ -12,14 +12,14 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from ...base.connect import SelfConnectionError, is_connected_to_itself
+from ...base.connect import SelfConnectionError, is_connected_to_itself, send_at_once
 from .greeting import AsyncSocket, Greeting, GreetingError
 from .local_addresses import choose_port_late
 from .poller import Poller
 from .sending import Socket
 from .tls import TlsConnector, TlsSocket, WaitingTlsSocket
 
-Address = tuple[socket.AddressFamily, "tuple[str | int, ...]"]
+Address = tuple[socket.AddressFamily, "tuple[str | int, ...] | str"]
 """Of a server: the family, and what `socket.connect` takes."""
 
 # Attempts at a time, of all processes: fewer than the shortest usual queue of a listening socket
@@ -128,7 +128,8 @@ class SocketDialer:
                 choose_port_late(plain)
                 plain.bind((source, 0))
             error = plain.connect_ex(self._address)
-            if error not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+            # A Unix socket whose queue is full says EWOULDBLOCK, and nothing is on its way then.
+            if error not in (0, errno.EINPROGRESS):
                 raise OSError(error, os.strerror(error))
             attempt = self._poller.register(plain)
         except BaseException:
@@ -166,7 +167,7 @@ class SocketDialer:
             if not _is_connected(plain):
                 return False
             self._connected_at[attempt] = self._clock()
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            send_at_once(plain)
             if self._tls is not None:
                 self._secured[attempt] = self._tls.wrap(plain)
         secured = self._secured.get(attempt)

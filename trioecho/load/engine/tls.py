@@ -16,6 +16,7 @@ from typing import NoReturn
 import trio
 
 from ...base.client_tls import ClientTls
+from ...base.connect import tls_name
 from ...client.tls_hints import why_not_accepted
 from ...connection.tls_codec import TlsCodec
 from ...connection.tls_errors import ClientCertificateError, TlsHandshakeError, TlsProblem
@@ -52,7 +53,7 @@ class TlsConnector:
         self.refusal: str | None = None
         self.clock = clock
         self._context = tls.context()
-        self._server_hostname = tls.servername or host
+        self._server_hostname = tls.servername or tls_name(host)
         self._resumes = tls.resume
         self._session: ssl.SSLSession | None = None
         # All sockets decrypt into the same place, from which it is taken at once.

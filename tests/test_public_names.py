@@ -51,7 +51,7 @@ PUBLIC_ATTRIBUTES = {
     "FrameChannel": {
         *{"receive_frame", "send_frame"},
         *{"receive", "receive_batch", "send", "send_batch", "send_eof", "echo", "reply_with"},
-        *{"aclose", "abort", "finish", "drain", "peer"},
+        *{"aclose", "abort", "finish", "drain", "peer", "info"},
     },
     "FrameClient": {"request", "request_frame", "in_flight"},
     "FrameDecoder": {
@@ -66,8 +66,9 @@ PUBLIC_ATTRIBUTES = {
     "FrameServer": {"connections", "drain", "report_now"},
     "Limits": {
         *{"max_frame_length", "max_connections", "idle_timeout_s", "frame_timeout_s", "write_timeout_s"},
-        *{"grace_s", "linger_s", "spin_s", "tls_handshake_timeout_s"},
+        *{"grace_s", "linger_s", "spin_s", "tls_handshake_timeout_s", "proxy_header_timeout_s"},
     },
+    "ProxyProtocol": {"accepts", "allow_from"},
     "TlsFiles": {
         *{"keyfile", "keyfile_password_file", "client_ca", "tls_min", "ciphers", "alpn"},
         *{"load", "with_absolute_paths"},

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         encode_frame,
     )
     from .limits import Limits
+    from .server.proxy_protocol import ProxyProtocol
     from .server.report import Report, ServiceTime
     from .server.serving import (
         FrameServer,
@@ -87,6 +88,7 @@ else:
         "MalformedFrameError": ".errors",
         "PayloadTooLargeError": ".errors",
         "ProtocolError": ".errors",
+        "ProxyProtocol": ".server.proxy_protocol",
         "RemoteProtocolError": ".errors",
         "Report": ".server.report",
         "ServeResult": ".server.serving",
@@ -155,6 +157,7 @@ __all__ = [
     "PeerTimeoutError",
     "PerfCounterClock",
     "ProtocolError",
+    "ProxyProtocol",
     "RemoteProtocolError",
     "Report",
     "RequestTimeoutError",

@@ -39,8 +39,10 @@ class Limits:
         nearly every such wait ends with a message, and never while it is idle.
         50 us, about what it takes to sleep and to be woken: a spin in vain at most
         doubles that.
+      proxy_header_timeout_s: how long a balancer may take for its header of the PROXY protocol, from when
+        the connection is accepted. 30 s, as nginx (proxy_protocol_timeout).
       tls_handshake_timeout_s: how long the handshake of TLS may take, from when the connection
-        is accepted. 60 s, as nginx (ssl_handshake_timeout).
+        is accepted, or a balancer's header has come. 60 s, as nginx (ssl_handshake_timeout).
 
     Raises:
       ValueError: a value is negative or not a number.
@@ -55,6 +57,7 @@ class Limits:
     linger_s: float = 5.0
     spin_s: float = 50e-6
     tls_handshake_timeout_s: float = 60.0
+    proxy_header_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
         for limit in fields(self):

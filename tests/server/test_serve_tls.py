@@ -275,7 +275,7 @@ async def test_a_slow_handshake_takes_nothing_of_the_idle_clock(autojump_clock: 
         (
             b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
             "it begins a PROXY protocol header; does a load balancer in front send it? "
-            "Switch that off there, for this service",
+            "Then serve with --proxy-protocol, or switch it off there",
         ),
     ],
 )

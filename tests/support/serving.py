@@ -18,6 +18,7 @@ from trioecho import (
     FrameServer,
     Handler,
     Limits,
+    ProxyProtocol,
     Report,
     ServeResult,
     echo,
@@ -78,6 +79,7 @@ async def serving(
     report_interval_s: float = 0,
     on_report: Callable[[Report], object] = lambda report: None,
     ssl_context: ssl.SSLContext | None = None,
+    proxy_protocol: ProxyProtocol | None = None,
     **limits: Any,
 ) -> AsyncIterator[Serving]:
     """Run `serve_frames`, drained at the end; keywords that are not named here go to `Limits`."""
@@ -105,6 +107,7 @@ async def serving(
                     listeners or [running.listener],
                     limits=Limits(**limits),
                     ssl_context=ssl_context,
+                    proxy_protocol=proxy_protocol,
                     on_report=report,
                     report_interval_s=report_interval_s,
                     task_status=task_status,

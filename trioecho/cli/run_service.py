@@ -16,6 +16,7 @@ from ..base.unix_socket import parse_owner
 from ..framing import FrameFormat
 from ..limits import Limits
 from ..server.handler_loading import reference_to
+from ..server.proxy_protocol import ProxyProtocol
 from ..server.report import Report
 from ..server.service import Served, Service, ServiceEndError, ServiceStartError
 from ..server.workers.supervisor import divide
@@ -40,6 +41,7 @@ def run_service(
     format: FrameFormat | None = None,
     limits: Limits | None = None,
     ssl_context: TlsFiles | ssl.SSLContext | None = None,
+    proxy_protocol: ProxyProtocol | None = None,
     workers: int = 1,
     on_report: Callable[[Report], object] | None = None,
     report_interval_s: float = 2.0,
@@ -70,6 +72,7 @@ def run_service(
       limits: sizes, numbers and clocks.
       ssl_context: for TLS: `TlsFiles`, which each worker reads and which SIGHUP has read again; or
         the context of a server, with ``workers=1``. SIGHUP drains where there are no files.
+      proxy_protocol: as in `serve_frames`, behind a balancer.
       workers: the number of processes that serve, 0 for as many as there are processors. With
         several, ``handler`` has to be at the top of a module, which each imports. In the file of
         the program itself, call `run_service` under ``if __name__ == "__main__":`` then.
@@ -118,6 +121,7 @@ def run_service(
         format=format or FrameFormat(),
         limits=limits,
         tls=ssl_context,
+        proxy_protocol=proxy_protocol,
         workers=workers,
         reference=reference_to(handler) if workers > 1 else None,
         on_report=on_report,

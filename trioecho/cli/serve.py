@@ -13,6 +13,7 @@ from ..server.service import Service, ServiceEndError, ServiceStartError
 from ..server.serving import echo
 from .serve_listening import where_to_listen
 from .serve_options import add_serve_options, limits_of, workers_of
+from .serve_proxy import proxy_protocol_of
 from .serve_tls import tls_of
 from .service import serve_until_signal
 from .service_run import ServiceSettings
@@ -40,6 +41,9 @@ if another has room.
 With --certfile all connections are under TLS. The files are checked at the start.
 SIGHUP then has them read again, for new connections, and drains nothing; if they
 cannot be used, the old ones stay.
+
+With --proxy-protocol a balancer in front (HAProxy, nginx) says whom it connects,
+and logs and handlers have the client's address. Samples: trioecho guide balancers.
 
 The first SIGTERM, SIGHUP or Ctrl-C drains: no new connections, every frame that
 has arrived is echoed, then everything is closed. A second one stops at once.
@@ -98,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         format=arguments.format,
         limits=limits_of(arguments),
         tls=tls_of(arguments),
+        proxy_protocol=proxy_protocol_of(arguments),
         workers=workers_of(arguments),
         reference=reference,
         reload=arguments.reload,

@@ -9,6 +9,7 @@ from ..framing import DEFAULT_MAX_FRAME_LENGTH
 from ..limits import Limits
 from ..server.workers.shared_ports import can_share_ports
 from .serve_listening import add_serve_listening_options
+from .serve_proxy import add_proxy_options, proxy_header_timeout_of
 from .serve_tls import add_tls_options
 from .shared import values
 from .shared.exit_codes import ExitCode
@@ -75,6 +76,7 @@ def add_serve_options(parser: Parser) -> None:
     ):
         add(option, type=values.seconds, metavar="TIME", default=default, help=text)
     add_tls_options(parser)
+    add_proxy_options(parser)
     add(
         "--spin",
         type=values.seconds,
@@ -122,6 +124,7 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
         frame_timeout_s=arguments.frame_timeout,
         write_timeout_s=arguments.write_timeout,
         tls_handshake_timeout_s=arguments.tls_handshake_timeout,
+        proxy_header_timeout_s=proxy_header_timeout_of(arguments),
         grace_s=arguments.grace,
         spin_s=arguments.spin,
     )

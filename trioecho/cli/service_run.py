@@ -17,6 +17,7 @@ from ..base.service_manager import ServiceManager
 from ..base.tls_files import TlsFiles, TlsFilesError
 from ..framing import FrameFormat
 from ..limits import Limits
+from ..server.proxy_protocol import ProxyProtocol
 from ..server.report import Report
 from ..server.service import Service
 from ..server.serving import FrameServer, ServeResult, serve_frames
@@ -41,6 +42,7 @@ class ServiceSettings:
       limits: of the whole service.
       tls: the files of TLS, which are read again at SIGHUP; or a context, which several processes
         cannot have; None if connections are plain.
+      proxy_protocol: whose PROXY headers are believed; None if none come.
       workers: the number of processes.
       reference: where several find the function to serve; None for echoes.
       reload: whether a process ends, and another is started, when a source file of the function has changed.
@@ -57,6 +59,7 @@ class ServiceSettings:
     format: FrameFormat
     limits: Limits
     tls: TlsFiles | ssl.SSLContext | None = None
+    proxy_protocol: ProxyProtocol | None = None
     workers: int = 1
     reference: FunctionReference | None = None
     reload: bool = False
@@ -187,6 +190,7 @@ class ServiceRun:
                     format=settings.format,
                     limits=settings.limits,
                     ssl_context=self._ssl_context,
+                    proxy_protocol=settings.proxy_protocol,
                     on_report=settings.on_report,
                     report_interval_s=settings.report_interval_s,
                     task_status=task_status,
@@ -203,6 +207,7 @@ class ServiceRun:
                 format=settings.format,
                 limits=settings.limits,
                 tls=settings.tls if isinstance(settings.tls, TlsFiles) else None,
+                proxy_protocol=settings.proxy_protocol,
                 on_report=settings.on_report,
                 report_interval_s=settings.report_interval_s,
                 task_status=task_status,

@@ -17,6 +17,7 @@ from ..errors import ConnectionEndedError, PayloadTooLargeError
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, BlockPool, Frame, FrameBatch, FrameFormat, encode_frame
 from ..limits import Limits
 from .calls import Calls, OnSlowCall
+from .connection_info import ConnectionInfo, connection_info
 from .connection_task import ConnectionTask
 from .handlers import AsyncReply, PlainReply, checked_reply
 from .interest import Use
@@ -106,6 +107,11 @@ class FrameChannel(ConnectionTask, trio.abc.Channel[bytes]):
 
     def __repr__(self) -> str:
         return f"<FrameChannel with {self.peer}>"
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """What is known of the connection: its other side's address, and whether it is under TLS."""
+        return connection_info(self._transport, self.peer)
 
     # ---- receiving ----
 

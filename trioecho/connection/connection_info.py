@@ -17,15 +17,19 @@ class ConnectionInfo:
     Attributes:
       peer: what the log calls the other side, as ``127.0.0.1:54321``.
       address: the other side's socket address, as ``socket.getpeername`` gives it; None where there is
-        none, or if the other side is gone already.
+        none, or if the other side is gone already. Behind a balancer that sends it (`ProxyProtocol`), the
+        client's.
       is_tls: whether the connection is encrypted by TLS.
       alpn: the protocol that was agreed on by TLS; None if none was.
+      proxy_address: the balancer's socket address, where it has sent the client's; of a Unix socket it is
+        empty. Else None.
     """
 
     peer: str
     address: object
     is_tls: bool
     alpn: str | None = None
+    proxy_address: object = None
 
 
 def connection_info(transport: Transport, peer: str) -> ConnectionInfo:
@@ -43,4 +47,7 @@ def connection_info(transport: Transport, peer: str) -> ConnectionInfo:
             address = below.socket.getpeername() or None
     except OSError:
         pass  # it is gone
-    return ConnectionInfo(peer, address, isinstance(stream, trio.SSLStream))
+    is_tls = isinstance(stream, trio.SSLStream)
+    if transport.client_address is not None:
+        return ConnectionInfo(peer, transport.client_address, is_tls, proxy_address=address or "")
+    return ConnectionInfo(peer, address, is_tls)

@@ -41,11 +41,24 @@ STREAM_RECEIVE_CAPACITY = 8 << 20
 class Transport(abc.ABC):
     """One connection's bytes.
 
+    Attributes:
+      client_address: the socket address of the client, where a balancer has sent it; else None.
+
     All methods raise `ConnectionLostError` when the connection is lost and
     `trio.ClosedResourceError` after it was closed here. All async ones are checkpoints.
     """
 
-    __slots__ = ()
+    __slots__ = ("_client_address",)
+
+    _client_address: object
+
+    @property
+    def client_address(self) -> object:
+        return getattr(self, "_client_address", None)  # most connections have none, and need no time for it
+
+    @client_address.setter
+    def client_address(self, address: object) -> None:
+        self._client_address = address
 
     def receive_nowait(self, buffer: memoryview | None = None) -> bytes | memoryview | None:
         """Return bytes that are here, none at the peer's end; None when only a wait could give some.
@@ -154,7 +167,7 @@ class SocketTransport(Transport):
         if self.socket.fileno() < 0:
             translated = trio.ClosedResourceError("this connection was already closed")
         else:
-            translated = _lost(error)
+            translated = lost_error(error)
         translated.__cause__ = error
         return translated
 
@@ -236,7 +249,7 @@ class StreamTransport(Transport):
         try:
             return bytes(await self._stream.receive_some(RECEIVE_BYTES))
         except trio.BrokenResourceError as error:
-            raise _lost(error) from error
+            raise lost_error(error) from error
 
     async def receive_arrived(self, buffer: memoryview | None = None) -> bytes | None:
         with trio.move_on_after(STREAM_ARRIVED_S):
@@ -258,7 +271,7 @@ class StreamTransport(Transport):
         try:
             await self._stream.send_all(piece)
         except trio.BrokenResourceError as error:
-            raise _lost(error) from error
+            raise lost_error(error) from error
         return len(piece)
 
     def receive_capacity(self) -> int:
@@ -278,19 +291,20 @@ class StreamTransport(Transport):
         try:
             await self._stream.send_eof()
         except trio.BrokenResourceError as error:
-            raise _lost(error) from error
+            raise lost_error(error) from error
 
     async def aclose(self) -> None:
         try:
             await self._stream.aclose()
         except trio.BrokenResourceError as error:
-            raise _lost(error) from error
+            raise lost_error(error) from error
 
     async def abort(self) -> None:
         await trio.aclose_forcefully(self._stream)
 
 
-def _lost(error: Exception) -> ConnectionLostError:
+def lost_error(error: Exception) -> ConnectionLostError:
+    """Return what to raise for an error that means that the connection is lost."""
     words = describe(error)
     return ConnectionLostError("connection lost" + (f": {words}" if words != type(error).__name__ else ""))
 

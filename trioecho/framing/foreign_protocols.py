@@ -43,7 +43,7 @@ _PROXY = ForeignProtocol(
     "a",
     "PROXY protocol",
     "a PROXY protocol header",
-    "does a load balancer in front send it? Switch that off there, for this service",
+    "does a load balancer in front send it? Then serve with --proxy-protocol, or switch it off there",
 )
 _TLS = ForeignProtocol("a", "TLS", "a TLS handshake", "does the peer expect TLS here?")
 _TLS_ALERT = ForeignProtocol("a", "TLS", "a TLS alert", "does the peer expect TLS?")

@@ -26,6 +26,8 @@ from .accepting import Acceptor, Admission, keep_alive, open_acceptor
 from .handler_errors import HandlerErrors
 from .handshakes import Handshakes
 from .metrics import Metrics
+from .proxy_headers import ProxyHeaders
+from .proxy_protocol import ProxyProtocol
 from .report import Report
 from .slow_calls import SlowCalls
 
@@ -103,6 +105,7 @@ async def serve_frames(
     format: FrameFormat | None = None,
     limits: Limits | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    proxy_protocol: ProxyProtocol | None = None,
     on_report: Callable[[Report], object] | None = None,
     report_interval_s: float = 2.0,
     task_status: trio.TaskStatus[FrameServer] = trio.TASK_STATUS_IGNORED,
@@ -125,6 +128,8 @@ async def serve_frames(
       limits: sizes, numbers and clocks.
       ssl_context: of a server; then all connections are under TLS. The handler gets a channel when the
         handshake is done.
+      proxy_protocol: whose headers are believed, where a balancer is in front; then all connections begin
+        with one. The handler gets a channel that has the client's address.
       on_report: gets a `Report` at every interval and a final one; must return
         at once, and should not raise.
       report_interval_s: seconds between reports; 0 for only the final one.
@@ -138,11 +143,19 @@ async def serve_frames(
 
     Raises:
       TypeError: ``handler`` is not an async function of a channel.
+      ValueError: PROXY headers are expected, and a listener is under TLS by itself.
       OSError: accepting failed for a reason that does not pass; in an
         exception group, as from any nursery.
     """
     server = FrameServer(
-        handler, listeners, format, limits or Limits(), ssl_context, on_report, report_interval_s
+        handler,
+        listeners,
+        format,
+        limits or Limits(),
+        ssl_context,
+        proxy_protocol,
+        on_report,
+        report_interval_s,
     )
     return await server._run(task_status)
 
@@ -163,6 +176,7 @@ class FrameServer:
         frame_format: FrameFormat | None,
         limits: Limits,
         ssl_context: ssl.SSLContext | None,
+        proxy_protocol: ProxyProtocol | None,
         on_report: Callable[[Report], object] | None,
         report_interval_s: float,
     ) -> None:
@@ -188,6 +202,16 @@ class FrameServer:
             log=self._log,
             logger=logger,
         )
+        self._proxy_headers: ProxyHeaders | None = None
+        if proxy_protocol is not None:
+            if any(isinstance(listener, trio.SSLListener) for listener in listeners):
+                raise ValueError("PROXY headers come before TLS: give plain listeners, and an ssl_context")
+            self._proxy_headers = ProxyHeaders(
+                proxy_protocol,
+                timeout_s=limits.proxy_header_timeout_s,
+                count=self._tally.add_error,
+                log=self._log,
+            )
         self._shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
         self._channels: set[FrameChannel] = set()
         self._drain_began = trio.Event()
@@ -272,6 +296,8 @@ class FrameServer:
                     for channel in self._channels:
                         channel.drain()
                     self._handshakes.drain()
+                    if self._proxy_headers is not None:
+                        self._proxy_headers.drain()
                     for acceptor, most in zip(acceptors, queued, strict=True):
                         await admission.accept_queued(acceptor, most)
                         await acceptor.aclose()
@@ -280,12 +306,14 @@ class FrameServer:
     # ---- a connection ----
 
     def _start(self, connections: trio.Nursery, transport: Transport, peer: str) -> None:
-        handler = self._handler
+        handler, plain = self._handler, transport
         if self.ssl_context is not None:
             transport = under_tls = TlsTransport(
                 transport, self.ssl_context, server_side=True, shared_buffer=self._shared_buffer
             )
             handler = partial(self._handshakes.serve, transport=under_tls)
+        if self._proxy_headers is not None:
+            handler = partial(self._proxy_headers.serve, transport=plain, handler=handler)
         channel = FrameChannel._of_server(
             transport,
             self._format,

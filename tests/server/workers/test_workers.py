@@ -38,6 +38,7 @@ from trioecho.base.tls_files import TlsFiles
 from trioecho.framing import FrameFormat
 from trioecho.limits import Limits
 from trioecho.server.counts import Counts
+from trioecho.server.proxy_protocol import ProxyProtocol
 from trioecho.server.workers.messages import (
     CannotStart,
     Command,
@@ -423,6 +424,9 @@ def test_fewer_connections_than_workers_cannot_be_divided() -> None:
         WorkerConfig((5, 7), FrameFormat(2, "little", True), Limits(max_connections=3, grace_s=0.5), 0.2),
         WorkerConfig((5,), FrameFormat(), Limits(), 0.2, FunctionReference("shop:reply", "/"), True, True),
         WorkerConfig((5,), FrameFormat(), Limits(), 0.2, tls=TlsFiles("cert.pem", client_ca="ca.pem")),
+        WorkerConfig(
+            (5,), FrameFormat(), Limits(), 0.2, proxy_protocol=ProxyProtocol("v2", ("::1", "10.0.0.0/8"))
+        ),
         CannotStart("no database"),
         Ended(2, "the database is gone", has_changed=True),
         Command.DRAIN,

@@ -28,6 +28,7 @@ from ...base.tls_files import TlsFiles
 from ...framing import FrameFormat
 from ...limits import Limits
 from ..counts import Counts
+from ..proxy_protocol import ProxyProtocol
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class WorkerConfig:
       is_replacement: whether the service has served before. Then a worker that is to reload waits for
         a change if it cannot start.
       tls: the files of TLS; None if connections are plain.
+      proxy_protocol: whose PROXY headers are believed; None if none come.
     """
 
     descriptors: tuple[int, ...]
@@ -54,6 +56,7 @@ class WorkerConfig:
     reload: bool = False
     is_replacement: bool = False
     tls: TlsFiles | None = None
+    proxy_protocol: ProxyProtocol | None = None
 
 
 class Command(enum.Enum):
@@ -136,6 +139,7 @@ def _fields(message: Message) -> Any:
             "is_replacement": message.is_replacement,
             "handler": None if message.handler is None else asdict(message.handler),
             "tls": None if message.tls is None else asdict(message.tls),
+            "proxy_protocol": None if message.proxy_protocol is None else asdict(message.proxy_protocol),
         }
     return asdict(message)
 
@@ -152,7 +156,14 @@ def _config(fields: Any) -> WorkerConfig:
         tls=None
         if fields["tls"] is None
         else TlsFiles(**{**fields["tls"], "alpn": tuple(fields["tls"]["alpn"])}),
+        proxy_protocol=_proxy_protocol(fields["proxy_protocol"]),
     )
+
+
+def _proxy_protocol(fields: Any) -> ProxyProtocol | None:
+    if fields is None:
+        return None
+    return ProxyProtocol(fields["accepts"], tuple(fields["allow_from"]))
 
 
 def _counts_fields(counts: Counts) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ...base.tls_files import TlsFiles
 from ...framing import FrameFormat
 from ...limits import Limits
 from ..metrics import Metrics
+from ..proxy_protocol import ProxyProtocol
 from ..report import Report
 from ..service import ServiceEndError, ServiceStartError
 from ..serving import ServeResult
@@ -73,6 +74,7 @@ async def serve_in_workers(
     format: FrameFormat | None = None,
     limits: Limits | None = None,
     tls: TlsFiles | None = None,
+    proxy_protocol: ProxyProtocol | None = None,
     on_report: Callable[[Report], object] | None = None,
     report_interval_s: float = 2.0,
     task_status: trio.TaskStatus[WorkerPool] = trio.TASK_STATUS_IGNORED,
@@ -95,6 +97,7 @@ async def serve_in_workers(
       format: how headers are written.
       limits: of the whole service; ``max_connections`` is divided among the workers.
       tls: the files of TLS, which each worker reads when it starts; None if connections are plain.
+      proxy_protocol: as in `serve_frames`.
       on_report: called with a `Report` of all workers together at every interval, and
         with a final one; must return at once.
       report_interval_s: seconds between reports; 0 for the final one only.
@@ -128,6 +131,7 @@ async def serve_in_workers(
             format or FrameFormat(),
             limits,
             tls.with_absolute_paths() if tls is not None else None,
+            proxy_protocol,
             on_report,
             report_interval_s,
         )
@@ -160,6 +164,7 @@ class WorkerPool:
         frame_format: FrameFormat,
         limits: Limits,
         tls: TlsFiles | None,
+        proxy_protocol: ProxyProtocol | None,
         on_report: Callable[[Report], object] | None,
         report_interval_s: float,
     ) -> None:
@@ -168,6 +173,7 @@ class WorkerPool:
         self._format = frame_format
         self._limits = limits
         self._tls = tls
+        self._proxy_protocol = proxy_protocol
         self._metrics = Metrics(
             interval_s=report_interval_s,
             connections=lambda: self.connections,
@@ -300,6 +306,7 @@ class WorkerPool:
             self._reload,
             is_replacement=self._all_are_ready.is_set(),
             tls=self._tls,
+            proxy_protocol=self._proxy_protocol,
         )
 
     def _note_exit(self, slot: WorkerSlot, worker_exit: WorkerExit) -> None:

@@ -200,6 +200,7 @@ async def _serve(
                 format=config.format,
                 limits=config.limits,
                 ssl_context=ssl_context,
+                proxy_protocol=config.proxy_protocol,
                 on_report=reporter.add_report,
                 report_interval_s=config.increment_interval_s,
                 task_status=task_status,

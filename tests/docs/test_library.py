@@ -103,6 +103,7 @@ def test_these_are_all_programs_of_the_page() -> None:
         "A key-value store",
         "A chat",
         "TLS",
+        "Behind a balancer",
         "A Unix socket",
         "Tests without a network",
         "Tests without waiting",
@@ -179,6 +180,13 @@ def test_replies_in_any_order() -> None:
         printed = run(PROGRAMS["Replies in any order"].replace("5353", str(listener.getsockname()[1])))
         thread.join()
     assert sorted(printed.splitlines()) == ["example.net has 7 records", "example.org has 7 records"]
+
+
+def test_behind_a_balancer() -> None:
+    with serving("Behind a balancer") as port, connect(port) as peer:
+        peer.sendall(b"PROXY TCP4 203.0.113.7 192.0.2.1 4242 26066\r\n")
+        words = f"hello of 203.0.113.7:4242, by way of ('127.0.0.1', {peer.getsockname()[1]})"
+        assert asks(peer, b"hello", words.encode())
 
 
 def test_the_key_value_store() -> None:

@@ -9,7 +9,7 @@ from ..framing import DEFAULT_MAX_FRAME_LENGTH
 from ..limits import Limits
 from ..server.workers.shared_ports import can_share_ports
 from .serve_listening import add_serve_listening_options
-from .serve_proxy import add_proxy_options, proxy_header_timeout_of
+from .serve_proxy import add_proxy_protocol_options, proxy_header_timeout_of
 from .serve_tls import add_tls_options
 from .shared import values
 from .shared.exit_codes import ExitCode
@@ -76,7 +76,7 @@ def add_serve_options(parser: Parser) -> None:
     ):
         add(option, type=values.seconds, metavar="TIME", default=default, help=text)
     add_tls_options(parser)
-    add_proxy_options(parser)
+    add_proxy_protocol_options(parser)
     add(
         "--spin",
         type=values.seconds,

@@ -14,7 +14,7 @@ from .shared.output import CommandError
 _FURTHER = ("proxy_allow_from", "proxy_header_timeout")
 
 
-def add_proxy_options(parser: argparse._ActionsContainer) -> None:
+def add_proxy_protocol_options(parser: argparse._ActionsContainer) -> None:
     """Add ``--proxy-protocol`` and what belongs to it."""
     add = parser.add_argument
     add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -63,6 +64,18 @@ async def test_a_handler_learns_of_the_client_and_of_the_balancer(header: bytes,
     assert running.errors == {}
 
 
+async def test_a_balancer_at_a_unix_socket(tmp_path: Path) -> None:
+    with trio.socket.socket(socket.AF_UNIX) as listening:
+        await listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        async with serving(name_peer, [trio.SocketListener(listening)], proxy_protocol=AUTO) as running:
+            balancer = await trio.open_unix_socket(tmp_path / "s")
+            await balancer.send_all(V2)
+            assert await ask(balancer) == f"203.0.113.7:4242 {CLIENT} "
+            await balancer.aclose()
+    assert running.errors == {}
+
+
 @pytest.mark.parametrize("header", [LOCAL, b"PROXY UNKNOWN\r\n"])
 async def test_a_connection_of_the_balancers_own_has_its_address(header: bytes) -> None:
     listener = await listen()
@@ -101,7 +114,7 @@ async def test_a_path_of_a_unix_socket_cannot_control_a_terminal(caplog: pytest.
         await balancer.send_all(header + (1 << 20).to_bytes(4, "big"))
         assert await receive_all(balancer) == b""
     [line] = log_lines(caplog)
-    assert line.startswith(r"/run/\x1b[2J\n\xff: a frame of")
+    assert line.startswith(r"unix:/run/\x1b[2J\n\xff: a frame of")
 
 
 # ---- what comes with the header and behind it ----

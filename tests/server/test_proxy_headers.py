@@ -22,9 +22,9 @@ from trioecho import ConnectionInfo, FrameChannel, Handler, ProxyProtocol, reply
 from trioecho.base.proxy_header import encode_proxy_header
 
 CLIENT, SERVICE = ("203.0.113.7", 4242), ("192.0.2.1", 26066)
-V1 = encode_proxy_header(1, CLIENT, SERVICE)
-V2 = encode_proxy_header(2, CLIENT, SERVICE)
-LOCAL = encode_proxy_header(2, None, None)
+V1 = encode_proxy_header("v1", CLIENT, SERVICE)
+V2 = encode_proxy_header("v2", CLIENT, SERVICE)
+LOCAL = encode_proxy_header("v2", None, None)
 AUTO = ProxyProtocol()
 each_header = pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
 

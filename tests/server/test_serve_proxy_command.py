@@ -28,8 +28,10 @@ def serve(connection: ConnectionInfo):
 
 
 @in_one_process_or_two
-@pytest.mark.parametrize("version", [1, 2])
-def test_a_handler_learns_of_the_client(command: tuple[str], version: Literal[1, 2], tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_handler_learns_of_the_client(
+    command: tuple[str], version: Literal["v1", "v2"], tmp_path: Path
+) -> None:
     (tmp_path / "names.py").write_text(NAMES_PEER)
     served = f"{tmp_path}/names.py:serve"
     with server_process(served, "--proxy-protocol", "auto", command=command) as server:
@@ -52,7 +54,7 @@ def test_each_kind_of_error_is_counted_and_has_a_line(command: tuple[str]) -> No
         with server.connect() as silent:
             assert receive_all(silent) == b""
         with server.connect() as balancer:
-            header = encode_proxy_header(2, CLIENT, SERVICE)
+            header = encode_proxy_header("v2", CLIENT, SERVICE)
             balancer.sendall(header + frames(b"one", b"two"))
             assert receive_exactly(balancer, 14) == frames(b"one", b"two")
             balancer.sendall(b"\xff\xff\xff\xff")
@@ -81,8 +83,8 @@ def test_a_crowd_that_may_not_connect_is_closed_and_takes_some_lines() -> None:
     assert "more lines like these within the same second" in server.log
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_a_header_that_nobody_asked_for_is_diagnosed(version: Literal[1, 2]) -> None:
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_header_that_nobody_asked_for_is_diagnosed(version: Literal["v1", "v2"]) -> None:
     with server_process() as server:
         with server.connect() as balancer:
             balancer.sendall(encode_proxy_header(version, CLIENT, SERVICE))

@@ -271,21 +271,21 @@ def _address(host: str, port: int) -> tuple[object, ...]:
     return (host, port, 0, 0) if ":" in host else (host, port)
 
 
-def encode_proxy_header(version: Literal[1, 2], source: object, destination: object) -> bytes:
+def encode_proxy_header(version: Literal["v1", "v2"], source: object, destination: object) -> bytes:
     """Return the header of a connection that one side has opened for another.
 
     Args:
-      version: 1 or 2.
+      version: of the header.
       source: the client's socket address, as `socket.getsockname` gives it; where it is no pair of IP address
         and port, the header says that the connection is the sender's own.
       destination: the socket address to which the client connected.
     """
     if not (isinstance(source, tuple) and isinstance(destination, tuple)):
-        return _SHORTEST_LINE if version == 1 else _SIGNATURE + b"\x20\0\0\0"
+        return _SHORTEST_LINE if version == "v1" else _SIGNATURE + b"\x20\0\0\0"
     hosts = [ipaddress.ip_address(str(address[0]).partition("%")[0]) for address in (source, destination)]
     ports = [int(source[1]), int(destination[1])]
     ip = hosts[0].version
-    if version == 1:
+    if version == "v1":
         return f"PROXY TCP{ip} {hosts[0]} {hosts[1]} {ports[0]} {ports[1]}\r\n".encode("ascii")
     layout = _ADDRESSES[_INET if ip == 4 else _INET6]
     addresses = layout.pack(hosts[0].packed, hosts[1].packed, *ports)

@@ -51,6 +51,12 @@ def add_connection_options(group: argparse._ArgumentGroup) -> None:
         default=[],
         help="connect from this address of this machine; given several times, from each in turn",
     )
+    add(
+        "--proxy-protocol",
+        type=values.one_of("v1", "v2"),
+        metavar="{v1,v2}",
+        help="begin each connection with a PROXY header of its own addresses, as a balancer does",
+    )
 
 
 def _counts(text: str) -> Span:

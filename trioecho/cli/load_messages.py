@@ -133,7 +133,9 @@ def traits_of(arguments: argparse.Namespace, given: GivenMessages) -> ServiceTra
         raise CommandError(ExitCode.WRONG_USAGE, f"{option}: {error}") from None
     # A number that nobody has given is no reason to break off.
     ends_whole = conversation and arguments.messages is None and arguments.duration is None
-    return ServiceTraits(given.first_source, conversation, arguments.key, ends_whole)
+    return ServiceTraits(
+        given.first_source, conversation, arguments.key, ends_whole, arguments.proxy_protocol
+    )
 
 
 def _refuse_keyless(key_of: KeyFunction, messages: MessageList | None) -> None:

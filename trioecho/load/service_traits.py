@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..base.json_part import Part
 from .message_list import MessageSource, read_message_source
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"first_messages", "conversation", "key", "ends_whole"})
+_ADDED_LATER = frozenset({"first_messages", "conversation", "key", "ends_whole", "proxy_headers"})
+
+ProxyHeaders = Literal["v1", "v2"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,15 @@ class ServiceTraits:
         for as many messages more at most.
       key: ``MODULE:FUNCTION`` that returns what a message and its reply have in common, if replies come
         in any order; None if they come in the order of their messages.
+      proxy_headers: the version of the PROXY header with which each connection begins, with its own
+        addresses; None if there is none.
     """
 
     first_messages: MessageSource | None = None
     conversation: bool = False
     key: str | None = None
     ends_whole: bool = False
+    proxy_headers: ProxyHeaders | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

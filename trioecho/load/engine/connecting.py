@@ -17,6 +17,7 @@ from ..plan import LoadPlan
 from .dialing import ATTEMPTS_AT_ONCE, Address
 from .greeting import Greeting, GreetingError
 from .local_addresses import choose_port_late, source_of, why_not_opened
+from .proxy_headers import send_proxy_header
 from .tls import TlsConnector, TlsSocket, WaitingTlsSocket
 
 
@@ -196,13 +197,15 @@ async def _prepare(
     greeting: Greeting | None,
     tls: TlsConnector | None,
 ) -> socket.socket | TlsSocket:
-    """Shake hands and exchange the first messages where there are such; return the socket for the engine.
+    """Begin a connection in all ways that the plan has; return the socket for the engine.
 
     Raises:
       OSError: the connection cannot be used.
       GreetingError: the first messages failed.
     """
     send_at_once(connection)
+    if plan.service.proxy_headers is not None:
+        await send_proxy_header(connection, plan.service.proxy_headers)
     if tls is None:
         if greeting is not None:
             await greeting.exchange(connection, number)

@@ -13,9 +13,11 @@ from typing import NamedTuple, Protocol
 import trio
 
 from ...base.connect import SelfConnectionError, is_connected_to_itself, send_at_once
+from ..service_traits import ProxyHeaders
 from .greeting import AsyncSocket, Greeting, GreetingError
 from .local_addresses import choose_port_late
 from .poller import Poller
+from .proxy_headers import send_proxy_header_nowait
 from .sending import Socket
 from .tls import TlsConnector, TlsSocket, WaitingTlsSocket
 
@@ -87,6 +89,7 @@ class SocketDialer:
       nursery: of the tasks.
       greeting: what is said first on each; None if nothing is.
       tls: puts each under TLS; None if they are plain.
+      proxy_headers: the version of the header with which each begins; None if there is none.
       sources: addresses of this machine, from which connections are made in turns; empty if the
         system chooses.
       clock: ns.
@@ -100,6 +103,7 @@ class SocketDialer:
         nursery: trio.Nursery,
         greeting: Greeting | None = None,
         tls: TlsConnector | None = None,
+        proxy_headers: ProxyHeaders | None = None,
         sources: Sequence[str] = (),
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
@@ -109,6 +113,7 @@ class SocketDialer:
         self._nursery = nursery
         self._greeting = greeting
         self._tls = tls
+        self._proxy_headers = proxy_headers
         self._sources: Iterator[str | None] = cycle(sources or (None,))
         self._clock = clock
         self._attempts: dict[int, socket.socket] = {}
@@ -168,6 +173,8 @@ class SocketDialer:
                 return False
             self._connected_at[attempt] = self._clock()
             send_at_once(plain)
+            if self._proxy_headers is not None:
+                send_proxy_header_nowait(plain, self._proxy_headers)
             if self._tls is not None:
                 self._secured[attempt] = self._tls.wrap(plain)
         secured = self._secured.get(attempt)

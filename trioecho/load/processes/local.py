@@ -192,6 +192,7 @@ class LocalRun:
             nursery=nursery,
             greeting=self._greeting,
             tls=self._tls,
+            proxy_headers=self._plan.service.proxy_headers,
             sources=churn.sources,
         )
         reasons = {**opened.failures, **{n: refusal.reason for n, refusal in opened.refusals.items()}}

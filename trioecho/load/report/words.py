@@ -60,6 +60,8 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
     words = [f"{plural(plan.connections, 'connection')} {how_long} of {sizes}", pace_in_words(plan, parts)]
     if any(part.service.first_messages for part in parts):
         words.append(f"first messages{_any_of(_from_file(part.service.first_messages) for part in parts)}")
+    if any(part.service.proxy_headers for part in parts):
+        words.append(f"PROXY headers {_any_of(part.service.proxy_headers or 'none' for part in parts)}")
     if any(part.warmup_s for part in parts):
         words.append(f"after a warm-up of {_any_of(f'{part.warmup_s:g} s' for part in parts)}")
     if any(part.format != FrameFormat() for part in parts):

@@ -37,6 +37,7 @@ _ATTRIBUTES: Mapping[str, Callable[[LoadPlan], str]] = {
     "arrivals": lambda plan: plan.arrival,
     "messages from": lambda plan: _file(plan.source),
     "first messages": lambda plan: _file(plan.service.first_messages),
+    "PROXY headers": lambda plan: plan.service.proxy_headers or "none",
     "replies": lambda plan: str(plan.reply),
     "keys": lambda plan: plan.service.key or "none",
     "TLS": lambda plan: "none" if plan.tls is None else plan.tls.in_words,

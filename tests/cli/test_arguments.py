@@ -176,12 +176,13 @@ def options_of(command: str) -> dict[str, argparse.Action]:
 
 def test_the_same_name_is_the_same_thing_in_every_command() -> None:
     """Port 0 is any that is free; who has a well-known one has that. The client's 100 messages, and
-    the load's 200 on each connection, are the homework's. The rest is the same everywhere."""
+    the load's 200 on each connection, are the homework's. A server takes PROXY headers of either
+    version, and a load sends one. The rest is the same everywhere."""
     seen: dict[str, dict[str, object]] = {}
     for command in RUNNABLE:
         for name, action in options_of(command).items():
             own = ("--port", "--listen", "-n", "--messages", "--max-frame-length", "--size", "--help", "-h")
-            if name in own:
+            if name in (*own, "--proxy-protocol"):
                 continue
             if (command, name) == ("faulty", "--host"):  # it has one socket, and so one host
                 continue

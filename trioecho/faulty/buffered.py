@@ -38,5 +38,9 @@ class BufferedServer(EchoServer):
             return None
         length = self.decode_length(bytes(buffer[:header_bytes]))
         self.check_length(length)
-        end = header_bytes + length
-        return FirstFrame(bytes(buffer[header_bytes:end]), end) if len(buffer) >= end else None
+        trailer = header_bytes + length
+        end = trailer + self.format.trailer_bytes
+        if len(buffer) < end:
+            return None
+        self.format.check_trailer(bytes(buffer[trailer:end]))
+        return FirstFrame(bytes(buffer[header_bytes:trailer]), end)

@@ -43,7 +43,8 @@ class LengthOfText(FaultyServer):
     def write_frame(self, connection: ClientSocket, payload: bytes) -> None:
         text = payload.decode(errors="surrogateescape")
         header = self.encode_length(len(text))  # BUG: in characters
-        connection.sendall(header + text.encode(errors="surrogateescape"))
+        data = text.encode(errors="surrogateescape")
+        connection.sendall(header + data + self.format.encode_trailer())
 
 
 class Text(FaultyServer):

@@ -1,4 +1,4 @@
-"""How headers are written: a length, and what may be around it; by lines of this folder's own."""
+"""How frames are written: a length, and what else may be there; by lines of this folder's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class HeaderFormat:
-    """How headers are written: by default, as a number of 4 bytes, most significant byte first.
+    """How frames are written: by default, behind a number of 4 bytes, most significant byte first.
 
     Attributes:
       kind: how the length is written: "u", "i", "varint", "ber", "dec" or "hex".
@@ -27,7 +27,7 @@ class HeaderFormat:
       byte_order: of a length of "u" and "i".
       flags: what is in the bits above it.
       counted: bytes that it counts beside the payload.
-      before, behind: what is in front of it, and between it and the payload.
+      before, behind, trailer: what is in front of it, between it and the payload, and behind that.
     """
 
     kind: str = "u"
@@ -38,6 +38,7 @@ class HeaderFormat:
     counted: int = 0
     before: Filler = ()
     behind: Filler = ()
+    trailer: Filler = ()
 
     # ---- what headers are like ----
 
@@ -48,8 +49,9 @@ class HeaderFormat:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a header is a number of whole bytes, that of the payload's bytes, and nothing else."""
-        return self.is_binary and self.most % 8 == 0 and not (self.counted or self.before or self.behind)
+        """Whether a frame has a number of whole bytes, which counts the payload, and that, and no more."""
+        has_more = self.counted or self.before or self.behind or self.trailer
+        return self.is_binary and self.most % 8 == 0 and not has_more
 
     @property
     def has_fixed_size(self) -> bool:
@@ -63,12 +65,32 @@ class HeaderFormat:
         return len(_zeros(self.before)) + length + len(_zeros(self.behind))
 
     @cached_property
+    def trailer_bytes(self) -> int:
+        """Bytes behind a payload."""
+        return len(_zeros(self.trailer))
+
+    @cached_property
     def longest_payload(self) -> int:
         """Bytes of the longest payload that a header can announce."""
         if self.kind == "dec":
             return int("9" * self.most) - self.counted
         bits = {"i": self.most - 1, "varint": 7 * self.most, "ber": 8 * self.most, "hex": 4 * self.most}
         return (1 << bits.get(self.kind, self.most)) - 1 - self.counted
+
+    # ---- trailers ----
+
+    def encode_trailer(self) -> bytes:
+        """Return what follows a payload that is sent."""
+        return _zeros(self.trailer)
+
+    def check_trailer(self, trailer: bytes) -> None:
+        """Compare what follows a payload with what has to be there.
+
+        Raises:
+          RefusedError: it is something else.
+        """
+        if not re.fullmatch(_matching(self.trailer), trailer, re.DOTALL):
+            raise RefusedError(trailer)
 
     # ---- headers ----
 

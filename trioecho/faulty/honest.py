@@ -91,7 +91,7 @@ class EchoServer:
       host: name or address to listen on.
       port: TCP port; 0 for any that is free.
       max_frame_length: payload bytes that a frame may have at most.
-      format: how headers are written, if otherwise.
+      format: how frames are written, if otherwise.
 
     Attributes:
       address: host and port where it listens.
@@ -268,7 +268,8 @@ class EchoServer:
             return None
         length = self.decode_length(header)
         self.check_length(length)
-        return self.read_payload(connection, length)
+        payload = self.read_payload(connection, length)
+        return payload if payload is not None and self.read_trailer(connection) else None
 
     def read_header(self, connection: ClientSocket) -> bytes | None:
         """Read a whole header; None at the end of the stream."""
@@ -281,6 +282,17 @@ class EchoServer:
     def read_payload(self, connection: ClientSocket, length: int) -> bytes | None:
         """Read a whole payload; None if the stream ends in it."""
         return self.read_exactly(connection, length)
+
+    def read_trailer(self, connection: ClientSocket) -> bool:
+        """Read what follows a payload; False if the stream ends in it.
+
+        Raises:
+          RefusedError: it is not what the format has there.
+        """
+        trailer = self.read_exactly(connection, self.format.trailer_bytes)
+        if trailer is not None:
+            self.format.check_trailer(trailer)
+        return trailer is not None
 
     def read_exactly(self, connection: ClientSocket, count: int) -> bytes | None:
         """Read ``count`` bytes, however they come; None if the stream ends before."""
@@ -314,5 +326,9 @@ class EchoServer:
         return self.format.encode(length)
 
     def write_frame(self, connection: ClientSocket, payload: bytes) -> None:
-        """Send a payload with its header, in one piece."""
-        connection.sendall(self.encode_length(len(payload)) + payload)
+        """Send the frame of a payload, in one piece."""
+        connection.sendall(self.frame(payload))
+
+    def frame(self, payload: bytes) -> bytes:
+        """Return a payload with its header, and with what follows it."""
+        return self.encode_length(len(payload)) + payload + self.format.encode_trailer()

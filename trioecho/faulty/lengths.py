@@ -8,6 +8,7 @@ from .honest import RECV_BYTES, ClientSocket
 from .need import (
     BIG_ENDIAN,
     FIXED_SIZE,
+    NO_TRAILER,
     OVER_THE_LIMIT,
     PLAIN,
     TWO_BYTES,
@@ -196,7 +197,7 @@ class LengthOverflow(FaultyServer):
         "Dropbear, likewise: https://github.com/mkj/dropbear/pull/436",
         fails=("4.3", "4.4", "4.5", "4.6", "4.7", "4.8", "7.2"),
         cause="length-overflow",
-        needs=(FIXED_SIZE, lengths_over((1 << 31) - 5)),
+        needs=(FIXED_SIZE, NO_TRAILER, lengths_over((1 << 31) - 5)),
     )
 
     def check_length(self, length: int) -> None:
@@ -298,8 +299,9 @@ class LimitCheckedLate(FaultyServer):
         if header is None:
             return None
         payload = self.read_payload(connection, self.decode_length(header))
-        if payload is not None:
-            self.check_length(len(payload))  # BUG: by now it has been stored
+        if payload is None or not self.read_trailer(connection):
+            return None
+        self.check_length(len(payload))  # BUG: by now it has been stored
         return payload
 
 

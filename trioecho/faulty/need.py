@@ -24,6 +24,7 @@ TWO_BYTES = Need(
     "headers of two bytes or more", lambda headers, _: headers.header_bytes > 1 or not headers.has_fixed_size
 )
 FIXED_SIZE = Need("headers that all have as many bytes", lambda headers, _: headers.has_fixed_size)
+NO_TRAILER = Need("nothing behind the payload", lambda headers, _: not headers.trailer)
 PLAIN = Need("headers that are a number of bytes and nothing else", lambda headers, _: headers.is_plain)
 BIG_ENDIAN = Need(
     "headers with the most significant byte first",

@@ -114,7 +114,7 @@ class SegmentIsMessage(FaultyServer):
             header_bytes = self.format.size_in(data)
             if header_bytes is not None:
                 self.check_length(self.decode_length(data[:header_bytes]))
-            rest = data[header_bytes or len(data) :]
+            rest = data[header_bytes or len(data) : len(data) - self.format.trailer_bytes]
             self.write_frame(connection, rest)  # BUG: the rest is not always the payload
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from .buffered import BufferedServer
 from .bug import NOTHING_ELSE_IS_TRIED, Bug, FaultyServer
 from .honest import RECV_BYTES, ClientSocket
+from .need import NO_TRAILER
 
 
 class OutOfOrder(BufferedServer, FaultyServer):
@@ -133,7 +134,7 @@ class NeverFlushed(FaultyServer):
     def echo_frames(self, connection: ClientSocket) -> None:
         replies = bytearray()
         while (payload := self.read_frame(connection)) is not None:
-            replies += self.encode_length(len(payload)) + payload  # BUG: and who sends it?
+            replies += self.frame(payload)  # BUG: and who sends it?
         connection.sendall(bytes(replies))
 
 
@@ -171,7 +172,7 @@ class HandlerFails(FaultyServer):
 
     def write_frame(self, connection: ClientSocket, payload: bytes) -> None:
         reply: Any = ""
-        connection.sendall(reply + self.encode_length(len(payload)) + payload)  # BUG: "" is text
+        connection.sendall(reply + self.frame(payload))  # BUG: "" is text
 
 
 class ShortSend(FaultyServer):
@@ -188,7 +189,7 @@ class ShortSend(FaultyServer):
     )
 
     def write_frame(self, connection: ClientSocket, payload: bytes) -> None:
-        frame = self.encode_length(len(payload)) + payload
+        frame = self.frame(payload)
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)  # to save memory
         connection.sock.settimeout(30)  # with a timeout, send() gives back what it could do at once
         connection.sock.send(frame)  # BUG: it need not have taken all
@@ -273,12 +274,14 @@ class TwoSends(FaultyServer):
         source="RFC 896, and RFC 9293, 3.7.4 and 3.8.6.3; classroom habit: write(header); write(payload)",
         fails=("3.8",),
         cause="nagle-delayed-ack",
+        needs=(NO_TRAILER,),
     )
 
     def write_frame(self, connection: ClientSocket, payload: bytes) -> None:
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)  # as the kernel has it
         connection.sendall(self.encode_length(len(payload)))
-        connection.sendall(payload)  # BUG: waits in the kernel until the header is acknowledged
+        behind = payload + self.format.encode_trailer()
+        connection.sendall(behind)  # BUG: waits in the kernel until the header is acknowledged
 
 
 class CutThrough(FaultyServer):
@@ -296,8 +299,9 @@ class CutThrough(FaultyServer):
 
     def echo_frames(self, connection: ClientSocket) -> None:
         while (header := self.read_header(connection)) is not None:
-            left = self.decode_length(header)
-            self.check_length(left)
+            length = self.decode_length(header)
+            self.check_length(length)
+            left = length + self.format.trailer_bytes
             connection.sendall(header)  # BUG: the payload may never come
             while left:
                 piece = connection.recv(min(left, RECV_BYTES))

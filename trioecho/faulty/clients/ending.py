@@ -33,7 +33,9 @@ class EndIsDone(FaultyClient):
                 return  # BUG: replies are missing
             length = self.decode_length(header)
             self.check_length(length)
-            self.compare(number, payload, self.read_payload(length))
+            reply = self.read_payload(length)
+            self.read_trailer()
+            self.compare(number, payload, reply)
 
 
 class HalfIsEnough(FaultyClient):
@@ -61,6 +63,7 @@ class HalfIsEnough(FaultyClient):
                     return  # BUG: nothing was wrong so far, but something is missing
                 reply += piece
             self.compare(number, payload, bytes(reply))
+            self.read_trailer()
 
 
 class SwallowsReset(FaultyClient):

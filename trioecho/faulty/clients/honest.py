@@ -41,7 +41,7 @@ class EchoClient:
 
     Args:
       host, port: where the server listens.
-      format: how headers are written, if otherwise than with 4 bytes, the most significant first.
+      format: how frames are written, if otherwise than with 4 bytes of length, the most significant first.
 
     Attributes:
       messages: how many are sent.
@@ -107,9 +107,13 @@ class EchoClient:
             self.compare(number, payload, self.read_reply(payload))
 
     def send(self, payload: bytes) -> None:
-        """Send a message behind its header."""
+        """Send a message in its frame."""
         self.sock.settimeout(self.timeout_s)
-        self.sock.sendall(self.encode_length(len(payload)) + payload)
+        self.sock.sendall(self.frame(payload))
+
+    def frame(self, payload: bytes) -> bytes:
+        """Return a payload with its header, and with what follows it."""
+        return self.encode_length(len(payload)) + payload + self.format.encode_trailer()
 
     def encode_length(self, length: int) -> bytes:
         """Return the header for a payload."""
@@ -134,7 +138,9 @@ class EchoClient:
         """Read the next reply, which should be that of this message."""
         length = self.decode_length(self.read_header())
         self.check_length(length)
-        return self.read_payload(length)
+        reply = self.read_payload(length)
+        self.read_trailer()
+        return reply
 
     def read_header(self) -> bytes:
         """Read a whole header."""
@@ -146,6 +152,14 @@ class EchoClient:
     def read_payload(self, length: int) -> bytes:
         """Read a whole payload."""
         return self.read_exactly(length)
+
+    def read_trailer(self) -> None:
+        """Read what follows a payload.
+
+        Raises:
+          RefusedError: it is not what the format has there.
+        """
+        self.format.check_trailer(self.read_exactly(self.format.trailer_bytes))
 
     def decode_length(self, header: bytes) -> int:
         """Return the length that a header announces."""
@@ -199,7 +213,7 @@ class PipeliningClient(EchoClient):
         """Send all messages; where that fails reading fails as well, and says why."""
         try:
             for payload in payloads:
-                self.sock.sendall(self.encode_length(len(payload)) + payload)
+                self.sock.sendall(self.frame(payload))
         except OSError:
             pass
 

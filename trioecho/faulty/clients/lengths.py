@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..bug import Bug
-from ..need import PLAIN, UNSIGNED, lengths_over
+from ..need import NO_TRAILER, PLAIN, UNSIGNED, lengths_over
 from .honest import RECV_BYTES, FaultyClient, WrongReplyError
 
 _RIGHT = "A server that is right announces what it sends, and sends what it got."
@@ -86,6 +86,7 @@ class IgnoresHeader(FaultyClient):
         source="classroom habit",
         fails=("C4.5",),
         cause="header-ignored",
+        needs=(NO_TRAILER,),
     )
 
     def read_reply(self, payload: bytes) -> bytes:

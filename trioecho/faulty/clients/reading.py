@@ -31,7 +31,8 @@ class OneRecvPerMessage(FaultyClient):
 
     def read_reply(self, payload: bytes) -> bytes:
         received = self.receive(1024)  # BUG: up to 1024 bytes, and perhaps one
-        return received[self.format.size_in(received) or len(received) :]
+        header_bytes = self.format.size_in(received) or len(received)
+        return received[header_bytes : len(received) - self.format.trailer_bytes]
 
 
 class HeaderInOneRecv(FaultyClient):
@@ -95,8 +96,12 @@ class _Unhurried(PipeliningClient):
             return None
         length = self.decode_length(data[:header_bytes])
         self.check_length(length)
-        end = header_bytes + length
-        return (data[header_bytes:end], data[end:]) if len(data) >= end else None
+        trailer = header_bytes + length
+        end = trailer + self.format.trailer_bytes
+        if len(data) < end:
+            return None
+        self.format.check_trailer(data[trailer:end])
+        return data[header_bytes:trailer], data[end:]
 
     def more(self) -> bytes:
         """Receive something.

@@ -49,7 +49,7 @@ CAUSES_OF_CLIENTS = (
     ),
     Cause(
         "reply-header-taken-whole",
-        "The client probably takes recv(4) for four bytes.",
+        "The client probably takes what one receive gives for a whole header.",
         "Receive the header in a loop, too, until it is complete.",
     ),
     Cause(

@@ -25,7 +25,8 @@ CAUSES_OF_FRAMES = (
     ),
     Cause(
         "header-taken-whole",
-        "A header that arrives in pieces is misread: the server probably expects recv(4) to give 4 bytes.",
+        "A header that arrives in pieces is misread: the server probably expects one receive to give all of "
+        "it, or forgets the part that came first.",
         "Receive in a loop until the header is complete, as for the payload.",
     ),
     Cause(

@@ -31,6 +31,7 @@ from .diagnosis_of_trouble import (
     ends_after_one,
     own_cause,
 )
+from .diagnosis_of_wire import advice_for
 
 # What a bug in reading from a stream shows in, beside the section about it.
 _STREAMED = {"1.3", "1.4", "1.5", "1.6", "1.7", "3.1", "3.4", "3.5", "3.6", "7.1"}
@@ -59,15 +60,19 @@ class Diagnosis:
       by_case: a cause's id for each case that did not pass, where one is known.
       overall: ids over all cases, the one that explains most of them first.
       details: what was seen, for causes by id of which more is known than their words say.
+      wire: how headers should be written.
     """
 
     by_case: dict[str, str]
     overall: tuple[str, ...]
     details: Mapping[str, str] = field(default_factory=dict)
+    wire: Wire = field(default_factory=Wire)
 
     def cause(self, cause_id: str) -> Cause:
         """Return a cause in words, with what was seen of it."""
         cause = CAUSES[cause_id]
+        if (advice := advice_for(cause_id, self.wire)) is not None:
+            cause = replace(cause, advice=advice)
         detail = self.details.get(cause_id)
         return cause if detail is None else replace(cause, words=f"{cause.words} {detail}")
 
@@ -143,7 +148,7 @@ def name_causes(
     if everywhere is not None and is_blocked and not overall:
         overall = (everywhere,)  # the cases that would show it were not asked for
     details = {everywhere: detail} if everywhere in overall and detail else {}
-    return Diagnosis(by_case, overall, details)
+    return Diagnosis(by_case, overall, details, wire)
 
 
 def _explain_what_is_left(by_case: dict[str, str], failed: Mapping[str, Deviation]) -> None:

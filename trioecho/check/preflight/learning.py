@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import trio
 
 from ...base.addresses import format_address
@@ -20,10 +18,7 @@ from ..client.wire import FramedPayload, is_as_given
 from .blocker import Answer
 from .measure import measure
 from .other_services import service_of
-from .result import CannotCheckError, Preflight
-
-# Returns where to connect; a server that was started and has ended is started again.
-Locate = Callable[[], Awaitable[tuple[str, int]]]
+from .result import CannotCheckError, Locate, Preflight
 
 _REPLY_S = 4.0
 # Clocks in replies count seconds at least; within one they would look the same.

@@ -12,8 +12,10 @@ from ..client.finding import Deviation, Kind
 from ..client.pace import Pace
 from ..client.peer import Peer
 from ..client.probe import Probe
+from ..client.wire import Wire
 from ..spawned.only_first import OnlyFirst
-from .blocker import ONLY_FIRST, Answer, Blocker, too_slow
+from .blocker import ONLY_FIRST, Answer, Blocker, blocker_of_narrower_wire, too_slow
+from .other_headers import narrower_wire
 from .result import OTHER_ANSWER_S, Preflight
 
 _TRIPS, _CONNECTS, _RUN_OF_FRAMES, _RUN_OF_REQUESTS = 9, 3, 4, 50
@@ -87,8 +89,26 @@ async def measure(probe: Probe, first: Answer) -> Preflight:
     # If no second echo came right on any connection, the first ones show the time.
     round_trip_s = statistics.median(times or later)
     pace = Pace(round_trip_s, frame_s, _unless_noise(statistics.median(later) - round_trip_s))
-    unasked = await _said_unasked(probe)
+    unasked, narrower = await _look_idly(probe)
+    if narrower is not None:
+        blocker = blocker_of_narrower_wire(narrower, probe.wire)
+        return Preflight(pace, is_concurrent=False, other_wire=narrower, blocker=blocker)
     return Preflight(pace, is_concurrent=await serves_several(probe, pace.patience_s), unasked=unasked)
+
+
+async def _look_idly(probe: Probe) -> tuple[bytes, Wire | None]:
+    """Receive what comes unasked, and see whether beginnings of headers get a reply, at the same time."""
+    unasked, narrower = b"", None
+
+    async def listen() -> None:
+        nonlocal unasked
+        unasked = await _said_unasked(probe)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        if probe.dialogue.is_echo:
+            narrower = await narrower_wire(probe, _IDLE_S)
+    return unasked, narrower
 
 
 async def _said_unasked(probe: Probe) -> bytes:

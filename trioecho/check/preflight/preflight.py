@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Literal
 
 import trio
 
@@ -17,13 +16,13 @@ from ..client.pace import Pace
 from ..client.peer import Peer
 from ..client.probe import Probe
 from ..client.settings import Settings
-from ..client.wire import Wire
 from ..spawned.spawned_server import Spawner, SpawnError
 from .blocker import ONE_BEHIND, ONLY_AT_END, ONLY_FIRST, Answer, blocker_in, blocker_of_wire, wrong_in_all
-from .learning import Locate, learn
+from .learning import learn
 from .measure import ask, first_connection, hello, measure, serves_several
+from .other_headers import other_wire
 from .other_services import QUESTIONS, service_of
-from .result import OTHER_ANSWER_S, CannotCheckError, Preflight
+from .result import OTHER_ANSWER_S, CannotCheckError, Locate, Preflight
 
 _ANSWER_S = 4.0
 # After so long a silence it is asked what else it may be.
@@ -121,15 +120,19 @@ async def _look_again(first: Answer, locate: Locate, settings: Settings) -> Pref
             answers.append(answer)
         except Deviation as deviation:
             answers.append(Answer(payload, b"", deviation.kind))
-    if (wrong := wrong_in_all(answers, settings.wire)) is not None:
+    wrong = wrong_in_all(answers, settings.wire)
+    if wrong is not None and all(probe.wire.split(answer.data)[0] for answer in answers):
         return Preflight(echoes=False, is_concurrent=False, blocker=wrong)
     if (right := next((answer for answer in answers if answer.is_right), None)) is not None:
         return await measure(probe, right)  # what is wrong is for the cases to find
-    if (other := await _other_wire(locate, settings)) is not None:
+    # Who misreads lengths sends back parts of what was sent, which look like anything.
+    if (other := await other_wire(locate, settings)) is not None:
         asking = Probe("preflight", await locate(), replace(settings, wire=other), patience_s=OTHER_ANSWER_S)
         is_concurrent = await serves_several(asking, Pace().patience_s)
         blocker = blocker_of_wire(other, settings.wire)
         return Preflight(echoes=False, is_concurrent=is_concurrent, other_wire=other, blocker=blocker)
+    if wrong is not None:
+        return Preflight(echoes=False, is_concurrent=False, blocker=wrong)
     probe = Probe("preflight", await locate(), settings, patience_s=OTHER_ANSWER_S)
     unasked = await _answer_to(b"", probe)
     if all(answer.is_silent for answer in answers) and settings.command is None:
@@ -211,27 +214,3 @@ async def _answers_late(probe: Probe, then: Callable[[Peer, bytes], Awaitable[No
     except Deviation:
         return False
     return True
-
-
-async def _other_wire(locate: Locate, settings: Settings) -> Wire | None:
-    """Find the headers with which it does answer."""
-    wire = settings.wire
-    if not wire.is_plain:
-        return None  # it has too many relatives
-    order: Literal["big", "little"] = "little" if wire.byte_order == "big" else "big"
-    widths = [width for width in (1, 2, 4, 8) if width != wire.header_bytes]
-    others = [
-        replace(wire, byte_order=order),
-        replace(wire, counts_header=not wire.counts_header),
-        *(replace(wire, header_bytes=width) for width in widths),
-    ]
-    for other in others:
-        asking = Probe("preflight", await locate(), replace(settings, wire=other), patience_s=OTHER_ANSWER_S)
-        try:
-            async with asking.connect() as peer:
-                # Two lengths, so that no answer is right by chance.
-                await peer.echo(b"hello", b"hello again")
-        except Deviation:
-            continue
-        return other
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ..client.pace import Pace
@@ -9,6 +10,9 @@ from ..client.wire import Wire
 from ..diagnosis.diagnosis_of_wire import cause_of_wire
 from ..spawned.only_first import OnlyFirst
 from .blocker import Blocker
+
+# Returns where to connect; a server that was started and has ended is started again.
+Locate = Callable[[], Awaitable[tuple[str, int]]]
 
 # How long a server that echoes nothing may take for anything else.
 OTHER_ANSWER_S = 0.5

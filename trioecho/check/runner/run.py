@@ -122,7 +122,7 @@ class Run:
         if self._host.server is not None and tried and blocker.cause_id == "closes-at-first-frame":
             found[tried[0]].notes = found[tried[0]].notes or last_words(self._host.server)
         is_first_served = _FIRST_CONNECTION in found and found[_FIRST_CONNECTION].verdict is Verdict.PASS
-        if is_first_served and found[tried[0]].verdict is Verdict.FAIL:
+        if is_first_served and not self.preflight.echoes and found[tried[0]].verdict is Verdict.FAIL:
             blocker = ONLY_FIRST
             self._attempts.preflight = replace(self.preflight, blocker=blocker)
         for case in cases:

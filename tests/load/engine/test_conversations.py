@@ -216,6 +216,43 @@ def test_with_connections_that_come_and_go_the_number_holds() -> None:
     assert run(log_in, service=WHOLE, churn=churn, messages=7).messages == 14
 
 
+@pytest.mark.parametrize("think_s", [0.0, 0.5])
+@pytest.mark.parametrize(("most", "sent"), [(1, 3), (2, 3), (3, 3), (4, 6)])
+def test_a_connection_ends_behind_a_conversation(most: int, sent: int, think_s: float) -> None:
+    service = Bank()
+    churn = Churn(per_connection=Span(most, most))
+    result = run(log_in, service, churn=churn, messages=4 * sent, think_s=think_s)
+    assert (result.sent, result.messages, result.errors) == (8 * sent, 8 * sent, {})
+    assert (result.churn.ended, result.churn.conversations_cut, result.notes) == (6, 0, [])
+    assert all(len(seen) == sent and seen[0].startswith(b"LOGIN") for seen in service.seen.values())
+
+
+@pytest.mark.parametrize("think_s", [0.0, 0.002])
+def test_the_time_of_a_connection_ends_behind_a_conversation(think_s: float) -> None:
+    service = Bank()
+    churn = Churn(lifetime_s=Span(0.0145, 0.0145))
+    result = run(log_in, service, churn=churn, messages=30, think_s=think_s)
+    assert (result.messages, result.errors, result.churn.conversations_cut) == (60, {}, 0)
+    assert len(service.seen) > 2
+    assert all(len(seen) % 3 == 0 for seen in service.seen.values())
+
+
+def test_one_that_never_ends_is_cut_and_counted() -> None:
+    churn = Churn(per_connection=Span(10, 10))
+    result = run(forever, churn=churn, messages=420)
+    assert (result.messages, result.churn.ended, result.churn.conversations_cut) == (840, 2, 4)
+    assert result.churn.cut_in_words.startswith("4 conversations cut in the middle")
+
+
+@pytest.mark.parametrize(("messages", "cut"), [(6, 0), (7, 2)])
+def test_those_that_a_number_of_messages_cuts_are_counted(messages: int, cut: int) -> None:
+    assert run(log_in, messages=messages).churn.conversations_cut == cut
+
+
+def test_those_that_the_server_cuts_are_no_more_than_its_errors() -> None:
+    assert run(log_in, Bank(), messages=6, churn=Churn(reconnect=True)).churn.conversations_cut == 0
+
+
 def test_what_it_returns_judges_the_last_reply() -> None:
     result = run(judge_by_its_end)
     assert errors_of(result) == [("wrong", 1, 3), ("wrong", 1, 6)]

@@ -45,7 +45,8 @@ class LoadConnection(MessageSender):
         the next message.
       is_limit_planned: whether all up to `limit` is to be sent, closed loop: if not, that is only where
         its part ends, and nothing is unsent when it ends before.
-      most_beyond: messages beyond the limit that may be sent to end what was begun.
+      most_beyond: messages beyond the limit that may still be sent to end what was begun.
+      sent_beyond: how many messages the limit was raised by for that.
       taken_back: how many messages were in flight when the server ended it in order, closed loop.
       taken_back_of_warmup: those of them that were sent in the warm-up, if the measured part has begun.
       unanswered_end: how it ended (a kind of error), and what had come of a frame by then, if
@@ -68,6 +69,7 @@ class LoadConnection(MessageSender):
         "is_over",
         "most_beyond",
         "number",
+        "sent_beyond",
         "taken_back",
         "taken_back_of_warmup",
         "unanswered_end",
@@ -94,6 +96,7 @@ class LoadConnection(MessageSender):
         self.has_successor: bool = False
         self.is_limit_planned: bool = True
         self.most_beyond: int = 0
+        self.sent_beyond: int = 0
         self.taken_back: int = 0
         self.taken_back_of_warmup: int = 0
         self._first = first
@@ -282,7 +285,11 @@ class LoadConnection(MessageSender):
     def go_beyond(self) -> None:
         """Let one message be sent beyond the limit."""
         self.most_beyond -= 1
+        self.sent_beyond += 1
         self.raise_limit()
+
+    def go_beyond_if_begun(self) -> None:
+        """Go beyond the limit if that is reached, and something is under way that a message more goes on with."""
 
     def half_close(self) -> None:
         """Half-close, so that the server knows that nothing follows; a good one then ends the connection."""

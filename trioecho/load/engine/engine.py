@@ -353,6 +353,7 @@ class Engine:
             )
         if self._renewals is not None:
             self._renewals.churn.taken_back = result.churn.taken_back
+            self._renewals.churn.conversations_cut = result.churn.conversations_cut
             result.churn = self._renewals.churn
             result.connect_ns = self._renewals.connect_ns
         result.churn.first_reply_ns = self._traffic.first_replies.latency_ns

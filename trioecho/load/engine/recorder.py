@@ -147,6 +147,7 @@ class Recorder:
             result.cut_from_s = max(result.elapsed_s, length_s)
         result.sent = tally.sent
         result.churn.taken_back = tally.taken_back
+        result.churn.conversations_cut = tally.conversations_cut
         result.warmup_unsent = tally.errors["unsent"] - tally.unsent
         result.messages = tally.messages
         result.bytes = tally.bytes

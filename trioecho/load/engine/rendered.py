@@ -215,6 +215,10 @@ class ConversationConnection(RenderedInOrderConnection):
 
     def _take(self, chunk: memoryview, now: int) -> None:
         super()._take(chunk, now)
+        self.go_beyond_if_begun()
+
+    def go_beyond_if_begun(self) -> None:
+        """Let the conversation go on, if it is under way."""
         is_at_limit = self.in_flight.next >= self.limit
         if is_at_limit and self.most_beyond and self._conversation.is_under_way:
             self.go_beyond()
@@ -230,5 +234,7 @@ class ConversationConnection(RenderedInOrderConnection):
             return False
 
     def _end(self, kind: str | None, reason: str) -> None:
+        is_cut = self._conversation.is_under_way and (kind is None or self._asked_to_end)
         super()._end(kind, reason)
+        self._tally.conversations_cut += is_cut  # by the load; what the server cuts is an error
         self._conversation.close()

@@ -205,6 +205,7 @@ class Renewals:
         slot.quota = min(slot.quota, connection.in_flight.stop)
         connection.allowed = min(connection.allowed, connection.in_flight.stop)
         slot.apply_limit()
+        connection.go_beyond_if_begun()
         if connection.is_done(now):
             self._connections.unfinished.discard(connection)
             self.note_done(connection)

@@ -11,6 +11,8 @@ from ..churn import Churn
 from .connection import LoadConnection
 
 NO_ATTEMPT = -1
+# How many messages more a connection may send, whose part is done, to end a conversation.
+MOST_BEYOND = 200
 
 
 class SlotState(Enum):
@@ -94,8 +96,12 @@ class Slot:
 
     def apply_limit(self) -> None:
         """Let the connection send up to its quota, and not more than is left."""
-        self.connection.limit = min(self.limit, self.quota)
-        self.connection.is_limit_planned = self.limit != math.inf
+        connection = self.connection
+        connection.limit = min(self.limit, self.quota + connection.sent_beyond)
+        connection.is_limit_planned = self.limit != math.inf
+        if self.quota != math.inf:  # all that this connection does not send is for the next one
+            left = self.limit - connection.limit
+            connection.most_beyond = int(max(0, min(MOST_BEYOND - connection.sent_beyond, left)))
 
     def set_limit_of_drain(self) -> None:
         """Let nothing be sent but what was due by now."""

@@ -25,6 +25,7 @@ class LoadTally:
       measured_from: messages due earlier are of the warm-up, and not counted.
       sent: messages offered to the kernel.
       taken_back: those of ``sent`` that count once more, or are unsent, as a server ended their connection.
+      conversations_cut: those that the load has ended in the middle.
       unsent: messages of the measured part that were due, or planned, and will never be sent.
       messages: right replies.
       bytes: of these replies on the wire.
@@ -49,6 +50,7 @@ class LoadTally:
         self.measured_from: float = math.inf
         self.sent: int = 0
         self.taken_back: int = 0
+        self.conversations_cut: int = 0
         self.unsent: int = 0
         self.messages: int = 0
         self.bytes: int = 0

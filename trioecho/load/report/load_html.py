@@ -65,6 +65,7 @@ def _alarms(result: LoadResult) -> Iterator[Markup]:
     notes += ["The run was stopped before its end."] if result.stopped else []
     notes += [f"{_capital(result.churn.in_short)}."] if result.churn.outages else []
     notes += [f"{_capital(result.churn.taken_back_in_words)}."] if result.churn.taken_back else []
+    notes += [f"{_capital(result.churn.cut_in_words)}."] if result.churn.conversations_cut else []
     for note in notes + result.notes:
         yield element("p", note, class_="alarm")
 

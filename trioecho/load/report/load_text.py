@@ -188,8 +188,8 @@ def _search(result: LoadResult, width: int) -> Iterator[str]:
 
 
 def _warnings(result: LoadResult, width: int) -> Iterator[str]:
-    taken_back = result.churn.taken_back_in_words
-    for note in (*([taken_back] if taken_back else []), *result.notes):
+    churn = result.churn
+    for note in filter(None, (churn.taken_back_in_words, churn.cut_in_words, *result.notes)):
         yield from wrapped(f"note: {note}", width)
     if result.saturated:
         yield from wrapped(words.SATURATED, width)

@@ -51,6 +51,8 @@ class ChurnResult:
       taken_back: messages of the measured part that were in flight when the server ended their connection
         between two replies: one that drains has not taken them, and one that died may have. They were
         sent once more, and count twice in the messages sent, or are unsent.
+      conversations_cut: those that the load ended in the middle: by its own end, or since they went on for
+        long after the part of their connection was done.
       outages: the first of them, in order; those that overlap are one.
       outage_ns: for how long each connection that was lost was not open again.
       first_reply_ns: from the first message on a connection to its reply, where that came in time.
@@ -62,6 +64,7 @@ class ChurnResult:
     ended: int = 0
     failed_attempts: dict[str, int] = field(default_factory=dict)
     taken_back: int = 0
+    conversations_cut: int = 0
     outages: list[Outage] = field(default_factory=list)
     outage_ns: Histogram = field(default_factory=Histogram)
     first_reply_ns: Histogram = field(default_factory=Histogram)
@@ -91,6 +94,14 @@ class ChurnResult:
             "sent again on another one, or unsent; it is not known what the server had taken"
         )
 
+    @property
+    def cut_in_words(self) -> str:
+        """How many conversations the load has cut, a phrase; empty if it has cut none."""
+        if not self.conversations_cut:
+            return ""
+        cut = plural(self.conversations_cut, "conversation")
+        return f"{cut} cut in the middle, where the messages of the connection, or the load, were over"
+
     def note_failure(self, reason: str) -> None:
         """Count an attempt that failed."""
         add_reasons(self.failed_attempts, {reason: 1})
@@ -111,6 +122,7 @@ def merge_churn(parts: Sequence[ChurnResult]) -> ChurnResult:
         merged.renewed += part.renewed
         merged.ended += part.ended
         merged.taken_back += part.taken_back
+        merged.conversations_cut += part.conversations_cut
         for name in _HISTOGRAMS:
             getattr(merged, name).merge(getattr(part, name))
     reasons: Counter[str] = Counter()

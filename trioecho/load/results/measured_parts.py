@@ -144,6 +144,7 @@ def read_churn_result(part: Part, histograms: Part) -> ChurnResult:
         renewed=part["renewed"].count(),
         ended=part["ended"].count(),
         taken_back=part["taken_back"].count(),
+        conversations_cut=part["conversations_cut"].count() if "conversations_cut" in part else 0,
         failed_attempts={reason: attempts[reason].count() for reason in attempts.fields()},
         outages=outages,
         outage_ns=read_histogram(histograms["outage_ns"]),

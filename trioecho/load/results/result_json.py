@@ -27,7 +27,7 @@ errors              how often each kind occurred: see `trioecho.load.results.dis
 discrepancies       the first few of each kind, as `Discrepancy`; bytes in hexadecimal
 connections         how many were opened at the start
 churn               how connections came and went, as `ChurnResult`: renewed, ended, taken_back,
-                    failed_attempts (by reason), outages (start_s, length_s, connections, is_over), and, as
+                    conversations_cut, failed_attempts (by reason), outages (start_s, length_s, connections, is_over), and, as
                     latency_ms, connect_ms, first_reply_ms, outage_ms (of each connection) and
                     attempt_lateness_ms; with its histograms it may be missing
 stopped             whether it was stopped before its end
@@ -194,6 +194,7 @@ def _churn_as_json(result: LoadResult) -> dict[str, Any]:
         "renewed": churn.renewed,
         "ended": churn.ended,
         "taken_back": churn.taken_back,
+        "conversations_cut": churn.conversations_cut,
         "failed_attempts": churn.failed_attempts,
         "outages": [outage._asdict() for outage in churn.outages],
         "connect_ms": summary_ms(result.connect_ns),

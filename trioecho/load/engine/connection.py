@@ -289,7 +289,7 @@ class LoadConnection(MessageSender):
         self.raise_limit()
 
     def go_beyond_if_begun(self) -> None:
-        """Go beyond the limit if that is reached, and something is under way that a message more goes on with."""
+        """Go beyond the limit where that is reached in the middle of something."""
 
     def half_close(self) -> None:
         """Half-close, so that the server knows that nothing follows; a good one then ends the connection."""

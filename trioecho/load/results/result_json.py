@@ -28,8 +28,8 @@ discrepancies       the first few of each kind, as `Discrepancy`; bytes in hexad
 connections         how many were opened at the start
 churn               how connections came and went, as `ChurnResult`: renewed, ended, taken_back,
                     conversations_cut, failed_attempts (by reason), outages (start_s, length_s, connections,
-                    is_over), and, as latency_ms, connect_ms, first_reply_ms, outage_ms (of each connection) and
-                    attempt_lateness_ms; with its histograms it may be missing
+                    is_over), and, as latency_ms, connect_ms, first_reply_ms, outage_ms (of each connection)
+                    and attempt_lateness_ms; with its histograms it may be missing
 stopped             whether it was stopped before its end
 notes               what else a reader must know, sentences
 generator           what it saw of itself: saturated, judged, reasons, cpu_shares, cpu_wait_shares,

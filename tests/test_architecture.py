@@ -32,6 +32,7 @@ ROOMS = [
     "demo",
     "check",
     "proxy",
+    "admin",  # shows what those above it do while they run
     "guide",
     "faulty",
     "cli",

@@ -131,6 +131,22 @@ class Histogram:
             up_to += self._buckets[bucket]
             yield min(_highest_value(bucket), self.max), up_to
 
+    def counts_up_to(self, bounds: Sequence[int]) -> list[int]:
+        """Return for each of these bounds, upwards, how many values do not exceed it.
+
+        A value counts as the highest of its bucket, which is at most 1.6 % too high: so
+        a number that was returned never falls when more is recorded.
+        """
+        counts: list[int] = []
+        used = sorted(self._buckets)
+        index = up_to = 0
+        for bound in bounds:
+            while index < len(used) and _highest_value(used[index]) <= bound:
+                up_to += self._buckets[used[index]]
+                index += 1
+            counts.append(up_to)
+        return counts
+
     @classmethod
     def from_buckets(cls, buckets: Mapping[int, int], total: int, max: int) -> Histogram:
         """Return the histogram that had these `buckets`, this `total` and this `max`.

@@ -17,6 +17,7 @@ from .serve_proxy import proxy_protocol_of
 from .serve_tls import tls_of
 from .service import serve_until_signal
 from .service_run import ServiceSettings
+from .shared.admin import admin_of
 from .shared.exit_codes import ExitCode
 from .shared.options import log_settings
 from .shared.output import CommandError
@@ -54,6 +55,9 @@ the start (nohup) stays ignored, and so does a SIGINT (a shell's &).
 that a dead service has left is removed when nobody answers on it; the own one is
 removed when a drain begins.
 
+--admin serves metrics and probes over HTTP (trioecho guide operate), beside the
+service: if that fails later, the service goes on.
+
 Sockets that a service manager passes (systemd's socket activation) are served instead
 of what --listen, --host and --port say; where NOTIFY_SOCKET is set, it is told how
 the service is.
@@ -75,6 +79,7 @@ examples:
   trioecho serve --listen :26066 --listen unix:/run/echo.sock --unix-mode 0660
   trioecho serve --workers 0
   trioecho serve --certfile cert.pem --keyfile key.pem
+  trioecho serve --admin 127.0.0.1:26068 --drain-delay 5s
   trioecho serve shop:reply
   trioecho serve shop.py:reply --reload
 """
@@ -108,6 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
         reload=arguments.reload,
         is_json=arguments.metrics_format == "json",
         report_interval_s=arguments.metrics_interval,
+        admin=admin_of(arguments),
+        drain_delay_s=arguments.drain_delay,
         is_quiet_when_idle=arguments.quiet_when_idle,
         log=log_settings(arguments),
     )

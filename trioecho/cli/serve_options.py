@@ -12,6 +12,7 @@ from .serve_listening import add_serve_listening_options
 from .serve_proxy import add_proxy_protocol_options, proxy_header_timeout_of
 from .serve_tls import add_tls_options
 from .shared import values
+from .shared.admin import add_admin_option
 from .shared.exit_codes import ExitCode
 from .shared.options import (
     add_format_option,
@@ -103,6 +104,15 @@ def add_serve_options(parser: Parser) -> None:
         "--quiet-when-idle",
         action="store_true",
         help="leave out reports of a time in which nothing happened, when the one before was of such a time",
+    )
+    add_admin_option(parser, "/metrics for Prometheus, /livez, /readyz, /report")
+    add(
+        "--drain-delay",
+        type=values.seconds,
+        metavar="TIME",
+        default=0.0,
+        help="time from the first signal, when /readyz turns to 503, until no more connections are accepted "
+        "(default: 0)",
     )
     add_log_options(parser)
 

@@ -27,6 +27,7 @@ from ..server.report_lines import report_as_json, report_as_text
 from ..server.service import Service, ServiceEndError, ServiceStartError
 from ..server.workers.supervisor import WorkersCannotStartError
 from .service_run import ServiceRun, ServiceSettings
+from .shared.admin import ADMIN_DESCRIPTORS
 from .shared.exit_codes import ExitCode
 from .shared.log import NonBlockingLogHandler, open_log, open_log_writer
 from .shared.non_blocking_writer import NonBlockingWriter, note_as_text
@@ -51,7 +52,9 @@ def serve_until_signal(service: Service, settings: ServiceSettings) -> ExitCode:
 
 
 async def _serve(service: Service, settings: ServiceSettings, ssl_context: ssl.SSLContext | None) -> ExitCode:
-    allow_open_files(or_infinite(settings.limits.max_connections) + PIPE_DESCRIPTORS + OTHER_DESCRIPTORS)
+    of_admin = 0 if settings.admin is None else ADMIN_DESCRIPTORS
+    connections = or_infinite(settings.limits.max_connections)
+    allow_open_files(connections + PIPE_DESCRIPTORS + of_admin + OTHER_DESCRIPTORS)
     log = open_log_writer(sys.stderr, settings.log)
     reports = NonBlockingWriter(
         None if settings.on_report else sys.stdout,
@@ -69,6 +72,7 @@ async def _serve(service: Service, settings: ServiceSettings, ssl_context: ssl.S
             settings.on_report(report)
         elif wanted.has(report):
             reports.write_line(as_line(report))
+        running.note_report(report)
         manager.tell_status(_status(report))
 
     running = ServiceRun(service, replace(settings, on_report=on_report), ssl_context, manager)

@@ -12,6 +12,7 @@ import trio
 
 from ..base.addresses import listening_line
 from ..base.functions_by_name import FunctionReference
+from ..base.listen_address import ListenAddress
 from ..base.quantities import plural
 from ..base.service_manager import ServiceManager
 from ..base.tls_files import TlsFiles, TlsFilesError
@@ -22,6 +23,7 @@ from ..server.report import Report
 from ..server.service import Service
 from ..server.serving import FrameServer, ServeResult, serve_frames
 from ..server.workers.supervisor import WorkerPool, serve_in_workers
+from .service_admin import ServiceAdmin
 from .service_listeners import ServiceListeners, WhereToListen, open_service_listeners
 from .shared.listening import of_one_family
 from .shared.log import LogSettings
@@ -49,6 +51,9 @@ class ServiceSettings:
       on_report: gets every report; None to print them.
       is_json: whether to print them as JSON.
       report_interval_s: seconds between them.
+      admin: where metrics and probes are served; None for nowhere.
+      drain_delay_s: seconds from the first signal, at which clients are told to stay away, to when no
+        connection is accepted any more.
       is_quiet_when_idle: whether reports in which nothing has happened are left out.
       log: what the log has in it, and how it is written.
       is_whole_process: whether the process has nothing else to do, before and after, and
@@ -66,6 +71,8 @@ class ServiceSettings:
     on_report: Callable[[Report], object] | None = None
     is_json: bool = False
     report_interval_s: float = 2.0
+    admin: ListenAddress | None = None
+    drain_delay_s: float = 0.0
     is_quiet_when_idle: bool = False
     log: LogSettings = field(default_factory=LogSettings)
     is_whole_process: bool = True
@@ -91,6 +98,12 @@ class ServiceRun:
         self._is_told = trio.Event()
         self._first_signal = ""
         self._manager = manager
+        self._admin = None if settings.admin is None else ServiceAdmin(settings.admin)
+
+    def note_report(self, report: Report) -> None:
+        """Keep a report for those who watch."""
+        if self._admin is not None:
+            self._admin.state.note_report(report)
 
     def report_now(self) -> None:
         if self._server is not None:
@@ -129,6 +142,9 @@ class ServiceRun:
     async def _run(self, signals: EndingSignals, logger: logging.Logger) -> None:
         grace_s = self._settings.limits.grace_s
         async with trio.open_nursery() as nursery:
+            if self._admin is not None:
+                await self._admin.listen()
+                nursery.start_soon(self._admin.run)
             # Signals count from here on: workers take a while to start, and may fail.
             nursery.start_soon(self._await_signals, signals, logger, nursery.cancel_scope)
             self._server = server = await nursery.start(self._serve, nursery.cancel_scope)
@@ -136,6 +152,8 @@ class ServiceRun:
             logger.info(listening)
             if self._listening.names:
                 logger.info("passed by the service manager: %s", ", ".join(self._listening.names))
+            if self._admin is not None:
+                self._admin.note_ready(server, nursery)
             self._manager.tell_ready(listening)
             nursery.start_soon(self._report_alive)
             if hint := of_one_family(self._listening.listeners):
@@ -143,9 +161,13 @@ class ServiceRun:
             await self._is_told.wait()
             bound = f"for at most {grace_s:g} s" if grace_s else "without a limit"
             draining = f"{self._first_signal}: draining {plural(server.connections, 'connection')}, {bound}"
+            if delay_s := self._settings.drain_delay_s:
+                draining = f"{draining}, after {delay_s:g} s in which connections are still accepted"
             logger.info("%s; a second signal stops at once", draining)
             self._manager.tell_stopping(draining)
             nursery.start_soon(self._ask_for_time)
+            if delay_s:
+                await trio.sleep(delay_s)
             # While the sockets are open: who finds no file does not come into a queue that is closed.
             self._listening.remove_files()
             server.drain()
@@ -167,6 +189,8 @@ class ServiceRun:
         self, signals: AsyncIterator[int], logger: logging.Logger, scope: trio.CancelScope
     ) -> None:
         self._first_signal = signal.Signals(await anext(signals)).name
+        if self._admin is not None:
+            self._admin.note_drain()
         self._is_told.set()
         if not self._has_opened:
             logger.info("%s: the service had not started", self._first_signal)
@@ -210,6 +234,7 @@ class ServiceRun:
                 proxy_protocol=settings.proxy_protocol,
                 on_report=settings.on_report,
                 report_interval_s=settings.report_interval_s,
+                counts_received=settings.admin is not None,
                 task_status=task_status,
             )
         self._result = result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from dataclasses import dataclass, replace
 
 import trio
@@ -37,17 +39,22 @@ def connection_info(transport: Transport, peer: str) -> ConnectionInfo:
     if isinstance(transport, TlsTransport):
         alpn = transport.codec.object.selected_alpn_protocol()
         return replace(connection_info(transport.below, peer), is_tls=True, alpn=alpn)
-    stream = transport._stream if isinstance(transport, StreamTransport) else None
-    below = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    below = socket_below(transport)
     address: object = None
-    try:
-        if isinstance(transport, SocketTransport):
-            address = transport.socket.getpeername() or None  # a Unix socket's is empty
-        elif isinstance(below, trio.SocketStream):
-            address = below.socket.getpeername() or None
-    except OSError:
-        pass  # it is gone
-    is_tls = isinstance(stream, trio.SSLStream)
+    with contextlib.suppress(OSError):  # it is gone
+        address = None if below is None else below.getpeername() or None  # a Unix socket's is empty
+    is_tls = isinstance(transport, StreamTransport) and isinstance(transport._stream, trio.SSLStream)
     if transport.client_address is not None:
         return ConnectionInfo(peer, transport.client_address, is_tls, proxy_address=address or "")
     return ConnectionInfo(peer, address, is_tls)
+
+
+def socket_below(transport: Transport) -> socket.socket | trio.socket.SocketType | None:
+    """Return the socket that a transport has the bytes from; None if there is none, or another stream."""
+    if isinstance(transport, TlsTransport):
+        return socket_below(transport.below)
+    if isinstance(transport, SocketTransport):
+        return transport.socket
+    stream = transport._stream if isinstance(transport, StreamTransport) else None
+    below = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    return below.socket if isinstance(below, trio.SocketStream) else None

@@ -16,6 +16,7 @@ TOPICS: dict[str, str] = {
     "commands": "what all commands have in common: sizes, output, signals, exit codes",
     "serve": "the service: options, limits, workers, exit codes; and its client",
     "balancers": "several servers behind HAProxy or nginx, which says who the client is",
+    "operate": "metrics for Prometheus, probes, and a drain behind a balancer",
     "your-protocol": "from an unknown service to its format, messages, rules and load, in ten minutes",
     "send": "how to talk to any framed service from the command line",
     "load": "how to measure a server, read the percentiles, and when not to believe them",

@@ -22,9 +22,19 @@ class Counts:
       service_ns: their service times, in nanoseconds.
       blocked_s: seconds spent in sends that waited for their peers to read.
       errors: how often each kind of error occurred.
+      accepted: connections accepted.
+      received_bytes: bytes received of connections, where that is counted (`ReceivedBytes`).
     """
 
-    __slots__ = ("blocked_s", "errors", "messages", "service_ns", "wire_bytes")
+    __slots__ = (
+        "accepted",
+        "blocked_s",
+        "errors",
+        "messages",
+        "received_bytes",
+        "service_ns",
+        "wire_bytes",
+    )
 
     def __init__(self) -> None:
         self._clear()
@@ -35,6 +45,8 @@ class Counts:
         self.service_ns: Histogram = Histogram()
         self.blocked_s: float = 0.0
         self.errors: Counter[str] = Counter()
+        self.accepted: int = 0
+        self.received_bytes: int = 0
 
     def add(self, counts: Counts) -> None:
         """Add what was counted elsewhere."""
@@ -43,6 +55,8 @@ class Counts:
         self.service_ns.merge(counts.service_ns)
         self.blocked_s += counts.blocked_s
         self.errors.update(counts.errors)
+        self.accepted += counts.accepted
+        self.received_bytes += counts.received_bytes
 
     def add_sends(self, sends: Sequence[Sent]) -> None:
         """Count sends, each with its messages, their bytes, seconds blocked, and service time."""
@@ -68,8 +82,11 @@ class Counts:
         taken.service_ns = self.service_ns
         taken.blocked_s = self.blocked_s
         taken.errors = self.errors
+        taken.accepted = self.accepted
+        taken.received_bytes = self.received_bytes
         self._clear()
         return taken
 
     def __bool__(self) -> bool:
-        return bool(self.messages or self.wire_bytes or self.blocked_s or self.errors)
+        counted = self.messages or self.wire_bytes or self.blocked_s or self.errors
+        return bool(counted or self.accepted or self.received_bytes)

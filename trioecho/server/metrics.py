@@ -8,12 +8,15 @@ When there is something new, the tally goes (itself, not a copy) into a memory c
 the metrics task takes it out, connections go on adding to it. The task wakes on its schedule,
 takes the tally, empties it, and reports. So each message is counted exactly once, and the
 channel, which has room for one, is never full: a tally that waits in it is not sent again.
+
+Whoever asks for totals in between has the tally taken out at once; what was in it waits for
+the next report, which is the same as if nobody had asked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections import Counter
 from collections.abc import Callable
 
 import trio
@@ -50,8 +53,8 @@ class Metrics:
         self._on_report = on_report
         to_task, self._from_connections = trio.open_memory_channel[Tally](1)
         self.tally: Tally = Tally(to_task)
-        self._messages_total = 0
-        self._errors_total: Counter[str] = Counter()
+        self._unreported = Counts()
+        self._totals = Counts()
         self._interval_began = trio.current_time()
         self._has_ended = False
 
@@ -70,6 +73,11 @@ class Metrics:
             due += self._interval_s * (missed + 1)
             await trio.sleep_until(due)
             self._report(final=False)
+
+    def totals(self) -> Counts:
+        """Return all that was counted since the start; whoever gets it must not change it."""
+        self._merge()
+        return self._totals
 
     def report_now(self) -> None:
         """Report what was counted since the last report, whatever the schedule says.
@@ -94,18 +102,19 @@ class Metrics:
         except Exception:
             logger.exception("on_report failed; the service goes on")
 
-    def _collect(self, interval_s: float, final: bool) -> Report:
-        try:
+    def _merge(self) -> None:
+        with contextlib.suppress(trio.WouldBlock):  # there is nothing new
             counts = self._from_connections.receive_nowait().take()
-        except trio.WouldBlock:  # there is nothing new
-            counts = Counts()
-        self._messages_total += counts.messages
-        self._errors_total.update(counts.errors)
+            self._unreported.add(counts)
+            self._totals.add(counts)
+
+    def _collect(self, interval_s: float, final: bool) -> Report:
+        self._merge()
         return report_of(
-            counts,
+            self._unreported.take(),
             interval_s=interval_s,
-            messages_total=self._messages_total,
-            errors_total=self._errors_total,
+            messages_total=self._totals.messages,
+            errors_total=self._totals.errors,
             connections=self._connections(),
             final=final,
         )

@@ -23,11 +23,13 @@ from ..connection.transport import SHARED_RECEIVE_BYTES, Transport
 from ..framing import BlockPool, FrameFormat
 from ..limits import Limits, or_infinite, shortest_clock_s
 from .accepting import Acceptor, Admission, keep_alive, open_acceptor
+from .counts import Counts
 from .handler_errors import HandlerErrors
 from .handshakes import Handshakes
 from .metrics import Metrics
 from .proxy_headers import ProxyHeaders
 from .proxy_protocol import ProxyProtocol
+from .received_bytes import ReceivedBytes
 from .report import Report
 from .slow_calls import SlowCalls
 
@@ -219,6 +221,7 @@ class FrameServer:
         self._admission: Admission
         self._pool = BlockPool()
         self._aborted = 0
+        self._received: ReceivedBytes | None = None
 
     @property
     def connections(self) -> int:
@@ -239,6 +242,15 @@ class FrameServer:
     def report_now(self) -> None:
         """Report what was counted since the last report, besides the schedule, which goes on."""
         self._metrics.report_now()
+
+    def _count_totals(self) -> Counts:
+        """Return all that was counted since the start, up to now; it must not be changed."""
+        return self._metrics.totals()
+
+    async def _count_received(self) -> None:
+        """Count bytes received, too, where the system does, from now on; look after them until cancelled."""
+        self._received = ReceivedBytes(self._channels, self._tally.add_received)
+        await self._received.run()
 
     async def _run(self, task_status: trio.TaskStatus[FrameServer]) -> ServeResult:
         async with contextlib.AsyncExitStack() as resources:
@@ -326,6 +338,7 @@ class FrameServer:
         )
         # From here on the place is taken, although the task has not run yet.
         self._channels.add(channel)
+        self._tally.add_accepted()
         if self._drain_began.is_set():
             channel.drain()
         connections.start_soon(self._serve, channel, handler)
@@ -340,6 +353,8 @@ class FrameServer:
                     check_result(self._handler, result)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it must end only its own connection
                 self._errors.contain(channel, error)
+            if self._received is not None:
+                self._received.note_end(channel)
             try:
                 await self._finish(channel)
             except BaseException as error:  # noqa: BLE001 - it, too, must end only its own connection
@@ -347,6 +362,8 @@ class FrameServer:
             is_done = True
         finally:
             if not is_done:
+                if self._received is not None:
+                    self._received.note_end(channel)
                 self._note_aborted(channel)
                 with contextlib.suppress(trio.Cancelled):  # the one on its way goes on
                     await channel.abort()

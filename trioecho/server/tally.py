@@ -20,6 +20,10 @@ class Tally(Counts):
 
     __slots__ = ("_is_waiting", "_notes", "_to_task")
 
+    # Declared again, since some type checkers infer what is assigned in a subclass anew.
+    accepted: int
+    received_bytes: int
+
     def __init__(self, to_task: trio.MemorySendChannel[Tally]) -> None:
         super().__init__()
         self._to_task = to_task
@@ -51,6 +55,18 @@ class Tally(Counts):
     def add_error(self, kind: str) -> None:
         """Count an error of the given kind."""
         self.errors[kind] += 1
+        if not self._is_waiting:
+            self._offer()
+
+    def add_accepted(self) -> None:
+        """Count a connection that was accepted."""
+        self.accepted += 1
+        if not self._is_waiting:
+            self._offer()
+
+    def add_received(self, received_bytes: int) -> None:
+        """Count bytes that were received."""
+        self.received_bytes += received_bytes
         if not self._is_waiting:
             self._offer()
 

@@ -129,7 +129,7 @@ def why_not_bound(error: OSError | UnicodeError, host: str, port: int, option: s
         return f"cannot listen on {where}: the host is not known ({describe(error)}); try 127.0.0.1, or ::1"
     if number == errno.EADDRINUSE:
         other = f": {option} N, or {option} 0 for any that is free"
-        if option == "--listen":  # which has the host, too
+        if option in ("--listen", "--admin"):  # which have the host, too
             other = " port; 0 is any that is free"
         return f"cannot listen on {where}: {_why_in_use(port)}, or choose another{other}"
     if number == errno.EACCES:

@@ -46,6 +46,7 @@ class WorkerConfig:
         a change if it cannot start.
       tls: the files of TLS; None if connections are plain.
       proxy_protocol: whose PROXY headers are believed; None if none come.
+      counts_received: whether bytes received are counted.
     """
 
     descriptors: tuple[int, ...]
@@ -57,6 +58,7 @@ class WorkerConfig:
     is_replacement: bool = False
     tls: TlsFiles | None = None
     proxy_protocol: ProxyProtocol | None = None
+    counts_received: bool = False
 
 
 class Command(enum.Enum):
@@ -140,6 +142,7 @@ def _fields(message: Message) -> Any:
             "handler": None if message.handler is None else asdict(message.handler),
             "tls": None if message.tls is None else asdict(message.tls),
             "proxy_protocol": None if message.proxy_protocol is None else asdict(message.proxy_protocol),
+            "counts_received": message.counts_received,
         }
     return asdict(message)
 
@@ -157,6 +160,7 @@ def _config(fields: Any) -> WorkerConfig:
         if fields["tls"] is None
         else TlsFiles(**{**fields["tls"], "alpn": tuple(fields["tls"]["alpn"])}),
         proxy_protocol=_proxy_protocol(fields["proxy_protocol"]),
+        counts_received=fields["counts_received"],
     )
 
 
@@ -175,6 +179,8 @@ def _counts_fields(counts: Counts) -> dict[str, Any]:
         "service_ns": [list(service.buckets.items()), service.total, service.max],
         "blocked_s": counts.blocked_s,
         "errors": counts.errors,
+        "accepted": counts.accepted,
+        "received_bytes": counts.received_bytes,
     }
 
 
@@ -186,6 +192,8 @@ def _counts(fields: Any) -> Counts:
     counts.service_ns = Histogram.from_buckets(dict(buckets), total, largest)
     counts.blocked_s = fields["blocked_s"]
     counts.errors = Counter(fields["errors"])
+    counts.accepted = fields["accepted"]
+    counts.received_bytes = fields["received_bytes"]
     return counts
 
 

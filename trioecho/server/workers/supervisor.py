@@ -22,6 +22,7 @@ from ...base.processes import Program
 from ...base.tls_files import TlsFiles
 from ...framing import FrameFormat
 from ...limits import Limits
+from ..counts import Counts
 from ..metrics import Metrics
 from ..proxy_protocol import ProxyProtocol
 from ..report import Report
@@ -77,6 +78,7 @@ async def serve_in_workers(
     proxy_protocol: ProxyProtocol | None = None,
     on_report: Callable[[Report], object] | None = None,
     report_interval_s: float = 2.0,
+    counts_received: bool = False,
     task_status: trio.TaskStatus[WorkerPool] = trio.TASK_STATUS_IGNORED,
 ) -> ServeResult:
     """Serve in several processes until drained, as `serve_frames` does in one process.
@@ -101,6 +103,7 @@ async def serve_in_workers(
       on_report: called with a `Report` of all workers together at every interval, and
         with a final one; must return at once.
       report_interval_s: seconds between reports; 0 for the final one only.
+      counts_received: whether bytes received are counted, too, where the system does.
       task_status: with ``nursery.start``, gives the `WorkerPool` when all workers serve.
 
     Returns:
@@ -134,6 +137,7 @@ async def serve_in_workers(
             proxy_protocol,
             on_report,
             report_interval_s,
+            counts_received,
         )
         return await pool._run(task_status)
 
@@ -167,7 +171,9 @@ class WorkerPool:
         proxy_protocol: ProxyProtocol | None,
         on_report: Callable[[Report], object] | None,
         report_interval_s: float,
+        counts_received: bool,
     ) -> None:
+        self._counts_received = counts_received
         self._handler = handler
         self._reload = reload
         self._format = frame_format
@@ -211,6 +217,15 @@ class WorkerPool:
     def connections(self) -> int:
         """Connections open, as of the last increments of the workers."""
         return sum(slot.connections for slot in self._slots)
+
+    @property
+    def workers(self) -> int:
+        """Workers that serve now."""
+        return sum(slot.is_ready for slot in self._slots)
+
+    def totals(self) -> Counts:
+        """Return all that workers have counted and sent since the start; it must not be changed."""
+        return self._metrics.totals()
 
     def drain(self) -> None:
         """Begin to stop, and return at once; `serve_in_workers` returns when it is done."""
@@ -307,6 +322,7 @@ class WorkerPool:
             is_replacement=self._all_are_ready.is_set(),
             tls=self._tls,
             proxy_protocol=self._proxy_protocol,
+            counts_received=self._counts_received,
         )
 
     def _note_exit(self, slot: WorkerSlot, worker_exit: WorkerExit) -> None:

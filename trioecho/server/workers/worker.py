@@ -216,6 +216,8 @@ async def _serve(
             server.drain()
 
         server: FrameServer = await nursery.start(serve_and_end)
+        if config.counts_received:
+            nursery.start_soon(server._count_received)
         reporter.report_ready()
         if sources is not None:
             nursery.start_soon(drain_at_change, server, sources)

@@ -1,0 +1,80 @@
+"""The admin pages of a service, beside it: they end with it, and it does not end with them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..base.describe import describe
+from ..base.exception_groups import leaves
+from ..base.listen_address import ListenAddress
+from ..server.serving import FrameServer
+from ..server.workers.supervisor import WorkerPool
+from .shared.admin import AdminListeners, open_admin_listeners
+
+if TYPE_CHECKING:
+    from ..admin.service_state import ServiceState
+
+logger: logging.Logger = logging.getLogger(__name__)
+
+
+class ServiceAdmin:
+    """Serves what ``--admin`` of a service shows.
+
+    Args:
+      address: where.
+
+    Attributes:
+      state: what is known of the service.
+    """
+
+    def __init__(self, address: ListenAddress) -> None:
+        # Only with --admin: these packages take longer to import than all else.
+        from ..admin.service_state import ServiceState
+
+        self.state: ServiceState = ServiceState()
+        self._address = address
+        self._listening = AdminListeners(())
+        self._where = ""
+
+    async def listen(self) -> None:
+        """Listen.
+
+        Raises:
+          CommandError: the address cannot be listened on.
+        """
+        self._listening = await open_admin_listeners(self._address)
+        self._where = str(self._listening)
+
+    async def run(self) -> None:
+        """Serve until cancelled; whatever fails is a line in the log."""
+        from ..admin.application import AdminApplication
+        from ..admin.http_server import serve_http
+        from ..admin.service_pages import service_pages
+
+        failure: Exception | None = None
+        try:
+            await serve_http(AdminApplication(service_pages(self.state)), self._listening.listeners)
+        except Exception as error:  # noqa: BLE001 - the service goes on, whatever happened here
+            failure = error
+        finally:
+            await self._listening.aclose()
+        if failure is not None:
+            self._where = ""
+            logger.error("admin has failed, and the service goes on: %s", describe(next(leaves(failure))))
+
+    def note_ready(self, server: FrameServer | WorkerPool, nursery: trio.Nursery) -> None:
+        """Show this service from now on, which accepts connections."""
+        if self._where:
+            logger.info(self._where)
+        if isinstance(server, WorkerPool):
+            self.state.begin(server.totals, lambda: server.connections, lambda: server.workers)
+        else:
+            self.state.begin(server._count_totals, lambda: server.connections)
+            nursery.start_soon(server._count_received)
+
+    def note_drain(self) -> None:
+        """Show that the first signal has come."""
+        self.state.begin_drain()

@@ -1,0 +1,105 @@
+"""``--admin``: where a command serves its metrics and probes over HTTP, and how it listens there."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from dataclasses import dataclass
+
+import trio
+
+from ...base.addresses import format_address
+from ...base.listen_address import ListenAddress, TcpAddress, UnixAddress, parse_listen_address
+from ...base.service_manager import PassedSocketsError, take_socket
+from ...base.unix_socket import CannotListenError, SocketFile, listen_on_path
+from . import values
+from .exit_codes import ExitCode
+from .listening import open_listeners
+from .output import CommandError
+
+# Its connections, and what it listens on.
+ADMIN_DESCRIPTORS = 80
+_NEEDED = {"hypercorn": "hypercorn", "prometheus_client": "prometheus-client"}
+
+
+def add_admin_option(parser: argparse._ActionsContainer, pages: str) -> None:
+    """Add ``--admin``; ``pages`` says what is served there."""
+    parser.add_argument(
+        "--admin",
+        type=_read_address,
+        metavar="ADDRESS",
+        help=f"serve {pages} over HTTP on HOST:PORT (port 0: any that is free) or unix:/path. Whoever can "
+        "connect can read them: take 127.0.0.1 (default: off)",
+    )
+
+
+def _read_address(text: str) -> ListenAddress:
+    try:
+        return parse_listen_address(text)
+    except ValueError as error:
+        raise values.refusal(text, str(error)) from None
+
+
+def admin_of(arguments: argparse.Namespace) -> ListenAddress | None:
+    """Return where to serve; None for nowhere.
+
+    Raises:
+      CommandError: a package that this needs is not installed.
+    """
+    address: ListenAddress | None = arguments.admin
+    if address is not None:
+        missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
+        if missing:
+            raise CommandError(
+                ExitCode.WRONG_USAGE,
+                f"--admin needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
+                "installed: pip install 'trioecho[admin]'",
+            )
+    return address
+
+
+@dataclass(frozen=True)
+class AdminListeners:
+    """What ``--admin`` listens on.
+
+    Attributes:
+      listeners: the sockets.
+      file: of a Unix socket; None if there is none.
+    """
+
+    listeners: tuple[trio.SocketListener, ...]
+    file: SocketFile | None = None
+
+    def __str__(self) -> str:
+        addresses = [listener.socket.getsockname() for listener in self.listeners]
+        words = [
+            f"{'http://' if isinstance(address, tuple) else ''}{format_address(address)}"
+            for address in addresses
+        ]
+        return f"admin on {' and '.join(words)}"
+
+    async def aclose(self) -> None:
+        """Close all at once, and leave no file behind."""
+        if self.file is not None:
+            self.file.remove()
+        for listener in self.listeners:
+            await trio.aclose_forcefully(listener)
+
+
+async def open_admin_listeners(address: ListenAddress) -> AdminListeners:
+    """Listen where ``--admin`` says.
+
+    Raises:
+      CommandError: that is not possible; nothing is left open.
+    """
+    if isinstance(address, TcpAddress):
+        return AdminListeners(tuple(await open_listeners(address.hosts, address.port, option="--admin")))
+    file = None
+    try:
+        if isinstance(address, UnixAddress):
+            listening, file = listen_on_path(address.path)
+        else:
+            listening = take_socket(address.number, f"cannot listen on {address}: it")
+    except (CannotListenError, PassedSocketsError) as error:
+        raise CommandError(ExitCode.UNAVAILABLE, str(error)) from error.__cause__
+    return AdminListeners((trio.SocketListener(trio.socket.from_stdlib_socket(listening)),), file)

@@ -54,15 +54,15 @@ def test_json_lines(tmp_path: Path) -> None:
     ("line", "reason"),
     [
         ("ping", 'column 1: Expecting value; a message is "in quotes", or an object'),
-        ("5", "5 is neither a text nor an object with one of text, hex, base64"),
-        ("[]", "a list is neither a text nor an object with one of text, hex, base64"),
-        ("{}", "it has none of text, hex, base64, and not one"),
-        ('{"text": "a", "hex": "00"}', "it has text and hex of text, hex, base64, and not one"),
-        ('{"txt": "a"}', "'txt' is none of text, hex, base64, reply"),
+        ("5", "5 is no message; write a text, or an object with text, hex or base64"),
+        ("[]", "a list is no message; write a text, or an object with text, hex or base64"),
+        ("{}", "it does not say what to send; write text, hex or base64"),
+        ('{"text": "a", "hex": "00"}', "it has text and hex; write one of them alone"),
+        ('{"txt": "a"}', "'txt' means nothing here; write text, hex, base64, reply or header"),
         ('{"hex": "0"}', "hex: '0' is not hexadecimal"),
         ('{"hex": 7}', "hex: 7 is not a text"),
         ('{"base64": "A"}', "base64: 'A' is not base64"),
-        ('{"text": "a", "reply": 1}', "reply: 1 is neither a text nor an object"),
+        ('{"text": "a", "reply": 1}', "reply: 1 is no message; write a text, or an object"),
         ('"\\ud800"', "has half of a surrogate pair, which is no character"),
         ('{"text": "a\\udc00"}', "text: "),
         (b'"\xff"', "byte 1 of it is not UTF-8"),
@@ -205,10 +205,10 @@ def test_templates_beside_other_messages(tmp_path: Path) -> None:
         ('{"template": "\\u007b{numbr}}"}', "line 2: {{numbr}} is none of connection"),
         (
             '{"template": "a", "text": "b"}',
-            "it has text and template of text, hex, base64, template, and not one",
+            "it has text and template; write one of them alone",
         ),
-        ('{"template": {"base64": "aGk="}}', "template: it has to have one of text, hex, and nothing else"),
-        ('{"template": {"text": "a", "hex": "00"}}', "template: it has to have one of text, hex"),
+        ('{"template": {"base64": "aGk="}}', "template: write text or hex, and nothing else"),
+        ('{"template": {"text": "a", "hex": "00"}}', "template: write text or hex, and nothing else"),
         ('{"template": 5}', "template: 5 is not a text"),
         (
             '{"template": "{{time}}{{random 80}}"}',
@@ -227,4 +227,6 @@ def test_a_template_that_is_wrong(line: str, words: str, tmp_path: Path) -> None
 def test_templates_are_refused_by_who_cannot_use_them(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_text('{"template": "a"}')
-    assert refused(path) == ", line 1: 'template' is none of text, hex, base64, reply, header"
+    assert (
+        refused(path) == ", line 1: 'template' means nothing here; write text, hex, base64, reply or header"
+    )

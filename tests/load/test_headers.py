@@ -56,6 +56,18 @@ def load(service: str, folder: Path, lines: list[str], *options: str) -> tuple[i
     return done.returncode, result_from_json(result.read_text())
 
 
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load_alone(service: str, folder: Path, *options: str) -> LoadResult:
+    result = folder / "result.json"
+    run_in_process("load", service, "--format", FORMAT, "-q", "--json", str(result), *options)
+    return result_from_json(result.read_text())
+
+
 QUERY = '{"header": "51", "text": "a", "reply": {"header": "5a 01", "text": "A"}}'
 OTHER = '{"header": "00", "text": "b", "reply": {"header": "45", "text": "B"}}'
 UNTOLD = '{"text": "c", "reply": "C"}'
@@ -102,6 +114,114 @@ def test_an_echo_has_the_header_too(service: str, tmp_path: Path) -> None:
         "load", service, "--format", FORMAT, "--messages", str(tmp_path / "raw.frames"), "-c1"
     )
     assert "its header is 45 01 instead of 5a 01" in done.stdout
+
+
+TALK = """
+from trioecho import Frame
+
+def talk(connection: int):
+    for kind, right in ((b"Q", b"Z"), (b"?", b"E")):
+        reply = yield Frame(kind, b"a%d" % connection)
+        assert (reply, reply.header) == (b"A%d" % connection, right + b"\x02"), reply.header
+    reply = yield Frame(reply.header, b"longer")
+    assert reply.header == b"E\x06"
+    yield b"bytes alone"
+"""
+
+
+def test_a_conversation_sends_headers_and_gets_them(service: str, tmp_path: Path, in_folder: Path) -> None:
+    (in_folder / "headers_talk.py").write_text(TALK)
+    result = load_alone(service, in_folder, "--reply", "headers_talk.py:talk", "-c", "2", "-n", "8")
+    assert (result.messages, result.errors) == (16, {})
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [("b'Q??'", "a frame that cannot be"), ("'Q'", "yielded str, and no bytes"), ("b'Q'*9", "a frame that")],
+)
+def test_a_header_that_is_none_ends_the_connection(
+    service: str, in_folder: Path, header: str, why: str
+) -> None:
+    name = f"headers_wrong_{len(header)}"
+    text = f"from trioecho import Frame\ndef talk():\n    yield Frame({header}, b'a')\n"
+    (in_folder / f"{name}.py").write_text(text)
+    result = load_alone(service, in_folder, "--reply", f"{name}.py:talk", "-c", "1", "-n", "2")
+    assert result.errors["no_message"] == 1
+    assert why in result.discrepancies[0].detail
+
+
+JUDGE = """
+def is_right(message, reply):
+    assert (message.header[1:], reply.header[1:]) == (bytes([len(message)]), bytes([len(reply)]))
+    return reply.header[:1] == (b"Z" if message.header[:1] == b"Q" else b"E")
+
+def number(payload):
+    return payload.lower(), len(payload.header)
+"""
+
+
+@pytest.mark.parametrize("lines", [[QUERY, OTHER, UNTOLD], [QUERY, MADE]], ids=["as given", "template"])
+@pytest.mark.parametrize("key", [(), ("--key", "headers_judge.py:number")])
+def test_functions_get_headers(service: str, in_folder: Path, lines: list[str], key: tuple[str, ...]) -> None:
+    (in_folder / "headers_judge.py").write_text(JUDGE)
+    words = ("-c", "2", "-n", "6", "--pipeline", "2", "--reply", "headers_judge.py:is_right")
+    code, result = load(service, in_folder, lines, *words, *key)
+    assert (code in GOOD, result.messages, result.errors) == (True, 12, {})
+
+
+WIDE = "any2,u8"
+
+
+def test_a_template_makes_headers(tmp_path: Path) -> None:
+    made = '{"hex": "{{number u16be}}"}'
+    template = f'{{"header": {{"template": {made}}}, "text": "a"}}'
+    seen: list[bytes] = []
+
+    def echo(peer: socket.socket) -> None:
+        with peer:
+            while data := peer.recv(1 << 16):
+                seen.append(data)
+                peer.sendall(data)
+
+    (tmp_path / "made.jsonl").write_text(template)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=lambda: echo(listener.accept()[0]), daemon=True).start()
+        words = (
+            "--format",
+            WIDE,
+            "--messages",
+            str(tmp_path / "made.jsonl"),
+            "-c1",
+            "-n",
+            "300",
+            "--json",
+            "-",
+        )
+        done = run_in_process("load", f"127.0.0.1:{listener.getsockname()[1]}", *words)
+    assert result_from_json(done.stdout).errors == {}
+    assert b"".join(seen) == b"".join(number.to_bytes(2, "big") + b"\1a" for number in range(1, 301))
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ('{"template": "{{number}}"}', "header: every header that it makes has to have as many bytes"),
+        ('{"template": {"hex": "{{number u32be}}"}}', "header: "),
+        ('{"template": {"hex": "{{numbr u16be}}"}}', "did you mean number?"),
+        (
+            '{"hex": "00"}',
+            "header: write it in hexadecimal, or as an object with a template and nothing else",
+        ),
+    ],
+)
+def test_a_template_that_makes_no_header_is_refused(tmp_path: Path, header: str, why: str) -> None:
+    (tmp_path / "wrong.jsonl").write_text(f'{{"header": {header}, "text": "a"}}')
+    words = ("--format", WIDE, "--messages", str(tmp_path / "wrong.jsonl"))
+    done = run_in_process("load", "127.0.0.1:1", *words)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert "wrong.jsonl, line 1: " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_what_is_recorded_can_be_sent_again(service: str, tmp_path: Path) -> None:
@@ -157,7 +277,7 @@ def test_what_send_shows_is_a_message_again(service: str, tmp_path: Path) -> Non
     ("line", "reason"),
     [
         ('{"header": "5", "text": "a"}', "line 1: header: '5' is not hexadecimal"),
-        ('{"header": {"hex": "51"}, "text": "a"}', "line 1: header: an object is not a text"),
+        ('{"header": {"hex": "51"}, "text": "a"}', "line 1: header: "),
         (
             '{"header": "51 00 00", "text": "a"}',
             "line 1: header: a header of any1,u8 does not have 3 bytes; without its length it has 1",
@@ -166,7 +286,10 @@ def test_what_send_shows_is_a_message_again(service: str, tmp_path: Path) -> Non
             '{"text": "a", "reply": {"header": "", "text": "a"}}',
             "line 1: reply.header: a header of any1,u8 does",
         ),
-        ('{"text": "a", "reply": {"headers": "", "text": "a"}}', "line 1: reply: 'headers' is none of text"),
+        (
+            '{"text": "a", "reply": {"headers": "", "text": "a"}}',
+            "line 1: reply: 'headers' means nothing here; ",
+        ),
     ],
 )
 def test_a_header_that_is_none_is_one_line(tmp_path: Path, line: str, reason: str) -> None:

@@ -27,6 +27,7 @@ class Message(NamedTuple):
       reply_template: makes the reply; None if there is none.
       header: what the frame's header has beside its length; None where the file does not say.
       reply_header: the same of the right reply.
+      header_template, reply_header_template: make these; None if there is none.
     """
 
     payload: bytes
@@ -35,6 +36,14 @@ class Message(NamedTuple):
     reply_template: Template | None = None
     header: bytes | None = None
     reply_header: bytes | None = None
+    header_template: Template | None = None
+    reply_header_template: Template | None = None
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """All templates in it."""
+        found = (self.template, self.reply_template, self.header_template, self.reply_header_template)
+        return tuple(template for template in found if template is not None)
 
     @property
     def most_bytes(self) -> int:
@@ -66,25 +75,39 @@ def written_message(part: Part, *, with_templates: bool) -> Message:
     if not isinstance(part.value, dict):
         return Message(_bytes_of(part))
     encodings = (*_ENCODINGS, _TEMPLATE) if with_templates else _ENCODINGS
-    payload, template, header = _frame_of(part, encodings, "reply")
+    payload, template = _payload_of(part, encodings, "reply")
+    header, header_template = _header_of(part, encodings)
+    message = Message(payload, None, template, header=header, header_template=header_template)
     if "reply" not in part:
-        return Message(payload, None, template, header=header)
+        return message
     if not isinstance(part["reply"].value, dict):
-        return Message(payload, _bytes_of(part["reply"], encodings), template, header=header)
-    reply, reply_template, reply_header = _frame_of(part["reply"], encodings)
-    return Message(payload, reply, template, reply_template, header, reply_header)
+        return message._replace(reply=_bytes_of(part["reply"], encodings))
+    reply, template = _payload_of(part["reply"], encodings)
+    header, header_template = _header_of(part["reply"], encodings)
+    return message._replace(
+        reply=reply, reply_template=template, reply_header=header, reply_header_template=header_template
+    )
 
 
-def _frame_of(
-    part: Part, encodings: Sequence[str], *others: str
-) -> tuple[bytes, Template | None, bytes | None]:
-    """Return payload, template and header of an object, which may have these other keys."""
+def _payload_of(part: Part, encodings: Sequence[str], *others: str) -> tuple[bytes, Template | None]:
+    """Return the payload of an object, which may have these other keys, or its template."""
     known = (*encodings, *others, _HEADER)
     for key in part.fields():
         if key not in known:
-            raise part.wrong(f"{Part(key)} is none of {', '.join(known)}")
-    header = _from_hex(part[_HEADER]) if _HEADER in part else None
-    return *_bytes_or_template(part, encodings), header
+            raise part.wrong(f"{Part(key)} means nothing here; write {_either(known)}")
+    return _bytes_or_template(part, encodings)
+
+
+def _header_of(part: Part, encodings: Sequence[str]) -> tuple[bytes | None, Template | None]:
+    """Return the header of an object, or its template; neither if it has none."""
+    if _HEADER not in part:
+        return None, None
+    header = part[_HEADER]
+    if not isinstance(header.value, dict) or _TEMPLATE not in encodings:
+        return _from_hex(header), None
+    if list(header.value) != [_TEMPLATE]:
+        raise header.wrong("write it in hexadecimal, or as an object with a template and nothing else")
+    return None, _bytes_or_template(header, (_TEMPLATE,))[1]
 
 
 def _bytes_or_template(part: Part, encodings: Sequence[str]) -> tuple[bytes, Template | None]:
@@ -95,7 +118,7 @@ def _bytes_or_template(part: Part, encodings: Sequence[str]) -> tuple[bytes, Tem
     if isinstance(source.value, dict):
         given = [known for known in _TEMPLATE_KINDS if known in source]
         if len(given) != 1 or len(source.value) != 1:
-            raise source.wrong(f"it has to have one of {', '.join(_TEMPLATE_KINDS)}, and nothing else")
+            raise source.wrong(f"write {_either(_TEMPLATE_KINDS)}, and nothing else")
         [kind] = given
         source = source[kind]
     return b"", Template(source.text(), kind)
@@ -106,7 +129,7 @@ def _bytes_of(part: Part, encodings: Sequence[str] = _ENCODINGS) -> bytes:
     if isinstance(part.value, str):
         return _encoded(part)
     if not isinstance(part.value, dict):
-        raise part.wrong(f"{part} is neither a text nor an object with one of {', '.join(encodings)}")
+        raise part.wrong(f"{part} is no message; write a text, or an object with {_either(encodings)}")
     encoding = _refuse_others(part, encodings)
     value = part[encoding]
     if encoding == "text":
@@ -131,9 +154,15 @@ def _from_hex(part: Part) -> bytes:
 def _refuse_others(part: Part, encodings: Sequence[str]) -> str:
     """Return the one encoding that an object has."""
     given = [key for key in encodings if key in part]
-    if len(given) != 1:
-        raise part.wrong(f"it has {' and '.join(given) or 'none'} of {', '.join(encodings)}, and not one")
+    if not given:
+        raise part.wrong(f"it does not say what to send; write {_either(encodings)}")
+    if len(given) > 1:
+        raise part.wrong(f"it has {' and '.join(given)}; write one of them alone")
     return given[0]
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _encoded(part: Part) -> bytes:

@@ -5,7 +5,8 @@ Two kinds of file:
 - JSON Lines: a JSON value a line. A string is the message's text; an object has exactly one
   of ``text``, ``hex`` and ``base64``, and perhaps ``reply``, which is written likewise. Either may have
   a ``header``, in hexadecimal. Lines of nothing but white space do not count. Who can use them also
-  allows ``template``, a text or an object with ``text`` or ``hex`` (see `message_template`).
+  allows ``template``, a text or an object with ``text`` or ``hex`` (see `message_template`), also as
+  what a ``header`` is.
 - Raw frames, one behind the other, as they are on the wire. What finds them is the caller's:
   this module knows nothing of frames.
 
@@ -23,7 +24,7 @@ from typing import BinaryIO, Protocol
 
 from .json_part import DamagedError, Part
 from .message import Message, written_message
-from .message_template import TemplateError
+from .message_template import TemplateError, Values
 from .printable import printable_line
 from .quantities import plural
 
@@ -33,6 +34,8 @@ MAX_MESSAGES_BYTES = 256 << 20
 MAX_MESSAGES = 1 << 20
 _MOST_LINE_BYTES = MAX_MESSAGES_BYTES
 _PIECE_BYTES = 1 << 20
+# All placeholders but one make bytes of 0 with the first, and other ones with the second.
+_EXTREMES = (Values(0, 0, 1, 0), Values(1, *[(1 << 64) - 1] * 3))
 
 
 class MessageFormat(enum.Enum):
@@ -213,6 +216,7 @@ def _json_lines(
 
 def _with_whole_headers(name: str, line: int, message: Message, complete_header: CompleteHeader) -> Message:
     """Return the message, with headers as they are to be kept."""
+    _check_templates_of_headers(name, line, message, complete_header)
     if message.header is None and message.reply_header is None:
         return message
     whole: list[bytes | None] = []
@@ -227,6 +231,26 @@ def _with_whole_headers(name: str, line: int, message: Message, complete_header:
     except ValueError as error:
         raise MessageFileError(name, f"{place}: {error}", line) from None
     return message._replace(header=whole[0], reply_header=whole[1])
+
+
+def _check_templates_of_headers(
+    name: str, line: int, message: Message, complete_header: CompleteHeader
+) -> None:
+    """Refuse a template of a header that makes no header, or not always."""
+    place = "header"
+    try:
+        for template, lengths in (
+            (message.header_template, message.lengths),
+            (message.reply_header_template, message.reply_lengths),
+        ):
+            if template is not None:
+                if template.least_bytes != template.most_bytes:
+                    raise ValueError("every header that it makes has to have as many bytes: give widths")
+                for values in _EXTREMES:
+                    complete_header(template.render(values), lengths[1])
+            place = "reply.header"
+    except ValueError as error:
+        raise MessageFileError(name, f"{place}: {error}", line) from None
 
 
 def _column_of(piece: str, line: bytes) -> str:

@@ -15,6 +15,7 @@ from ..framing import FrameFormat
 from ..load import MessageList, ReplyRule, ServiceTraits, read_message_list
 from ..load.engine.conversation import conversations_of, is_conversation
 from ..load.engine.keyed_messages import KeyFunction, NoKeyError
+from ..load.engine.payload import reply_of
 from ..load.engine.reply_check import check_of
 from ..load.message_list import GivenMessages
 from .shared import values
@@ -128,7 +129,7 @@ def traits_of(arguments: argparse.Namespace, given: GivenMessages) -> ServiceTra
             check_of(rule, folder)
         option = "--key"
         if arguments.key is not None:
-            _refuse_keyless(KeyFunction(arguments.key, folder), given.messages)
+            _refuse_keyless(KeyFunction(arguments.key, folder), given.messages, arguments.format)
     except FunctionNotFoundError as error:
         raise CommandError(ExitCode.WRONG_USAGE, f"{option}: {error}") from None
     # A number that nobody has given is no reason to break off.
@@ -138,12 +139,13 @@ def traits_of(arguments: argparse.Namespace, given: GivenMessages) -> ServiceTra
     )
 
 
-def _refuse_keyless(key_of: KeyFunction, messages: MessageList | None) -> None:
+def _refuse_keyless(key_of: KeyFunction, messages: MessageList | None, format: FrameFormat) -> None:
     """Refuse a file with a message of which the function gives no key, as far as messages are known."""
     for number, message in enumerate([] if messages is None else messages.messages, start=1):
-        if message.template is None:
+        if message.template is None and message.header_template is None:
+            header = message.header or format.encode_header(len(message.payload))
             try:
-                key_of(message.payload)
+                key_of(reply_of(message.payload, header, format))
             except NoKeyError as error:
                 file = printable_line("" if messages is None else messages.source.file)
                 raise CommandError(

@@ -80,7 +80,7 @@ class MessageList:
             digest.update(json.dumps([len(message.payload), reply_bytes]).encode())
             digest.update(message.payload)
             digest.update(message.reply or b"")
-            for template in filter(None, (message.template, message.reply_template)):
+            for template in message.templates:
                 digest.update(json.dumps([template.kind, template.source]).encode())
             for name, header in (("header", message.header), ("reply", message.reply_header)):
                 if header is not None and not wires:
@@ -99,7 +99,7 @@ class MessageList:
             max(most for _, most in lengths),
             sum(most for _, most in lengths),
             max(replies, default=None),
-            sum(message.template is not None or message.reply_template is not None for message in messages),
+            sum(bool(message.templates) for message in messages),
         )
 
     def frames(self, format: FrameFormat) -> list[bytes]:

@@ -11,7 +11,8 @@
             reply = yield b"BUY " + token
             assert reply == b"SOLD"            # or it is unchecked, with the place of this line
 
-When it returns, the connection begins another one.
+When it returns, the connection begins another one. It may yield a `Frame` with a header of its own, and
+where headers are more than a length, a reply has its `header` as an attribute.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from ...base.describe import describe, describe_with_place
 from ...base.functions_by_name import FunctionNotFoundError, FunctionReference, find_function, place_of
 from ...base.printable import printable_line
 from ...errors import PayloadTooLargeError
-from ...framing import FrameFormat, encode_frame
+from ...framing import Frame, FrameFormat, encode_frame
 from ..reply_rule import ReplyRule
 from .reply_check import ReplyVerdict, verdict_of
 
-_Talk = Generator[bytes, bytes, object]
+_Talk = Generator["bytes | Frame", bytes, object]
 
 
 class NoMessageError(Exception):
@@ -100,6 +101,7 @@ class UserConversation:
         self._talk: _Talk | None = None
         self._next: Any = None
         self._sent = b""
+        self._header: bytes | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -119,13 +121,22 @@ class UserConversation:
         if self._talk is None:
             self._next = self._first_message()
         payload, self._next = self._next, None
-        if not isinstance(payload, bytes | bytearray | memoryview):
-            raise NoMessageError(f"{self._name} yielded {_type_of(payload)}, and no bytes")
+        self._header = None
+        header = None
+        if isinstance(payload, Frame):
+            header, payload = payload.header, payload.payload
+        for part in (payload, b"" if header is None else header):
+            if not isinstance(part, bytes | bytearray | memoryview):
+                raise NoMessageError(f"{self._name} yielded {_type_of(part)}, and no bytes")
         self._sent = bytes(payload)
         try:
-            return encode_frame(self._sent, format=self._format)
+            if header is not None:
+                self._header = self._format.encode_header(len(self._sent), like=bytes(header))
+            return encode_frame(self._sent, format=self._format, header=self._header)
         except PayloadTooLargeError as error:
             raise NoMessageError(f"{self._name} yielded a message that is too long: {error}") from None
+        except ValueError as error:
+            raise NoMessageError(f"{self._name} yielded a frame that cannot be: {error}") from None
 
     def _first_message(self) -> object:
         try:
@@ -174,8 +185,8 @@ class UserConversation:
         return None
 
     def header(self, message: int) -> bytes | None:
-        """Return None: no header is given."""
-        return None
+        """Return the header of the message that was sent last; None if it was not given."""
+        return self._header
 
     def forget(self, before: int, overdue: Collection[int]) -> None:
         """Do nothing: only one message is kept."""

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ...errors import RemoteProtocolError
-from ...framing import FrameBatch, FrameDecoder, FrameFormat
+from ...framing import Frame, FrameBatch, FrameDecoder, FrameFormat
 from .connection import MOST_TIMEOUTS, LoadConnection
 from .inspection import Inspection
 from .matching import InFlight, MessageTimes
+from .payload import message_of, reply_of
 from .reply_check import ReplyCheck
 from .ring import Ring
 from .sending import Socket
@@ -60,7 +61,7 @@ class InOrderInspection(Inspection):
                 while (frame := decoder.next_whole_frame()) is not None:
                     size = sum(map(len, frame))
                     taken += size
-                    self._count_reply(self._check, frame.payload, size, now)
+                    self._count_reply(self._check, frame, size, now)
         finally:
             if self.tail or taken != len(chunk):
                 self.tail.extend(chunk)
@@ -102,22 +103,26 @@ class InOrderInspection(Inspection):
         decoder = FrameDecoder(format=self._format, max_frame_length=self._largest)
         decoder.receive_data(data)
         while (frame := decoder.next_whole_frame()) is not None:
-            self._count_reply(None, frame.payload, sum(map(len, frame)), now)
+            self._count_reply(None, frame, sum(map(len, frame)), now)
 
-    def _count_reply(self, check: ReplyCheck | None, payload: bytes, size: int, now: int) -> None:
+    def _count_reply(self, check: ReplyCheck | None, reply: Frame, size: int, now: int) -> None:
         in_flight, tally = self._in_flight, self._tally
         message = in_flight.next
         if not len(in_flight):
-            tally.add_error("unexpected", self._number, message, received=payload)
+            tally.add_error("unexpected", self._number, message, received=reply.payload)
             return
         due, sent = in_flight.pop()
-        kind, detail = ("right", "") if check is None else check(self._ring.payload(message), payload)
+        kind, detail = ("right", "") if check is None else self._judge(check, message, reply)
         if kind != "right":
             tally.add_error(kind, self._number, message, detail=detail, due=due)
         elif now - sent > tally.timeout_ns:
             self.count_late(message, message + 1, due, sent, now)
         else:
             tally.add_reply(due, sent, now, right_bytes=size)
+
+    def _judge(self, check: ReplyCheck, message: int, reply: Frame) -> tuple[str, str]:
+        given = message_of(self._ring, message, self._format)
+        return check(given, reply_of(reply.payload, reply.header, self._format))
 
     def pass_over(self, count: int) -> NoReturn:
         """Raise: no message is passed over here."""

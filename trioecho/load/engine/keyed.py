@@ -20,6 +20,7 @@ from .connection import LoadConnection
 from .inspection import Inspection, after, wrong_header
 from .keyed_messages import KEYLESS, KeyedInFlight, KeyFunction, NoKeyError, shown_key
 from .matching import InFlight, MessageTimes
+from .payload import message_of, reply_of
 from .rendered import RenderedSending
 from .reply_check import ReplyCheck
 from .ring import Ring
@@ -63,7 +64,7 @@ class KeyedInspection(Inspection):
         problem = ""
         found = None
         try:
-            key = self._key_of(payload)
+            key = self._key_of(reply_of(payload, frame.header, self._format))
             found = messages.take(key)
         except NoKeyError as error:
             problem = str(error)
@@ -95,7 +96,8 @@ class KeyedInspection(Inspection):
             if wrong or self._replies.payload(message) != reply.payload:
                 return "wrong", wrong
         elif self._check is not None:
-            verdict = self._check(self._ring.payload(message), reply.payload)
+            given = message_of(self._ring, message, self._format)
+            verdict = self._check(given, reply_of(reply.payload, reply.header, self._format))
             if verdict.kind != "right":
                 return verdict
         return "late" if is_late else "right", ""
@@ -200,7 +202,7 @@ class KeyedConnection(LoadConnection):
             clock=clock,
             first=first,
         )
-        in_flight = KeyedInFlight(key_of, ring.payload, first)
+        in_flight = KeyedInFlight(key_of, lambda message: message_of(ring, message, format), first)
         self.in_flight = in_flight
         self._inspection = KeyedInspection(
             number,

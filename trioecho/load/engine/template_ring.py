@@ -51,9 +51,7 @@ class TemplateRing:
         self._seed = seed
         self._clock_ms = clock_ms
         self._has_time = any(
-            template is not None and template.has_time
-            for message in messages.messages
-            for template in (message.template, message.reply_template)
+            template.has_time for message in messages.messages for template in message.templates
         )
         self._times: dict[int, int] = {}
         self._most_times = _SPARE_TIMES
@@ -67,8 +65,7 @@ class TemplateRing:
         """Make the frame of a message, counted from 0, which is about to be sent."""
         if self._has_time:
             self._times[message] = self._clock_ms()
-        made_from = self._messages[message % len(self._messages)]
-        return encode_frame(self.payload(message), format=self._format, header=made_from.header)
+        return encode_frame(self.payload(message), format=self._format, header=self.header(message))
 
     def payload(self, message: int) -> bytes:
         """Return the payload of a message that was made, counted from 0."""
@@ -87,12 +84,14 @@ class TemplateRing:
 
     def header(self, message: int) -> bytes | None:
         """Return the header that is given for a message; None if any will do that has the right length."""
-        given = self._messages[message % len(self._messages)].header
+        made_from = self._messages[message % len(self._messages)]
+        given = self._made_header(message, made_from.header, made_from.header_template)
         return None if given is None else self._format.encode_header(self.length(message), like=given)
 
     def reply_header(self, message: int) -> bytes | None:
         """Return the same for its reply."""
-        given = self._messages[message % len(self._messages)].reply_header
+        made_from = self._messages[message % len(self._messages)]
+        given = self._made_header(message, made_from.reply_header, made_from.reply_header_template)
         return None if given is None else self._format.encode_header(len(self.reply(message)), like=given)
 
     def length(self, message: int) -> int:
@@ -115,6 +114,9 @@ class TemplateRing:
             kept = {made: at for made, at in times.items() if made >= before or made in overdue}
             self._times = kept
             self._most_times = 2 * len(kept) + _SPARE_TIMES
+
+    def _made_header(self, message: int, header: bytes | None, template: Template | None) -> bytes | None:
+        return header if template is None else self._made(message, b"", template)
 
     def _made(self, message: int, data: bytes, template: Template | None) -> bytes:
         if template is None:

@@ -38,6 +38,8 @@ def _as_document(messages: MessageList) -> dict[str, Any]:
         # By the number of the message: most have none.
         "templates": _templates(message.template for message in messages.messages),
         "reply_templates": _templates(message.reply_template for message in messages.messages),
+        "header_templates": _templates(message.header_template for message in messages.messages),
+        "reply_header_templates": _templates(message.reply_header_template for message in messages.messages),
         "headers": _headers(message.header for message in messages.messages),
         "reply_headers": _headers(message.reply_header for message in messages.messages),
     }
@@ -48,10 +50,9 @@ def _from_document(document: dict[str, Any]) -> MessageList:
     replies = [None if reply is None else base64.b64decode(reply) for reply in document["replies"]]
     wires = [base64.b64decode(wire) for wire in document["wires"]]
     messages = list(map(Message, payloads, replies))
-    for number, (source, kind) in document["templates"]:
-        messages[number] = messages[number]._replace(template=Template(source, kind))
-    for number, (source, kind) in document["reply_templates"]:
-        messages[number] = messages[number]._replace(reply_template=Template(source, kind))
+    for name in ("template", "reply_template", "header_template", "reply_header_template"):
+        for number, (source, kind) in document[f"{name}s"]:
+            messages[number] = messages[number]._replace(**{name: Template(source, kind)})
     for number, header in document["headers"]:
         messages[number] = messages[number]._replace(header=bytes.fromhex(header))
     for number, header in document["reply_headers"]:

@@ -63,9 +63,9 @@ COMMANDS_OF_README = commands_of(PAGES[0].read_text())
 SNIPPETS = dict.fromkeys(re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
 # Those of the library's page are run by `test_library`.
 LIBRARY = (ROOT / "trioecho" / "guide" / "library.md").read_text()
-# The third is run by `tests.load.test_own_messages`, with the commands beside it; the next two, a
-# conversation and a key, by the tests of these.
-STUDENT, STUDENTS_CLIENT, _, _, _, PAYLOAD_AGAIN = (
+# The third is run by `tests.load.test_own_messages`, with the commands beside it; the next three, two
+# conversations and a key, by the tests of these.
+STUDENT, STUDENTS_CLIENT, _, _, _, _, PAYLOAD_AGAIN = (
     snippet for snippet in SNIPPETS if ">>>" not in snippet and snippet not in LIBRARY
 )
 

@@ -14,6 +14,7 @@ _INSTALLED_IN_CI = {
     "nginx",
     "prometheus",
     "promtool",
+    "ssh-agent",
     "systemd-analyze",
     "systemd-socket-activate",
 }

@@ -58,7 +58,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "cassandra": Preset(
         "any5,i32be",
-        "Cassandra's CQL, versions 3 and 4; version, flags, stream and opcode in front",
+        "Cassandra's CQL, versions 3 and 4, and 5 until STARTUP; version, flags, stream and opcode in front",
         "CQL binary protocol v4, sections 2 and 2.5",
         256 << 20,
     ),

@@ -16,9 +16,10 @@ from .check_targets import BOOKS, add_target_options, case_id, rules_for, server
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import add_format_option, add_seed_option, chosen_seed
-from .shared.output import print_result
+from .shared.output import CommandError, print_result
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.terminal import text_width
+from .shared.tls_options import add_client_tls_options, client_tls_of, context_of
 
 _EPILOG = """\
 A case is named by its rule (2.3) or its section (2).
@@ -116,6 +117,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         metavar="CASE",
         help="explain a rule, or a section: what, why, and who says so",
     )
+    add_client_tls_options(parser.add_argument_group("under TLS"))
     add_request_options(parser)
     add_report_options(parser)
 
@@ -129,6 +131,11 @@ def run(arguments: argparse.Namespace) -> int:
     targets, cases = servers_and_cases(arguments)
     rules = rules_for(targets[0].book, cases)
     arguments.seed = chosen_seed(arguments)
+    arguments.tls_client = client_tls_of(arguments)
+    if arguments.tls_client is not None:
+        if targets[0].book.noun == "client":
+            raise CommandError(ExitCode.WRONG_USAGE, "--tls is for servers, and --client checks a client")
+        context_of(arguments.tls_client)  # what is wrong with its files is said before anything is done
     arguments.requests = Requests(arguments)
     reports = Reports(arguments)
     return trio.run(check_until_signal, arguments, targets, rules, reports)

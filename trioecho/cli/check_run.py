@@ -15,6 +15,7 @@ from ..base.memory import available_bytes
 from ..base.processes import working_folder
 from ..base.processors import count_processors
 from ..check.book.book import Rule
+from ..check.client.tls_client import TlsClient
 from ..check.output import Tested, Untested, outcome_of_all
 from ..check.runner.suite import DEFAULT_TIME_LIMIT_S, INTERRUPTED, Observer, Settings
 from ..check.spawned.memory_watch import MemoryBound
@@ -27,9 +28,12 @@ from .check_targets import Candidate
 from .check_worker import Job, check_job
 from .shared.exit_codes import ExitCode, ended_by_signal
 from .shared.signals import open_signals
+from .shared.tls_options import client_tls_words
 
 # What servers may take of the memory that is left; those that are checked at a time share it.
 _MEMORY_SHARE = 0.75
+# Whose certificate a server has that is started here.
+_SPAWNED_NAME = "localhost"
 
 
 async def check_until_signal(
@@ -98,6 +102,7 @@ def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]
         spawn_timeout_s=arguments.spawn_timeout or math.inf,
         reply_timeout_s=arguments.reply_timeout or math.inf,
         dialogue=arguments.requests.dialogue(),
+        tls=_tls(server, arguments),
     )
     time_limit_s = arguments.time_limit
     if time_limit_s is None:  # what has a part of a processor takes longer
@@ -111,6 +116,13 @@ def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]
         dict(os.environ),
         is_client=server.book.noun == "client",
     )
+
+
+def _tls(server: Candidate, arguments: argparse.Namespace) -> TlsClient | None:
+    if arguments.tls_client is None:
+        return None
+    host = server.target.address[0] if server.target.address else _SPAWNED_NAME
+    return TlsClient(arguments.tls_client, host, tuple(client_tls_words(arguments)))
 
 
 def _memory_bound(at_a_time: int) -> MemoryBound | None:

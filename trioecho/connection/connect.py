@@ -7,10 +7,11 @@ import ssl
 import trio
 
 from ..base.connect import checked_port, open_stream, tls_name
+from ..base.tls_reasons import SAYS_NOTHING, TlsProblem
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from ..limits import Limits
 from .channel import FrameChannel
-from .tls_errors import TlsHandshakeError, TlsProblem
+from .tls_errors import TlsHandshakeError
 from .tls_transport import TlsTransport
 from .transport import Transport, open_transport
 
@@ -80,7 +81,6 @@ async def _under_tls(below: Transport, context: ssl.SSLContext, server_hostname:
     try:
         if await transport.shake_hands():
             return transport
-        reason = "the service has closed the connection without a word, so it may speak no TLS"
-        raise TlsHandshakeError(reason, TlsProblem.NO_TLS)
+        raise TlsHandshakeError(SAYS_NOTHING, TlsProblem.NO_TLS)
     except (TlsHandshakeError, trio.BrokenResourceError) as error:
         raise ConnectionError(str(error)) from error

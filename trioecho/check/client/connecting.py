@@ -15,6 +15,8 @@ from .finding import Deviation, InconclusiveError, Kind
 from .peer import Peer
 from .peer_socket import PeerSocket, error_in_words
 from .session import open_session
+from .tls_client import TlsClient
+from .tls_socket import HandshakeFailedError, TlsPeerSocket, handshake_deviation
 from .transcript import Transcript
 from .wire import Wire
 
@@ -22,6 +24,8 @@ _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOB
 # Longest wait for a connection: a SYN that a full backlog has dropped is sent
 # again after 1 s, 3 s and 7 s.
 CONNECT_S = 8.0
+# A server that serves one connection at a time shakes hands later.
+_HANDSHAKE_S = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -35,6 +39,7 @@ async def connected(
     receive_buffer: int | None = None,
     connect_s: float = CONNECT_S,
     dialogue: Dialogue = ECHO,
+    tls: TlsClient | None = None,
 ) -> AsyncIterator[Peer]:
     """Open a connection, and a session on it; close it when the block is left in any way.
 
@@ -58,7 +63,8 @@ async def connected(
         transcript.happened(number, f"cannot connect: {reason}")
         raise Deviation(Kind.NO_CONNECTION, "a connection to be accepted", reason) from error
     transcript.happened(number, "connected")
-    with contextlib.closing(PeerSocket(sock)) as peer_socket:
+    with contextlib.closing(peer_socket_of(sock, tls)) as peer_socket:
+        await shake_hands(peer_socket, transcript, number)
         peer = Peer(
             peer_socket,
             wire,
@@ -70,6 +76,30 @@ async def connected(
         )
         await open_session(peer, dialogue, wire)
         yield peer
+
+
+def peer_socket_of(sock: trio.socket.SocketType, tls: TlsClient | None) -> PeerSocket:
+    """Return a connected socket as a peer has it, before any handshake."""
+    return PeerSocket(sock) if tls is None else TlsPeerSocket(sock, tls)
+
+
+async def shake_hands(peer_socket: PeerSocket, transcript: Transcript, number: int) -> None:
+    """Make the handshake of a connection, if it has one and the server takes part in it by now.
+
+    Raises:
+      Deviation: it has failed.
+    """
+    if not isinstance(peer_socket, TlsPeerSocket):
+        return
+    try:
+        is_done = await peer_socket.shake_hands(_HANDSHAKE_S)
+    except HandshakeFailedError as error:
+        transcript.happened(number, f"no connection under TLS: {error}")
+        raise handshake_deviation(error) from error
+    words = (
+        f"under TLS: {peer_socket.agreed}" if is_done else f"no handshake of TLS within {_HANDSHAKE_S:g} s"
+    )
+    transcript.happened(number, words)
 
 
 async def _connect(address: tuple[str, int], receive_buffer: int | None) -> trio.socket.SocketType:

@@ -13,6 +13,7 @@ from .dialogue import ECHO, Dialogue
 from .finding import Deviation, Kind, echo_deviation, is_stop
 from .identified import cause_by_identifier
 from .peer_socket import PeerSocket, error_in_words
+from .tls_socket import CertificateRefusalError, HandshakeFailedError, handshake_deviation
 from .transcript import Transcript
 from .wire import Wire
 
@@ -198,6 +199,12 @@ class Peer:
     async def _receive_now(self, most: int, *, log: bool) -> bytes | Kind:
         try:
             data = await self._sock.receive(most)
+        except HandshakeFailedError as error:
+            self.was_ended = True
+            self._transcript.happened(self.number, f"no connection under TLS: {error}")
+            raise handshake_deviation(error) from error
+        except CertificateRefusalError as error:
+            raise Deviation(Kind.NO_CONNECTION, "a connection under TLS", str(error)) from error
         except OSError as error:
             self.was_ended = True
             self._transcript.happened(self.number, f"the {self.other} reset it: {error_in_words(error)}")

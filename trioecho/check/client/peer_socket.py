@@ -73,6 +73,9 @@ class PeerSocket:
         self.last_sent_at = trio.current_time()
         return sent
 
+    def _receive_now(self, most: int) -> bytes:
+        return self._sock.recv(most)
+
     async def receive(self, most: int) -> bytes:
         """Receive some bytes; none at the end of the stream. If it is cancelled, none was taken.
 
@@ -80,7 +83,7 @@ class PeerSocket:
           ConnectionResetError: the server reset the connection, whichever call was the first to meet it.
           OSError: the connection has ended in another way.
         """
-        data = await self._call(lambda: self._sock.recv(most), trio.lowlevel.wait_readable)
+        data = await self._call(lambda: self._receive_now(most), trio.lowlevel.wait_readable)
         if not data and self.was_reset:
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         return data

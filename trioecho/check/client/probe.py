@@ -10,14 +10,14 @@ import trio
 from ..book.book import Level
 from ..spawned.only_first import OnlyFirst
 from ..spawned.spawned_server import SpawnedServer, Spawner, SpawnError
-from .connecting import CONNECT_S, connected
+from .connecting import CONNECT_S, connected, peer_socket_of, shake_hands
 from .finding import BREAKS_OFF, Deviation, InconclusiveError, Kind
 from .pace import Pace
 from .payloads import PayloadMaker
 from .peer import Peer
-from .peer_socket import PeerSocket
 from .session import open_session
 from .settings import Settings
+from .tls_client import TlsClient
 from .transcript import Transcript
 
 # Returns where the server is, after a look whether it is there, and starts it again if that is
@@ -71,6 +71,7 @@ class Probe(PayloadMaker):
         is_queue_short: bool = False,
     ) -> None:
         super().__init__(case_id, settings)
+        self.tls: TlsClient | None = settings.tls
         self.address: tuple[str, int] = address
         self.patience_s = patience_s
         self.pace: Pace = pace or Pace()
@@ -140,6 +141,7 @@ class Probe(PayloadMaker):
                 receive_buffer=receive_buffer,
                 connect_s=CONNECT_S if self.only_first is None else _ANOTHER_S,
                 dialogue=self.dialogue,
+                tls=self.tls,
             ) as peer:
                 self.is_queue_short |= peer.connect_s > _SYN_AGAIN_S
                 self._peers.append(peer)
@@ -275,8 +277,9 @@ class Probe(PayloadMaker):
                 self._connections += 1
                 self._open += 1
                 self.transcript.happened(self._connections, "connected")
+                peer_socket = peer_socket_of(sock, self.tls)
                 peer = Peer(
-                    PeerSocket(sock),
+                    peer_socket,
                     self.wire,
                     self.transcript,
                     self._connections,
@@ -286,6 +289,7 @@ class Probe(PayloadMaker):
                 self._asked += 1
                 self._peers.append(peer)
                 try:
+                    await shake_hands(peer_socket, self.transcript, self._connections)
                     await open_session(peer, self.dialogue, self.wire)
                     yield server, peer
                 except Deviation as deviation:

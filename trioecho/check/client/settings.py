@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..spawned.memory_watch import MemoryBound
 from .dialogue import ECHO, Dialogue
+from .tls_client import TlsClient
 from .wire import Wire
 
 
@@ -24,6 +25,7 @@ class Settings:
       spawn_timeout_s: how long a server may take until it listens.
       reply_timeout_s: how long a client may wait for a reply before it gives up.
       dialogue: what is sent, and what is to come for it.
+      tls: how connections are under TLS; None if they are plain.
     """
 
     wire: Wire = field(default_factory=Wire)
@@ -35,3 +37,4 @@ class Settings:
     spawn_timeout_s: float = 10.0
     reply_timeout_s: float = 15.0
     dialogue: Dialogue = ECHO
+    tls: TlsClient | None = None

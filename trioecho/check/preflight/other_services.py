@@ -33,6 +33,7 @@ _BEGINNINGS = (
     (b"\xff\xfd", "a Telnet server"),
     (b"\x83\x00\x00\x01", "an SMB server"),
 )
+TLS_SERVER = "a TLS server"
 _SMTP_OR_FTP = re.compile(rb"(220|421|500|554)[ -]")
 _RESP = re.compile(rb"-[A-Z]{2,} |\+(PONG|OK)\r\n|\$-1\r\n|-(NOAUTH|DENIED)")
 _MEMCACHED = re.compile(rb"(CLIENT_|SERVER_)?ERROR\b[^\n]{0,80}\r\n")
@@ -122,7 +123,7 @@ def _is_dns(reply: bytes, asked: bytes) -> bool:
 def _of_first_bytes(answer: bytes, sent: bytes) -> str | None:
     """Name services with headers of their own, and those whose words have a pattern."""
     checks: tuple[tuple[Callable[[bytes], object], str], ...] = (
-        (_is_tls, "a TLS server"),
+        (_is_tls, TLS_SERVER),
         (_SMTP_OR_FTP.match, "an SMTP or FTP server"),
         (_RESP.match, "a Redis server"),
         (_MEMCACHED.match, "a memcached server"),

@@ -16,12 +16,13 @@ from ..client.pace import Pace
 from ..client.peer import Peer
 from ..client.probe import Probe
 from ..client.settings import Settings
+from ..client.tls_socket import HandshakeFailedError
 from ..spawned.spawned_server import Spawner, SpawnError
 from .blocker import ONE_BEHIND, ONLY_AT_END, ONLY_FIRST, Answer, blocker_in, blocker_of_wire, wrong_in_all
 from .learning import learn
 from .measure import ask, first_connection, hello, measure, serves_several
 from .other_headers import other_wire
-from .other_services import QUESTIONS, service_of
+from .other_services import QUESTIONS, TLS_SERVER, service_of
 from .result import OTHER_ANSWER_S, CannotCheckError, Locate, Preflight
 
 _ANSWER_S = 4.0
@@ -90,8 +91,8 @@ async def _ask_first(probe: Probe) -> tuple[Answer, str | None]:
         try:
             first = await ask(probe, hello(probe))
         except Deviation as deviation:
-            if deviation.kind is not Kind.RESET:
-                cause = deviation.__cause__
+            cause = deviation.__cause__
+            if deviation.kind is not Kind.RESET or isinstance(cause, HandshakeFailedError):
                 why = why_not_connected(cause) if isinstance(cause, OSError) else deviation.actual
                 unreachable = f"cannot connect to {format_address(probe.address)}: {why}"
         nursery.cancel_scope.cancel()
@@ -184,7 +185,8 @@ def _other_service(answer: bytes, sent: bytes, probe: Probe) -> str | None:
     line = answer.splitlines()[0][:_SHOWN_BYTES]
     seen = repr(printable(line)) if line.isascii() and line.decode().isprintable() else answer[:8].hex(" ")
     ask = " (--ask FILE checks it with requests of its own)" if payloads else ""
-    return f"{format_address(probe.address)} {what}: it replies with {seen}{ask}; this looks like {who}"
+    tls = ": give --tls" if who == TLS_SERVER else ""
+    return f"{format_address(probe.address)} {what}: it replies with {seen}{ask}; this looks like {who}{tls}"
 
 
 async def _answers_the_second(probe: Probe) -> bool:

@@ -107,6 +107,7 @@ async def check(
         notes=(
             *_notes(preflight, run.jobs, jobs, cut_short, can_start=target.address is None),
             *_notes_on_replies(preflight, settings),
+            *([f"under TLS: {settings.tls.agreed}"] if settings.tls is not None else []),
             *run.notes,
         ),
         started_at=began_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -151,6 +152,7 @@ def _reproduce(target: Target, settings: Settings, case_id: str) -> str:
     if str(settings.wire) != "u32be" and "--preset" not in options:
         words += ["--format", str(settings.wire)]
     words += map(shlex.quote, options)
+    words += map(shlex.quote, settings.tls.options if settings.tls is not None else ())
     if settings.max_frame_length is not None:
         words += ["--max-frame-length", str(settings.max_frame_length)]
     return " ".join(words)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ssl
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...base.client_tls import ClientTls
@@ -95,6 +96,18 @@ def client_tls_of(arguments: argparse.Namespace, further: tuple[str, ...] = ()) 
         alpn=arguments.alpn or (),
         resume=bool(getattr(arguments, "tls_resume", None)),
     )
+
+
+def client_tls_words(arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield the options again, as a command line has them."""
+    yield "--tls"
+    for name in ("cacert", "certfile", "keyfile", "servername"):
+        if (value := getattr(arguments, name)) is not None:
+            yield from (f"--{name}", value)
+    if arguments.insecure:
+        yield "--insecure"
+    if arguments.alpn:
+        yield from ("--alpn", ",".join(arguments.alpn))
 
 
 def context_of(tls: ClientTls) -> ssl.SSLContext:

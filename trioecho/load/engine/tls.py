@@ -17,9 +17,10 @@ import trio
 
 from ...base.client_tls import ClientTls
 from ...base.connect import tls_name
+from ...base.tls_reasons import SAYS_NOTHING, TlsProblem
 from ...client.tls_hints import why_not_accepted
 from ...connection.tls_codec import TlsCodec
-from ...connection.tls_errors import ClientCertificateError, TlsHandshakeError, TlsProblem
+from ...connection.tls_errors import ClientCertificateError, TlsHandshakeError
 from ...connection.trio_errors import ConnectionLostError
 from ..results.tls_result import Agreement, TlsResult
 
@@ -152,8 +153,8 @@ class TlsSocket:
             except BlockingIOError:
                 return False
             if not count and not codec.has_received:
-                reason = "the service has closed the connection without a word, so it may speak no TLS"
-                raise ConnectionAbortedError(reason) from TlsHandshakeError(reason, TlsProblem.NO_TLS)
+                failure = TlsHandshakeError(SAYS_NOTHING, TlsProblem.NO_TLS)
+                raise ConnectionAbortedError(SAYS_NOTHING) from failure
             codec.feed(received[:count])
 
     # ---- receiving ----

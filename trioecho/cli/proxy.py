@@ -13,7 +13,7 @@ from ..base.connect import is_unix
 from ..base.describe import describe
 from ..base.open_files import connections_that_fit
 from ..proxy import ProxyCounts, counts_in_words, relay_connections
-from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of, recording_of
+from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of, recording_of, tls_of_proxy
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.listening import open_listeners
@@ -49,6 +49,10 @@ With --slice the receiving kernel may join pieces again; --gap keeps them apart.
 
 --record-dir keeps the first 100 connections, and 64 MiB of each direction. A file of
 it can be given to --messages, --ask and formats --of.
+
+TLS passes as it is, and its records have no frames to find. With --certfile the
+proxy ends the TLS of clients, and with --target-tls it begins one of its own to
+the server: faults and recordings are then of what is inside.
 
 A stalled connection is reset when a side has left it and nothing has passed
 for 1 s.
@@ -89,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _proxy(arguments: argparse.Namespace) -> int:
     to_server, to_client = faults_of(arguments)
     await _check_host(arguments.address)
+    tls = tls_of_proxy(arguments)
     seed = chosen_seed(arguments)
     recording = recording_of(arguments)
     listeners = await open_listeners(arguments.host or "127.0.0.1", arguments.port)
@@ -112,6 +117,7 @@ async def _proxy(arguments: argparse.Namespace) -> int:
                     max_connections=max_connections,
                     counts=counts,
                     recording=recording,
+                    tls=tls,
                 )
 
             nursery.start_soon(relay)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from ..base.describe import describe
+from ..base.tls_files import TlsFilesError
 from ..limits import Limits
-from ..proxy import CLEAN, Direction, Faults, FrameFault, WireRecording
+from ..proxy import CLEAN, Direction, Faults, FrameFault, ProxyTls, WireRecording
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.options import (
@@ -19,8 +20,12 @@ from .shared.options import (
 )
 from .shared.output import CommandError
 from .shared.parser import Parser
+from .shared.server_tls_options import add_tls_options, tls_of
 from .shared.suggestion import quoted
+from .shared.tls_options import add_client_tls_options, client_tls_of, context_of
 
+# Before the names of options for TLS to the server: those for clients have none.
+TARGET = "target-"
 MAX_CONNECTIONS: int = Limits().max_connections
 
 
@@ -45,6 +50,8 @@ def add_proxy_options(parser: Parser) -> None:
         help="keep what both sides send, before any fault, in a new folder: 1-to-server.frames and so on",
     )
     add_log_options(parser)
+    add_tls_options(parser.add_argument_group("TLS to clients"))
+    add_client_tls_options(parser.add_argument_group("TLS to the server"), TARGET)
     stream = parser.add_argument_group("faults of the stream").add_argument
     stream("--slice", type=_piece_sizes, metavar="SIZE", help="pass on pieces of this size: 1, 1-100")
     stream("--coalesce", type=values.size, metavar="SIZE", help="hold bytes back until there are this many")
@@ -135,6 +142,24 @@ def recording_of(arguments: argparse.Namespace) -> WireRecording | None:
         raise CommandError(
             ExitCode.WRONG_USAGE, f"cannot record in {quoted(arguments.record_dir)}: {describe(error)}"
         ) from None
+
+
+def tls_of_proxy(arguments: argparse.Namespace) -> ProxyTls:
+    """Return where TLS ends and begins, and read its files.
+
+    Raises:
+      CommandError: a file cannot be used, or options do not fit.
+    """
+    files = tls_of(arguments)
+    target = client_tls_of(arguments, prefix=TARGET)
+    try:
+        return ProxyTls(
+            None if files is None else files.load(),
+            None if target is None else context_of(target),
+            None if target is None else target.servername,
+        )
+    except TlsFilesError as error:
+        raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
 
 
 def _piece_sizes(text: str) -> values.SizeBounds:

@@ -14,7 +14,6 @@ from ..server.serving import echo
 from .serve_listening import where_to_listen
 from .serve_options import add_serve_options, limits_of, workers_of
 from .serve_proxy import proxy_protocol_of
-from .serve_tls import tls_of
 from .service import serve_until_signal
 from .service_run import ServiceSettings
 from .shared.admin import admin_of
@@ -22,6 +21,7 @@ from .shared.exit_codes import ExitCode
 from .shared.options import log_settings
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
+from .shared.server_tls_options import tls_of
 
 _EPILOG = """\
 MODULE:HANDLER is a function from a message to its reply, plain or async, a class of

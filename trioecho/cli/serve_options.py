@@ -10,7 +10,6 @@ from ..limits import Limits
 from ..server.workers.shared_ports import can_share_ports
 from .serve_listening import add_serve_listening_options
 from .serve_proxy import add_proxy_protocol_options, proxy_header_timeout_of
-from .serve_tls import add_tls_options
 from .shared import values
 from .shared.admin import add_admin_option
 from .shared.exit_codes import ExitCode
@@ -24,6 +23,7 @@ from .shared.options import (
 )
 from .shared.output import CommandError
 from .shared.parser import Parser
+from .shared.server_tls_options import add_tls_options
 
 
 def add_serve_options(parser: Parser) -> None:

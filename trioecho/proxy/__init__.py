@@ -14,6 +14,7 @@ from .fault_stream import FaultStream
 from .faults import CLEAN, Cut, Faults, FrameFault, Send, Step
 from .recording import WireRecording
 from .relay import relay_connections
+from .tls_side import ProxyTls
 
 __all__ = [
     "CLEAN",
@@ -24,6 +25,7 @@ __all__ = [
     "Faults",
     "FrameFault",
     "ProxyCounts",
+    "ProxyTls",
     "Send",
     "Step",
     "TokenBucket",

@@ -21,7 +21,8 @@ class ProxyCounts:
     Attributes:
       connections: clients that were accepted.
       open_connections: clients that are connected now.
-      unconnected: clients for which the server could not be connected to.
+      unconnected: clients for which the server could not be connected to, or with whom or with which
+        the handshake of TLS failed.
       passed_bytes: bytes that the kernel has accepted for the other side.
       faults: faults of frames, and resets, by kind (``"corrupted"``, ``"reset"``).
     """

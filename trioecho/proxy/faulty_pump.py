@@ -83,7 +83,7 @@ class FaultyPump(Pump):
                 await self._has_room.wait()
             steps: list[Step] | None = None
             with trio.move_on_at(flush_at):
-                await self.source.transport.wait_readable()
+                await self.source.wait_readable()
                 steps = self._receive()
             if steps is None:
                 if trio.current_time() < flush_at:
@@ -124,7 +124,7 @@ class FaultyPump(Pump):
     async def _discard(self) -> None:
         try:
             while True:
-                await self.source.transport.wait_readable()
+                await self.source.wait_readable()
                 if self.source.receive_nowait(self._buffer) == b"":
                     return
         except trio.BrokenResourceError:

@@ -8,7 +8,6 @@ from functools import partial
 
 import trio
 
-from ..connection.transport import SocketTransport
 from .leave_watch import LeaveWatch
 from .pump import Pump, PumpEnd, Side
 
@@ -30,13 +29,13 @@ class ProxiedConnection:
     sides are reset.
 
     Args:
-      client, server: the sockets; closed when `run` returns or raises.
+      client, server: both sides; their sockets are closed when `run` returns or raises.
       watch: reports which side leaves; None where the system cannot.
     """
 
-    def __init__(self, client: SocketTransport, server: SocketTransport, watch: LeaveWatch | None) -> None:
-        self.client: Side = Side(client)
-        self.server: Side = Side(server)
+    def __init__(self, client: Side, server: Side, watch: LeaveWatch | None) -> None:
+        self.client: Side = client
+        self.server: Side = server
         self._watch = watch
         self._pumps: tuple[Pump, ...] = ()
         self._nursery: trio.Nursery
@@ -62,7 +61,7 @@ class ProxiedConnection:
                     self._nursery.start_soon(self._run, pump)
             if not self._nursery.cancel_scope.cancel_called:
                 for side in sides:
-                    await side.transport.aclose()
+                    await side.aclose()
 
     def note_left(self, side: Side, is_reset: bool) -> None:
         """Note that a side has ended its stream, or reset the connection."""

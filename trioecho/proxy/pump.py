@@ -36,10 +36,29 @@ class Side:
         Raises:
           trio.BrokenResourceError: the connection is lost.
         """
-        data = self.transport.receive_nowait(buffer)
+        data = self._receive_nowait(buffer)
         if data and self.record is not None:
             self.record(data)
         return data
+
+    def _receive_nowait(self, buffer: memoryview | None) -> bytes | memoryview | None:
+        return self.transport.receive_nowait(buffer)
+
+    async def wait_readable(self) -> None:
+        """Wait until `receive_nowait` is likely to return something."""
+        await self.transport.wait_readable()
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Send what its kernel takes now; return how much. What it does not take comes first again.
+
+        Raises:
+          trio.BrokenResourceError: the connection is lost.
+        """
+        return self.transport.send_nowait(data)
+
+    async def aclose(self) -> None:
+        """Close the connection to this side."""
+        await self.transport.aclose()
 
     def send_eof(self) -> None:
         """End the stream to this side.
@@ -105,7 +124,7 @@ class Pump(abc.ABC):
 
     def _send(self, data: bytes | memoryview) -> int:
         """Send what the sink takes of it now; return how much."""
-        sent = self.sink.transport.send_nowait(data)
+        sent = self.sink.send_nowait(data)
         self.passed_bytes += sent
         self._on_passed(sent)
         return sent
@@ -117,7 +136,7 @@ class PlainPump(Pump):
     async def run(self) -> PumpEnd:
         source = self.source
         while True:
-            await source.transport.wait_readable()
+            await source.wait_readable()
             try:
                 data = source.receive_nowait()
             except trio.BrokenResourceError:

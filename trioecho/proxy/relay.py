@@ -24,6 +24,7 @@ from .leave_watch import open_leave_watch
 from .proxied_connection import ProxiedConnection
 from .pump import PlainPump, Pump, Side
 from .recording import WireRecording
+from .tls_side import NoTlsError, ProxyTls, shake_hands
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ async def relay_connections(
     max_connections: int = 0,
     counts: ProxyCounts | None = None,
     recording: WireRecording | None = None,
+    tls: ProxyTls | None = None,
 ) -> None:
     """Pass connections on, with faults, until cancelled.
 
@@ -59,6 +61,8 @@ async def relay_connections(
       max_connections: connections at a time; more wait in the kernel. 0 for no limit.
       counts: kept up to date with what happens.
       recording: keeps what both sides send.
+      tls: where TLS ends and begins; faults and recordings are then of what is inside. None passes all
+        bytes as they are.
 
     Cancellation resets all connections. No error of a connection ends another, or
     the proxy; they are logged, as faults are, at most 20 a second.
@@ -73,6 +77,7 @@ async def relay_connections(
         seed,
         counts or ProxyCounts(),
         recording,
+        tls or ProxyTls(),
     )
     await relay.run(listeners, max_connections)
 
@@ -85,12 +90,14 @@ class _Relay:
         seed: int,
         counts: ProxyCounts,
         recording: WireRecording | None,
+        tls: ProxyTls,
     ) -> None:
         self._address = address
         self._faults = faults
         self._seed = seed
         self._counts = counts
         self._recording = recording
+        self._tls = tls
         self._log = RateLimitedLog(logger)
         self._fault_log = RateLimitedLog(logger)  # many faults must not hide why a connection failed
         self._buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
@@ -135,9 +142,9 @@ class _Relay:
         try:
             async with contextlib.AsyncExitStack() as closing:
                 closing.push_async_callback(client.abort)
-                server = await self._connect(number)
-                if server is not None:
-                    connection = ProxiedConnection(client, server, self._watch)
+                sides = await self._open_sides(client, number, closing)
+                if sides is not None:
+                    connection = ProxiedConnection(*sides, self._watch)
                     if self._recording is not None:
                         record = closing.enter_context(self._recording.of_connection(number))
                         connection.client.record = record.get(Direction.TO_SERVER)
@@ -155,6 +162,28 @@ class _Relay:
         finally:
             self._counts.open_connections -= 1
             self._admission.note_free_place()
+
+    async def _open_sides(
+        self, client: SocketTransport, number: int, closing: contextlib.AsyncExitStack
+    ) -> tuple[Side, Side] | None:
+        tls = self._tls
+        client_side, what = Side(client), "client"
+        try:
+            if tls.listening is not None:
+                client_side = await shake_hands(client, tls.listening, self._buffer)
+            server = await self._connect(number)
+            if server is None:
+                return None
+            closing.push_async_callback(server.abort)
+            what = "server"
+            if tls.target is None:
+                return client_side, Side(server)
+            name = tls.target_hostname or self._address[0]
+            return client_side, await shake_hands(server, tls.target, self._buffer, server_hostname=name)
+        except NoTlsError as error:
+            self._counts.unconnected += 1
+            self._log.warning(f"connection {number}: the TLS handshake with the {what} failed: {error}")
+            return None
 
     async def _connect(self, number: int) -> SocketTransport | None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import ssl
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...base.client_tls import ClientTls
 from ...base.tls_files import TlsFilesError, check_alpn
@@ -29,25 +29,31 @@ class TlsConnecting(NamedTuple):
     server_hostname: str | None = None
 
 
-def add_client_tls_options(parser: argparse._ActionsContainer) -> None:
-    """Add ``--tls`` and what belongs to it."""
+def add_client_tls_options(parser: argparse._ActionsContainer, prefix: str = "") -> None:
+    """Add ``--tls`` and what belongs to it, with a prefix such as ``target-`` where there is another TLS."""
     add = parser.add_argument
-    add("--tls", action="store_true", help="connect under TLS, and verify the server's certificate")
-    add("--cacert", metavar="FILE", help="trust these certificates (PEM) instead of this system's")
-    add("--certfile", metavar="FILE", help="the client's own certificate (PEM), where the server demands one")
+    begin = f"--{prefix}"
+    add(f"{begin}tls", action="store_true", help="connect under TLS, and verify the server's certificate")
+    add(f"{begin}cacert", metavar="FILE", help="trust these certificates (PEM) instead of this system's")
     add(
-        "--keyfile",
+        f"{begin}certfile",
         metavar="FILE",
-        help="the private key of --certfile (PEM; default: it is in that file, too)",
+        help="the client's own certificate (PEM), where the server demands one",
     )
-    add("-k", "--insecure", action="store_true", default=None, help="trust any certificate of the server")
-    add("--servername", metavar="NAME", help="whose certificate the server has to have (default: HOST)")
-    add_alpn_option(parser, "offer these protocols to the server, the best first (ALPN)")
+    add(
+        f"{begin}keyfile",
+        metavar="FILE",
+        help=f"the private key of {begin}certfile (PEM; default: it is in that file, too)",
+    )
+    names = [f"{begin}insecure"] if prefix else ["-k", "--insecure"]
+    add(*names, action="store_true", default=None, help="trust any certificate of the server")
+    add(f"{begin}servername", metavar="NAME", help="whose certificate the server has to have (default: HOST)")
+    add_alpn_option(parser, "offer these protocols to the server, the best first (ALPN)", prefix)
 
 
-def add_alpn_option(parser: argparse._ActionsContainer, text: str) -> None:
+def add_alpn_option(parser: argparse._ActionsContainer, text: str, prefix: str = "") -> None:
     """Add ``--alpn`` with this help."""
-    parser.add_argument("--alpn", type=_alpn, metavar="NAME[,NAME]", help=text)
+    parser.add_argument(f"--{prefix}alpn", type=_alpn, metavar="NAME[,NAME]", help=text)
 
 
 def _alpn(text: str) -> tuple[str, ...]:
@@ -60,42 +66,50 @@ def _alpn(text: str) -> tuple[str, ...]:
     return names
 
 
-def client_tls_of(arguments: argparse.Namespace, further: tuple[str, ...] = ()) -> ClientTls | None:
+def client_tls_of(
+    arguments: argparse.Namespace, further: tuple[str, ...] = (), prefix: str = ""
+) -> ClientTls | None:
     """Return what the options ask for; None without TLS.
 
     Args:
       arguments: of the command.
       further: names of options of the command that mean nothing without ``--tls``, too.
+      prefix: as of `add_client_tls_options`.
 
     Raises:
       CommandError: options do not fit.
     """
-    for name in (*_FURTHER, *further) if not arguments.tls else ():
-        if getattr(arguments, name) is not None:
-            option = name.replace("_", "-")
-            raise CommandError(
-                ExitCode.WRONG_USAGE, f"--{option} is for TLS: give --tls, too, or leave it out"
-            )
-    if not arguments.tls:
+
+    def given(name: str) -> Any:
+        return getattr(arguments, f"{prefix.replace('-', '_')}{name}")
+
+    begin = f"--{prefix}"
+    for name in (*_FURTHER, *further) if not given("tls") else ():
+        if given(name) is not None:
+            option = begin + name.replace("_", "-")
+            raise _wrong(f"{option} is for TLS: give {begin}tls, too, or leave it out")
+    if not given("tls"):
         return None
     for name in ("cacert", "certfile", "keyfile"):
-        if getattr(arguments, name) == "":
-            raise CommandError(ExitCode.WRONG_USAGE, f"--{name} is a file, and not empty")
-    if arguments.keyfile is not None and arguments.certfile is None:
-        raise CommandError(
-            ExitCode.WRONG_USAGE, "--keyfile is for a certificate: give that with --certfile FILE"
-        )
-    if arguments.servername == "":
-        raise CommandError(ExitCode.WRONG_USAGE, "--servername is a name, and not empty")
+        if given(name) == "":
+            raise _wrong(f"{begin}{name} is a file, and not empty")
+    if given("keyfile") is not None and given("certfile") is None:
+        raise _wrong(f"{begin}keyfile is for a certificate: give that with {begin}certfile FILE")
+    if given("servername") == "":
+        raise _wrong(f"{begin}servername is a name, and not empty")
     return ClientTls(
-        cacert=arguments.cacert,
-        certfile=arguments.certfile,
-        keyfile=arguments.keyfile,
-        insecure=bool(arguments.insecure),
-        servername=arguments.servername,
-        alpn=arguments.alpn or (),
-        resume=bool(getattr(arguments, "tls_resume", None)),
+        cacert=given("cacert"),
+        certfile=given("certfile"),
+        keyfile=given("keyfile"),
+        insecure=bool(given("insecure")),
+        servername=given("servername"),
+        alpn=given("alpn") or (),
+        resume="tls_resume" in further and bool(given("tls_resume")),
     )
+
+
+def _wrong(reason: str) -> CommandError:
+    return CommandError(ExitCode.WRONG_USAGE, reason)
 
 
 def client_tls_words(arguments: argparse.Namespace) -> Iterator[str]:

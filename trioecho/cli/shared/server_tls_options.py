@@ -1,14 +1,14 @@
-"""The options of ``trioecho serve`` for TLS, and the files that they name."""
+"""The options for TLS of commands that clients connect to, and the files that they name."""
 
 from __future__ import annotations
 
 import argparse
 
-from ..base.tls_files import TlsFiles
-from .shared import values
-from .shared.exit_codes import ExitCode
-from .shared.output import CommandError
-from .shared.tls_options import add_alpn_option
+from ...base.tls_files import TlsFiles
+from . import values
+from .exit_codes import ExitCode
+from .output import CommandError
+from .tls_options import add_alpn_option
 
 # What means nothing without a certificate.
 _FURTHER = ("keyfile", "keyfile_password_file", "client_ca", "tls_min", "ciphers", "alpn")

@@ -1,0 +1,177 @@
+"""The proxy between sides under TLS: faults are of what is inside, and ends are passed on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.guard import GUARD_S
+from tests.support.in_process import run_in_process
+from tests.support.processes import ServerProcess, server_process
+from tests.support.proxies import ProxyProcess, proxy_process
+from tests.support.sockets import receive_all, receive_exactly
+from tests.support.tls import Files, client_context, write_files
+from tests.support.wire import frame
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return write_files(tmp_path_factory.mktemp("files"))
+
+
+@pytest.fixture(scope="module")
+def plain_server() -> Iterator[ServerProcess]:
+    with server_process() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def tls_server(files: Files) -> Iterator[ServerProcess]:
+    with server_process(*files.options) as process:
+        yield process
+
+
+def target(files: Files) -> tuple[str, ...]:
+    return "--target-tls", "--target-cacert", files.client_ca, "--target-servername", "localhost"
+
+
+@contextlib.contextmanager
+def connected(proxy: ProxyProcess, *, under_tls: bool) -> Iterator[socket.socket]:
+    with proxy.connect() as plain:
+        plain.settimeout(GUARD_S)
+        if not under_tls:
+            yield plain
+            return
+        with client_context().wrap_socket(plain, server_hostname="localhost") as peer:
+            yield peer
+
+
+@pytest.mark.parametrize("listening", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("to_server", [False, True], ids=["plain", "tls"])
+def test_what_is_inside_passes_between_sides_with_and_without_tls(
+    listening: bool, to_server: bool, plain_server: ServerProcess, tls_server: ServerProcess, files: Files
+) -> None:
+    server = tls_server if to_server else plain_server
+    options = (*(files.options if listening else ()), *(target(files) if to_server else ()))
+    data = b"".join(frame(os.urandom(size)) for size in (0, 1, 70_000, 300_000))
+    with proxy_process(server.port, *options) as proxy:
+        with connected(proxy, under_tls=listening) as peer:
+            for begin in range(0, len(data), 50_000):
+                piece = data[begin : begin + 50_000]
+                peer.sendall(piece)
+            assert receive_exactly(peer, len(data)) == data
+        assert proxy.stop() == 0
+    assert f"bytes: {len(data):,} to the server, {len(data):,} to the client" in proxy.output
+
+
+def test_a_fault_is_of_a_frame_inside(plain_server: ServerProcess, files: Files) -> None:
+    with (
+        proxy_process(
+            plain_server.port, *files.options, "--corrupt", "--on-frame", "2", "--slice", "1-9"
+        ) as proxy,
+        connected(proxy, under_tls=True) as peer,
+    ):
+        good, bad = frame(b"good" * 50), frame(b"bad!" * 50)
+        peer.sendall(good + bad)
+        received = receive_exactly(peer, len(good + bad))
+    assert received[: len(good)] == good
+    differing = bytes(one ^ other for one, other in zip(received[len(good) :], bad, strict=True))
+    # One bit on each of the two ways.
+    assert sum(each.bit_count() for each in differing) in (0, 2)
+    assert not any(differing[:4])
+
+
+def test_without_options_tls_passes_as_it_is(tls_server: ServerProcess) -> None:
+    with proxy_process(tls_server.port) as proxy, connected(proxy, under_tls=True) as peer:
+        peer.sendall(frame(b"hello"))
+        assert receive_exactly(peer, 9) == frame(b"hello")
+
+
+def test_ends_of_streams_are_passed_on(tls_server: ServerProcess, files: Files) -> None:
+    """The client ends its half by TLS, and gets the rest, and then the server's end."""
+    with proxy_process(tls_server.port, *files.options, *target(files)) as proxy, proxy.connect() as plain:
+        plain.settimeout(GUARD_S)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        peer = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        while True:
+            try:
+                peer.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                plain.sendall(outgoing.read())
+                incoming.write(plain.recv(1 << 16))
+        peer.write(frame(b"last"))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            peer.unwrap()
+        plain.sendall(outgoing.read())
+        plain.shutdown(socket.SHUT_WR)
+        incoming.write(receive_all(plain))
+        assert peer.read(100) == frame(b"last")
+        with pytest.raises(ssl.SSLZeroReturnError):
+            peer.read(100)
+
+
+def test_load_through_both_loses_nothing(tls_server: ServerProcess, files: Files) -> None:
+    options = ("--tls", "--cacert", files.client_ca, "--saturation", "warn", "-n", "50", "--size", "0-64KiB")
+    with proxy_process(tls_server.port, *files.options, *target(files), "--slice", "1000-9000") as proxy:
+        done = run_in_process(
+            "load", f"localhost:{proxy.port}", *options, "--pipeline", "4", "--per-connection", "20"
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "250 sent, 250 came back right" in done.stdout
+
+
+def test_recordings_are_of_what_is_inside(plain_server: ServerProcess, files: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "record"
+    with proxy_process(plain_server.port, *files.options, "--record-dir", str(folder)) as proxy:
+        with connected(proxy, under_tls=True) as peer:
+            peer.sendall(frame(b"hello"))
+            assert receive_exactly(peer, 9) == frame(b"hello")
+        proxy.stop()
+    assert (folder / "1-to-server.frames").read_bytes() == frame(b"hello")
+    assert (folder / "1-to-client.frames").read_bytes() == frame(b"hello")
+
+
+def test_a_handshake_that_fails_is_one_line(
+    plain_server: ServerProcess, tls_server: ServerProcess, files: Files
+) -> None:
+    with proxy_process(plain_server.port, *files.options) as proxy:
+        with proxy.connect() as peer:
+            peer.settimeout(GUARD_S)
+            peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                receive_all(peer)
+        proxy.stop()
+    assert "connection 1: the TLS handshake with the client failed: the peer speaks no TLS: " in proxy.log
+    with proxy_process(tls_server.port, "--target-tls") as proxy:
+        with proxy.connect() as peer, contextlib.suppress(ConnectionError):
+            peer.settimeout(GUARD_S)
+            receive_all(peer)
+        proxy.stop()
+    assert (
+        "connection 1: the TLS handshake with the server failed: the peer's certificate is not " in proxy.log
+    )
+
+
+def test_options_that_cannot_be_used_are_one_line(files: Files) -> None:
+    for options, words in (
+        (
+            ["--target-cacert", "ca.pem"],
+            "--target-cacert is for TLS: give --target-tls, too, or leave it out",
+        ),
+        (["--keyfile", files.keyfile], "--keyfile is for TLS: give --certfile, too, or leave it out"),
+        (["--certfile", ""], "--certfile is a file, and not empty"),
+        (
+            ["--target-tls", "--target-cacert", "missing.pem"],
+            "cannot read missing.pem, the certificates of the server's CA: No such file or directory",
+        ),
+    ):
+        done = run_in_process("proxy", "127.0.0.1:1", "--port", "0", *options)
+        assert done.returncode == 2
+        assert done.stderr == f"trioecho proxy: {words}\n"

@@ -98,7 +98,7 @@ def test_trioecho_serve_is_right_under_tls(server: ServerProcess, files: Files, 
     options = ("--tls", "--cacert", files.client_ca, "--json", str(report))
     done = run_in_process("check", f"localhost:{server.port}", *TELLING, *options)
     assert (done.returncode, done.stderr) == (0, "")
-    document = json.loads(report.read_text())
+    [document] = json.loads(report.read_text())["servers"]
     assert {case["verdict"] for case in document["results"]} == {"pass"}
     assert any(note.startswith("under TLS: TLSv1.3, ") for note in document["notes"])
     assert f"--tls --cacert {files.client_ca}" in document["results"][0]["reproduce"]

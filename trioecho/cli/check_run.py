@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import trio
 
+from ..base.connect import tls_name
 from ..base.describe import describe
 from ..base.memory import available_bytes
 from ..base.processes import working_folder
@@ -121,7 +122,7 @@ def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]
 def _tls(server: Candidate, arguments: argparse.Namespace) -> TlsClient | None:
     if arguments.tls_client is None:
         return None
-    host = server.target.address[0] if server.target.address else _SPAWNED_NAME
+    host = tls_name(server.target.address[0]) if server.target.address else _SPAWNED_NAME
     return TlsClient(arguments.tls_client, host, tuple(client_tls_words(arguments)))
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import trio
 
-from ..base.connect import is_shortage, open_stream, why_not_connected
+from ..base.connect import is_shortage, open_stream, tls_name, why_not_connected
 from ..base.rate_limited_log import RateLimitedLog
 from ..connection.transport import SHARED_RECEIVE_BYTES, SocketTransport, Transport
 from ..server.accepting import Admission, open_acceptor
@@ -178,7 +178,7 @@ class _Relay:
             what = "server"
             if tls.target is None:
                 return client_side, Side(server)
-            name = tls.target_hostname or self._address[0]
+            name = tls.target_hostname or tls_name(self._address[0])
             return client_side, await shake_hands(server, tls.target, self._buffer, server_hostname=name)
         except NoTlsError as error:
             self._counts.unconnected += 1

@@ -242,7 +242,7 @@ def options_with_numbers() -> list[tuple[str, str]]:
         for name, action in options_of(command).items():
             if (
                 action.type is not None
-                and action.metavar not in ("COMMAND", "FILE", "HEX")
+                and action.metavar not in ("COMMAND", "FILE", "HEX", "NAME[,NAME]")
                 and name != "--host"
             ):
                 found.setdefault(name, command)

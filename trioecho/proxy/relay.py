@@ -24,7 +24,7 @@ from .leave_watch import open_leave_watch
 from .proxied_connection import ProxiedConnection
 from .pump import PlainPump, Pump, Side
 from .recording import WireRecording
-from .tls_side import NoTlsError, ProxyTls, shake_hands
+from .tls_side import NoTlsError, ProxyTls, open_tls_side
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class _Relay:
         client_side, what = Side(client), "client"
         try:
             if tls.listening is not None:
-                client_side = await shake_hands(client, tls.listening, self._buffer)
+                client_side = await open_tls_side(client, tls.listening, self._buffer)
             server = await self._connect(number)
             if server is None:
                 return None
@@ -179,7 +179,7 @@ class _Relay:
             if tls.target is None:
                 return client_side, Side(server)
             name = tls.target_hostname or tls_name(self._address[0])
-            return client_side, await shake_hands(server, tls.target, self._buffer, server_hostname=name)
+            return client_side, await open_tls_side(server, tls.target, self._buffer, server_hostname=name)
         except NoTlsError as error:
             self._counts.unconnected += 1
             self._log.warning(f"connection {number}: the TLS handshake with the {what} failed: {error}")

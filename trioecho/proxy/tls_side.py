@@ -74,7 +74,7 @@ class TlsSide(Side):
         await self._tls.aclose()
 
 
-async def shake_hands(
+async def open_tls_side(
     transport: SocketTransport,
     context: ssl.SSLContext,
     buffer: memoryview,

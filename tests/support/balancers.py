@@ -26,7 +26,7 @@ def sample(name: str) -> str:
     return resources.files("trioecho").joinpath("deploy", name).read_text("utf-8")
 
 
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
+def wait_until(is_so: Callable[[], object], what: str) -> None:
     """Ask again and again; a balancer has no other way to tell."""
     give_up_at = time.monotonic() + GUARD_S
     while not is_so():

@@ -25,6 +25,7 @@ from .registration import EPOLL_EVENTS, Registration
 from .replies import Replies, send_reply_nowait
 from .sending import SEND_ERRORS, OnSent
 from .task_driver import TaskDriver
+from .tls_transport import TlsTransport
 from .transport import SocketTransport, Transport
 from .trio_errors import DRAIN_HAS_ENDED, EndOfMessagesError
 from .turn_limits import TURN_MESSAGES
@@ -154,7 +155,7 @@ class ConnectionTask:
             raise_kept_failure(calls)
 
     async def _run_at_reactor(
-        self, reactor: Reactor, transport: SocketTransport, replies: Replies | None
+        self, reactor: Reactor, transport: SocketTransport | TlsTransport, replies: Replies | None
     ) -> None:
         """Let the reactor move the bytes, until there is something that only the task can do."""
         exchange = self._exchange
@@ -187,12 +188,14 @@ class ConnectionTask:
                 self._check_registration(registration)
                 if reactor.has_ended or self._is_overdue():
                     break
+                if isinstance(transport, TlsTransport) and transport.plain_socket is None:
+                    break  # the end of the stream is here already, and no epoll reports it
                 if exchange.interest is not Interest.NOTHING and exchange.interest not in EPOLL_EVENTS:
                     break  # it is NOTHING as long as the reactor has not gone on with it
         finally:
             self._leave_reactor()
 
-    async def _sleep_at_reactor(self, reactor: Reactor, transport: SocketTransport) -> None:
+    async def _sleep_at_reactor(self, reactor: Reactor, transport: SocketTransport | TlsTransport) -> None:
         """Let the reactor receive once, or until woken."""
         registration = self._register(reactor, transport)
         reactor.rearm(registration)
@@ -220,17 +223,21 @@ class ConnectionTask:
         await self._driver.step()
         self._check_open()
 
-    def _at_reactor(self) -> tuple[Reactor, SocketTransport] | None:
+    def _at_reactor(self) -> tuple[Reactor, SocketTransport | TlsTransport] | None:
         """Return the reactor, and the socket; None where this task is to move the bytes, as in a drain."""
         reactor, transport = self._reactor, self._transport
-        if reactor is None or reactor.has_ended or not isinstance(transport, SocketTransport):
+        if reactor is None or reactor.has_ended:
+            return None
+        if not isinstance(transport, SocketTransport) and (
+            not isinstance(transport, TlsTransport) or transport.plain_socket is None
+        ):
             return None
         # Another task may have closed it meanwhile; the transport reports that.
         if self._exchange.is_closed or self._exchange.is_draining or self._is_overdue():
             return None
         return reactor, transport
 
-    def _register(self, reactor: Reactor, transport: SocketTransport) -> Registration:
+    def _register(self, reactor: Reactor, transport: SocketTransport | TlsTransport) -> Registration:
         if self._registration is None:
             self._registration = reactor.register(transport, self._exchange)
         self._registration.task = trio.lowlevel.current_task()

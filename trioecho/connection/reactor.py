@@ -51,6 +51,7 @@ import trio
 from .exchange import Exchange
 from .registration import Registration
 from .splicing import PipePool
+from .tls_transport import TlsTransport
 from .transport import SocketTransport
 from .turn import Turns, rearm
 from .turn_limits import TURN_S
@@ -151,7 +152,7 @@ class Reactor:
 
     # ---- connections and listeners ----
 
-    def register(self, transport: SocketTransport, exchange: Exchange) -> Registration:
+    def register(self, transport: SocketTransport | TlsTransport, exchange: Exchange) -> Registration:
         """Serve a connection from now on; its task calls `rearm`, and sleeps."""
         registration = Registration(self, transport, exchange)
         self._turns.add(registration)

@@ -13,6 +13,8 @@ from .exchange import Exchange
 from .interest import Interest
 from .sending import PipedBytes, Wire
 from .splicing import PipePool, Splice
+from .tls_in_turn import TlsInTurn
+from .tls_transport import TlsTransport
 from .transport import SocketTransport
 
 # The epoll event for each interest.
@@ -72,6 +74,7 @@ class Registration:
         "_registry",
         "_splice",
         "_transport",
+        "_under_tls",
         "descriptor",
         "echoes_with_others",
         "exchange",
@@ -84,8 +87,20 @@ class Registration:
         "watched",
     )
 
-    def __init__(self, registry: Registry, transport: SocketTransport, exchange: Exchange) -> None:
-        connection: socket.socket = transport.socket
+    def __init__(
+        self, registry: Registry, transport: SocketTransport | TlsTransport, exchange: Exchange
+    ) -> None:
+        connection: socket.socket
+        self._under_tls: TlsInTurn | None = None
+        if isinstance(transport, TlsTransport):
+            connection = cast("SocketTransport", transport.below).socket
+            self._under_tls = TlsInTurn(transport, connection, self.wake)
+            self.receive: Callable[[int], bytes] = self._under_tls.receive
+            self.send: Callable[[Wire], int] = cast("Callable[[Wire], int]", self._under_tls.send)
+        else:
+            connection = transport.socket
+            self.receive = connection.recv
+            self.send = cast("Callable[[Wire], int]", connection.send)
         self._registry = registry
         self._transport = transport
         self._splice: Splice | None = None
@@ -97,12 +112,12 @@ class Registration:
         self.is_parked: bool = False
         self.is_woken: bool = False
         self.failure: BaseException | None = None
-        self.receive: Callable[[int], bytes] = connection.recv
-        self.send: Callable[[Wire], int] = cast("Callable[[Wire], int]", connection.send)
 
     def receive_large(self) -> Wire | None:
         """Receive what is not likely to be small: into a pipe, or into a buffer that is used again."""
         exchange = self.exchange
+        if self._under_tls is not None:
+            return self._under_tls.receive_large(exchange.decoder.get_buffer())
         if exchange.expects_header:
             header = self.receive(exchange.format.header_bytes)
             return self._receive_piped(header) or header
@@ -113,7 +128,9 @@ class Registration:
         if not most or not self._registry.pipes.is_usable:
             return None
         if self._splice is None:
-            self._splice = Splice(self._transport.socket, self.exchange, self._registry.pipes)
+            self._splice = Splice(
+                cast("SocketTransport", self._transport).socket, self.exchange, self._registry.pipes
+            )
             self.send = self._splice.send
         return self._splice.receive(most, beginning)
 

@@ -21,6 +21,8 @@ from .trio_errors import ConnectionLostError
 _FEED_BYTES = 5 + (1 << 14) + 256
 # A peer changes its keys once in gigabytes, and a server sends some tickets after the handshake.
 _MOST_RECORDS_WITHOUT_DATA = 100
+# Of a record: its header, the type that data has, and the least that one with data has.
+_HEADER_BYTES, _DATA, _LEAST_DATA = 5, 0x17, 6
 # The end of a view would keep all that was before it.
 _NOTHING = memoryview(b"")
 # How much of what came first is kept, to see what it is if it is no TLS.
@@ -35,6 +37,7 @@ class TlsCodec:
       is_established: whether the handshake is done.
       has_ended: whether the peer has ended its stream.
       lost: why the connection is lost; None if it is not.
+      may_have_more: whether `decrypt` may return something although nothing more was received.
 
     Args:
       context: of a server or a client.
@@ -59,6 +62,7 @@ class TlsCodec:
         "has_received",
         "is_established",
         "lost",
+        "may_have_more",
     )
 
     def __init__(
@@ -73,6 +77,7 @@ class TlsCodec:
         self.is_established: bool = False
         self.has_ended: bool = False
         self.lost: ConnectionLostError | None = None
+        self.may_have_more: bool = True  # what came with the end of the handshake
         self._from_peer = ssl.MemoryBIO()
         self._to_peer = ssl.MemoryBIO()
         self._object = context.wrap_bio(
@@ -150,6 +155,7 @@ class TlsCodec:
         if self._read_ahead:
             data, self._read_ahead = self._read_ahead[: len(place)], self._read_ahead[len(place) :]
             place[: len(data)] = data
+            self.may_have_more = True
             return len(data)
         filled = 0
         if self.has_ended or self.lost is not None:
@@ -172,7 +178,48 @@ class TlsCodec:
             self.has_ended = True
         except ssl.SSLError as error:
             self.lost = loss_of(error)
+        self.may_have_more = filled == len(place) or bool(
+            filled and (self.has_ended or self.lost is not None)
+        )
         return filled
+
+    def decrypt_record(self, raw: bytes) -> bytes | None:
+        """Return what is in bytes that were received, if they are one whole record with data, in few steps.
+
+        Returns:
+          None if they are something else: then they are for `feed`. No bytes if the record has none.
+        """
+        if (
+            len(raw) < _LEAST_DATA
+            or raw[0] != _DATA
+            or (raw[3] << 8) + raw[4] != len(raw) - _HEADER_BYTES
+            or self.may_have_more
+            or self._encrypted
+            or self._records.is_inside_one
+            or self.has_ended
+            or self.lost is not None
+        ):
+            return None
+        self._from_peer.write(raw)
+        records = self._records
+        records.count += 1
+        self._records_without_data += 1
+        try:
+            data = self._object.read(len(raw))
+        except ssl.SSLWantReadError:
+            if self._records_without_data > _MOST_RECORDS_WITHOUT_DATA:
+                self._lose_without_data()
+            return b""
+        except ssl.SSLZeroReturnError:
+            data = b""
+        except ssl.SSLError as error:
+            self.lost = loss_of(error)
+            return b""
+        if data:
+            self._records_without_data = 0
+        else:
+            self.has_ended = True
+        return data
 
     def _feed_more(self) -> bool:
         """Give OpenSSL the next of what was received; return whether there was anything.
@@ -181,9 +228,7 @@ class TlsCodec:
         nothing but updates of keys.
         """
         if self._records_without_data > _MOST_RECORDS_WITHOUT_DATA:
-            self._encrypted = _NOTHING
-            number = self._records_without_data
-            self.lost = ConnectionLostError(f"connection lost: {number} TLS records had no data")
+            self._lose_without_data()
         piece, rest = self._encrypted[:_FEED_BYTES], self._encrypted[_FEED_BYTES:]
         self._encrypted = rest or _NOTHING
         if not piece:
@@ -193,6 +238,11 @@ class TlsCodec:
         self._records_without_data += self._records.count - before
         self._from_peer.write(piece)
         return True
+
+    def _lose_without_data(self) -> None:
+        self._encrypted = _NOTHING
+        number = self._records_without_data
+        self.lost = ConnectionLostError(f"connection lost: {number} TLS records had no data")
 
     # ---- what is sent to it ----
 
@@ -225,6 +275,7 @@ class TlsCodec:
             return
         # OpenSSL would refuse what lies before it, and could have been received afterwards.
         self._read_ahead = b"".join(iter(self._take_rest, b""))
+        self.may_have_more = bool(self._read_ahead) or self.has_ended or self.lost is not None
         with contextlib.suppress(ssl.SSLError):  # the peer has not closed yet, or it was done before
             self._object.unwrap()
 

@@ -10,13 +10,14 @@ between can pass a part off as the whole.
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 
 import trio
 
 from .tls_codec import TlsCodec
 from .tls_errors import TlsHandshakeError
-from .transport import RECEIVE_BYTES, SHARED_RECEIVE_BYTES, STREAM_SEND_BYTES, Transport
+from .transport import RECEIVE_BYTES, SHARED_RECEIVE_BYTES, STREAM_SEND_BYTES, SocketTransport, Transport
 from .trio_errors import ConnectionLostError
 
 # What OpenSSL replies by itself takes some bytes; more waits only for a peer that does not read.
@@ -33,6 +34,7 @@ class TlsTransport(Transport):
     Attributes:
       below: whose bytes are encrypted.
       codec: what OpenSSL knows of the connection.
+      shared_buffer: where to decrypt.
 
     Args:
       below: connected.
@@ -42,7 +44,7 @@ class TlsTransport(Transport):
       shared_buffer: where to decrypt; all connections of a thread can share one, with those below, too.
     """
 
-    __slots__ = ("_shared_buffer", "_unsent", "_unsent_payload", "below", "codec")
+    __slots__ = ("_unsent", "_unsent_payload", "below", "codec", "shared_buffer")
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class TlsTransport(Transport):
     ) -> None:
         self.below: Transport = below
         self.codec: TlsCodec = TlsCodec(context, server_side=server_side, server_hostname=server_hostname)
-        self._shared_buffer = shared_buffer
+        self.shared_buffer: memoryview | None = shared_buffer
         # Records that were encrypted and not accepted below, and how many bytes lie in them.
         self._unsent = _NOTHING
         self._unsent_payload = 0
@@ -156,17 +158,17 @@ class TlsTransport(Transport):
     def _decrypt(self, buffer: memoryview | None) -> bytes | memoryview | None:
         """Return what all records that are complete have in them; None if none is, and none at the end."""
         codec = self.codec
-        place = buffer or self._shared_buffer or memoryview(bytearray(RECEIVE_BYTES))
+        place = buffer or self.shared_buffer or memoryview(bytearray(RECEIVE_BYTES))
         filled = codec.decrypt(place)
         if codec.pending_bytes:
-            self._send_own()
+            self.send_own()
         if filled:
             return place[:filled]
         if codec.lost is not None:
             raise codec.lost
         return b"" if codec.has_ended else None
 
-    def _send_own(self) -> None:
+    def send_own(self) -> None:
         """Send what OpenSSL has replied by itself, if the kernel has room."""
         codec = self.codec
         if not self._unsent:
@@ -177,6 +179,28 @@ class TlsTransport(Transport):
             codec.lost = ConnectionLostError(
                 "connection lost: the peer does not read what TLS itself replies"
             )
+
+    # ---- in the turns of a reactor ----
+
+    @property
+    def plain_socket(self) -> socket.socket | None:
+        """The socket below; None if there is none, and while something is here that no epoll reports."""
+        below = self.below
+        return below.socket if isinstance(below, SocketTransport) and not self.codec.may_have_more else None
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether records wait for room."""
+        return bool(self._unsent)
+
+    def keep_unsent(self, records: bytes, payload_bytes: int) -> None:
+        """Send these records next, which have so many bytes in them."""
+        self._unsent = memoryview(records)
+        self._unsent_payload = payload_bytes
+
+    def translate_error(self, error: OSError) -> Exception:
+        """Return what to raise for an error of the socket below."""
+        return self.below.translate_error(error) if isinstance(self.below, SocketTransport) else error
 
     def receive_capacity(self) -> int:
         return self.below.receive_capacity() + SHARED_RECEIVE_BYTES

@@ -1,6 +1,6 @@
 """The task of a connection: who moves the bytes while it receives.
 
-The reactor does, for plain sockets of a server, while the task sleeps. Else the task does
+The reactor does, for sockets of a server, plain and under TLS, while the task sleeps. Else the task does
 it by itself (`trioecho.connection.task_driver`).
 """
 
@@ -46,7 +46,7 @@ class ConnectionTask:
       transport: the connection's.
       format: how headers are written.
       limits: sizes and clocks.
-      reactor: moves the bytes of plain sockets, where there is one.
+      reactor: moves the bytes of sockets, where there is one.
       pool: memory for large frames.
       on_sent: as in `Exchange`.
       on_slow_call: as in `Calls`.

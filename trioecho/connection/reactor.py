@@ -1,4 +1,4 @@
-"""Waits for all plain sockets of a server at once, and has their bytes moved, many at a time.
+"""Waits for all sockets of a server at once, and has their bytes moved, many at a time.
 
 Some facts, each measured with ``scripts/bench``:
 
@@ -34,8 +34,11 @@ The design:
   the reactor's turn comes again are sent for together.
 - A failure belongs to its connection: it is kept for the task, which raises it.
 
-There is no reactor where there is no epoll (`open_reactor` returns None). Then, as for TLS
-and in-memory streams, every task moves the bytes of its own connection (`task_driver`).
+- A connection under TLS is a socket that decrypts and encrypts (`tls_in_turn`); its handshake is
+  up to its task.
+
+There is no reactor where there is no epoll (`open_reactor` returns None). Then, as for
+in-memory and other streams, every task moves the bytes of its own connection (`task_driver`).
 """
 
 from __future__ import annotations

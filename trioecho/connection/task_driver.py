@@ -1,6 +1,6 @@
 """Moves the bytes of one connection in its own task, or in the one that sends.
 
-That is for TLS, in-memory and other streams; for plain sockets where there is no reactor, or
+That is for in-memory and other streams; for sockets, also under TLS, where there is no reactor, or
 that leave it in a drain; and for what a handler of channels sends.
 """
 

@@ -33,7 +33,6 @@ The design:
   task is woken, replies, and calls `Reactor.resume`. All whose tasks have done so before
   the reactor's turn comes again are sent for together.
 - A failure belongs to its connection: it is kept for the task, which raises it.
-
 - A connection under TLS is a socket that decrypts and encrypts (`tls_in_turn`); its handshake is
   up to its task.
 

@@ -32,6 +32,7 @@ scripts/bench idle      the memory of a connection that does nothing
 scripts/bench timers    how late another task's timer fires while the server is busy
 scripts/bench splice    large frames through pipes, or copied, by their size
 scripts/bench spin      how long the server looks again before it sleeps, with few connections
+scripts/bench tls       TLS beside that of asyncio and uvloop; the load is trioecho load
 scripts/bench decoder   decoders alone, in one process, without a socket
 scripts/bench turns     the order of a server's turn: send for all together, or one by one
 

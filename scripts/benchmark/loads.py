@@ -55,12 +55,14 @@ RunLoad = Callable[[ChildServer, Workload, float], Awaitable[Load]]
 
 
 async def c_load(server: ChildServer, workload: Workload, seconds: float) -> Load:
-    """Run the client in C, which never keeps a server waiting.
+    """Run the client in C, which never keeps a server waiting; under TLS ``trioecho load``.
 
     Raises:
       BenchError: a reply was wrong, or did not come.
       NotBuiltError: there is no C compiler, or not Linux.
     """
+    if workload.is_tls:
+        return await trioecho_load(server, workload, seconds)
     sizes = values.size_range(workload.size)
     numbers: list[float] = [server.port, workload.connections, workload.pipeline, sizes.least, sizes.most]
     numbers += [seconds * workload.time_scale, _WARMUP_S * workload.time_scale, server.pid]
@@ -129,6 +131,7 @@ async def _run_trioecho_load(port: int, workload: Workload, duration_s: float) -
     command = [sys.executable, "-m", "trioecho", "load", f"127.0.0.1:{port}", "--quiet", "--json", "-"]
     command += ["--connections", str(workload.connections), "--pipeline", str(workload.pipeline)]
     command += ["--size", workload.size, "--duration", f"{duration_s:g}s", "--timeout", f"{_REPLY_S:g}s"]
+    command += ["--tls", "--insecure"] if workload.is_tls else []
     with trio.move_on_after(duration_s + 2 * _REPLY_S):
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
         if done.returncode not in (_ALL_RIGHT, _SATURATED):

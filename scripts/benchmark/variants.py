@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import trio
 
+from .certificate import certificate_file, python_with_certificate
 from .compare import Means, compare
-from .contenders import ECHO, SERVERS, Contender
+from .contenders import ASYNCIO_PROTOCOL, ECHO, SERVERS, UVLOOP_PROTOCOL, Contender
 from .table import details, failures
 from .workloads import Workload
 
@@ -35,6 +36,11 @@ def _spinning(time: str) -> Contender:
     return Contender(f"--spin {time}", (*ECHO.arguments, "--spin", time))
 
 
+def _under_tls(name: str, *arguments: str, module: str | None = None) -> Contender:
+    certificate = str(certificate_file())
+    return Contender(name, (*arguments, "--certfile", certificate), python_with_certificate, module)
+
+
 VARIANTS: Mapping[str, Variants] = {
     # From which size on frames cost less through pipes than copied.
     "splice": Variants(
@@ -48,6 +54,19 @@ VARIANTS: Mapping[str, Variants] = {
     "spin": Variants(
         [_spinning(time) for time in ("50us", "0", "20us", "100us", "200us")],
         [Workload(f"spin {count}", count, 1, "64B") for count in (1, 3, 10)],
+    ),
+    # TLS beside that of asyncio and uvloop: small frames, many at a time, and large ones.
+    "tls": Variants(
+        [
+            _under_tls("trioecho", *ECHO.arguments),
+            _under_tls("asyncio Protocol", *ASYNCIO_PROTOCOL.arguments),
+            _under_tls("uvloop Protocol", *UVLOOP_PROTOCOL.arguments, module="uvloop"),
+        ],
+        [
+            Workload("tls many", 100, 1, "64B", is_tls=True),
+            Workload("tls pipelined", 100, 64, "16-112B", is_tls=True),
+            Workload("tls bulk", 8, 4, "64KiB", is_tls=True),
+        ],
     ),
 }
 

@@ -20,6 +20,7 @@ class Workload:
       max_frame_length: limit that the servers are given, in bytes.
       has_handler: whether every message goes through a function of the user's.
       time_scale: how much longer than others it takes to see enough.
+      is_tls: whether connections are under TLS.
     """
 
     name: str
@@ -29,12 +30,14 @@ class Workload:
     max_frame_length: int = 1 << 20
     has_handler: bool = False
     time_scale: float = 1.0
+    is_tls: bool = False
 
     @property
     def title(self) -> str:
         """The title for a reader who does not know the load yet."""
         connections = plural(self.connections, "connection")
         title = f"{connections}, {self.pipeline} in flight, {self.spaced_size}"
+        title += ", under TLS" if self.is_tls else ""
         return f"{title}, with a handler" if self.has_handler else title
 
     @property

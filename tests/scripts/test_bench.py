@@ -97,6 +97,18 @@ def test_times_to_spin_are_measured() -> None:
 
 
 @pytest.mark.slow
+def test_servers_under_tls_are_measured() -> None:
+    done = run_bench("tls", "--repeats", "1", "--seconds", "50ms")
+    assert done.returncode == 0, done.stderr
+    for shown in (
+        "100 connections, 1 in flight, 64 B, under TLS",
+        "| asyncio Protocol ",
+        "64 KiB, under TLS",
+    ):
+        assert shown in done.stdout
+
+
+@pytest.mark.slow
 def test_how_late_timers_are_is_measured() -> None:
     done = run_bench(
         "timers", "--builds", "plain", "--repeats", "1", "--seconds", "50ms", "--load", "trioecho"

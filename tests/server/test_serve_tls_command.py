@@ -242,6 +242,31 @@ def test_each_client_of_a_drain_gets_an_exact_prefix(command: tuple[str], files:
     assert server.reports[-1]["messages_total"] == messages
 
 
+def test_a_peer_that_stops_inside_a_record_is_waited_for_as_one_inside_a_frame(files: Files) -> None:
+    clocks = ("--grace", "0", "--frame-timeout", "0.3s")
+    with server_process(*files.options, *clocks) as server, server.connect() as plain:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        peer = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        while True:
+            try:
+                peer.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                plain.sendall(outgoing.read())
+                incoming.write(plain.recv(1 << 16))
+        peer.write(frame(b"one"))
+        plain.sendall(outgoing.read())
+        while True:
+            try:
+                assert peer.read(7) == frame(b"one")
+                break
+            except ssl.SSLWantReadError:
+                incoming.write(plain.recv(1 << 16))
+        peer.write(frame(b"two"))
+        plain.sendall(outgoing.read()[:-1])
+        assert server.stop() == 0
+
+
 def test_past_the_grace_what_is_unfinished_is_aborted(files: Files) -> None:
     with server_process(*files.options, "--grace", "0.1s") as server, connect(server) as peer:
         peer.sendall(frame(b"one") + frame(b"hello")[:6])

@@ -33,7 +33,6 @@ class ReceivingHalf(SendingHalf):
 
     __slots__ = (
         "_drain_bytes_left",
-        "_frame_timeout_s",
         "_idle_timeout_s",
         "_is_late",
         "_is_plain",
@@ -46,6 +45,7 @@ class ReceivingHalf(SendingHalf):
         "decoder",
         "expects_header",
         "expects_small",
+        "frame_timeout_s",
         "has_received_eof",
         "interest",
         "is_draining",
@@ -87,7 +87,7 @@ class ReceivingHalf(SendingHalf):
         self.use: Use = Use.TAKE
         self._is_plain = True  # neither draining, nor ended by the peer
         self._idle_timeout_s = or_infinite(limits.idle_timeout_s)
-        self._frame_timeout_s = or_infinite(limits.frame_timeout_s)
+        self.frame_timeout_s: float = or_infinite(limits.frame_timeout_s)
         self._receive_capacity = receive_capacity
         self._read_deadline = math.inf
         self._read_wait_ended_at = now
@@ -123,7 +123,7 @@ class ReceivingHalf(SendingHalf):
         if self.interest is _WRITABLE:
             return WriteTimeoutError(self._write_timeout_s)
         if self.decoder.buffered_bytes:
-            return FrameTimeoutError(self._frame_timeout_s, self.decoder.diagnose_incomplete())
+            return FrameTimeoutError(self.frame_timeout_s, self.decoder.diagnose_incomplete())
         return IdleTimeoutError(self._idle_timeout_s)
 
     # ---- waiting, and not waiting any more ----
@@ -142,7 +142,7 @@ class ReceivingHalf(SendingHalf):
             self._is_late = False
         elif self._timed_frame != decoder.frames_decoded:
             self._timed_frame = decoder.frames_decoded
-            self._read_deadline = now + self._frame_timeout_s
+            self._read_deadline = now + self.frame_timeout_s
             self._is_late = False
         else:
             # Time in which this side did not listen is not held against the peer.

@@ -77,7 +77,10 @@ class TaskDriver:
         buffer = self._exchange.decoder.get_buffer()
         if self._exchange.interest is Interest.LAST_CHANCE:
             return await self._transport.look(buffer)
-        return await self._transport.receive_arrived(buffer)
+        # Under TLS, what has arrived may be a part of a record, and so of a frame: its clock runs.
+        with trio.CancelScope(deadline=self._now() + self._exchange.frame_timeout_s):
+            return await self._transport.receive_arrived(buffer)
+        return None
 
     async def send_unsent(self) -> None:
         """Send all that is unsent, within the write clock; a checkpoint only if it has to wait.

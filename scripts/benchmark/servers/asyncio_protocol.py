@@ -1,14 +1,16 @@
 """asyncio's callbacks, tuned: received in place, one write for all frames that came together.
 
-python asyncio_protocol.py MAX_FRAME_LENGTH [uvloop]
+python asyncio_protocol.py MAX_FRAME_LENGTH [uvloop] [--certfile FILE]
 
 Each message becomes an object that a function answers, as in a service that
-does something with it. Both event loops set TCP_NODELAY themselves.
+does something with it. Both event loops set TCP_NODELAY themselves. With a certificate it serves
+under TLS; the file has the private key, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from struct import Struct
 from typing import cast
@@ -79,7 +81,11 @@ class Echo(asyncio.BufferedProtocol):
 
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=1024)
+    context = None
+    if "--certfile" in sys.argv:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[sys.argv.index("--certfile") + 1])
+    server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=1024, ssl=context)
     port = server.sockets[0].getsockname()[1]
     print(f"listening on 127.0.0.1:{port}", file=sys.stderr, flush=True)
     await server.serve_forever()

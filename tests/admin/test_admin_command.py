@@ -175,7 +175,7 @@ def test_only_get_and_only_what_there_is() -> None:
         assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
         missing = watch.ask("/secret")
         assert missing.status == 404
-        assert missing.text == "not here; there is /livez, /metrics, /readyz, /report\n"
+        assert missing.text == "not here; there is /, /events, /livez, /metrics, /readyz, /report\n"
         assert watch.server.stop() == 0
 
 

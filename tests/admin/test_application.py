@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -100,7 +100,12 @@ class Stream:
         self.to_client, self.parts = trio.open_memory_channel[bytes](0)
 
     def page(self, request: PageRequest) -> PageReply:
-        return PageReply(self.parts.clone(), "text/event-stream")
+        return PageReply(self._parts(), "text/event-stream")
+
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        async with self.parts.clone() as parts:
+            async for part in parts:
+                yield part
 
 
 async def test_a_stream_is_sent_as_it_comes_and_ends_with_its_source() -> None:

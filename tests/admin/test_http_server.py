@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
 import trio
@@ -178,7 +178,13 @@ async def test_a_crowd_holds_only_so_many_connections_and_newcomers_are_served()
 
 async def test_streams_stay_when_a_crowd_comes() -> None:
     to_client, parts = trio.open_memory_channel[bytes](0)
-    pages: dict[str, Page] = {**PAGES, "/stream": lambda _: PageReply(parts, "text/event-stream")}
+
+    async def stream_of_parts() -> AsyncGenerator[bytes, None]:
+        async with parts:
+            async for part in parts:
+                yield part
+
+    pages: dict[str, Page] = {**PAGES, "/stream": lambda _: PageReply(stream_of_parts(), "text/event-stream")}
     async with http_server(
         pages, HttpLimits(connections=4, per_second=10_000, burst=100, request_s=0.01)
     ) as connect:
@@ -199,15 +205,14 @@ async def test_streams_stay_when_a_crowd_comes() -> None:
 async def test_a_stream_ends_when_its_client_is_gone() -> None:
     ended = trio.Event()
 
-    class Endless:
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b"one"
-            try:
-                await trio.sleep_forever()
-            finally:
-                ended.set()
+    async def endless() -> AsyncGenerator[bytes, None]:
+        yield b"one"
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.set()
 
-    async with http_server({"/stream": lambda _: PageReply(Endless(), "text/event-stream")}) as connect:
+    async with http_server({"/stream": lambda _: PageReply(endless(), "text/event-stream")}) as connect:
         stream = await connect()
         await stream.send_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
         assert await stream.receive_some()

@@ -35,6 +35,8 @@ _OPTIONS = (
     "--no-first-run",
     "--disable-background-networking",
 )
+# What the protocol wants to know of a key besides its name.
+_CODES = {"Enter": {"windowsVirtualKeyCode": 13}, "End": {"windowsVirtualKeyCode": 35}}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Browser:
         self._commands = commands
         self._answers = answers
         self._count = 0
-        self._events: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
 
     def look_at(
         self, page: Path, *, width_px: int, scheme: Scheme, ask: str = "''", point_at: str = ""
@@ -72,83 +74,133 @@ class Browser:
 
         The pointer is on the element that ``point_at`` evaluates to, if there is one.
         """
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        tab = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        tab = self.open_tab(width_px=width_px, scheme=scheme)
+        tab.load(page.as_uri())
+        if point_at:
+            tab.point_at(point_at)
+        look = Look(
+            tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"),
+            tab.evaluate("getComputedStyle(document.body).backgroundColor"),
+            tab.requests(),
+            tab.complaints(),
+            tab.evaluate(ask),
+        )
+        tab.close()
+        return look
+
+    def open_tab(self, *, width_px: int, scheme: Scheme) -> Tab:
+        """Return a new tab of this width and colour scheme; what happened in others is forgotten."""
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        tab = Tab(
+            self, target, self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        )
         for domain in ("Page", "Network", "Log", "Runtime"):
-            self._call(f"{domain}.enable", tab)
-        self._call(
+            tab.call(f"{domain}.enable")
+        tab.call(
             "Emulation.setDeviceMetricsOverride",
-            tab,
             width=width_px,
             height=900,
             deviceScaleFactor=1,
             mobile=False,
         )
-        self._call(
-            "Emulation.setEmulatedMedia", tab, features=[{"name": "prefers-color-scheme", "value": scheme}]
-        )
-        self._events.clear()
-        self._call("Page.navigate", tab, url=page.as_uri())
-        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
-            self._events.append(self._next_message())
-        overflow = self._evaluate(
-            tab, "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        background = self._evaluate(tab, "getComputedStyle(document.body).backgroundColor")
-        if point_at:
-            self._point_at(tab, point_at)
-        answer = self._evaluate(tab, ask)
-        look = Look(overflow, background, tuple(self._requests()), tuple(self._complaints()), answer)
-        self._call("Target.closeTarget", targetId=target)
-        return look
+        tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.events.clear()
+        return tab
 
     def close(self) -> None:
         """End the browser, and wait until it has."""
-        self._call("Browser.close")
+        self.call("Browser.close")
         while self._answers.read(65536):
             pass
 
-    def _point_at(self, tab: str, element: str) -> None:
-        self._evaluate(tab, f"void ({element}).scrollIntoView({{block: 'center'}}) || ''")
-        box = f"(({element}).getBoundingClientRect())"
-        x, y = (
-            self._evaluate(tab, f"{box}.{edge} + {box}.{size} / 2")
-            for edge, size in (("left", "width"), ("top", "height"))
-        )
-        self._call("Input.dispatchMouseEvent", tab, type="mouseMoved", x=x, y=y)
-
-    def _requests(self) -> Iterator[str]:
-        for event in self._events:
-            if event["method"] == "Network.requestWillBeSent":
-                yield event["params"]["request"]["url"]
-
-    def _complaints(self) -> Iterator[str]:
-        for event in self._events:
-            if event["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
-                yield json.dumps(event["params"])
-
-    def _evaluate(self, tab: str, expression: str) -> Any:
-        return self._call("Runtime.evaluate", tab, expression=expression)["result"]["value"]
-
-    def _call(self, method: str, tab: str | None = None, **parameters: Any) -> dict[str, Any]:
+    def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+        """Return what a method of the protocol returns."""
         self._count += 1
         message: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
-        if tab is not None:
-            message["sessionId"] = tab
+        if session is not None:
+            message["sessionId"] = session
         self._commands.write(json.dumps(message).encode() + b"\0")
-        while (answer := self._next_message()).get("id") != self._count:
-            self._events.append(answer)
+        while (answer := self.next_message()).get("id") != self._count:
+            self.events.append(answer)
         assert "error" not in answer, (method, answer)
         result: dict[str, Any] = answer["result"]
         return result
 
-    def _next_message(self) -> dict[str, Any]:
+    def next_message(self) -> dict[str, Any]:
+        """Return an event, or what answers a call."""
         message = bytearray()
         while (byte := self._answers.read(1)) != b"\0":
             assert byte, "the browser has ended"
             message += byte
         parsed: dict[str, Any] = json.loads(message)
         return parsed
+
+
+class Tab:
+    """A page that stays open; of `Browser.open_tab`."""
+
+    def __init__(self, browser: Browser, target: str, session: str) -> None:
+        self._browser = browser
+        self._target = target
+        self._session = session
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Return what a method of the protocol returns for this tab."""
+        return self._browser.call(method, self._session, **parameters)
+
+    def load(self, url: str) -> None:
+        """Load a page, with all that it needs."""
+        events = self._browser.events
+        self.call("Page.navigate", url=url)
+        while not any(event["method"] == "Page.loadEventFired" for event in events):
+            events.append(self._browser.next_message())
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression of JavaScript."""
+        found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def wait_until(self, condition: str) -> None:
+        """Wait until an expression of JavaScript is true; the guard of the browser bounds that."""
+        look = f"const look = () => ({condition}) ? resolve(true) : setTimeout(look, 10); look();"
+        self.evaluate(f"new Promise((resolve) => {{ {look} }})")
+
+    def point_at(self, element: str) -> None:
+        """Move the pointer to the element that an expression returns."""
+        self.evaluate(f"({element}).scrollIntoView({{block: 'center'}})")
+        box = f"(({element}).getBoundingClientRect())"
+        x, y = (
+            self.evaluate(f"{box}.{edge} + {box}.{size} / 2")
+            for edge, size in (("left", "width"), ("top", "height"))
+        )
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def press(self, key: str) -> None:
+        """Press a key, by its name in the DOM, and let it go."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, **_CODES.get(key, {}), **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, **_CODES.get(key, {}))
+
+    def requests(self) -> tuple[str, ...]:
+        """Return the addresses of all that was asked for."""
+        return tuple(
+            event["params"]["request"]["url"]
+            for event in self._browser.events
+            if event["method"] == "Network.requestWillBeSent"
+        )
+
+    def complaints(self) -> tuple[str, ...]:
+        """Return what stands in the console."""
+        return tuple(
+            json.dumps(event["params"])
+            for event in self._browser.events
+            if event["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        )
+
+    def close(self) -> None:
+        """Close it."""
+        self._browser.call("Target.closeTarget", targetId=self._target)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
@@ -44,13 +45,13 @@ class PageReply:
 
     Attributes:
       body: the bytes, or a stream of them. A stream is iterated in a task of its own, which is cancelled when
-        the client is gone; a client that takes none of it for ten seconds is gone.
+        the client is gone, and closed then; a client that takes none of it for ten seconds is gone.
       content_type: of the body.
       status: of HTTP.
       headers: more of them, by name.
     """
 
-    body: bytes | AsyncIterable[bytes]
+    body: bytes | AsyncGenerator[bytes, None]
     content_type: str = TEXT
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -105,7 +106,8 @@ class AdminApplication:
     def _reply(self, scope: Mapping[str, Any]) -> PageReply:
         page = self._pages.get(scope["path"])
         if page is None:
-            return text_reply(f"not here; there is {', '.join(sorted(self._pages))}", HTTPStatus.NOT_FOUND)
+            shown = sorted(path for path in self._pages if "." not in path)  # others are parts of a page
+            return text_reply(f"not here; there is {', '.join(shown)}", HTTPStatus.NOT_FOUND)
         if scope["method"] not in _METHODS:
             return text_reply(
                 f"only {' and '.join(_METHODS)}", HTTPStatus.METHOD_NOT_ALLOWED, allow=", ".join(_METHODS)
@@ -128,8 +130,9 @@ async def _send(reply: PageReply, send: Send) -> None:
         await send({"type": "http.response.body", "body": reply.body})
         return
     await send(_start_of(reply))
-    async for part in reply.body:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
+    async with contextlib.aclosing(reply.body) as parts:  # also when it is cancelled
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 

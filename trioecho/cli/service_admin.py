@@ -10,12 +10,17 @@ import trio
 from ..base.describe import describe
 from ..base.exception_groups import leaves
 from ..base.listen_address import ListenAddress
+from ..server.report import Report
 from ..server.serving import FrameServer
 from ..server.workers.supervisor import WorkerPool
 from .shared.admin import AdminListeners, open_admin_listeners
 
 if TYPE_CHECKING:
+    from ..admin.service_board import ServiceBoard
     from ..admin.service_state import ServiceState
+
+# What a page that is gone without a word may delay the end of the process.
+_TELL_S = 0.5
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -32,9 +37,11 @@ class ServiceAdmin:
 
     def __init__(self, address: ListenAddress) -> None:
         # Only with --admin: these packages take longer to import than all else.
+        from ..admin.service_board import ServiceBoard
         from ..admin.service_state import ServiceState
 
         self.state: ServiceState = ServiceState()
+        self._board: ServiceBoard = ServiceBoard()
         self._address = address
         self._listening = AdminListeners(())
         self._where = ""
@@ -51,12 +58,14 @@ class ServiceAdmin:
     async def run(self) -> None:
         """Serve until cancelled; whatever fails is a line in the log."""
         from ..admin.application import AdminApplication
+        from ..admin.board_pages import board_pages
         from ..admin.http_server import serve_http
         from ..admin.service_pages import service_pages
 
         failure: Exception | None = None
         try:
-            await serve_http(AdminApplication(service_pages(self.state)), self._listening.listeners)
+            pages = {**board_pages(self._board.feed), **service_pages(self.state)}
+            await serve_http(AdminApplication(pages), self._listening.listeners)
         except Exception as error:  # noqa: BLE001 - the service goes on, whatever happened here
             failure = error
         finally:
@@ -65,8 +74,9 @@ class ServiceAdmin:
             self._where = ""
             logger.error("admin has failed, and the service goes on: %s", describe(next(leaves(failure))))
 
-    def note_ready(self, server: FrameServer | WorkerPool, nursery: trio.Nursery) -> None:
-        """Show this service from now on, which accepts connections."""
+    def note_ready(self, server: FrameServer | WorkerPool, listening: str, nursery: trio.Nursery) -> None:
+        """Show this service from now on, which accepts connections where ``listening`` says."""
+        self._board.note_listening(listening)
         if self._where:
             logger.info(self._where)
         if isinstance(server, WorkerPool):
@@ -78,3 +88,14 @@ class ServiceAdmin:
     def note_drain(self) -> None:
         """Show that the first signal has come."""
         self.state.begin_drain()
+        self._board.note_drain(self.state.connections())
+
+    def note_report(self, report: Report) -> None:
+        """Show a report."""
+        self.state.note_report(report)
+        self._board.note_report(report, self.state.workers())
+
+    async def tell_the_end(self) -> None:
+        """Wait until the live pages that are open have what came last, but not long."""
+        with trio.move_on_after(_TELL_S):
+            await self._board.feed.wait_until_told()

@@ -103,7 +103,7 @@ class ServiceRun:
     def note_report(self, report: Report) -> None:
         """Keep a report for those who watch."""
         if self._admin is not None:
-            self._admin.state.note_report(report)
+            self._admin.note_report(report)
 
     def report_now(self) -> None:
         if self._server is not None:
@@ -153,7 +153,7 @@ class ServiceRun:
             if self._listening.names:
                 logger.info("passed by the service manager: %s", ", ".join(self._listening.names))
             if self._admin is not None:
-                self._admin.note_ready(server, nursery)
+                self._admin.note_ready(server, listening, nursery)
             self._manager.tell_ready(listening)
             nursery.start_soon(self._report_alive)
             if hint := of_one_family(self._listening.listeners):
@@ -238,6 +238,8 @@ class ServiceRun:
                 task_status=task_status,
             )
         self._result = result
+        if self._admin is not None:
+            await self._admin.tell_the_end()
         scope.cancel()
 
     async def _listen(self) -> None:

@@ -7,7 +7,7 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from .. import __version__
 from ..base.build import BUILD
@@ -33,6 +33,9 @@ COMMANDS = {
     "faulty": "run an echo server with a bug, to learn from",
     "formats": "list the formats of protocols, or guess that of some bytes",
     "guide": "show the documentation, page by page",
+    "deploy": "print a sample file: systemd, containers, balancers, monitoring",
+    "completion": "print the completion of commands and options for a shell",
+    "man": "print a manual page",
 }
 
 _EPILOG = """\
@@ -77,6 +80,21 @@ def _run_to_the_end(words: list[str]) -> int:
 
 
 def _read(words: list[str]) -> argparse.Namespace:
+    asked_for = next((word for word in words if not word.startswith("-")), None)
+    if asked_for == "help":
+        words = [*words[words.index("help") + 1 :], "--help"]
+        asked_for = words[0]
+    parser, _ = make_parsers([asked_for])
+    arguments = parser.parse_args(words)
+    arguments.command_line = [parser.prog, *words]
+    return arguments
+
+
+def make_parsers(names: Collection[str | None]) -> tuple[Parser, Mapping[str, Parser]]:
+    """Return the parser of the program, and those of all commands; only these ``names`` have their options.
+
+    A command's module takes time to import.
+    """
     parser = Parser(
         prog="trioecho",
         description="An echo service of length-prefixed frames: 4 bytes of length, then the payload.",
@@ -84,12 +102,8 @@ def _read(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("-V", "--version", action="version", version=f"trioecho {__version__} ({BUILD})")
     commands = parser.add_commands()
-    asked_for = next((word for word in words if not word.startswith("-")), None)
-    if asked_for == "help":
-        words = [*words[words.index("help") + 1 :], "--help"]
-        asked_for = words[0]
     for name, summary in COMMANDS.items():
-        if name == asked_for:
+        if name in names:
             importlib.import_module(f".{name}", __package__).add_command(commands, summary)
             commands.choices[name].add_settings_options([*COMMANDS])
         else:
@@ -101,9 +115,7 @@ def _read(words: list[str]) -> argparse.Namespace:
         "Without a command, list all commands.",
     )
     help_parser.add_argument("command", nargs="*", metavar="COMMAND", help="such as load, or report diff")
-    arguments = parser.parse_args(words)
-    arguments.command_line = [parser.prog, *words]
-    return arguments
+    return parser, commands.choices
 
 
 def _serve_as_worker(words: list[str]) -> int:

@@ -1,0 +1,74 @@
+"""``trioecho completion``: what a shell needs to complete commands and options."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+from .program import COMMANDS, make_parsers
+from .shared import values
+from .shared.exit_codes import ExitCode
+from .shared.output import print_result
+from .shared.parser import Commands, Parser, add_command_parser
+from .shared.required_package import import_package
+
+_SHELLS = ("bash", "zsh", "fish")
+# What stands for the value of an option that is a path.
+_FILES = {"FILE", "A.json", "B.json"}
+_FOLDERS = {"FOLDER"}
+
+_EPILOG = """\
+Needs the package shtab (pip install shtab). The text is of this version: print it
+again after an update.
+
+exit codes:
+  0  printed
+  2  wrong usage, or shtab is not installed
+
+examples:
+  trioecho completion bash >~/.local/share/bash-completion/completions/trioecho
+  trioecho completion zsh >~/.zfunc/_trioecho
+  trioecho completion fish >~/.config/fish/completions/trioecho.fish
+"""
+
+
+def add_command(commands: Commands[Parser], summary: str) -> None:
+    """Add ``completion`` and its options."""
+    parser = add_command_parser(
+        commands,
+        "completion",
+        run,
+        summary=summary,
+        description="Print the completion of commands, options and their values for a shell.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "shell",
+        metavar="SHELL",
+        type=values.one_of(*_SHELLS),
+        help="bash, zsh (a folder of $fpath has the file), or fish",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the script."""
+    shtab: Any = import_package("shtab", "shtab")
+    parser, commands = make_parsers(COMMANDS)
+    for command in commands.values():
+        _mark_values(shtab, command)
+    print_result(shtab.complete(parser, shell=arguments.shell).rstrip("\n"))
+    return ExitCode.OK
+
+
+def _mark_values(shtab: Any, parser: argparse.ArgumentParser) -> None:
+    """Say of each option which values it takes, as far as its metavar does."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _mark_values(shtab, command)
+        elif action.metavar in _FILES | _FOLDERS:
+            kind = shtab.FILE if action.metavar in _FILES else shtab.DIRECTORY
+            action.complete = kind  # type: ignore[attr-defined]  # shtab looks for this attribute
+        elif isinstance(action.metavar, str) and (words := re.fullmatch(r"\{(.*)\}", action.metavar)):
+            action.choices = words[1].split(",")

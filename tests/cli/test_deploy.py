@@ -123,7 +123,7 @@ def test_what_the_pod_starts_is_accepted_and_its_end_has_time() -> None:
     assert pod["terminationGracePeriodSeconds"] > waits_s + 10  # as --grace
     assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
         "frames": 26066,
-        "admin": 9464,
+        "admin": 26068,
     }
 
 

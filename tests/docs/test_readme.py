@@ -98,6 +98,9 @@ def test_the_commands_are_those_that_are_run() -> None:
         ("trioecho", "faulty"),
         ("trioecho", "proxy"),
         ("trioecho", "formats"),
+        ("trioecho", "deploy"),
+        ("trioecho", "completion"),
+        ("trioecho", "man"),
         ("scripts/bench",),  # by test_bench
         ("scripts/bench", "--quick"),
         ("scripts/bench", "decoder"),
@@ -215,6 +218,16 @@ def test_report_commands(command: str, tmp_path: Path, monkeypatch: pytest.Monke
     for seed, name in enumerate(("a", "b", "before", "after")):
         (tmp_path / f"{name}.json").write_text(result_as_json(made_result(seed=seed)))
     assert main(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.parametrize(
+    "command", [each for each in COMMANDS if shlex.split(each)[1:2] in (["deploy"], ["completion"], ["man"])]
+)
+def test_commands_that_print_a_file(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words, _, path = command.partition(" >")
+    assert path
+    assert main(shlex.split(words)[1:]) == 0
+    assert capsys.readouterr().out.count("\n") > 5
 
 
 ASK_COMMANDS = [each for each in CHECK_COMMANDS if "--ask" in each or "--preset" in each]

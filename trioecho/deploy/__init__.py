@@ -9,6 +9,8 @@ DEPLOY_FILES = {
     "Containerfile": "a container image that serves, for podman and docker",
     "trioecho.service": "a hardened systemd service",
     "trioecho.socket": "its socket: a restart refuses no connection",
+    "haproxy.cfg": "HAProxy in front of three servers",
+    "nginx.conf": "nginx in front of three servers",
     "kubernetes.yaml": "a Deployment with probes, a Service, a disruption budget",
 }
 

@@ -17,6 +17,7 @@ TOPICS: dict[str, str] = {
     "serve": "the service: options, limits, workers, exit codes; and its client",
     "balancers": "several servers behind HAProxy or nginx, which says who the client is",
     "operate": "metrics for Prometheus, probes, and a drain behind a balancer",
+    "run": "from a bare machine to a watched service: systemd, containers, monitoring, upgrades",
     "your-protocol": "from an unknown service to its format, messages, rules and load, in ten minutes",
     "send": "how to talk to any framed service from the command line",
     "load": "how to measure a server, read the percentiles, and when not to believe them",

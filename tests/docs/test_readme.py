@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import grp
 import os
 import re
 import shlex
@@ -128,10 +129,22 @@ def test_serve_commands(command: str, tmp_path: Path, monkeypatch: pytest.Monkey
     if "--certfile" in command:
         write_certificates(tmp_path)
         monkeypatch.chdir(tmp_path)
-    words = [word.replace(":26068", ":0") for word in shlex.split(command)[2:]]
-    if "--drain-delay" in words:
-        words[words.index("--drain-delay") + 1] = "0"
-    with server_process(*words, "--port", "0") as server:
+    group = grp.getgrgid(os.getegid()).gr_name
+    for shown, there in (
+        (":26068", ":0"),
+        (":26066", ":0"),
+        ("/run/", f"{tmp_path}/"),
+        ("www-data", group),
+        ("--drain-delay 5s", "--drain-delay 0"),
+    ):
+        command = command.replace(shown, there)
+    words, listen = shlex.split(command)[2:], []
+    while "--listen" in words:
+        at = words.index("--listen")
+        _, address = words[at : at + 2]
+        listen.append(address)
+        del words[at : at + 2]
+    with server_process(*words, *(() if listen else ("--port", "0")), listen=listen) as server:
         assert server.stop(signal.SIGINT) == 0
 
 
@@ -196,7 +209,10 @@ def test_these_are_all_send_commands() -> None:
 def test_load_commands(command: str, tmp_path: Path) -> None:
     # Seconds of load would show no more than tenths, and a busy machine may break any objective.
     shorter = re.sub(r"(--duration |/)\d+[sm]\b", r"\g<1>200ms", command)
-    with server_process() as server:
+    options = write_certificates(tmp_path).options if "--tls" in command else ()
+    if "--proxy-protocol" in command:
+        options = ("--proxy-protocol", "auto")
+    with server_process(*options) as server:
         words = shlex.split(shorter.replace("26066", str(server.port)))[1:]
         done = run_in_process(*words, cwd=tmp_path)
     assert done.returncode in (0, 5, 99), done.stderr

@@ -11,6 +11,9 @@ DEPLOY_FILES = {
     "trioecho.socket": "its socket: a restart refuses no connection",
     "haproxy.cfg": "HAProxy in front of three servers",
     "nginx.conf": "nginx in front of three servers",
+    "prometheus.yml": "Prometheus, which scrapes --admin",
+    "alerts.yml": "its rules: what to wake somebody for",
+    "grafana-dashboard.json": "a dashboard of Grafana over Prometheus",
     "kubernetes.yaml": "a Deployment with probes, a Service, a disruption budget",
 }
 

@@ -26,7 +26,7 @@ examples:
 
 def add_command(commands: Commands[Parser], summary: str) -> None:
     """Add ``deploy`` and its options."""
-    files = "\n".join(f"  {name:22}{about}" for name, about in DEPLOY_FILES.items())
+    files = "\n".join(f"  {name:24}{about}" for name, about in DEPLOY_FILES.items())
     parser = add_command_parser(
         commands,
         "deploy",
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List the samples, or print one."""
     if arguments.name is None:
         for name, about in DEPLOY_FILES.items():
-            print_result(f"{name:22}{about}")
+            print_result(f"{name:24}{about}")
     else:
         print_result(read_deploy_file(arguments.name).rstrip("\n"))
     return ExitCode.OK

@@ -34,6 +34,7 @@ ROOMS = [
     "proxy",
     "admin",  # shows what those above it do while they run
     "guide",
+    "deploy",
     "faulty",
     "cli",
     "__main__",

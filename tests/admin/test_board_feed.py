@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioecho.admin.board_feed import MOST_SAMPLES, BoardFeed, heat_of
+from trioecho.admin.board_feed import MOST_SAMPLES, BoardFeed, heat_bins
 from trioecho.base.histogram import Histogram
 
 
@@ -122,7 +122,7 @@ def test_the_heat_map_has_every_time_in_its_bin(times_ns: list[int]) -> None:
     histogram = Histogram()
     for time_ns in times_ns:
         histogram.record(time_ns)
-    bins = heat_of(histogram)
+    bins = heat_bins(histogram)
     assert sum(count for _, count in bins) == len(times_ns)
     assert bins == sorted(bins)
     # Times are at most 1/64 too high, so one near a border may be in the next bin.

@@ -142,7 +142,7 @@ def _as_event(name: str, data: Mapping[str, Any]) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-def heat_of(times_ns: Histogram) -> list[tuple[int, int]]:
+def heat_bins(times_ns: Histogram) -> list[tuple[int, int]]:
     """Return how many times are in each bin of the heat map, upwards."""
     bins: dict[int, int] = {}
     below = 0

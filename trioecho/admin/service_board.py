@@ -8,7 +8,7 @@ from typing import Any
 from ..base.version import version_and_build
 from ..server.report import Report
 from ..server.report_lines import report_as_json
-from .board_feed import BoardFeed, heat_of
+from .board_feed import BoardFeed, heat_bins
 
 
 class ServiceBoard:
@@ -58,5 +58,5 @@ def _sample_of(report: Report, workers: int, *, is_draining: bool) -> dict[str, 
         "t": report.time.timestamp(),
         "workers": workers,
         "draining": is_draining,
-        "heat": heat_of(report.counts.service_ns),
+        "heat": heat_bins(report.counts.service_ns),
     }

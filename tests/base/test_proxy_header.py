@@ -98,6 +98,22 @@ def test_extensions_are_skipped(result: ProxyResultIPv4, extension: bytes, rest:
     assert left == rest
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"PROXY TCP6 :: :: 0 0\r\n",
+        b"PROXY TCP6 ::1 :: 0 10\r\n",
+        b"PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n",
+        b"PROXY UNKNOWN\r\n",
+        b"PROXY UNKNOWN \r\n",
+        b"PROXY UNKNOWN x\r\n",
+    ],
+)
+@pytest.mark.parametrize("most", [*range(1, 24), 1000])
+def test_of_a_short_line_not_a_byte_too_many_is_wanted(line: bytes, most: int) -> None:
+    assert parse(line + b"\0\0\0\1a", most=most)[1] == b"\0\0\0\1a"
+
+
 @given(versions, tcp)
 def test_another_implementation_reads_our_headers(
     version: int, result: ProxyResultIPv4 | ProxyResultIPv6
@@ -168,6 +184,8 @@ def test_the_addresses_of_the_connection_itself_stay(wire: bytes, most: int) -> 
 def test_paths_of_unix_sockets() -> None:
     wire = ORACLES[2].pack(ProxyResultUnix("/run/client", "/run/server", protocol=socket.SOCK_STREAM))
     assert parse(wire) == (ProxyHeader(2, "/run/client", "/run/server"), b"")
+    named = v2(0x21, 0x31, b"\0name".ljust(108, b"\0") + bytes(108))
+    assert parse(named) == (ProxyHeader(2, b"\0name", ""), b"")
 
 
 # ---- what is refused ----

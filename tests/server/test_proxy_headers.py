@@ -10,9 +10,12 @@ from typing import Literal
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tests.support import sockets
+from tests.support.examples import examples
 from tests.support.serving import each_handler, log_lines, serving
 from tests.support.stopped import send_now, stopped
 from tests.support.streams import connect, is_echoed, listen, port_of, receive_all, receive_exactly, reset
@@ -214,6 +217,16 @@ async def test_a_peer_that_is_not_allowed_is_closed_in_one_line(
     assert [line.rpartition(": ")[2] for line in log_lines(caplog)] == ([] if is_allowed else [words])
 
 
+async def test_a_peer_that_is_not_allowed_holds_no_place(autojump_clock: MockClock) -> None:
+    strict = ProxyProtocol(allow_from=("10.0.0.0/8",))
+    async with serving(proxy_protocol=strict, max_connections=1) as running:
+        strangers = [running.listener.connect() for _ in range(5)]
+        for stranger in strangers:  # they do not end their connections, and nobody waits for that
+            assert await receive_all(stranger) == b""
+        assert trio.current_time() == 0
+    assert running.errors == {"proxy_not_allowed": 5}
+
+
 @pytest.mark.parametrize(
     ("peer", "allow_from", "is_allowed"),
     [
@@ -406,7 +419,8 @@ async def test_a_connection_in_its_header_ends_at_once(
 @each_header
 async def test_a_frame_that_has_arrived_with_its_header_is_echoed_in_a_drain(header: bytes) -> None:
     listener = await listen()
-    async with serving(listeners=[listener], proxy_protocol=AUTO) as running:
+    # The others wait in the queue, until a drain accepts them.
+    async with serving(listeners=[listener], proxy_protocol=AUTO, max_connections=1) as running:
         waiting = await connect(listener)
         await waiting.send_all(header[:10])
         while not running.server.connections:
@@ -415,10 +429,44 @@ async def test_a_frame_that_has_arrived_with_its_header_is_echoed_in_a_drain(hea
         send_now(waiting, header[10:] + frame(b"one"))
         queued = socket.create_connection(("127.0.0.1", port_of(listener)))  # in no turn of the server's
         queued.sendall(header + frame(b"two"))
+        silent = socket.create_connection(("127.0.0.1", port_of(listener)))  # and nothing comes on it
         running.server.drain()
         assert await receive_all(waiting) == frame(b"one")
         await waiting.aclose()
-        with queued:
+        with queued, silent:
             assert await trio.to_thread.run_sync(sockets.receive_all, queued) == frame(b"two")
+            assert await trio.to_thread.run_sync(sockets.receive_all, silent) == b""
         assert (await running.drain()).connections_aborted == 0
     assert (running.messages, running.errors) == (2, {})
+
+
+# ---- whatever comes ----
+
+headers = st.sampled_from([V1, V2, LOCAL, b"PROXY UNKNOWN\r\n"])
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    header = bytearray(draw(headers))
+    for _ in range(draw(st.integers(0, 3))):
+        header[draw(st.integers(0, len(header) - 1))] = draw(st.integers(0, 255))
+    return bytes(header[: draw(st.integers(0, len(header)))])
+
+
+@examples(100)
+@given(st.lists(st.binary(max_size=300) | damaged(), min_size=1, max_size=5), headers)
+def test_whatever_comes_harms_only_its_own_connection(sent: list[bytes], header: bytes) -> None:
+    async def serve() -> None:
+        async with serving(proxy_protocol=AUTO) as running:
+            for data in sent:
+                stranger = running.listener.connect()
+                await stranger.send_all(data)
+                await stranger.send_eof()
+                await receive_all(stranger)
+            client = running.listener.connect()
+            await client.send_all(header)
+            assert await is_echoed(client, b"one")
+            await client.aclose()
+        assert "handler_failed" not in running.errors
+
+    trio.run(serve, clock=MockClock(autojump_threshold=0))

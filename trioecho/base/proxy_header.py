@@ -250,7 +250,7 @@ class ProxyHeaderParser:
             return ProxyHeader(2)
         parts = layout.unpack_from(received, _FIXED_BYTES)
         if family == _UNIX:
-            return ProxyHeader(2, *(os.fsdecode(path.rstrip(b"\0")) for path in parts))
+            return ProxyHeader(2, *map(_unix_address, parts))
         inet = socket.AF_INET if family == _INET else socket.AF_INET6
         source, destination = (socket.inet_ntop(inet, packed) for packed in parts[:2])
         return ProxyHeader(2, _address(source, parts[2]), _address(destination, parts[3]))
@@ -265,6 +265,11 @@ def _missing_of_line(line: bytes) -> int:
     if line.startswith(b"PROXY TCP"):  # each further field is a space and a character or more
         missing += 2 * max(0, _TCP_LINE_SPACES - line.count(b" ")) + line.endswith(b" ")
     return missing
+
+
+def _unix_address(padded: bytes) -> str | bytes:
+    path = padded.rstrip(b"\0")
+    return path if path.startswith(b"\0") else os.fsdecode(path)  # the former is no path, but a name of Linux
 
 
 def _address(host: str, port: int) -> tuple[object, ...]:

@@ -45,7 +45,7 @@ def connection_info(transport: Transport, peer: str) -> ConnectionInfo:
         address = None if below is None else below.getpeername() or None  # a Unix socket's is empty
     is_tls = isinstance(transport, StreamTransport) and isinstance(transport._stream, trio.SSLStream)
     if transport.client_address is not None:
-        return ConnectionInfo(peer, transport.client_address, is_tls, proxy_address=address or "")
+        return ConnectionInfo(peer, transport.client_address or None, is_tls, proxy_address=address or "")
     return ConnectionInfo(peer, address, is_tls)
 
 

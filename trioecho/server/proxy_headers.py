@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from ..base.addresses import format_address
-from ..base.printable import printable_line
 from ..base.proxy_header import NoProxyHeaderError, ProxyHeader, ProxyHeaderError, ProxyHeaderParser
 from ..base.rate_limited_log import RateLimitedLog
 from ..connection.channel import FrameChannel
@@ -103,7 +102,7 @@ class ProxyHeaders:
             return False
         if header.source is not None:
             transport.client_address = header.source
-            channel.peer = printable_line(format_address(header.source))
+            channel.peer = format_address(header.source)
         return True
 
     async def _receive_in_time(self, transport: Transport, parser: ProxyHeaderParser) -> ProxyHeader | None:

@@ -8,19 +8,20 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
-from tests.support.balancers import NAMES, Balancer, Haproxy, haproxy, nginx
+from tests.support.balancers import NAMES, Balancer, Haproxy, asking_ready, haproxy, nginx, wait_until
 from tests.support.guard import guarded
 from tests.support.processes import ServerProcess, run_command, server_process
 from tests.support.slow import slow
 from tests.support.sockets import receive_exactly
 from tests.support.wire import frame
-from trioecho.load import Churn, LoadPlan, LoadProgress, LoadRun, Sizes
+from trioecho.load import Churn, LoadPlan, LoadProgress, LoadRun, Sizes, Span
 
 Open = Callable[[Sequence[int], Path], AbstractContextManager[Balancer]]
 each_balancer = pytest.mark.parametrize("open_balancer", [haproxy, nginx])
@@ -205,6 +206,54 @@ async def test_a_rolling_restart_loses_no_message(open_balancer: Open, size: int
     assert result.churn.renewed >= 6
     # What a server has received it has replied to, and what it has replied to has come.
     assert servers.counted["clients"] == result.messages
+
+
+@pytest.mark.slow
+async def test_haproxy_sees_by_readyz_that_a_server_is_about_to_end(folder: Path) -> None:
+    options = ("--proxy-protocol", "v2", "--admin", "127.0.0.1:0", "--drain-delay", "3s")
+    with contextlib.ExitStack() as stack, guarded():
+        servers = [stack.enter_context(server_process(*options)) for _ in NAMES]
+        admin = [int(server.read_log_line().rpartition(":")[2]) for server in servers]
+        balancer = stack.enter_context(
+            haproxy(
+                [server.port for server in servers],
+                folder,
+                change=partial(asking_ready, admin_ports=admin),
+                interval="300ms",  # HAProxy gives a check up that takes longer
+            )
+        )
+        plan = LoadPlan(
+            "127.0.0.1",
+            balancer.port,
+            connections=6,
+            churn=Churn(reconnect=True, per_connection=Span(1, 20), connect_rate=300.0),
+            duration_s=600.0,
+            timeout_s=60.0,
+        )
+        run = LoadRun(plan)
+
+        def end_one() -> None:
+            wait_until(lambda: balancer.is_up(1), "the check does not succeed")
+            servers[1].send_signal()
+            wait_until(lambda: balancer.server(1)["status"] == "DOWN", "it is still up")
+            assert servers[1].process.poll() is None  # it has not even begun to drain
+            assert servers[1].wait() == 0
+
+        async def end_one_and_stop() -> None:
+            await trio.to_thread.run_sync(end_one)
+            run.stop()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end_one_and_stop)
+            result = await run.run()
+        for number in (0, 2):
+            assert servers[number].stop() == 0
+    assert result.errors == {}
+    assert result.messages == result.due
+    assert [server.reports[-1]["errors"] for server in servers] == [{}, {}, {}]
+    assert not any("warning: 127." in server.log for server in servers)
+    # The checks are no messages here.
+    assert sum(server.reports[-1]["messages_total"] for server in servers) == result.messages
 
 
 @pytest.mark.slow

@@ -128,6 +128,17 @@ class Nginx(Balancer):
         self._configure(self._original)
 
 
+def asking_ready(text: str, admin_ports: Sequence[int]) -> str:
+    """HAProxy's sample with the other check, as its comment says: /readyz in the place of a frame."""
+    lines = [line for line in text.splitlines(keepends=True) if "tcp-check" not in line]
+    text = "".join(lines).replace("    #   option httpchk", "    option httpchk")
+    text = text.replace("    #   http-check", "    http-check").replace(" check-send-proxy\n", "\n")
+    for number, port in zip(SAMPLE_SERVERS, admin_ports, strict=True):
+        assert f":{number}\n" in text
+        text = text.replace(f":{number}\n", f":{number} check port {port}\n")
+    return text
+
+
 def _with_ports(text: str, port: int, servers: Sequence[int]) -> str:
     for number, server in zip(SAMPLE_SERVERS, servers, strict=True):
         assert str(number) in text
@@ -136,15 +147,17 @@ def _with_ports(text: str, port: int, servers: Sequence[int]) -> str:
 
 
 @contextlib.contextmanager
-def haproxy(servers: Sequence[int], folder: Path) -> Iterator[Haproxy]:
+def haproxy(
+    servers: Sequence[int], folder: Path, *, change: Callable[[str], str] = str, interval: str = "50ms"
+) -> Iterator[Haproxy]:
     program = needs_program("haproxy")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        text = _with_ports(sample("haproxy.cfg"), port, servers)
+        text = _with_ports(change(sample("haproxy.cfg")), port, servers)
         for here, there in (
             (f"bind 127.0.0.1:{port}", f"bind fd@{listening.fileno()}"),
             ("/run/haproxy/admin.sock", str(folder / "s")),
-            ("inter 1s", "inter 50ms"),
+            ("inter 1s", f"inter {interval}"),
         ):
             assert here in text
             text = text.replace(here, there)

@@ -20,6 +20,7 @@ from tests.support.guard import guarded
 from tests.support.processes import ServerProcess, run_command, server_process
 from tests.support.slow import slow
 from tests.support.sockets import receive_exactly
+from tests.support.tls import write_files
 from tests.support.wire import frame
 from trioecho.load import Churn, LoadPlan, LoadProgress, LoadRun, Sizes, Span
 
@@ -119,6 +120,9 @@ def ask_who(peer: Any) -> tuple[list[Any], list[Any], int]:
 @each_balancer
 def test_every_server_learns_who_the_client_is(open_balancer: Open, folder: Path) -> None:
     with balanced(open_balancer, folder) as (balancer, servers):
+        if isinstance(balancer, Haproxy):
+            for number in range(len(NAMES)):
+                wait_until(partial(balancer.has_checked, number), "the check does not succeed")
         seen: set[int] = set()
         with contextlib.ExitStack() as stack:
             while len(seen) < len(NAMES):
@@ -233,7 +237,7 @@ async def test_haproxy_sees_by_readyz_that_a_server_is_about_to_end(folder: Path
         run = LoadRun(plan)
 
         def end_one() -> None:
-            wait_until(lambda: balancer.is_up(1), "the check does not succeed")
+            wait_until(partial(balancer.has_checked, 1), "the check does not succeed")
             servers[1].send_signal()
             wait_until(lambda: balancer.server(1)["status"] == "DOWN", "it is still up")
             assert servers[1].process.poll() is None  # it has not even begun to drain
@@ -254,6 +258,32 @@ async def test_haproxy_sees_by_readyz_that_a_server_is_about_to_end(folder: Path
     assert not any("warning: 127." in server.log for server in servers)
     # The checks are no messages here.
     assert sum(server.reports[-1]["messages_total"] for server in servers) == result.messages
+
+
+@pytest.mark.slow
+def test_tls_goes_through_haproxy_and_so_do_its_checks(folder: Path) -> None:
+    files = write_files(folder)
+
+    def with_tls(text: str) -> str:
+        assert "check-send-proxy\n" in text
+        return text.replace("check-send-proxy\n", "check-send-proxy check-ssl verify none\n")
+
+    with contextlib.ExitStack() as stack:
+        options = ("--proxy-protocol", "v2", *files.options)
+        servers = [stack.enter_context(server_process(*options)) for _ in NAMES]
+        ports = [server.port for server in servers]
+        balancer = stack.enter_context(haproxy(ports, folder, change=with_tls))
+        for number in range(len(NAMES)):
+            wait_until(partial(balancer.has_checked, number), "the check does not succeed")
+        address = f"localhost:{balancer.port}"
+        done = run_command("client", address, "--tls", "--cacert", files.client_ca, "-n", "20")
+        assert (done.returncode, done.stderr) == (0, "")
+        for server in servers:
+            assert server.stop() == 0
+    for server in servers:
+        assert server.reports[-1]["errors"] == {}
+        assert server.reports[-1]["messages_total"] >= 1  # of a check
+        assert "warning:" not in server.log
 
 
 @pytest.mark.slow

@@ -74,6 +74,12 @@ class Haproxy(Balancer):
             connection.sendall(f"{words}\n".encode())
             return b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
 
+    def has_started(self) -> bool:
+        try:
+            return bool(self.command("show stat"))
+        except (FileNotFoundError, ConnectionRefusedError):  # its file is there before it listens
+            return False
+
     def server(self, number: int) -> dict[str, str]:
         """What it says of one of the servers: ``status``, ``scur`` (sessions), and more."""
         rows = csv.DictReader(self.command("show stat").removeprefix("# ").splitlines())
@@ -81,6 +87,10 @@ class Haproxy(Balancer):
 
     def is_up(self, number: int) -> bool:
         return self.server(number)["status"] == "UP"
+
+    def has_checked(self, number: int) -> bool:
+        """Whether the last check of a server succeeded; at the start there was none."""
+        return self.server(number)["check_status"] == "L7OK"
 
     def take_out(self, number: int) -> None:
         assert self.command(f"set server echo/{NAMES[number]} state drain").strip() == ""
@@ -171,8 +181,9 @@ def haproxy(
             stderr=subprocess.DEVNULL,
         )
     with _ended(process):
-        wait_until((folder / "s").exists, "HAProxy has not started")
-        yield Haproxy(port, process, folder / "s")
+        balancer = Haproxy(port, process, folder / "s")
+        wait_until(balancer.has_started, "HAProxy has not started")
+        yield balancer
 
 
 @contextlib.contextmanager

@@ -73,16 +73,6 @@ def test_sigusr1_reports_now_and_the_sum_of_all_reports_is_exact(command: tuple[
     assert (server.reports[-1]["messages"], server.reports[-1]["messages_total"]) == (1, 8)
 
 
-@in_one_process_and_slowly_in_two
-def test_sigusr2_is_left_alone(command: tuple[str]) -> None:
-    with server_process("--metrics-interval", "1h", command=command) as server, server.connect() as peer:
-        for number in (signal.SIGUSR2, signal.SIGUSR2):
-            server.send_signal(number)
-            assert echoes(peer, frame(b"hello"))
-        assert server.stop() == 0
-    assert [report["messages_total"] for report in server.reports] == [2]
-
-
 def test_signals_to_all_processes_of_a_service_end_no_worker() -> None:
     with server_process(command=SERVE_WITH_WORKERS) as server:
         workers = workers_of(server)

@@ -16,6 +16,7 @@ from .serve_options import add_serve_options, limits_of, workers_of
 from .serve_proxy import proxy_protocol_of
 from .service import serve_until_signal
 from .service_run import ServiceSettings
+from .service_upgrade import OwnCommand
 from .shared.admin import admin_of
 from .shared.exit_codes import ExitCode
 from .shared.options import log_settings
@@ -48,8 +49,13 @@ and logs and handlers have the client's address. Samples: trioecho guide balance
 
 The first SIGTERM, SIGHUP or Ctrl-C drains: no new connections, every frame that
 has arrived is echoed, then everything is closed. A second one stops at once.
-SIGUSR1 prints a report now; SIGUSR2 does nothing. A SIGHUP that is ignored at
-the start (nohup) stays ignored, and so does a SIGINT (a shell's &).
+SIGUSR1 prints a report now. A SIGHUP that is ignored at the start (nohup) stays
+ignored, and so does a SIGINT (a shell's &).
+
+SIGUSR2 upgrades: this process starts the same command again, as it is installed and
+configured by then, and hands its listening sockets over. When the new process
+serves, the old one drains; no client is refused. If the new one cannot start, the
+old one serves on.
 
 --listen is for any address; --listen 8000 is --port 8000. The file of a Unix socket
 that a dead service has left is removed when nobody answers on it; the own one is
@@ -117,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         drain_delay_s=arguments.drain_delay,
         is_quiet_when_idle=arguments.quiet_when_idle,
         log=log_settings(arguments),
+        command=OwnCommand.of_now(),
     )
     if arguments.reload:
         # Python takes a file for unchanged that was written in the same second and has the same size.

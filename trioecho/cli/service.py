@@ -73,7 +73,8 @@ async def _serve(service: Service, settings: ServiceSettings, ssl_context: ssl.S
         elif wanted.has(report):
             reports.write_line(as_line(report))
         running.note_report(report)
-        manager.tell_status(_status(report))
+        if running.successor is None:
+            manager.tell_status(_status(report))
 
     running = ServiceRun(service, replace(settings, on_report=on_report), ssl_context, manager)
 
@@ -83,7 +84,9 @@ async def _serve(service: Service, settings: ServiceSettings, ssl_context: ssl.S
 
     on_hangup = running.reload_tls if isinstance(settings.tls, TlsFiles) else None
     with (
-        open_signals(report_now, on_hangup=on_hangup, is_last=settings.is_whole_process) as signals,
+        open_signals(
+            report_now, on_hangup=on_hangup, on_upgrade=running.upgrade, is_last=settings.is_whole_process
+        ) as signals,
         _logging(log, settings) as logger,
     ):
         try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
 from ..base.describe import describe
 from ..base.exception_groups import leaves
+from ..base.handover import Handover
 from ..base.listen_address import ListenAddress
+from ..base.unix_socket import SocketFile
 from ..server.report import Report
 from ..server.serving import FrameServer
 from ..server.workers.supervisor import WorkerPool
@@ -33,6 +36,7 @@ class ServiceAdmin:
 
     Attributes:
       state: what is known of the service.
+      listening: on what; empty before `listen`.
     """
 
     def __init__(self, address: ListenAddress) -> None:
@@ -43,17 +47,22 @@ class ServiceAdmin:
         self.state: ServiceState = ServiceState()
         self._board: ServiceBoard = ServiceBoard()
         self._address = address
-        self._listening = AdminListeners(())
+        self.listening: AdminListeners = AdminListeners(())
+        self._scope = trio.CancelScope()
         self._where = ""
 
-    async def listen(self) -> None:
-        """Listen.
+    async def listen(self, handover: Handover | None = None) -> None:
+        """Listen; on what another process has handed over, if it has.
 
         Raises:
           CommandError: the address cannot be listened on.
         """
-        self._listening = await open_admin_listeners(self._address)
-        self._where = str(self._listening)
+        if handover is not None and handover.admin:
+            taken = [trio.socket.from_stdlib_socket(handover.take(each)) for each in handover.admin]
+            self.listening = AdminListeners(tuple(map(trio.SocketListener, taken)))
+        else:
+            self.listening = await open_admin_listeners(self._address)
+        self._where = str(self.listening)
 
     async def run(self) -> None:
         """Serve until cancelled; whatever fails is a line in the log."""
@@ -65,14 +74,25 @@ class ServiceAdmin:
         failure: Exception | None = None
         try:
             pages = {**board_pages(self._board.feed), **service_pages(self.state)}
-            await serve_http(AdminApplication(pages), self._listening.listeners)
+            with self._scope:
+                await serve_http(AdminApplication(pages), self.listening.listeners)
         except Exception as error:  # noqa: BLE001 - the service goes on, whatever happened here
             failure = error
         finally:
-            await self._listening.aclose()
+            await self.listening.aclose()
         if failure is not None:
             self._where = ""
             logger.error("admin has failed, and the service goes on: %s", describe(next(leaves(failure))))
+
+    def own_file(self, file: SocketFile | None) -> None:
+        """Remove this file, too, at the end."""
+        if file is not None:
+            self.listening = replace(self.listening, file=file)
+
+    def stop(self) -> None:
+        """Serve no more, and leave a file to the process that does."""
+        self.listening = replace(self.listening, file=None)
+        self._scope.cancel()
 
     def note_ready(self, server: FrameServer | WorkerPool, listening: str, nursery: trio.Nursery) -> None:
         """Show this service from now on, which accepts connections where ``listening`` says."""

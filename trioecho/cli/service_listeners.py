@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from ..base.addresses import format_address
+from ..base.handover import Handover
 from ..base.listen_address import ListenAddress, TcpAddress, UnixAddress
 from ..base.service_manager import PassedSocketsError, take_socket, take_sockets
 from ..base.unix_socket import CannotListenError, Owner, SocketFile, listen_on_path
@@ -35,13 +36,17 @@ class WhereToListen:
     unix_owner: Owner | None = None
     option: str = "--listen"
 
+    def __str__(self) -> str:
+        return f"{', '.join(map(str, self.addresses))}{'' if self.is_ipv6_only else ' (ipv6only off)'}"
+
 
 @dataclass
 class ServiceListeners:
     """What a service listens on.
 
     Attributes:
-      listeners: all.
+      listeners: one for each address.
+      beside: on the same addresses, what the workers of the process had that has handed over all this.
       shared: those of them that were passed to this process. Others have them, too, so workers cannot
         have sockets of their own beside them.
       files: of the Unix sockets that this process has made.
@@ -49,6 +54,7 @@ class ServiceListeners:
     """
 
     listeners: list[trio.SocketListener] = field(default_factory=list)
+    beside: list[trio.SocketListener] = field(default_factory=list)
     shared: set[trio.SocketListener] = field(default_factory=set)
     files: list[SocketFile] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -61,7 +67,7 @@ class ServiceListeners:
     async def aclose(self) -> None:
         """Close all, and leave no file behind."""
         self.remove_files()
-        for listener in self.listeners:
+        for listener in [*self.listeners, *self.beside]:
             await listener.aclose()
 
     def addresses(self) -> Iterator[object]:
@@ -69,14 +75,23 @@ class ServiceListeners:
         return (listener.socket.getsockname() for listener in self.listeners)
 
 
-async def open_service_listeners(where: WhereToListen) -> ServiceListeners:
-    """Listen on what a service manager has passed to this process; if nothing, where the user wants.
+async def open_service_listeners(where: WhereToListen, handover: Handover | None = None) -> ServiceListeners:
+    """Listen where the user wants, unless another process has passed sockets to this one.
+
+    That is the one whose place this process takes, or a service manager.
+
+    Args:
+      where: where the user wants.
+      handover: what the former has handed over.
 
     Raises:
       CommandError: that is not possible; nothing is left open, and no file is left behind.
     """
     opened = ServiceListeners()
     try:
+        if handover is not None:
+            _take_over(handover, opened)
+            return opened
         for passed in take_sockets(os.environ):
             listener = trio.SocketListener(trio.socket.from_stdlib_socket(passed.socket))
             opened.listeners.append(listener)
@@ -93,6 +108,16 @@ async def open_service_listeners(where: WhereToListen) -> ServiceListeners:
         await opened.aclose()
         raise
     return opened
+
+
+def _take_over(handover: Handover, opened: ServiceListeners) -> None:
+    for taken, into in ((handover.sockets, opened.listeners), (handover.beside, opened.beside)):
+        for each in taken:
+            listener = trio.SocketListener(trio.socket.from_stdlib_socket(handover.take(each)))
+            into.append(listener)
+            if each.is_shared:
+                opened.shared.add(listener)
+    opened.names += handover.names
 
 
 async def _open(address: ListenAddress, where: WhereToListen, opened: ServiceListeners) -> None:

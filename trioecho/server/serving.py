@@ -222,13 +222,14 @@ class FrameServer:
         self._pool = BlockPool()
         self._aborted = 0
         self._received: ReceivedBytes | None = None
+        self._leaves_queued = False
 
     @property
     def connections(self) -> int:
         """Connections open now."""
         return len(self._channels)
 
-    def drain(self) -> None:
+    def drain(self, *, leave_queued: bool = False) -> None:
         """Begin to stop; `serve_frames` returns when it is done.
 
         Returns at once. No connection is accepted any more, except those that
@@ -236,7 +237,12 @@ class FrameServer:
         frames that have arrived by now, and of one that has begun if its client sends
         the rest (its channel gives them, and then ends); then it is closed. What is not
         done after ``grace_s`` is aborted.
+
+        Args:
+          leave_queued: whether another process has the listening sockets, too, and goes on to accept
+            from them. Then what the kernel has queued is left to that one.
         """
+        self._leaves_queued = leave_queued
         self._drain_began.set()
 
     def report_now(self) -> None:
@@ -304,7 +310,7 @@ class FrameServer:
                         accepting.cancel_scope.cancel()
                     # Who connects from here on is not served: a crowd of clients that connect
                     # again as soon as they are closed would hold up the drain.
-                    queued = [acceptor.count_queued() for acceptor in acceptors]
+                    queued = [0 if self._leaves_queued else each.count_queued() for each in acceptors]
                     for channel in self._channels:
                         channel.drain()
                     self._handshakes.drain()

@@ -5,7 +5,7 @@ SIGINT     end in order: drain, or report what is known; a second one ends at on
 SIGTERM    the same
 SIGHUP     the same; where there is something to read again, such as certificates, read it again
 SIGUSR1    report now, where a command has reports; otherwise nothing
-SIGUSR2    nothing
+SIGUSR2    upgrade, where a command can: another process takes its place; otherwise nothing
 =========  ==============================================================
 
 SIGINT and SIGHUP that were ignored when the command was started stay ignored:
@@ -34,7 +34,7 @@ _ENDING = _those_here("SIGINT", "SIGTERM", "SIGHUP")
 _STAY_IGNORED = _those_here("SIGINT", "SIGHUP")
 _HANGUP = _those_here("SIGHUP")
 _REPORT = _those_here("SIGUSR1")
-_NOTHING = _those_here("SIGUSR2")
+_UPGRADE = _those_here("SIGUSR2")
 
 
 class EndingSignals:
@@ -49,11 +49,13 @@ class EndingSignals:
         received: AsyncIterator[int],
         on_report: Callable[[], object],
         on_hangup: Callable[[], object] | None,
+        on_upgrade: Callable[[], object] = lambda: None,
     ) -> None:
         self._early = early
         self._received = received
         self._on_report = on_report
         self._on_hangup = on_hangup
+        self._on_upgrade = on_upgrade
 
     def __aiter__(self) -> EndingSignals:
         return self
@@ -73,6 +75,8 @@ class EndingSignals:
                 return number
             if number in _REPORT:
                 self._on_report()
+            if number in _UPGRADE:
+                self._on_upgrade()
 
 
 @contextlib.contextmanager
@@ -80,6 +84,7 @@ def open_signals(
     on_report: Callable[[], object] = lambda: None,
     *,
     on_hangup: Callable[[], object] | None = None,
+    on_upgrade: Callable[[], object] = lambda: None,
     is_last: bool = False,
 ) -> Iterator[EndingSignals]:
     """Receive signals in place of their default actions, in the main thread of a Trio program.
@@ -87,17 +92,18 @@ def open_signals(
     Args:
       on_report: called at SIGUSR1; must return at once.
       on_hangup: called at SIGHUP, which then ends nothing; must return at once. None if it ends the command.
+      on_upgrade: called at SIGUSR2; must return at once.
       is_last: whether the process has nothing left to do after the block. A signal
         that comes then is ignored: it must not change the exit code.
     """
-    heeded = _ENDING - _ignored_at_start() | _REPORT | _NOTHING
+    heeded = _ENDING - _ignored_at_start() | _REPORT | _UPGRADE
     early: list[int] = []
     # No signal is lost, or takes its default action, while Trio takes over and gives back.
     with (
         _handlers(dict.fromkeys(heeded, early.append), is_last=is_last),
         trio.open_signal_receiver(*heeded) as received,
     ):
-        yield EndingSignals(early, received, on_report, on_hangup)
+        yield EndingSignals(early, received, on_report, on_hangup, on_upgrade)
 
 
 @contextlib.contextmanager
@@ -113,7 +119,7 @@ def handle_signals(
         program waits for something does not interrupt that wait.
     """
     actions: dict[signal.Signals, Callable[[int], object]] = {
-        number: lambda _: None for number in _REPORT | _NOTHING
+        number: lambda _: None for number in _REPORT | _UPGRADE
     }
     for number in _ENDING - _ignored_at_start():
         actions[number] = partial(_call, on_interrupt if number == signal.SIGINT else on_terminate)
@@ -131,7 +137,7 @@ def _call(action: Callable[[], object], number: int) -> None:
 
 def ignore_signals() -> None:
     """Ignore all of them: the process that started this one gets them as well, and acts."""
-    for number in _ENDING | _REPORT | _NOTHING:
+    for number in _ENDING | _REPORT | _UPGRADE:
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -8,7 +8,7 @@
                                   Increment, as often as there is something new,
                                              and at least every beat
                                                LogLine, as they are written
-        Command       DRAIN, STOP, RELOAD                  ------------>
+        Command       DRAIN, HAND_OVER, STOP, RELOAD       ------------>
                                                            <------------  Ended
 
 The end of the stream means that the other process is gone, for whatever reason.
@@ -65,6 +65,7 @@ class Command(enum.Enum):
     """What the supervisor commands a worker that serves."""
 
     DRAIN = "drain"
+    HAND_OVER = "hand over"  # drain, and leave what is queued to another process
     STOP = "stop"
     RELOAD = "reload"  # the files of TLS, for new connections
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 import trio
 
@@ -23,9 +24,25 @@ def can_share_ports() -> bool:
     return os.name == "posix" and hasattr(socket, "SO_REUSEPORT")
 
 
+class Shares(NamedTuple):
+    """The listening sockets of workers.
+
+    Attributes:
+      of_workers: a list for each.
+      beside: those of them that are neither of a listener, nor duplicates of such sockets.
+    """
+
+    of_workers: list[list[trio.socket.SocketType]]
+    beside: list[trio.socket.SocketType]
+
+
 async def open_shares(
-    listeners: Sequence[trio.SocketListener], number: int, *, shared: Container[trio.SocketListener] = ()
-) -> list[list[trio.socket.SocketType]]:
+    listeners: Sequence[trio.SocketListener],
+    number: int,
+    *,
+    shared: Container[trio.SocketListener] = (),
+    beside: Sequence[trio.SocketListener] = (),
+) -> Shares:
     """Return sockets on the ports of ``listeners``, a list for each of ``number`` workers.
 
     The first worker gets the sockets of the listeners. They must have been bound in the
@@ -34,33 +51,44 @@ async def open_shares(
     takes effect on a bound socket, too). So there is no moment in which two services could
     share a port by mistake, or in which a claimed port is free.
 
-    Of ``shared`` ones, and of Unix sockets, all workers get duplicates.
+    Of ``shared`` ones, and of Unix sockets, all workers get duplicates. Sockets of ``beside`` are
+    given to workers before others are opened; the last worker has what is left of them.
 
     Raises:
       OSError: the system does not let these ports be shared.
     """
-    shares = [[listener.socket for listener in listeners]]
+    further = {listener.socket: listener.socket.getsockname() for listener in beside}
+    shares = Shares([[listener.socket for listener in listeners]], list(further))
+    opened: list[trio.socket.SocketType] = []
     try:
         has_one_queue = [
             listener in shared or listener.socket.family not in (socket.AF_INET, socket.AF_INET6)
             for listener in listeners
         ]
-        for listener, has_one in zip(shares[0], has_one_queue, strict=True):
+        for listener, has_one in zip(shares.of_workers[0], has_one_queue, strict=True):
             if not has_one and number > 1:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         for _ in range(1, number):
             share: list[trio.socket.SocketType] = []
-            shares.append(share)
-            for listener, has_one in zip(shares[0], has_one_queue, strict=True):
+            shares.of_workers.append(share)
+            for listener, has_one in zip(shares.of_workers[0], has_one_queue, strict=True):
+                address = listener.getsockname()
+                found = next((each for each, other in further.items() if other == address), None)
                 if has_one:
-                    share.append(listener.dup())
-                    continue
-                share.append(trio.socket.socket(listener.family, listener.type, listener.proto))
-                await _listen_beside(listener, share[-1])
+                    opened.append(listener.dup())
+                    share.append(opened[-1])
+                elif found is not None:
+                    del further[found]
+                    share.append(found)
+                else:
+                    opened.append(trio.socket.socket(listener.family, listener.type, listener.proto))
+                    shares.beside.append(opened[-1])
+                    share.append(opened[-1])
+                    await _listen_beside(listener, opened[-1])
+        shares.of_workers[-1].extend(further)
     except BaseException:
-        for share in shares[1:]:
-            for opened in share:
-                opened.close()
+        for each in opened:
+            each.close()
         raise
     return shares
 

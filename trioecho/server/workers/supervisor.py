@@ -29,7 +29,7 @@ from ..report import Report
 from ..service import ServiceEndError, ServiceStartError
 from ..serving import ServeResult
 from .messages import WorkerConfig
-from .shared_ports import open_shares
+from .shared_ports import Shares, open_shares
 from .worker_slot import WorkerExit, WorkerSlot
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ async def serve_in_workers(
     workers: int,
     program: Program,
     shared: Container[trio.SocketListener] = (),
+    beside: Sequence[trio.SocketListener] = (),
     handler: FunctionReference | None = None,
     reload: bool = False,
     format: FrameFormat | None = None,
@@ -92,6 +93,7 @@ async def serve_in_workers(
         `trioecho.server.workers.worker.work_for_supervisor`.
       shared: those of the listeners that other processes have, too. All workers accept from one queue
         there, as from a Unix socket.
+      beside: further sockets on the addresses of the listeners, whose queues are to be served, too.
       handler: the function to serve; None for echoes. Its context manager, if it is one, is
         entered in each worker.
       reload: whether a worker drains, and another is started, when a source file of the function
@@ -126,8 +128,9 @@ async def serve_in_workers(
         for listener in listeners:
             await resources.enter_async_context(listener)
         divide(limits.max_connections, workers)  # raises, before anything is opened
+        shares = await open_shares(listeners, workers, shared=shared, beside=beside)
         pool = WorkerPool(
-            await open_shares(listeners, workers, shared=shared),
+            shares,
             program,
             handler,
             reload,
@@ -157,11 +160,15 @@ def divide(max_connections: int, workers: int) -> list[int]:
 
 
 class WorkerPool:
-    """A service that is running; ``await nursery.start(serve_in_workers, ...)`` gives it."""
+    """A service that is running; ``await nursery.start(serve_in_workers, ...)`` gives it.
+
+    Attributes:
+      beside: the sockets of workers on the addresses of the listeners, besides these themselves.
+    """
 
     def __init__(
         self,
-        shares: Sequence[Sequence[trio.socket.SocketType]],
+        shares: Shares,
         program: Program,
         handler: FunctionReference | None,
         reload: bool,
@@ -196,11 +203,13 @@ class WorkerPool:
         self._keeping = trio.CancelScope()
         self._failed_starts = 0
         self._failure: WorkersCannotStartError | ServiceStartError | ServiceEndError | None = None
-        addresses = format_addresses(listening.getsockname() for listening in shares[0])
+        self.beside: tuple[trio.socket.SocketType, ...] = tuple(shares.beside)
+        of_workers = shares.of_workers
+        addresses = format_addresses(dict.fromkeys(each.getsockname() for each in of_workers[0]))
         self._slots = [
             WorkerSlot(
                 number,
-                f"{number} of {len(shares)} on {addresses}",
+                f"{number} of {len(of_workers)} on {addresses}",
                 sockets,
                 program=program,
                 config=partial(self._config, max_connections),
@@ -209,7 +218,7 @@ class WorkerPool:
                 on_ready=self._note_ready,
             )
             for number, (sockets, max_connections) in enumerate(
-                zip(shares, divide(limits.max_connections, len(shares)), strict=True), start=1
+                zip(of_workers, divide(limits.max_connections, len(of_workers)), strict=True), start=1
             )
         ]
 
@@ -227,8 +236,14 @@ class WorkerPool:
         """Return all that workers have counted and sent since the start; it must not be changed."""
         return self._metrics.totals()
 
-    def drain(self) -> None:
-        """Begin to stop, and return at once; `serve_in_workers` returns when it is done."""
+    def drain(self, *, leave_queued: bool = False) -> None:
+        """Begin to stop, and return at once; `serve_in_workers` returns when it is done.
+
+        Args:
+          leave_queued: as `FrameServer.drain`.
+        """
+        for slot in self._slots:
+            slot.leaves_queued = leave_queued
         if self._limits.grace_s and not self._drain_began.is_set():
             self._drain_ends = trio.current_time() + self._limits.grace_s
         self._drain_began.set()

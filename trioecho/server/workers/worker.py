@@ -244,7 +244,7 @@ async def _follow_commands(server: FrameServer, tls: TlsFiles | None, commands: 
             if command is Command.RELOAD and tls is not None:
                 _reload(server, tls)
             else:
-                server.drain()
+                server.drain(leave_queued=command is Command.HAND_OVER)
     except (trio.EndOfChannel, trio.BrokenResourceError, RemoteProtocolError):
         server.drain()
         await trio.sleep_forever()

@@ -84,6 +84,7 @@ class WorkerSlot:
       is_ready: whether a worker serves here.
       connections: open here, as of the last message of the worker.
       connections_aborted: how many were aborted here, by a drain or a stop at once.
+      leaves_queued: whether another process accepts from the sockets when this one drains.
       failure: why the context manager of the last worker here failed; empty if it did not.
     """
 
@@ -105,6 +106,7 @@ class WorkerSlot:
         self.connections: int = 0
         self.connections_aborted: int = 0
         self.failure: str = ""
+        self.leaves_queued: bool = False
         self._name = name
         self._program = program
         self._config = config
@@ -195,7 +197,8 @@ class WorkerSlot:
             await self._drain_began.wait()
             self.close()
             async with self._sending:
-                await channel.send(encode_message(Command.DRAIN))
+                command = Command.HAND_OVER if self.leaves_queued else Command.DRAIN
+                await channel.send(encode_message(command))
 
     async def _send_reloads(self, channel: JsonChannel) -> None:
         with contextlib.suppress(trio.BrokenResourceError):

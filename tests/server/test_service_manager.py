@@ -300,3 +300,25 @@ def test_systemd_starts_it_at_the_first_connection() -> None:
         assert process.wait(GUARD_S) == 0
     assert any(f"listening on {LOOPBACK}:{port}" in line for line in said), said
     assert Path(f"/proc/{process.pid}").exists() is False
+
+
+def test_systemd_starts_it_on_a_unix_socket_and_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "echo.sock"
+    activate = [needs_program("systemd-socket-activate"), "-l", str(path), "--fdname", "local"]
+    process = subprocess.Popen(
+        [*activate, sys.executable, *SERVE],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process, socket.socket(socket.AF_UNIX) as peer:
+        assert process.stderr is not None
+        said = [process.stderr.readline()]
+        peer.settimeout(GUARD_S)
+        peer.connect(str(path))
+        assert echoes(peer, frame(b"hello"))
+        process.send_signal(signal.SIGTERM)
+        said += process.stderr.read().splitlines(keepends=True)
+        assert process.wait(GUARD_S) == 0
+    assert any(line.endswith(f"passed by the service manager: local (unix:{path})\n") for line in said), said

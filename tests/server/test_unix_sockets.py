@@ -82,6 +82,20 @@ def test_who_was_queued_when_the_drain_began_is_served(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_comes_during_a_drain_finds_no_socket_and_who_was_there_is_served(tmp_path: Path) -> None:
+    path = tmp_path / "echo.sock"
+    with server_process(listen=[f"unix:{path}"]) as server, server.connect() as peer:
+        peer.sendall(frame(b"hello") + frame(b"unfinished")[:6])
+        assert peer.recv(9) == frame(b"hello")
+        server.send_signal()
+        assert "draining 1 connection" in server.read_log_line()
+        while path.exists():
+            os.sched_yield()
+        peer.sendall(frame(b"unfinished")[6:])
+        assert receive_all(peer) == frame(b"unfinished")
+        assert server.wait() == 0
+
+
 @pytest.mark.slow
 def test_workers_accept_from_one_socket(tmp_path: Path) -> None:
     listen = [f"unix:{tmp_path}/echo.sock"]

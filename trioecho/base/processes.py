@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,14 @@ def working_folder() -> str:
         return str(Path.cwd())
     except OSError:
         return ""
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as ``SIGKILL``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def own_program(*arguments: str, module: str = "trioecho") -> Program:

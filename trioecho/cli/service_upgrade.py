@@ -16,7 +16,7 @@ import trio
 
 from ..base.describe import describe
 from ..base.handover import READY, VARIABLE, HandedSocket, Handover
-from ..base.processes import working_folder
+from ..base.processes import signal_name, working_folder
 from .service_listeners import ServiceListeners
 from .shared.admin import AdminListeners
 
@@ -169,4 +169,6 @@ async def _why_not_ready(process: trio.Process, *, is_late: bool) -> str:
             await process.wait()
     if is_late:
         return f"process {process.pid} did not serve within {READY_WITHIN_S:g} s, and was ended"
-    return f"process {process.pid} ended with exit code {process.returncode} before it could serve"
+    code = process.returncode or 0
+    how = f"was ended by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+    return f"process {process.pid} {how} before it could serve"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import trio
 
 from ...base.describe import describe
 from ...base.heartbeats import SilenceWatch
-from ...base.processes import Program
+from ...base.processes import Program, signal_name
 from ...connection.json_frames import JsonChannel, open_json_pair
 from ...errors import RemoteProtocolError
 from ..counts import Counts
@@ -281,9 +280,7 @@ def _describe_end(returncode: int | None) -> str:
         return "does not end, although it was killed"
     if returncode >= 0:
         return f"ended with exit code {returncode}"
-    with contextlib.suppress(ValueError):
-        return f"was ended by {signal.Signals(-returncode).name}"
-    return f"was ended by signal {-returncode}"
+    return f"was ended by {signal_name(-returncode)}"
 
 
 def _log(text: str, line: LogLine) -> None:

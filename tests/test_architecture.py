@@ -54,6 +54,7 @@ INNER_ROOMS = {
         "results",
         "engine",
         "processes",
+        "cluster",  # the same, elsewhere
         "run",
         "__init__",
         "report",

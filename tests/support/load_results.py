@@ -116,6 +116,7 @@ class RunOnAServerWithACapacity:
         messages: MessageList | None,
         first_messages: MessageList | None,
         record: str | None,
+        cluster: object,
     ) -> None:
         self.plan = plan
         self.on_progress = on_progress

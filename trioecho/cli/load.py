@@ -12,6 +12,9 @@ from ..base.nursery import open_background_nursery
 from ..base.quantities import in_full
 from ..load import (
     CannotConnectError,
+    Cluster,
+    ClusterError,
+    ClusterSupportMissingError,
     LoadPlan,
     LoadResult,
     LoadRun,
@@ -23,6 +26,7 @@ from ..load.processes.supervisor import HAS_WORKERS
 from ..load.report.load_text import faults_as_lines, result_as_text
 from ..load.report.words import trial_in_words
 from ..load.results.judging import has_failed, judge, trial_outcome
+from .load_cluster import opened
 from .load_display import Display, open_display
 from .load_files import Files
 from .load_options import LoadRequest, add_load_options, request_of
@@ -49,7 +53,8 @@ exit codes:
   1    errors that no objective allows, every connection was lost before the end,
        or a file could not be written
   2    wrong usage
-  3    the server cannot be reached, or does not reply to frames
+  3    the server cannot be reached, or does not reply to frames; or the cluster
+       cannot be used
   5    generator saturated: these numbers describe the generator; not with
        --saturation warn
   99   an objective was broken, or no rate held
@@ -62,6 +67,7 @@ examples:
   trioecho load 127.0.0.1:26066 --stages '0:5k/10s,5k/1m,peak=20k/5s,0'
   trioecho load 127.0.0.1:26066 --find-max --slo 'p99<5ms' --slo 'errors==0'
   trioecho load 127.0.0.1:7000 --messages queries.jsonl --reply count
+  trioecho load 10.0.0.7:26066 --cluster tcp://10.0.0.1:8786 --rate 200k
 """
 
 
@@ -126,6 +132,8 @@ class _Load:
         self._request = request
         self._display = display
         self._run: LoadRun | None = None
+        self._cluster: Cluster | None = None
+        self._is_opening = request.cluster is not None
         self.result: LoadResult | None = None
         self.interrupted_by: int | None = None
 
@@ -139,11 +147,17 @@ class _Load:
             with open_signals() as signals:
                 async with open_background_nursery() as nursery:
                     nursery.start_soon(self._end_at_signal, signals, nursery.cancel_scope)
-                    if self._request.start_rate is None:
-                        self.result = await self._measured(self._request.plan)
-                    else:
-                        await self._search(self._request.start_rate)
+                    async with opened(self._request.cluster, self._display.line) as self._cluster:
+                        self._is_opening = False
+                        if self._request.start_rate is None:
+                            self.result = await self._measured(self._request.plan)
+                        else:
+                            await self._search(self._request.start_rate)
         except CannotConnectError as error:
+            self._fail(ExitCode.UNAVAILABLE, error)
+        except ClusterSupportMissingError as error:
+            self._fail(ExitCode.WRONG_USAGE, error)
+        except ClusterError as error:
             self._fail(ExitCode.UNAVAILABLE, error)
         except TooManyConnectionsError as error:
             self._fail(ExitCode.WRONG_USAGE, error)
@@ -159,6 +173,8 @@ class _Load:
         self.interrupted_by = await anext(signals)
         if self._run is not None:
             self._run.stop()
+        if self._is_opening:
+            scope.cancel()  # nothing has begun that could end in order
         await anext(signals)
         scope.cancel()
 
@@ -171,6 +187,7 @@ class _Load:
             record=self._request.record,
             messages=self._request.given.messages,
             first_messages=self._request.given.first_messages,
+            cluster=self._cluster,
         )
         try:
             result = await self._run.run()

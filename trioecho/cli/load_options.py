@@ -14,6 +14,7 @@ from ..load.engine.payloads import needed_memory
 from ..load.goals.objectives import Objective
 from ..load.message_list import GivenMessages
 from . import load_values
+from .load_cluster import ClusterRequest, add_cluster_options, cluster_of
 from .load_connections import add_connection_options, churn_of
 from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of, traits_of
@@ -44,6 +45,7 @@ class LoadRequest:
       objectives: to be judged, in the order in which they were given.
       start_rate: messages/s of a search's first trial; None for one run.
       record: the file that is to have what is sent; None for none.
+      cluster: on which it runs; None for this machine.
     """
 
     plan: LoadPlan
@@ -51,6 +53,7 @@ class LoadRequest:
     objectives: Sequence[Objective]
     start_rate: float | None
     record: str | None = None
+    cluster: ClusterRequest | None = None
 
 
 def add_load_options(parser: Parser) -> None:
@@ -60,6 +63,7 @@ def add_load_options(parser: Parser) -> None:
     add_message_options(parser.add_argument_group("what is sent, and what has to come"))
     _add_pace(parser.add_argument_group("how fast"))
     add_connection_options(parser.add_argument_group("how connections come and go"))
+    add_cluster_options(parser.add_argument_group("where it comes from"))
     _add_tls(parser.add_argument_group("under TLS"))
     _add_objectives(parser.add_argument_group("what has to hold"))
     add_file_options(parser)
@@ -190,6 +194,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
     _refuse_contradictions(arguments)
     refuse_unknown_stages(arguments.slo, arguments.stages or ())
     check_record(arguments)
+    cluster = cluster_of(arguments)
     rate, duration_s, warmup_s = arguments.rate, arguments.duration, arguments.warmup
     if arguments.find_max:
         rate = rate or _FIRST_RATE
@@ -229,7 +234,8 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
         )
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
-    _refuse_too_much_memory(plan)
+    if cluster is None:
+        _refuse_too_much_memory(plan)
     start_rate = rate if arguments.find_max else None
     most_rate = plan.churn.most_messages_per_s
     if start_rate is not None and most_rate is not None and start_rate > most_rate:
@@ -238,7 +244,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             f"--find-max begins with {in_full(start_rate)} messages/s, and {plan.churn.limit_in_words}: "
             "give a lower --rate to begin with, or a higher --connect-rate",
         )
-    return LoadRequest(plan, given, arguments.slo, start_rate, arguments.record)
+    return LoadRequest(plan, given, arguments.slo, start_rate, arguments.record, cluster)
 
 
 def _refuse_too_much_memory(plan: LoadPlan) -> None:

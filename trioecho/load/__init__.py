@@ -6,8 +6,18 @@
 from __future__ import annotations
 
 from .churn import Churn, Span
+from .cluster.cluster import Cluster
+from .cluster.opening import open_cluster
 from .engine.payloads import rebuild_payload
-from .errors import CannotConnectError, StrangeServerError, TooManyConnectionsError, WorkerFailedError
+from .errors import (
+    CannotConnectError,
+    ClusterError,
+    ClusterSupportMissingError,
+    ClusterWorkerFailedError,
+    StrangeServerError,
+    TooManyConnectionsError,
+    WorkerFailedError,
+)
 from .message_list import MessageList, MessageSource, read_message_list
 from .plan import LoadPlan
 from .reply_rule import ReplyRule
@@ -19,6 +29,7 @@ from .results.result import LoadResult
 from .results.result_json import result_as_json
 from .results.result_reader import UnreadableResultError, result_from_json
 from .results.time_series import LoadInterval
+from .results.worker_share import WorkerShare
 from .run import LoadRun, run_load
 from .service_traits import ServiceTraits
 from .sizes import SizeRange, Sizes
@@ -27,6 +38,10 @@ from .stages import Ramp, Stage
 __all__ = [
     "CannotConnectError",
     "Churn",
+    "Cluster",
+    "ClusterError",
+    "ClusterSupportMissingError",
+    "ClusterWorkerFailedError",
     "Discrepancy",
     "GeneratorHealth",
     "LoadInterval",
@@ -47,7 +62,9 @@ __all__ = [
     "TooManyConnectionsError",
     "UnreadableResultError",
     "WorkerFailedError",
+    "WorkerShare",
     "merge",
+    "open_cluster",
     "read_message_list",
     "rebuild_payload",
     "result_as_json",

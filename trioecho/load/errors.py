@@ -118,3 +118,59 @@ class WorkerSilentError(WorkerFailedError):
             f"worker process {self.name} (process {self.pid}) sent nothing for {self.silent_s:g} s and was "
             "killed before its part of the load was done"
         )
+
+
+class ClusterError(Exception):
+    """The cluster cannot be used; nothing was sent.
+
+    Attributes:
+      cluster (str): which, as it was written.
+      reason (str): why, as the end of a sentence that begins with the cluster.
+    """
+
+    def __init__(self, cluster: str, reason: str) -> None:
+        super().__init__(cluster, reason)
+        self.cluster = cluster
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cluster {self.cluster}: {self.reason}"
+
+
+class ClusterSupportMissingError(ClusterError):
+    """What a load on a cluster needs is not installed on this machine."""
+
+
+class ClusterWorkerFailedError(WorkerFailedError):
+    """A worker of a cluster was lost before its part of the load was done; the rest is no whole load.
+
+    Attributes:
+      worker (str): which, and on which machine.
+      reason (str): how it was lost, in words that follow the worker.
+      connections (int): of the load that it had.
+      of_connections (int): that the load had.
+      sent (int): messages that it had sent by its last report.
+    """
+
+    def __init__(
+        self,
+        worker: str,
+        reason: str,
+        *,
+        connections: int,
+        of_connections: int,
+        sent: int,
+        exit_code: int | None = None,
+    ) -> None:
+        super().__init__(-1 if exit_code is None else exit_code, reason)
+        self.worker = worker
+        self.reason = reason
+        self.connections = connections
+        self.of_connections = of_connections
+        self.sent = sent
+
+    def __str__(self) -> str:
+        return (
+            f"{self.worker} {self.reason}; it had {self.connections:,} of {self.of_connections:,} "
+            f"connections, and had sent {self.sent:,} messages by its last report: there is no whole result"
+        )

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..base.processes import working_folder
+from ..base.quantities import plural
+from .cluster.cluster import Cluster, ClusterWorker
 from .engine.tls import TlsConnector
 from .message_list import MessageList
 from .plan import LoadPlan
 from .processes.local import LocalRun
 from .processes.recording_files import RecordingFiles
 from .processes.supervisor import WorkersRun
+from .processes.worker_process import WorkerProcess
+from .processes.workplace import ThisMachine
 from .results.progress import LoadProgress
 from .results.result import LoadResult
+
+# An engine on a cluster ends by itself when its Dask worker has been silent for so many beats.
+_MOST_SILENT_BEATS = 30
 
 
 class LoadRun:
@@ -27,7 +35,9 @@ class LoadRun:
       messages: those of the plan's `source`; None if it has none.
       first_messages: those of the plan's `service.first_messages`; None if it has none.
       record: the file that is to have what is sent; its name ends in .frames or in .jsonl. If it
-        cannot be written, the result's `recording` says why.
+        cannot be written, the result's `recording` says why. Not on a cluster.
+      cluster: where the load runs, in as many processes as the cluster has workers, but for each there
+        is a connection; the plan's ``processes`` are then these. None for this machine.
 
     Raises:
       ValueError: the messages are not those of the plan, or a function that is to check replies
@@ -44,16 +54,35 @@ class LoadRun:
         messages: MessageList | None = None,
         first_messages: MessageList | None = None,
         record: str | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
+        if cluster is not None:
+            if record is not None:
+                raise ValueError("on a cluster nothing is recorded: its machines have no common files")
+            plan = replace(plan, processes=min(len(cluster.machines), plan.connections))
+        self._note = "" if cluster is None else _unused(cluster, plan)
         if plan.tls is not None:
             TlsConnector(plan.tls, plan.host)  # which says now what is wrong with the files
         folder = working_folder()
         self._recording = None if record is None else RecordingFiles(record, plan.processes)
         recordings = [] if self._recording is None else self._recording.tasks
-        self._run: LocalRun | WorkersRun
-        if plan.processes > 1:
+        self._run: LocalRun | WorkersRun[WorkerProcess] | WorkersRun[ClusterWorker]
+        if cluster is not None:
             self._run = WorkersRun(
                 plan,
+                cluster.workplace(plan),
+                on_progress=on_progress,
+                progress_interval_s=progress_interval_s,
+                is_cautious=is_cautious,
+                messages=messages,
+                first_messages=first_messages,
+                folder=folder,
+                most_silent_beats=_MOST_SILENT_BEATS,
+            )
+        elif plan.processes > 1:
+            self._run = WorkersRun(
+                plan,
+                ThisMachine(),
                 on_progress=on_progress,
                 progress_interval_s=progress_interval_s,
                 is_cautious=is_cautious,
@@ -96,10 +125,12 @@ class LoadRun:
             ``is_cautious``, or failed with the first messages; it is a `CannotConnectError`.
           TooManyConnectionsError: the limit of open files is too low.
           WorkerFailedError: a worker process ended, or hung and was killed, before its part of the
-            load was done.
+            load was done; on a cluster it is a `ClusterWorkerFailedError`.
         """
         if self._recording is None:
-            return await self._run.run()
+            result = await self._run.run()
+            result.notes += [self._note] if self._note else []
+            return result
         with self._recording:
             result = await self._run.run()
             result.recording = await self._recording.join(result.recording)
@@ -115,6 +146,7 @@ async def run_load(
     messages: MessageList | None = None,
     first_messages: MessageList | None = None,
     record: str | None = None,
+    cluster: Cluster | None = None,
 ) -> LoadResult:
     """Carry out a plan from start to end, as a `LoadRun` that only cancellation stops."""
     run = LoadRun(
@@ -125,5 +157,17 @@ async def run_load(
         messages=messages,
         first_messages=first_messages,
         record=record,
+        cluster=cluster,
     )
     return await run.run()
+
+
+def _unused(cluster: Cluster, plan: LoadPlan) -> str:
+    """Return a sentence on workers that have nothing to do, if there are any."""
+    workers = len(cluster.machines)
+    if workers <= plan.processes:
+        return ""
+    return (
+        f"{plural(plan.connections, 'connection')} cannot be shared by {workers} workers: "
+        f"{plan.processes} of them were used."
+    )

@@ -35,8 +35,8 @@ from trioecho.load.processes.worker_process import WorkerProcess
 BEATS = 5
 # Does not wait as long as usual for a word of a worker.
 IMPATIENT = (
-    "import sys, trioecho.cli, trioecho.load.processes.worker_process as worker_process\n"
-    f"worker_process._SILENT_BEATS = {BEATS}\n"
+    "import sys, trioecho.cli, trioecho.load.processes.supervised_worker as supervised_worker\n"
+    f"supervised_worker._SILENT_BEATS = {BEATS}\n"
     "sys.exit(trioecho.cli.main(['load', '--processes', '2', '--duration', '1h', *sys.argv[1:]]))"
 )
 

@@ -59,6 +59,7 @@ class LocalRun:
       folder: where the module of a user's function may be.
       recording: what to record; None for nothing.
       when_to_start: awaited when all is ready; gives the time of `time.perf_counter_ns`.
+      on_start: called when the first message may be sent, with the ns that have passed since then.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class LocalRun:
         folder: str = "",
         recording: RecordingTask | None = None,
         when_to_start: Callable[[], Awaitable[int]] | None = None,
+        on_start: Callable[[int], object] = lambda late_ns: None,
     ) -> None:
         self._plan = plan
         self._on_progress = on_progress
         self._progress_interval_ns = round(progress_interval_s * NS_PER_S)
         self._first, self._count = first, count
         self._when_to_start = when_to_start
+        self._on_start = on_start
         self._engine: Engine | None = None
         self._is_cautious = is_cautious
         self._tally = LoadTally(plan)
@@ -251,6 +254,7 @@ class LocalRun:
                 next_progress = math.inf
             else:
                 engine.start(start_at)
+                self._on_start(time.perf_counter_ns() - start_at)
             while not engine.is_over:
                 turn_ends = now + _TURN_NS
                 while now < turn_ends and not engine.is_over:

@@ -9,7 +9,10 @@
                                                            <------------  Heartbeat, every beat until the end
                                                            <------------  LoadWorkerReady
         StartCommand      when all are ready               ------------>
+                                                           <------------  LoadWorkerStarted
                                                            <------------  LoadProgress, on its schedule
+        Heartbeat         if the worker is to end when     ------------>
+                          these do not come
         StopCommand       if the load is to end early      ------------>
                           (at any time)
                                                            <------------  LoadResult, or an error
@@ -45,6 +48,8 @@ class LoadWorkerConfig:
       is_cautious: as of `LoadRun`.
       folder: where the module of a user's function may be.
       recording: what to record; None for nothing.
+      most_silent_beats: how many beats the supervisor may be silent before the worker ends;
+        None for as many as it likes.
     """
 
     plan: LoadPlan
@@ -54,6 +59,7 @@ class LoadWorkerConfig:
     is_cautious: bool
     folder: str = ""
     recording: RecordingTask | None = None
+    most_silent_beats: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,15 @@ class LoadWorkerReady:
 
 
 @dataclass(frozen=True)
+class LoadWorkerStarted:
+    """The worker sends its messages from now on, so many ns after the moment of the `StartCommand`."""
+
+    late_ns: int
+
+
+@dataclass(frozen=True)
 class Heartbeat:
-    """The worker does not hang."""
+    """The one who sends this does not hang."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,7 @@ LoadMessage = (
     | LoadMessagesPart
     | Heartbeat
     | LoadWorkerReady
+    | LoadWorkerStarted
     | StartCommand
     | StopCommand
     | LoadProgress
@@ -140,6 +154,7 @@ def _fields(message: LoadMessage) -> Any:
             "is_cautious": message.is_cautious,
             "folder": message.folder,
             "recording": None if message.recording is None else asdict(message.recording),
+            "most_silent_beats": message.most_silent_beats,
         }
     if isinstance(message, Exception):
         return list(message.args)
@@ -162,6 +177,7 @@ _DECODERS: dict[str, Callable[[Any], LoadMessage]] = {
     "LoadMessagesPart": lambda fields: LoadMessagesPart(**fields),
     "Heartbeat": lambda fields: Heartbeat(),
     "LoadWorkerReady": lambda fields: LoadWorkerReady(),
+    "LoadWorkerStarted": lambda fields: LoadWorkerStarted(**fields),
     "StartCommand": lambda fields: StartCommand(**fields),
     "StopCommand": lambda fields: StopCommand(),
     "LoadProgress": _progress,

@@ -1,15 +1,14 @@
-"""A load with several processes: each has some of the connections, all start in step."""
+"""A load with several workers: each has some of the connections, all start in step."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Generic
 
 import trio
 
-from ...base.units import NS_PER_S
 from ..engine.greeting import greeting_of
 from ..engine.recording import RecordingTask
 from ..engine.schedule import Schedule
@@ -21,21 +20,25 @@ from ..results.result import LoadResult
 from .local import CONNECTING
 from .message_parts import messages_in_parts
 from .messages import LoadMessage, LoadWorkerConfig, StartCommand, StopCommand
-from .worker_process import WorkerProcess, start_worker
-
-# From when all are ready to when they start: longer than it takes to send the command.
-_START_IN_NS = NS_PER_S // 5
+from .supervised_worker import SupervisedWorker
+from .workplace import Worker, Workplace
 
 # Whether there can be workers: a socket is the standard input of each, which Windows does not allow.
 HAS_WORKERS = os.name == "posix"
 
 
-class WorkersRun:
-    """One load, carried out by worker processes. As `LoadRun`."""
+class WorkersRun(Generic[Worker]):
+    """One load, carried out by worker processes, here or elsewhere. As `LoadRun`.
+
+    Args:
+      plan: as of `LoadRun`, as are the others.
+      workplace: where they run.
+    """
 
     def __init__(
         self,
         plan: LoadPlan,
+        workplace: Workplace[Worker],
         *,
         on_progress: Callable[[LoadProgress], object],
         progress_interval_s: float,
@@ -44,6 +47,7 @@ class WorkersRun:
         first_messages: MessageList | None,
         folder: str,
         recordings: Sequence[RecordingTask] = (),
+        most_silent_beats: int | None = None,
     ) -> None:
         if plan.source != (messages and messages.source):
             raise ValueError("the messages are not those of the plan: its source has to be theirs")
@@ -51,11 +55,13 @@ class WorkersRun:
         self._messages = GivenMessages(messages, first_messages)
         self._folder = folder
         self._recordings = recordings
+        self._most_silent_beats = most_silent_beats
         self._is_cautious = is_cautious
         self._plan = plan
+        self._workplace = workplace
         self._on_progress = on_progress
         self._progress_interval_s = progress_interval_s
-        self._workers: list[WorkerProcess] = []
+        self._workers: list[Worker] = []
         self._stop = trio.Event()
         self._planned = plan.messages and plan.messages * plan.connections
         if plan.is_open:
@@ -69,8 +75,8 @@ class WorkersRun:
         """Carry out the plan; see `LoadRun.run`."""
         self._on_progress(CONNECTING)
         async with contextlib.AsyncExitStack() as channels, trio.open_nursery() as processes:
-            for number, config in enumerate(self._configs(), start=1):
-                self._workers.append(await start_worker(f"load-{number}", config, processes, channels))
+            for number, config in enumerate(self._configs()):
+                self._workers.append(await self._workplace.start_worker(number, config, processes, channels))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._send_commands)
                 async with trio.open_nursery() as supervising:
@@ -81,7 +87,11 @@ class WorkersRun:
         failures = [worker.failure for worker in self._workers if worker.failure is not None]
         if failures:
             raise failures[0]
-        results = [worker.result for worker in self._workers if worker.result is not None]
+        results = []
+        for worker in self._workers:
+            if worker.result is not None:
+                self._workplace.complete(worker, worker.result)
+                results.append(worker.result)
         return merge_parts(self._plan, results)
 
     def _configs(self) -> Iterator[LoadWorkerConfig]:
@@ -98,31 +108,37 @@ class WorkersRun:
                 self._is_cautious,
                 self._folder,
                 self._recordings[number] if self._recordings else None,
+                self._most_silent_beats,
             )
             first += count
 
     async def _send_commands(self) -> None:
-        for worker in self._workers:
-            await worker.send(worker.config)
-            for part in messages_in_parts(self._messages):
-                await worker.send(part)
+        async with trio.open_nursery() as nursery:
+            for worker in self._workers:
+                nursery.start_soon(self._send_task, worker)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._start_when_all_are_ready)
             await self._stop.wait()
             # Also to those that still connect.
-            await self._send_to_all(StopCommand())
+            await self._send_to_all(*[StopCommand()] * len(self._workers))
+
+    async def _send_task(self, worker: SupervisedWorker) -> None:
+        await worker.send(worker.config)
+        for part in messages_in_parts(self._messages):
+            await worker.send(part)
 
     async def _start_when_all_are_ready(self) -> None:
         for worker in self._workers:
             await worker.is_ready.wait()
-        await self._send_to_all(StartCommand(time.perf_counter_ns() + _START_IN_NS))
+        moments = await self._workplace.start_times(self._workers)
+        await self._send_to_all(*map(StartCommand, moments))
 
-    async def _send_to_all(self, command: LoadMessage) -> None:
+    async def _send_to_all(self, *commands: LoadMessage) -> None:
         async with trio.open_nursery() as nursery:
-            for worker in self._workers:
+            for worker, command in zip(self._workers, commands, strict=True):
                 nursery.start_soon(worker.send, command)
 
-    async def _supervise(self, worker: WorkerProcess, all_scopes: trio.CancelScope) -> None:
+    async def _supervise(self, worker: SupervisedWorker, all_scopes: trio.CancelScope) -> None:
         """Supervise a worker to its end; when it fails, end all."""
         await worker.supervise(self._report)
         if worker.failure is not None:

@@ -13,7 +13,7 @@ import socket
 
 import trio
 
-from ...base.heartbeats import BEAT_S
+from ...base.heartbeats import BEAT_S, SilenceWatch
 from ...connection.json_frames import JsonChannel
 from ...errors import RemoteProtocolError
 from ..errors import CannotConnectError, TooManyConnectionsError
@@ -28,6 +28,7 @@ from .messages import (
     LoadMessagesPart,
     LoadWorkerConfig,
     LoadWorkerReady,
+    LoadWorkerStarted,
     StartCommand,
     StopCommand,
     decode_load_message,
@@ -43,6 +44,7 @@ async def carry_out(channel: JsonChannel) -> None:
         return  # the supervisor is gone, and wants nothing
     start_at: list[int] = []
     may_start = trio.Event()
+    silence = SilenceWatch()
     to_writer, to_write = trio.open_memory_channel[LoadMessage](math.inf)
 
     async def when_to_start() -> int:
@@ -66,11 +68,13 @@ async def carry_out(channel: JsonChannel) -> None:
         folder=config.folder,
         recording=config.recording,
         when_to_start=when_to_start,
+        on_start=lambda late_ns: to_writer.send_nowait(LoadWorkerStarted(max(0, late_ns))),
     )
 
     async def follow_commands() -> None:
         with contextlib.suppress(trio.BrokenResourceError, RemoteProtocolError):
             async for document in channel:
+                silence.note_message()
                 command = decode_load_message(document)
                 if isinstance(command, StartCommand):
                     start_at.append(command.at)
@@ -78,6 +82,10 @@ async def carry_out(channel: JsonChannel) -> None:
                 elif isinstance(command, StopCommand):
                     run.stop()
         nursery.cancel_scope.cancel()
+
+    async def watch_supervisor(most_silent_beats: int) -> None:
+        await silence.wait_for_silence(lambda: most_silent_beats)
+        nursery.cancel_scope.cancel()  # it hangs, and nobody would stop this load
 
     async def beat() -> None:
         while True:
@@ -91,6 +99,8 @@ async def carry_out(channel: JsonChannel) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(follow_commands)
+        if config.most_silent_beats is not None:
+            nursery.start_soon(watch_supervisor, config.most_silent_beats)
         async with trio.open_nursery() as writing:
             writing.start_soon(write)
             with to_writer:

@@ -235,6 +235,7 @@ def _run(result: LoadResult) -> Iterator[Markup]:
         ),
         ("generator", words.generator_in_words(result)),
         *(("machine", words.machine_in_words(machine)) for machine in result.machines),
+        *(("worker", words.worker_in_words(worker, result.sent)) for worker in result.workers),
     ]
     if (recorded := words.recorded_in_words(result)) is not None:
         rows.append(("recorded", recorded))

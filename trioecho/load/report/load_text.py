@@ -26,6 +26,7 @@ def result_as_text(result: LoadResult, *, width: int = 80) -> str:
         list(stages_as_lines(result, width)),
         list(_errors(result, width)),
         list(_outages(result, width)),
+        list(_workers(result, width)),
         list(_objectives(result, width)),
         list(_search(result, width)),
         list(_warnings(result, width)),
@@ -170,6 +171,13 @@ def _outages(result: LoadResult, width: int) -> Iterator[str]:
         if not number:
             yield "outages and attempts to connect"
         yield from wrapped(line, width, "  ")
+
+
+def _workers(result: LoadResult, width: int) -> Iterator[str]:
+    if result.workers:
+        yield "workers of the cluster"
+    for worker in result.workers:
+        yield from wrapped(words.worker_in_words(worker, result.sent), width, "  ")
 
 
 def _objectives(result: LoadResult, width: int) -> Iterator[str]:

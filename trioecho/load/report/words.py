@@ -18,6 +18,7 @@ from ..results.discrepancy import ERROR_KINDS
 from ..results.generator_health import GeneratorHealth
 from ..results.machine import Machine
 from ..results.saturation import has_lateness
+from ..results.worker_share import WorkerShare
 
 SATURATED = "generator saturated: these numbers describe the generator"
 STAGES = "A message is of the stage in which it was due; right/s are the replies that came while it lasted."
@@ -281,6 +282,26 @@ def machine_in_words(machine: Machine) -> str:
     """Return where a load came from."""
     runs_on = f"{machine.system}, {machine.cpus} CPUs, {machine.python}"
     return f"{machine.name}: {runs_on}, trioecho {machine.trioecho}"
+
+
+def worker_in_words(worker: WorkerShare, sent: int) -> str:
+    """Return what a worker of a cluster did of a load.
+
+    Args:
+      worker: one of its workers.
+      sent: the messages of all together.
+    """
+    share = f" ({worker.sent / sent:.1%})" if sent else ""
+    parts = [f"{plural(worker.connections, 'connection')}, {worker.sent:,} sent{share}"]
+    if worker.errors:
+        parts.append(f"{worker.errors:,} errors")
+    if worker.send_lateness_ns.count:
+        parts.append(f"late sends p99 {(worker.send_lateness_ns.percentile(99) or 0) / 1e6:.3f} ms")
+    parts.append(f"CPU {worker.cpu_share:.0%}")
+    parts.append(f"start within {worker.start_error_ns / 1e6:.3f} ms")
+    if worker.clock_error_ns:  # else it is the same clock
+        parts.append(f"clock {worker.clock_ahead_ns / 1e6:+,.1f} ms")
+    return f"{printable_line(worker.name)} on {printable_line(worker.host)}: {', '.join(parts)}"
 
 
 def generator_in_words(result: LoadResult) -> str:

@@ -21,6 +21,7 @@ from .recording_result import RecordingResult
 from .stage_result import StageResult
 from .time_series import LoadInterval
 from .tls_result import TlsResult
+from .worker_share import WorkerShare
 
 
 @dataclass
@@ -66,6 +67,7 @@ class LoadResult:
       recording: what came of the recording of what was sent; None if there was to be none.
       stages: what was counted in each stage of the plan; empty without stages.
       tls: the handshakes, and what was agreed on; None without TLS.
+      workers: of a cluster, what each of them did; empty without one.
     """
 
     plan: LoadPlan
@@ -96,6 +98,7 @@ class LoadResult:
     recording: RecordingResult | None = None
     stages: list[StageResult] = field(default_factory=list)
     tls: TlsResult | None = None
+    workers: list[WorkerShare] = field(default_factory=list)
 
     @property
     def unsent(self) -> int:

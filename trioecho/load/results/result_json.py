@@ -55,6 +55,10 @@ search              null, or the search for the highest rate: rate, confirmed, l
                     trials: phase, rate, holds, saturated, reason, and p50_ms, p99_ms, max_ms of the
                     latency, which may be missing
 machines            where it ran: name, system, cpus, python, trioecho
+workers             of a cluster, for each: name, host, connections, messages_sent, messages, errors (their
+                    number), share (of messages_sent), cpu_share, cpu_wait_share, clock_ahead_ns,
+                    clock_error_ns, start_late_ns, start_error_ms, send_lateness_ms, and its histogram,
+                    send_lateness_ns, as `WorkerShare`; it may be missing
 ==================  ==========================================================================
 
 A histogram is {"total", "max", "buckets"}: the exact sum and maximum of its values, and
@@ -79,6 +83,7 @@ from .identity import runs_of
 from .result import LoadResult
 from .stage_result import StageResult
 from .time_series import LoadInterval
+from .worker_share import WorkerShare
 
 LOAD_SCHEMA = "trioecho-load/1"
 
@@ -152,6 +157,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
         "stages": [_stage_as_json(stage, percents) for stage in result.stages],
         "search": None if result.search is None else _search_as_json(result.search),
         "machines": [asdict(machine) for machine in result.machines],
+        "workers": [_worker_as_json(worker, result.sent) for worker in result.workers],
     }
 
 
@@ -233,6 +239,26 @@ def _stage_as_json(stage: StageResult, percents: Iterable[str]) -> dict[str, Any
             "latency_ns": histogram_as_json(stage.latency_ns),
             "from_send_ns": histogram_as_json(stage.from_send_ns),
         },
+    }
+
+
+def _worker_as_json(worker: WorkerShare, sent: int) -> dict[str, Any]:
+    return {
+        "name": worker.name,
+        "host": worker.host,
+        "connections": worker.connections,
+        "messages_sent": worker.sent,
+        "messages": worker.messages,
+        "errors": worker.errors,
+        "share": round(worker.sent / sent, 6) if sent else 0.0,
+        "cpu_share": worker.cpu_share,
+        "cpu_wait_share": worker.cpu_wait_share,
+        "clock_ahead_ns": worker.clock_ahead_ns,
+        "clock_error_ns": worker.clock_error_ns,
+        "start_late_ns": worker.start_late_ns,
+        "start_error_ms": round(worker.start_error_ns / 1e6, 6),
+        "send_lateness_ms": summary_ms(worker.send_lateness_ns),
+        "send_lateness_ns": histogram_as_json(worker.send_lateness_ns),
     }
 
 

@@ -27,6 +27,7 @@ from .result import LoadResult
 from .result_json import LOAD_SCHEMA
 from .time_series import MOST_INTERVALS, LoadInterval
 from .tls_result import read_tls_result
+from .worker_share_reader import read_workers
 
 
 class UnreadableResultError(ValueError):
@@ -111,6 +112,8 @@ def _result(document: Part) -> LoadResult:
         result.churn = read_churn_result(document["churn"], histograms)
     if "tls" in document and document["tls"].value is not None:
         result.tls = read_tls_result(document["tls"], read_histogram(histograms["handshake_ns"]))
+    if "workers" in document:
+        result.workers = read_workers(document["workers"], result)
     if "runs" in document:  # else it was written by an older version
         result.runs = document["runs"].read(list[str])
         result.plans = [read_plan(plan) for plan in document["plans"]]

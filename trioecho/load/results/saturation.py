@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ...base.units import NS_PER_S
 from ..plan import LoadPlan
 from .generator_health import GeneratorHealth
 from .result import LoadResult
+from .worker_share import WorkerShare
 
 # A process that computes for 95 % of the time, or would if it were let, has nothing left
 # for a server that is faster; the rest it waits even when it is the bottleneck.
@@ -21,6 +23,8 @@ LEAST_JUDGED_SENDS = 1000
 # timers) and beside what it is in.
 MOST_LATENESS_NS = NS_PER_S // 1000
 MOST_LATENESS_OF_REST = 0.1
+# Of the workers of a cluster in one reason.
+_MOST_NAMED = 3
 
 
 def judged(result: LoadResult) -> GeneratorHealth:
@@ -36,16 +40,22 @@ def judged(result: LoadResult) -> GeneratorHealth:
     A run in which nothing of this was found is judged only if it could have been found: where
     there is a schedule or a think time, with 1000 messages, and else in 1 s.
 
+    Of the workers of a cluster each is judged by its own lateness, and by how far from the moment of all
+    it started, which is at fault when it is as large as a lateness that is; the reasons name them.
+
     A closed loop whose generator is busy all the time does not show how fast the
     server can be; that the server was busy as well cannot be known from here.
     """
     health = result.health
     reasons = []
+    workers = result.workers
     long_enough = result.elapsed_s >= LEAST_JUDGED_S
     demands = health.demand_shares
     busy = sum(share >= FULL_CPU_SHARE for share in demands)
     if long_enough and busy:
         who = f"{busy} of its {len(demands)} workers" if len(demands) > 1 else "it"
+        if workers:
+            who = _named([worker for worker in workers if worker.demand_share >= FULL_CPU_SHARE]) or who
         reasons.append(
             f"the generator had no CPU time left: {who} used a CPU or waited for one for "
             f"{max(demands):.0%} of the time; use more workers, more CPUs, or ask for less"
@@ -56,16 +66,40 @@ def judged(result: LoadResult) -> GeneratorHealth:
     rest_ns = think_s * NS_PER_S if think_s else result.latency_ns.percentile(99) or 0
     most = max(MOST_LATENESS_NS, MOST_LATENESS_OF_REST * rest_ns)
     enough_sends = lateness.count >= LEAST_JUDGED_SENDS
-    if enough_sends and late_p99 > most:
+    # One worker of many may be late, and their p99 not show it.
+    late_workers = [worker for worker in workers if _is_late(worker, most)]
+    if enough_sends and (late_p99 > most or late_workers):
+        late_p99 = max([late_p99, *(worker.send_lateness_ns.percentile(99) or 0 for worker in late_workers)])
         what, less = "messages were sent behind schedule", "a lower rate"
         if think_s:
             what, less = "think times were longer than asked for", "fewer connections"
+        if late_workers:
+            what = f"{what} by {_named(late_workers)}"
         reasons.append(
             f"{what}: p99 {late_p99 / 1e6:,.2f} ms late; "
             f"use more workers, {less} or a machine with less to do"
         )
+    apart = [worker for worker in workers if worker.start_error_ns > most]
+    if apart and has_lateness(result.plan):
+        error_ns = max(worker.start_error_ns for worker in apart)
+        reasons.append(
+            f"the workers did not start in step: {_named(apart)} up to {error_ns / 1e6:,.2f} ms from the "
+            "moment of all; use workers that are nearer to each other and to the scheduler"
+        )
     enough = enough_sends if has_lateness(result.plan) else long_enough
     return replace(health, judged=bool(reasons) or enough, reasons=tuple(reasons))
+
+
+def _is_late(worker: WorkerShare, most_ns: float) -> bool:
+    lateness = worker.send_lateness_ns
+    return lateness.count >= LEAST_JUDGED_SENDS and (lateness.percentile(99) or 0) > most_ns
+
+
+def _named(workers: Sequence[WorkerShare]) -> str:
+    """Return the workers in words: all of them, if they are few."""
+    words = [worker.where for worker in workers[:_MOST_NAMED]]
+    more = len(workers) - len(words)
+    return ", ".join(words) + (f" and {more} more" if more else "")
 
 
 def has_lateness(plan: LoadPlan) -> bool:

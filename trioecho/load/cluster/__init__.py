@@ -1,0 +1,1 @@
+"""A load on the machines of a Dask cluster."""

@@ -134,6 +134,8 @@ def test_a_damaged_result_is_refused(name: str) -> None:
         "stages",
         "recording",
         "churn",
+        "tls",
+        "workers",
     ):  # which older files do not have
         with pytest.raises(UnreadableResultError, match="damaged"):
             result_from_json(json.dumps(without))

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import time
@@ -19,8 +20,15 @@ from typing import Any
 
 from . import remote
 from .asyncio_frames import AsyncioFrames
-from .clock import Reading
-from .dask_cluster import Cluster, NoClusterError, SchedulerGoneError, WorkerGoneError, in_a_line, open_dask
+from .clock import ClockReading
+from .dask_cluster import (
+    DaskWorkers,
+    NoClusterError,
+    SchedulerGoneError,
+    WorkerGoneError,
+    in_a_line,
+    open_dask,
+)
 from .messages import (
     BridgeMessage,
     ClocksMeasured,
@@ -59,7 +67,7 @@ class Link:
       send: to the load command.
     """
 
-    def __init__(self, number: int, address: str, cluster: Cluster, send: Send) -> None:
+    def __init__(self, number: int, address: str, cluster: DaskWorkers, send: Send) -> None:
         self.address: str = address
         self._number = number
         self._cluster = cluster
@@ -153,7 +161,7 @@ class Bridge:
       send: to the load command.
     """
 
-    def __init__(self, cluster: Cluster, send: Send) -> None:
+    def __init__(self, cluster: DaskWorkers, send: Send) -> None:
         self._cluster = cluster
         self._send = send
         self._links: list[Link] = []
@@ -198,17 +206,9 @@ class Bridge:
 
     async def _describe(self, address: str) -> dict[str, Any]:
         try:
-            described: dict[str, Any] = await self._cluster.call(address, remote.describe)
-        except ModuleNotFoundError as error:
-            is_older = (error.name or "").startswith("trioecho.")
-            failure = "has an older version of trioecho" if is_older else "does not have the package trioecho"
-            if error.name not in ("trioecho",) and not is_older:
-                failure = f"does not have the package {error.name}, which trioecho needs"
-            return {"address": address, "failure": failure}
-        except AttributeError:
-            return {"address": address, "failure": "has another version of trioecho"}
+            described: dict[str, Any] = await self._cluster.call(address, remote.describe_worker)
         except Exception as error:  # noqa: BLE001 - whatever a worker may raise
-            return {"address": address, "failure": f"cannot be used: {in_a_line(error)}"}
+            return {"address": address, "failure": _unusable_in_words(error)}
         return described
 
     async def _follow_commands(self, receive: Callable[[], Awaitable[bytes]]) -> None:
@@ -253,9 +253,23 @@ class Bridge:
             for _ in range(_ROUND_TRIPS):
                 day_ns, sent_ns = time.time_ns(), time.perf_counter_ns()
                 there_ns, day_there_ns = await self._cluster.call(address, remote.read_clocks)
-                reading = Reading(sent_ns, time.perf_counter_ns(), there_ns, day_ns, day_there_ns)
+                reading = ClockReading(sent_ns, time.perf_counter_ns(), there_ns, day_ns, day_there_ns)
                 readings.append(list(reading))
         return readings
+
+
+def _unusable_in_words(error: Exception) -> str:
+    """Return why a worker cannot say what it is, by the words of an error that Dask has carried."""
+    words = in_a_line(error)
+    missing = re.search(r"No module named '?([\w.]+)", words)
+    if missing is not None:
+        package, _, module = missing[1].partition(".")
+        if package == "trioecho":
+            return "has an older version of trioecho" if module else "does not have the package trioecho"
+        return f"does not have the package {package}, which trioecho needs"
+    if "trioecho" in words and ("attribute" in words or "cannot import" in words):
+        return "has another version of trioecho"
+    return f"cannot be used: {words}"
 
 
 def _lost_in_words(error: Exception) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Reading(NamedTuple):
+class ClockReading(NamedTuple):
     """One question and its answer.
 
     Attributes:
@@ -47,7 +47,7 @@ class ClockOffset(NamedTuple):
     day_ahead_ns: int
 
 
-def offset_of(readings: Iterable[Reading], *, is_same_clock: bool = False) -> ClockOffset:
+def offset_of(readings: Iterable[ClockReading], *, is_same_clock: bool = False) -> ClockOffset:
     """Return what the shortest round trip says.
 
     Args:

@@ -14,15 +14,15 @@ import trio
 from ...base.units import NS_PER_S
 from ...connection.json_frames import JsonChannel
 from ...errors import RemoteProtocolError
-from ..errors import ClusterWorkerFailedError, WorkerFailedError
+from ..errors import CannotConnectError, ClusterWorkerFailedError, WorkerFailedError
 from ..plan import LoadPlan
-from ..processes.messages import LoadWorkerConfig
+from ..processes.messages import LoadMessage, LoadWorkerConfig
 from ..processes.supervised_worker import SupervisedWorker
 from ..processes.workplace import Workplace
 from ..results.result import LoadResult
 from ..results.worker_share import WorkerShare
 from .choice import ClusterMachine
-from .clock import ClockOffset, Reading, clock_identity, offset_of
+from .clock import ClockOffset, ClockReading, clock_identity, offset_of
 from .messages import (
     BridgeMessage,
     ClocksMeasured,
@@ -106,12 +106,13 @@ class Cluster:
         if self._engines.pop((run, worker), None) is not None:
             self._to_end.send_nowait(EndEngine(run, worker))
 
-    async def read_clocks(self, workers: Sequence[int]) -> list[list[Reading]]:
+    async def read_clocks(self, workers: Sequence[int]) -> list[list[ClockReading]]:
         """Return several readings of the clocks of each worker."""
         self._clocks, measured = trio.open_memory_channel[ClocksMeasured](1)
         await self.send(MeasureClocks(list(workers)))
         return [
-            [Reading(*numbers) for numbers in readings] for readings in (await measured.receive()).readings
+            [ClockReading(*numbers) for numbers in readings]
+            for readings in (await measured.receive()).readings
         ]
 
     def _take(self, message: BridgeMessage) -> None:
@@ -189,6 +190,12 @@ class ClusterWorker(SupervisedWorker):
     def kill(self) -> None:
         self._engine.close()
 
+    def _take(self, message: LoadMessage) -> None:
+        if isinstance(message, CannotConnectError):  # which another machine might not see
+            reason = f"{message.reason} (so says {self.machine.where})"
+            message = type(message)(message.host, message.port, reason)
+        super()._take(message)
+
     async def wait_for_failure(self, silent_s: float) -> WorkerFailedError:
         reason, exit_code = f"sent nothing for {silent_s:g} s", None
         if not silent_s:
@@ -197,7 +204,7 @@ class ClusterWorker(SupervisedWorker):
         last = self.progress[-1] if self.progress else self.last_progress
         return ClusterWorkerFailedError(
             self.machine.where,
-            f"{reason.rstrip('.')}",
+            reason,
             connections=self.config.count,
             of_connections=self.config.plan.connections,
             sent=0 if last is None else last.sent,

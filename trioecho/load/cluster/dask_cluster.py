@@ -31,8 +31,8 @@ class NoClusterError(Exception):
     """There is no such cluster, or none with workers; the message ends a sentence about it."""
 
 
-class Cluster(Protocol):
-    """What the bridge needs of a cluster."""
+class DaskWorkers(Protocol):
+    """What the bridge needs of a cluster: its workers."""
 
     async def addresses(self) -> list[str]:
         """Return the addresses of the workers that are there.

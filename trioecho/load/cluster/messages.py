@@ -45,7 +45,7 @@ class ClusterOpened:
     """The cluster is there.
 
     Attributes:
-      workers: what `remote.describe` said of each, or ``{"address": ..., "failure": why it did not}``.
+      workers: what `remote.describe_worker` said of each, or ``{"address": ..., "failure": why it did not}``.
     """
 
     workers: list[dict[str, Any]]
@@ -118,7 +118,7 @@ class MeasureClocks:
 
 @dataclass(frozen=True)
 class ClocksMeasured:
-    """What `clock.Reading` has, for each worker that was asked for; none for one that is gone."""
+    """What `clock.ClockReading` has, for each worker that was asked for; none for one that is gone."""
 
     readings: list[list[list[int]]]
 

@@ -43,7 +43,7 @@ _ENDING = frozenset({"closing", "closing_gracefully", "closed", "failed", "stopp
 _HEARTBEAT = json.dumps(encode_load_message(Heartbeat())).encode()
 
 
-class Engine:
+class RemoteEngine:
     """An engine process, and what it has sent that was not taken yet.
 
     Args:
@@ -65,7 +65,7 @@ class Engine:
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._keep_lease())]
 
     @classmethod
-    async def start(cls, name: str, dask_worker: Any) -> Engine:
+    async def start(cls, name: str, dask_worker: Any) -> RemoteEngine:
         """Start one; ``name`` is for people who look at processes."""
         ours, theirs = socket.socketpair()
         program = own_program("--name", name, module="trioecho.load.processes.worker")
@@ -161,7 +161,7 @@ class Engine:
             await self.give(_HEARTBEAT)
 
 
-def describe(dask_worker: Any) -> dict[str, Any]:
+def describe_worker(dask_worker: Any) -> dict[str, Any]:
     """Return what the load command has to know of a Dask worker."""
     _keep_calls_out_of_the_log()
     return {
@@ -182,7 +182,7 @@ def read_clocks() -> tuple[int, int]:
 
 async def start_engine(key: str, name: str, dask_worker: Any) -> None:
     """Start an engine, which the others know by its key."""
-    _engines_of(dask_worker)[key] = await Engine.start(name, dask_worker)
+    _engines_of(dask_worker)[key] = await RemoteEngine.start(name, dask_worker)
 
 
 async def give_to_engine(key: str, document: bytes, dask_worker: Any) -> None:
@@ -195,7 +195,7 @@ async def give_to_engine(key: str, document: bytes, dask_worker: Any) -> None:
 async def take_from_engine(
     key: str, hold_s: float, dask_worker: Any
 ) -> tuple[list[bytes], tuple[int, str] | None]:
-    """Return what `Engine.take` does."""
+    """Return what `RemoteEngine.take` does."""
     return await _engines_of(dask_worker)[key].take(hold_s)
 
 
@@ -206,9 +206,9 @@ async def end_engine(key: str, dask_worker: Any) -> None:
         await engine.end()
 
 
-def _engines_of(dask_worker: Any) -> dict[str, Engine]:
+def _engines_of(dask_worker: Any) -> dict[str, RemoteEngine]:
     """Return the engines of a Dask worker; of several in one process, each has its own."""
-    engines: dict[str, Engine] = dask_worker.extensions.setdefault(_NAME, {})
+    engines: dict[str, RemoteEngine] = dask_worker.extensions.setdefault(_NAME, {})
     return engines
 
 

@@ -326,6 +326,15 @@ async def test_a_worker_that_hears_late_when_to_start_starts_at_once() -> None:
 
 
 @EVERY_POLLER
+async def test_connections_on_which_no_message_is_due_say_nothing_about_the_server() -> None:
+    with serving() as port, guarded():
+        plan = plan_for(port, connections=4, rate=5.0, duration_s=0.3)  # two messages, on the first two
+        run = LocalRun(plan, 2, 2, on_progress=lambda progress: None, progress_interval_s=1.0)
+        result = await run.run()
+    assert (result.sent, result.connections_opened, result.errors) == (0, 2, {})
+
+
+@EVERY_POLLER
 async def test_think_times_on_real_sockets() -> None:
     with serving() as port, guarded():
         began = time.perf_counter_ns()

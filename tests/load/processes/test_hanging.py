@@ -107,14 +107,18 @@ async def test_a_silent_worker_is_killed_after_30_s_and_one_that_starts_after_60
 
 
 @contextlib.asynccontextmanager
-async def waiting_worker() -> AsyncIterator[JsonChannel]:
+async def waiting_worker(most_silent_beats: int | None = None) -> AsyncIterator[JsonChannel]:
     """A worker that waits for the command to start, and the channel to it."""
     ours, theirs = socket.socketpair()
+
+    async def work() -> None:
+        async with JsonChannel(theirs) as of_worker:
+            await carry_out(of_worker)
+
     with serving() as port, guarded():
-        channel, of_worker = JsonChannel(ours), JsonChannel(theirs)
-        async with channel, of_worker, trio.open_nursery() as nursery:
-            nursery.start_soon(carry_out, of_worker)
-            config = LoadWorkerConfig(plan_for(port), 0, 2, 3600.0, True)
+        async with JsonChannel(ours) as channel, trio.open_nursery() as nursery:
+            nursery.start_soon(work)
+            config = LoadWorkerConfig(plan_for(port), 0, 2, 3600.0, True, most_silent_beats=most_silent_beats)
             await channel.send(encode_load_message(config))
             for part in messages_in_parts(GivenMessages()):
                 await channel.send(encode_load_message(part))
@@ -167,3 +171,15 @@ async def test_a_load_can_be_stopped_while_a_connection_is_not_open_yet(processe
     assert (result.sent, result.messages, result.errors) == (0, 0, {})
     assert result.connections_opened < 3
     assert result_as_json(result_from_json(result_as_json(result))) == result_as_json(result)
+
+
+async def test_a_worker_ends_when_its_supervisor_hangs(mock_clock: MockClock) -> None:
+    beats = 0
+    async with waiting_worker(most_silent_beats=4) as channel:
+        with contextlib.suppress(trio.EndOfChannel):
+            while True:
+                await trio.testing.wait_all_tasks_blocked()
+                mock_clock.jump(BEAT_S)
+                assert decode_load_message(await channel.receive()) == Heartbeat()
+                beats += 1
+    assert beats in (3, 4)  # the last of them is sent at the same time

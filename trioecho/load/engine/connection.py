@@ -337,7 +337,8 @@ class LoadConnection(MessageSender):
         self.is_over = True
         if not self._is_inspecting:
             self._begin_to_inspect()
-        if kind and not self.in_flight.next:
+        # A connection that was to send nothing, and ends after our own end, says nothing about the server.
+        if kind and not self.in_flight.next and (self.in_flight or not self._asked_to_end):
             self.unanswered_end = kind, bytes(self._inspection.tail)
         goes_on = kind is not None and self.has_successor
         if goes_on and kind == "connection_closed" and self._has_ended_in_order():

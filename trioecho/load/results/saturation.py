@@ -80,7 +80,7 @@ def judged(result: LoadResult) -> GeneratorHealth:
             f"use more workers, {less} or a machine with less to do"
         )
     apart = [worker for worker in workers if worker.start_error_ns > most]
-    if apart and has_lateness(result.plan):
+    if apart and enough_sends and has_lateness(result.plan):
         error_ns = max(worker.start_error_ns for worker in apart)
         reasons.append(
             f"the workers did not start in step: {_named(apart)} up to {error_ns / 1e6:,.2f} ms from the "

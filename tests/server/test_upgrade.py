@@ -230,7 +230,7 @@ def test_new_code_is_served_and_code_that_fails_is_not(tmp_path: Path) -> None:
         )
         assert asked() == frame(b"old")
         module.write_text("def reply(message: bytes) -> bytes:\n    return b'newer'\n")
-        server.upgrade()
+        server.upgrade(until_the_old_one_has_ended=True)
         assert asked() == frame(b"newer")
         server.end()
     assert not path.exists()
@@ -310,7 +310,7 @@ def test_one_signal_does_not_cut_the_drain_short_that_follows_an_upgrade_and_two
             assert peer.recv(9) == frame(b"hello")
             server.upgrade()
             os.kill(first, signal.SIGTERM)
-            assert "SIGTERM: draining already; another signal stops at once" in server.read_log_line()
+            server.log_line_with("SIGTERM: draining already; another signal stops at once")
             peer.sendall(frame(b"unfinished")[6:] + frame(b"again")[:5])
             assert peer.recv(14) == frame(b"unfinished")
             os.kill(first, signal.SIGTERM)
@@ -363,7 +363,7 @@ def test_a_manager_is_told_which_process_is_the_main_one_now(command: tuple[str,
         with upgradable(command=launched, pass_fds=[passed.fileno()], environment=environment) as server:
             assert server.port == passed.getsockname()[1]
             server.log_line_with(f"passed by the service manager: web ({LOOPBACK}:{server.port})")
-            server.upgrade()
+            server.upgrade(until_the_old_one_has_ended=True)
             lines: list[str] = []
             while not any(line.startswith("MAINPID=") for line in lines):
                 assert len(lines) < 1000
@@ -388,7 +388,7 @@ def test_addresses_that_have_changed_are_said_and_the_old_ones_kept(tmp_path: Pa
     config.write_text(f'[serve]\nlisten = ["{LOOPBACK}:0"]\n')
     with upgradable("--config", str(config)) as server:
         config.write_text(f'[serve]\nlisten = ["unix:{tmp_path}/echo.sock"]\n')
-        server.upgrade()
+        server.upgrade(until_the_old_one_has_ended=True)
         with server.connect() as peer:
             assert echoes(peer, frame(b"hello"))
         server.end()

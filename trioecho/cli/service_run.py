@@ -193,12 +193,12 @@ class ServiceRun:
             bound = f"for at most {grace_s:g} s" if grace_s else "without a limit"
             draining = f"draining {plural(server.connections, 'connection')}, {bound}"
             if self.successor is not None:
+                server.drain(leave_queued=True)
                 self._listening.files.clear()  # they are the other one's
                 if self._admin is not None:
                     self._admin.stop()
                 logger.info("SIGUSR2: process %d has taken over; %s", self.successor.pid, draining)
                 self._manager.tell(f"MAINPID={self.successor.pid}", "READY=1", f"STATUS={_IN_PLACE}")
-                server.drain(leave_queued=True)
                 return
             draining = f"{self._first_signal}: {draining}"
             if delay_s := self._settings.drain_delay_s:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.checkout import ROOT
 from tests.support.http import samples_of
 from trioecho.admin.application import PageReply, PageRequest
-from trioecho.admin.service_metrics import SERVICE_TIME_BOUNDS_NS
+from trioecho.admin.metric_parts import DURATION_BOUNDS_NS
 from trioecho.admin.service_pages import service_pages
 from trioecho.admin.service_state import ServiceState
 from trioecho.base.histogram import Histogram
@@ -102,20 +102,20 @@ async def test_every_kind_of_error_is_there_before_it_occurs() -> None:
 
 
 def test_the_bounds_are_round_numbers_from_10_us_to_10_s() -> None:
-    assert SERVICE_TIME_BOUNDS_NS[:4] == [10_000, 25_000, 50_000, 100_000]
-    assert SERVICE_TIME_BOUNDS_NS[-1] == 10**10
-    assert sorted(set(SERVICE_TIME_BOUNDS_NS)) == SERVICE_TIME_BOUNDS_NS
+    assert DURATION_BOUNDS_NS[:4] == [10_000, 25_000, 50_000, 100_000]
+    assert DURATION_BOUNDS_NS[-1] == 10**10
+    assert sorted(set(DURATION_BOUNDS_NS)) == DURATION_BOUNDS_NS
 
 
 @given(st.lists(st.integers(0, 10**11)))
 def test_a_bucket_never_falls_and_misses_only_what_is_next_to_its_bound(values: list[int]) -> None:
     histogram = Histogram()
-    before = [0] * len(SERVICE_TIME_BOUNDS_NS)
+    before = [0] * len(DURATION_BOUNDS_NS)
     for value in values:
         histogram.record(value)
-        counts = histogram.counts_up_to(SERVICE_TIME_BOUNDS_NS)
+        counts = histogram.counts_up_to(DURATION_BOUNDS_NS)
         assert all(now >= then for now, then in zip(counts, before, strict=True))
         before = counts
-    for bound, count in zip(SERVICE_TIME_BOUNDS_NS, before, strict=True):
+    for bound, count in zip(DURATION_BOUNDS_NS, before, strict=True):
         assert sum(value <= math.floor(bound / 1.016) for value in values) <= count
         assert count <= sum(value <= bound for value in values)

@@ -8,25 +8,15 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
-from ..base.histogram import Histogram
-from ..base.units import NS_PER_S
-from ..base.version import version_and_build
 from ..server.counts import Counts
 from ..server.error_kinds import ERROR_KINDS
 from ..server.received_bytes import can_count_received
+from .metric_parts import build_info, histogram_metric
 from .service_state import ServiceState
-
-# From 10 us to 10 s; three for each power of ten.
-SERVICE_TIME_BOUNDS_NS: list[int] = [
-    *(factor * 10**power // 2 for power in range(4, 10) for factor in (2, 5, 10)),
-    10 * NS_PER_S,
-]
 
 
 class ServiceCollector(Collector):
@@ -50,16 +40,6 @@ class ServiceCollector(Collector):
         yield GaugeMetricFamily(
             "trioecho_draining", "1 from the first signal to end on, else 0.", int(state.is_draining)
         )
-
-
-def build_info() -> Metric:
-    """Return which version, and which build of it, runs."""
-    version, _, build = version_and_build().partition(" ")
-    return InfoMetricFamily(
-        "trioecho_build",
-        "Version of trioecho, and its build.",
-        {"version": version, "build": build.strip("()")},
-    )
 
 
 def _counters(totals: Counts) -> Iterator[Metric]:
@@ -94,17 +74,6 @@ def _counters(totals: Counts) -> Iterator[Metric]:
     for kind in sorted({*ERROR_KINDS, *totals.errors}):
         errors.add_metric([kind], totals.errors[kind])
     yield errors
-
-
-def histogram_metric(name: str, documentation: str, values_ns: Histogram) -> Metric:
-    """Return a histogram of durations in seconds, in classic buckets from 10 us to 10 s."""
-    counts = values_ns.counts_up_to(SERVICE_TIME_BOUNDS_NS)
-    buckets = [
-        (repr(bound / NS_PER_S), count) for bound, count in zip(SERVICE_TIME_BOUNDS_NS, counts, strict=True)
-    ]
-    return HistogramMetricFamily(
-        name, documentation, [*buckets, ("+Inf", values_ns.count)], values_ns.total / NS_PER_S, unit="seconds"
-    )
 
 
 def service_registry(state: ServiceState) -> CollectorRegistry:

@@ -16,6 +16,7 @@ from ..load import (
     ClusterError,
     ClusterSupportMissingError,
     LoadPlan,
+    LoadProgress,
     LoadResult,
     LoadRun,
     TooManyConnectionsError,
@@ -27,6 +28,7 @@ from ..load.report.load_text import faults_as_lines, result_as_text
 from ..load.report.words import trial_in_words
 from ..load.results.judging import has_failed, judge, trial_outcome
 from .load_cluster import opened
+from .load_admin import LoadAdmin
 from .load_display import Display, open_display
 from .load_files import Files
 from .load_options import LoadRequest, add_load_options, request_of
@@ -131,6 +133,7 @@ class _Load:
     def __init__(self, request: LoadRequest, display: Display) -> None:
         self._request = request
         self._display = display
+        self._admin = None if request.admin is None else LoadAdmin(request.admin)
         self._run: LoadRun | None = None
         self._cluster: Cluster | None = None
         self._is_opening = request.cluster is not None
@@ -146,6 +149,8 @@ class _Load:
         try:
             with open_signals() as signals:
                 async with open_background_nursery() as nursery:
+                    if self._admin is not None:
+                        await self._admin.start(nursery)
                     nursery.start_soon(self._end_at_signal, signals, nursery.cancel_scope)
                     async with opened(self._request.cluster, self._display.line) as self._cluster:
                         self._is_opening = False
@@ -163,6 +168,9 @@ class _Load:
             self._fail(ExitCode.WRONG_USAGE, error)
         except WorkerFailedError as error:
             self._fail(ExitCode.FAILED, error)
+        finally:
+            if self._admin is not None:
+                self._admin.end()
 
     def _fail(self, exit_code: ExitCode, error: Exception) -> None:
         """Raise a `CommandError`, unless a signal has ended the load: then that is the reason."""
@@ -180,9 +188,11 @@ class _Load:
 
     async def _measured(self, plan: LoadPlan, what: str = "") -> LoadResult:
         self._display.begin(plan, what)
+        if self._admin is not None:
+            self._admin.begin_run(plan)
         self._run = LoadRun(
             plan,
-            on_progress=self._display.show,
+            on_progress=self._note_progress,
             progress_interval_s=self._display.interval_s,
             record=self._request.record,
             messages=self._request.given.messages,
@@ -196,6 +206,11 @@ class _Load:
             self._display.end()
         result.objective_results = judge(result, self._request.objectives)
         return result
+
+    def _note_progress(self, progress: LoadProgress) -> None:
+        self._display.show(progress)
+        if self._admin is not None:
+            self._admin.note_progress(progress)
 
     async def _search(self, start_rate: float) -> None:
         search = Search()

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..base.listen_address import ListenAddress
 from ..base.processors import count_processors
 from ..base.quantities import in_bytes, in_full, plural
 from ..load import LoadPlan, Sizes
@@ -21,6 +22,7 @@ from .load_messages import add_message_options, messages_of, traits_of
 from .load_record import add_record_option, check_record
 from .load_schedule import add_schedule_option, contradictions, refuse_unknown_stages
 from .shared import values
+from .shared.admin import add_admin_option, admin_of
 from .shared.exit_codes import ExitCode
 from .shared.options import add_address, add_format_option, add_seed_option, add_workers_option, chosen_seed
 from .shared.output import CommandError
@@ -46,6 +48,7 @@ class LoadRequest:
       start_rate: messages/s of a search's first trial; None for one run.
       record: the file that is to have what is sent; None for none.
       cluster: on which it runs; None for this machine.
+      admin: where the load shows itself as it runs; None for nowhere.
     """
 
     plan: LoadPlan
@@ -54,6 +57,7 @@ class LoadRequest:
     start_rate: float | None
     record: str | None = None
     cluster: ClusterRequest | None = None
+    admin: ListenAddress | None = None
 
 
 def add_load_options(parser: Parser) -> None:
@@ -71,6 +75,7 @@ def add_load_options(parser: Parser) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="no progress and no summary: only files, and errors"
     )
+    add_admin_option(parser, "the load as it runs, /metrics for Prometheus, /livez and /report,")
 
 
 def _add_amount(group: argparse._ArgumentGroup) -> None:
@@ -244,7 +249,9 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             f"--find-max begins with {in_full(start_rate)} messages/s, and {plan.churn.limit_in_words}: "
             "give a lower --rate to begin with, or a higher --connect-rate",
         )
-    return LoadRequest(plan, given, arguments.slo, start_rate, arguments.record, cluster)
+    return LoadRequest(
+        plan, given, arguments.slo, start_rate, arguments.record, cluster, admin_of(arguments)
+    )
 
 
 def _refuse_too_much_memory(plan: LoadPlan) -> None:

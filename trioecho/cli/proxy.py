@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,6 +17,8 @@ from ..base.open_files import connections_that_fit
 from ..proxy import ProxyCounts, counts_in_words, relay_connections
 from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of, recording_of, tls_of_proxy
 from .shared import values
+from .shared.admin import admin_of
+from .shared.admin_server import AdminServer
 from .shared.exit_codes import ExitCode
 from .shared.listening import open_listeners
 from .shared.log import NonBlockingLogHandler, open_log, open_log_writer
@@ -26,6 +30,9 @@ from .shared.options import (
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.signals import open_signals
+
+if TYPE_CHECKING:
+    from ..admin.application import Page
 
 _FLUSH_S = 0.5
 
@@ -97,10 +104,16 @@ async def _proxy(arguments: argparse.Namespace) -> int:
     seed = chosen_seed(arguments)
     recording = recording_of(arguments)
     listeners = await open_listeners(arguments.host or "127.0.0.1", arguments.port)
+    counts = ProxyCounts()
+    try:
+        admin = await _open_admin(arguments, counts)
+    except CommandError:
+        for listener in listeners:
+            await listener.aclose()
+        raise
     of_log = log_settings(arguments)
     report, log = NonBlockingWriter(sys.stdout), open_log_writer(sys.stderr, of_log)
     logger = open_log(NonBlockingLogHandler(log, of_log))
-    counts = ProxyCounts()
     with open_signals(lambda: report.write_line(counts_in_words(counts)), is_last=True) as signals:
         async with trio.open_nursery() as nursery:
             for writer in (report, log):
@@ -122,6 +135,9 @@ async def _proxy(arguments: argparse.Namespace) -> int:
 
             nursery.start_soon(relay)
             logger.info(listening_line(listener.socket.getsockname() for listener in listeners))
+            if admin is not None:
+                nursery.start_soon(admin.run)
+                admin.log_where()
             wanted = arguments.max_connections
             if max_connections != wanted and (wanted != MAX_CONNECTIONS or max_connections < _FEW):
                 logger.info(
@@ -135,6 +151,22 @@ async def _proxy(arguments: argparse.Namespace) -> int:
         for writer in (report, log):
             writer.flush(_FLUSH_S)
     return ExitCode.OK
+
+
+async def _open_admin(arguments: argparse.Namespace, counts: ProxyCounts) -> AdminServer | None:
+    """Listen where ``--admin`` says."""
+    address = admin_of(arguments)
+    if address is None:
+        return None
+
+    def pages() -> Mapping[str, Page]:
+        from ..admin.proxy_pages import proxy_pages
+
+        return proxy_pages(counts)
+
+    admin = AdminServer(address, pages)
+    await admin.listen()
+    return admin
 
 
 async def _check_host(address: values.Address) -> None:

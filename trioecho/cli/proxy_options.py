@@ -9,6 +9,7 @@ from ..base.tls_files import TlsFilesError
 from ..limits import Limits
 from ..proxy import CLEAN, Direction, Faults, FrameFault, ProxyTls, WireRecording
 from .shared import values
+from .shared.admin import add_admin_option
 from .shared.exit_codes import ExitCode
 from .shared.options import (
     add_address,
@@ -49,6 +50,7 @@ def add_proxy_options(parser: Parser) -> None:
         metavar="FOLDER",
         help="keep what both sides send, before any fault, in a new folder: 1-to-server.frames and so on",
     )
+    add_admin_option(parser, "/metrics for Prometheus, /livez and /report")
     add_log_options(parser)
     add_tls_options(parser.add_argument_group("TLS to clients"))
     add_client_tls_options(parser.add_argument_group("TLS to the server"), TARGET)

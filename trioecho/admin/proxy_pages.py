@@ -1,0 +1,80 @@
+"""The pages of a proxy: what has passed, and which faults it has made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ..proxy import ProxyCounts
+from ..proxy.counts import Direction
+from .application import Page, PageReply, PageRequest, text_reply
+from .exposition import metrics_page
+from .metric_parts import build_info
+
+
+class ProxyCollector(Collector):
+    """Makes metrics of the counts of a proxy."""
+
+    def __init__(self, counts: ProxyCounts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as of now."""
+        counts = self._counts
+        yield build_info()
+        yield GaugeMetricFamily(
+            "trioecho_proxy_connections", "Clients connected now.", counts.open_connections
+        )
+        yield CounterMetricFamily(
+            "trioecho_proxy_connections_accepted", "Clients accepted.", counts.connections
+        )
+        yield CounterMetricFamily(
+            "trioecho_proxy_unconnected",
+            "Clients for which the server could not be connected to.",
+            counts.unconnected,
+        )
+        passed = CounterMetricFamily(
+            "trioecho_proxy_passed_bytes",
+            "Bytes that the kernel has accepted for the other side.",
+            labels=["direction"],
+            unit="bytes",
+        )
+        for direction in Direction:
+            passed.add_metric([direction.value], counts.passed_bytes[direction])
+        yield passed
+        faults = CounterMetricFamily("trioecho_proxy_faults", "Faults by kind.", labels=["kind"])
+        for kind, number in sorted(counts.faults.items()):
+            faults.add_metric([kind], number)
+        yield faults
+
+
+def proxy_pages(counts: ProxyCounts) -> Mapping[str, Page]:
+    """Return the pages of a proxy by their paths."""
+    registry = CollectorRegistry()
+    registry.register(ProxyCollector(counts))
+    ProcessCollector(registry=registry)
+
+    def livez(request: PageRequest) -> PageReply:
+        return text_reply("alive")
+
+    def report(request: PageRequest) -> PageReply:
+        return PageReply(f"{counts_as_json(counts)}\n".encode(), "application/json")
+
+    return {"/livez": livez, "/metrics": metrics_page(registry), "/report": report}
+
+
+def counts_as_json(counts: ProxyCounts) -> str:
+    """Return the counts of a proxy as a JSON object on one line."""
+    return json.dumps(
+        {
+            "connections": counts.connections,
+            "open_connections": counts.open_connections,
+            "unconnected": counts.unconnected,
+            "passed_bytes": {each.value: counts.passed_bytes[each] for each in Direction},
+            "faults": dict(sorted(counts.faults.items())),
+        }
+    )

@@ -1,0 +1,63 @@
+"""The pages of ``--admin`` beside what a command does: they end with it, and it does not end with them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from ...base.describe import describe
+from ...base.exception_groups import leaves
+from ...base.listen_address import ListenAddress
+from .admin import AdminListeners, open_admin_listeners
+
+if TYPE_CHECKING:
+    from ...admin.application import Page
+
+logger: logging.Logger = logging.getLogger(__name__)
+
+
+class AdminServer:
+    """Serves pages over HTTP.
+
+    Args:
+      address: where.
+      make_pages: returns them by their paths.
+    """
+
+    def __init__(self, address: ListenAddress, make_pages: Callable[[], Mapping[str, Page]]) -> None:
+        self._address = address
+        self._make_pages = make_pages
+        self._listening = AdminListeners(())
+        self._where = ""
+
+    async def listen(self) -> None:
+        """Listen.
+
+        Raises:
+          CommandError: the address cannot be listened on.
+        """
+        self._listening = await open_admin_listeners(self._address)
+        self._where = str(self._listening)
+
+    def log_where(self) -> None:
+        """Log where the pages are, unless they have failed."""
+        if self._where:
+            logger.info(self._where)
+
+    async def run(self) -> None:
+        """Serve until cancelled; whatever fails is a line in the log."""
+        failure: Exception | None = None
+        try:
+            # Only now: with these packages, a command takes longer to start.
+            from ...admin.application import AdminApplication
+            from ...admin.http_server import serve_http
+
+            await serve_http(AdminApplication(self._make_pages()), self._listening.listeners)
+        except Exception as error:  # noqa: BLE001 - the command goes on, whatever happened here
+            failure = error
+        finally:
+            await self._listening.aclose()
+        if failure is not None:
+            self._where = ""
+            logger.error("admin has failed, and all else goes on: %s", describe(next(leaves(failure))))

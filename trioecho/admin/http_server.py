@@ -6,14 +6,14 @@ import logging
 import socket
 from collections.abc import Sequence
 
+import h11
 import trio
 from hypercorn.config import Config
 
 from ..base.describe import describe
 from ..base.exception_groups import leaves
 from ..base.rate_limited_log import RateLimitedLog
-from .http_connection import Application, HttpConnection, HttpLimits
-from .pace import SharedPace
+from .http_connection import Application, HttpConnection, HttpLimits, HttpPaces
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -31,7 +31,10 @@ async def serve_http(
     What it does for strangers is bounded by ``limits``, in number, size and time. Cancellation
     ends all connections at once.
     """
-    server = _HttpServer(application, limits or HttpLimits())
+    limits = limits or HttpLimits()
+    for listener in listeners:
+        listener.socket.listen(limits.connections)  # a crowd that is gone must not stand in the queue
+    server = _HttpServer(application, limits)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.log.run)
@@ -45,7 +48,7 @@ class _HttpServer:
     def __init__(self, application: Application, limits: HttpLimits) -> None:
         self._application = application
         self._limits = limits
-        self._pace = SharedPace(limits.per_second, limits.burst)
+        self._paces = HttpPaces(limits)
         self._config = _hypercorn_config(limits)
         self._connections: dict[HttpConnection, None] = {}  # in the order in which they came
         self._room = trio.lowlevel.ParkingLot()
@@ -61,10 +64,10 @@ class _HttpServer:
                 self.log.warning(f"admin: cannot accept: {describe(error)}; trying again")
                 await trio.sleep(_BACK_OFF_S)
                 continue
-            connection = HttpConnection(stream, self._application, self._config, self._limits, self._pace)
+            connection = HttpConnection(stream, self._application, self._config, self._limits, self._paces)
             self._connections[connection] = None
             nursery.start_soon(self._serve, connection)
-            await self._pace.wait_for_turn()
+            await self._paces.accepts.wait_for_turn()
 
     async def _make_room(self) -> None:
         while len(self._connections) >= self._limits.connections:
@@ -77,7 +80,9 @@ class _HttpServer:
         try:
             await connection.run()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must end only its own connection
-            self.log.warning(f"admin: a connection failed: {describe(next(leaves(error)))}")
+            failure = next(leaves(error))
+            if not isinstance(failure, h11.ProtocolError):  # that was the peer's
+                self.log.warning(f"admin: a connection failed: {describe(failure)}")
         finally:
             del self._connections[connection]
             self._room.unpark_all()

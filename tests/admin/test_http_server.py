@@ -141,7 +141,7 @@ async def test_who_says_nothing_is_closed() -> None:
 
 
 async def test_who_does_not_read_is_closed_and_holds_up_no_end() -> None:
-    async with http_server(limits=HttpLimits(request_s=0.05)) as connect:
+    async with http_server(limits=HttpLimits(request_s=0.05, send_s=3600)) as connect:
         stream = await connect()
         await stream.send_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
         with contextlib.suppress(trio.BrokenResourceError):
@@ -155,7 +155,7 @@ async def test_who_does_not_read_is_closed_and_holds_up_no_end() -> None:
 
 
 async def test_a_crowd_holds_only_so_many_connections_and_newcomers_are_served() -> None:
-    limits = HttpLimits(connections=20, accepts=10_000, receives=10_000)
+    limits = HttpLimits(connections=20, accepts=10_000, receives=10_000, head_s=3600)
     async with http_server(limits=limits) as connect:
         crowd = [await connect() for _ in range(200)]
         for each in crowd:

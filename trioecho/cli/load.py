@@ -27,8 +27,8 @@ from ..load.processes.supervisor import HAS_WORKERS
 from ..load.report.load_text import faults_as_lines, result_as_text
 from ..load.report.words import trial_in_words
 from ..load.results.judging import has_failed, judge, trial_outcome
-from .load_cluster import opened
 from .load_admin import LoadAdmin
+from .load_cluster import opened
 from .load_display import Display, open_display
 from .load_files import Files
 from .load_options import LoadRequest, add_load_options, request_of

@@ -249,9 +249,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             f"--find-max begins with {in_full(start_rate)} messages/s, and {plan.churn.limit_in_words}: "
             "give a lower --rate to begin with, or a higher --connect-rate",
         )
-    return LoadRequest(
-        plan, given, arguments.slo, start_rate, arguments.record, cluster, admin_of(arguments)
-    )
+    return LoadRequest(plan, given, arguments.slo, start_rate, arguments.record, cluster, admin_of(arguments))
 
 
 def _refuse_too_much_memory(plan: LoadPlan) -> None:

@@ -1,4 +1,4 @@
-"""The pages of ``--admin`` beside what a command does: they end with it, and it does not end with them."""
+"""The pages of ``--admin`` beside a load or a proxy: they end with it, and it does not end with them."""
 
 from __future__ import annotations
 

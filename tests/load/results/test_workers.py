@@ -75,6 +75,12 @@ def test_a_start_far_from_the_moment_of_all_is_judged_like_lateness(changes: dic
     assert closed.health.reasons == ()
 
 
+def test_without_enough_messages_no_start_is_judged() -> None:
+    result = result_of(WorkerShare("a", "x", 1, 9, 9, 0, start_late_ns=50 * MS))
+    assert not result.health.judged
+    assert result.health.reasons == ()
+
+
 def test_of_many_workers_some_are_named_and_the_others_counted() -> None:
     [reason] = result_of(*(share(str(n), "x", late_ms=9) for n in range(1, 6))).health.reasons
     assert "by worker 1 on x, worker 2 on x, worker 3 on x and 2 more: p99" in reason

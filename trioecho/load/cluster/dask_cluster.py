@@ -11,6 +11,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
+from ...base.quantities import plural
 from .spec import ClusterSpec
 
 # How long a call may take that does not wait for anything.
@@ -120,7 +121,7 @@ async def open_dask(spec: ClusterSpec, workers: int | None, wait_s: float) -> As
         except (OSError, asyncio.TimeoutError):
             raise NoClusterError(f"no Dask scheduler replied there in {wait_s:g} s") from None
         except Exception as error:  # noqa: BLE001 - who knows what is there
-            raise NoClusterError(f"what is there is no Dask scheduler: {in_a_line(error)}") from None
+            raise NoClusterError(f"cannot be connected to: {in_a_line(error)}") from None
         stack.push_async_callback(_close, client)
         dask = DaskCluster(client)
         await _wait_for_workers(dask, workers, wait_s)
@@ -146,7 +147,7 @@ async def _started(distributed: Any, spec: ClusterSpec, stack: contextlib.AsyncE
             # The first host has the scheduler, too.
             cluster = await distributed.SSHCluster([spec.hosts[0], *spec.hosts], asynchronous=True)
     except Exception as error:  # noqa: BLE001 - SSH alone has dozens
-        raise NoClusterError(f"it could not be started: {in_a_line(error)}") from None
+        raise NoClusterError(f"could not be started: {in_a_line(error)}") from None
     stack.push_async_callback(_close, cluster)
     return cluster
 
@@ -157,7 +158,7 @@ async def _wait_for_workers(dask: DaskCluster, workers: int | None, wait_s: floa
     try:
         while (there := len(await dask.addresses())) < needed:
             if time.monotonic() >= until:
-                what = f"it has {there} workers and not {needed}" if there else "it has no workers"
+                what = f"has {plural(there, 'worker')} and not {needed}" if there else "has no workers"
                 raise NoClusterError(f"{what}; waited {wait_s:g} s")
             await asyncio.sleep(_POLL_S)
     except SchedulerGoneError as error:

@@ -205,3 +205,80 @@ def test_a_service_serves_as_a_file_and_the_environment_say(monkeypatch: pytest.
             peer.sendall(frame(b"123456"))
             assert peer.recv(1) == b""
         assert server.stop() == 0
+
+
+# ---- other names, lists, and what is near ----
+
+
+def test_an_option_with_two_names_has_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("some.toml").write_text("[serve]\nprocesses = 3\n")
+    assert shown("serve", "--config", "some.toml") == ['workers = "3"  # some.toml: processes']
+    monkeypatch.setenv("TRIOECHO_SERVE_PROCESSES", "2")
+    assert shown("serve", "--config", "some.toml") == ['workers = "2"  # TRIOECHO_SERVE_PROCESSES']
+    monkeypatch.setenv("TRIOECHO_SERVE_WORKERS", "2")
+    assert "TRIOECHO_SERVE_WORKERS and TRIOECHO_SERVE_PROCESSES are the same option" in refused("serve")
+    monkeypatch.delenv("TRIOECHO_SERVE_WORKERS")
+    Path("some.toml").write_text("[serve]\nprocesses = 3\nworkers = 3\n")
+    assert "workers and some.toml: processes are the same option" in refused("serve", "--config", "some.toml")
+
+
+def test_a_list_in_a_variable_has_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIOECHO_SERVE_HOST", "127.0.0.1, ::1")
+    assert shown("serve") == ['host = ["127.0.0.1", "::1"]  # TRIOECHO_SERVE_HOST']
+    monkeypatch.setenv("TRIOECHO_LOAD_STAGES", "0:5k/10s,5k/1m")  # one value, which has a comma
+    assert shown("load") == ['stages = "0:5k/10s,5k/1m"  # TRIOECHO_LOAD_STAGES']
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("TRIOECHO_SERV_PORT", "TRIOECHO_SERVE_PORT"),
+        ("TRIOECHO_SERVER_PORT", "TRIOECHO_SERVE_PORT"),
+        ("TRIOECHO_SEVRE_IDLE_TIMEOUT", "TRIOECHO_SERVE_IDLE_TIMEOUT"),
+        ("TRIOECHO_LAOD_RATE", None),
+        ("TRIOECHO_LOAD_PORT", None),
+        ("TRIOECHO_SERVICE_PORT", None),  # Kubernetes sets these for a service that is called trioecho
+        ("TRIOECHO_SERVICE_HOST", None),
+        ("TRIOECHO_PORT_26066_TCP_ADDR", None),
+        ("TRIOECHO_PORT", None),
+        ("TRIOECHO_DEBUG", None),
+    ],
+)
+def test_a_misspelt_command_in_a_variable_is_seen(
+    monkeypatch: pytest.MonkeyPatch, variable: str, meant: str | None
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    if meant is None:
+        assert shown("serve") == []
+    else:
+        assert f"'{variable}' in the environment is no option; did you mean {meant}?" in refused("serve")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("serve", "--port", "many"), "--port: 'many' is"),
+        (("serve", "--idle-timeout="), "--idle-timeout: "),
+        (("load", "-n", "0"), "-n: "),
+        (("load", "--arrival", "often"), "--arrival: 'often' is not one of uniform, poisson"),
+    ],
+)
+def test_what_is_typed_is_looked_at_before_it_is_shown(words: tuple[str, ...], why: str) -> None:
+    assert why in refused(*words, "--show-config")
+
+
+def test_what_contradicts_a_file_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("some.toml").write_text("[load]\npipeline = 4\n")
+    monkeypatch.setenv("TRIOECHO_LOAD_THINK", "1s")
+    line = refused("load", "127.0.0.1:1", "--rate", "5", "--config", "some.toml")
+    assert line.endswith("; options are also from some.toml: pipeline, TRIOECHO_LOAD_THINK")
+    monkeypatch.delenv("TRIOECHO_LOAD_THINK")
+    assert "options are also" not in refused("load", "127.0.0.1:1", "--rate", "5", "--pipeline", "2")
+
+
+def test_a_server_that_cannot_start_says_so_in_the_form_of_its_log() -> None:
+    line = refused("serve", "no_such_module:handler", "--log-format", "json")
+    told = json.loads(line)
+    assert told["level"] == "error"
+    assert told["message"].startswith("trioecho serve: ")
+    assert set(told) == {"time", "level", "message"}

@@ -18,7 +18,7 @@ from .shared.encoding import use_plain_substitutes
 from .shared.exit_codes import ExitCode
 from .shared.non_blocking_writer import open_missing_standard_files
 from .shared.output import CommandError, end_output, print_error
-from .shared.parser import Parser
+from .shared.parser import Parser, from_elsewhere
 
 # Each has a module of its name in this package, imported only when the command runs.
 COMMANDS = {
@@ -138,7 +138,12 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         exit_code: int = arguments.run(arguments)
     except CommandError as error:
-        print_error(printable_line(f"{arguments.prog}: {error}"))
+        is_usage = error.exit_code is ExitCode.WRONG_USAGE
+        elsewhere = from_elsewhere(getattr(arguments, "origins", ())) if is_usage else ""
+        line = f"{arguments.prog}: {error}{elsewhere}"
+        if getattr(arguments, "log_format", "text") == "json":
+            line = importlib.import_module(".shared.log", __package__).error_as_json(line)
+        print_error(printable_line(line))
         return error.exit_code
     return exit_code
 

@@ -64,6 +64,11 @@ def _as_json(record: logging.LogRecord) -> str:
     )
 
 
+def error_as_json(text: str) -> str:
+    """Return a line of the log that is JSON, for an error before there is a log."""
+    return _as_json(logging.LogRecord("trioecho", logging.ERROR, "", 0, text, None, None))
+
+
 def _time(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, timezone.utc)
 

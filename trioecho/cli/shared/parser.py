@@ -44,6 +44,7 @@ class Parser(argparse.ArgumentParser):
         self._commands: Commands[Parser] | None = None
         self._commands_with_settings: Sequence[str] = ()
         self.anywhere: str | None = None
+        self._settings: OptionSettings | None = None
 
     def add_commands(self) -> Commands[Parser]:
         """Make this a parser of commands, each of which has a parser of its own."""
@@ -91,6 +92,9 @@ class Parser(argparse.ArgumentParser):
         if self._commands_with_settings and not {"-h", "--help"} & {*words}:
             words = [*self._words_of_settings(words), *words]
         arguments, unknown = super().parse_known_args(words, namespace)
+        if self._settings is not None:
+            arguments.given = self._settings.given
+            arguments.origins = self._settings.origins
         if self.anywhere is not None:
             if "--" in unknown:  # older argparse leaves it
                 unknown.remove("--")
@@ -106,11 +110,13 @@ class Parser(argparse.ArgumentParser):
             settings = OptionSettings(
                 self._settings_name, self._actions, groups, words, os.environ, self._commands_with_settings
             )
+            if "--show-config" in words:
+                settings.check_typed()
+                print_result(settings.as_toml())
+                sys.exit(ExitCode.OK)
         except SettingsError as error:
             self.error(str(error), see_help=False)
-        if "--show-config" in words:
-            print_result(settings.as_toml())
-            sys.exit(ExitCode.OK)
+        self._settings = settings
         return settings.words
 
     def _find_command(self, words: list[str]) -> list[str]:
@@ -151,8 +157,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str, *, see_help: bool = True) -> NoReturn:
         """End the process with exit code 2."""
         hint = f" (see {self.prog} --help)" if see_help else ""
-        print_error(f"{self.prog}: {printable_line(message)}{hint}")
+        elsewhere = from_elsewhere(self._settings.origins if self._settings else ())
+        print_error(f"{self.prog}: {printable_line(message + elsewhere)}{hint}")
         sys.exit(ExitCode.WRONG_USAGE)
+
+
+def from_elsewhere(origins: Sequence[str]) -> str:
+    """Say which options were not typed, behind what is wrong with options; nothing if all were."""
+    return f"; options are also from {', '.join(origins)}" if origins else ""
 
 
 def add_command_parser(

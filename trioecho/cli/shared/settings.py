@@ -8,6 +8,8 @@ environment it has that name in capitals, behind the command's:
     host = ["127.0.0.1", "::1"]
     reload = true
 
+An option with several names has each of them. In the environment a list has commas.
+
 What is found becomes words of the command line, before those that were typed, so the same code
 reads a value wherever it stands. The command line wins over the environment, and that over the
 file: an option that is given at one place, or another that excludes it, is not looked for at the
@@ -29,6 +31,10 @@ from .suggestion import did_you_mean, quoted
 
 # Names the file, as the option --config does.
 CONFIG_VARIABLE = "TRIOECHO_CONFIG"
+# What Kubernetes sets for a service that is called trioecho: TRIOECHO_SERVICE_HOST, TRIOECHO_SERVICE_PORT.
+_OF_KUBERNETES = "TRIOECHO_SERVICE_"
+# How alike a variable and a misspelt one are, at least, from 0 to 1.
+_NEARLY = 0.9
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 # They say what is to be done this time.
 _NO_SETTINGS = ("help", "config", "show-config")
@@ -65,7 +71,7 @@ class OptionSettings:
 
     Attributes:
       name: the command's.
-      options: what the command's parser knows, by name.
+      options: what the command's parser knows, by the first name of each.
 
     Args:
       name: the same.
@@ -92,6 +98,10 @@ class OptionSettings:
         self._commands = commands
         self.options: dict[str, argparse.Action] = {
             option: action for action in actions if (option := _name_of(action)) not in ("", *_NO_SETTINGS)
+        }
+        # Each by all its long names.
+        self._names: dict[str, argparse.Action] = {
+            name: action for action in self.options.values() for name in _names_of(action)
         }
         self._groups = [{action.dest for action in group} for group in groups]
         typed = list(_typed(words, {text: each for each in actions for text in each.option_strings}))
@@ -121,6 +131,26 @@ class OptionSettings:
         lines.append(f"# All else has its default, which trioecho {self.name.replace('-', ' ')} --help says.")
         return "\n".join(lines)
 
+    @property
+    def origins(self) -> list[str]:
+        """Where those are written that were not typed."""
+        return list(dict.fromkeys(setting.origin for setting in self.found))
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names of all options that are given, wherever."""
+        return frozenset(_name_of(setting.action) for setting in (*self.found, *self.typed))
+
+    def check_typed(self) -> None:
+        """Let the options' own types refuse what was typed.
+
+        Raises:
+          SettingsError: one of them does.
+        """
+        for setting in self.typed:
+            for text in setting.values:
+                _check(setting.action, text, max(setting.action.option_strings, key=len))
+
     def _settled(self, settings: Iterable[Setting]) -> set[str]:
         """Return what is not looked for any more: what is given, and what that excludes."""
         given = {each.action.dest for each in settings}
@@ -128,17 +158,20 @@ class OptionSettings:
 
     def _from_environment(self, environment: Mapping[str, str], settled: Container[str]) -> list[Setting]:
         prefix = f"TRIOECHO_{_as_variable(self.name)}_"
-        names = {prefix + _as_variable(option): option for option in self.options}
+        names = {prefix + _as_variable(option): option for option in self._names}
         found = []
+        written: dict[str, str] = {}
         for variable in sorted(environment):
             if not variable.startswith(prefix):
+                self._refuse_misspelt_command(variable, names)
                 continue
             if variable not in names:
                 hint = did_you_mean(
                     variable, [*names, CONFIG_VARIABLE], f"trioecho {self.name} --help lists the options"
                 )
                 raise SettingsError(f"{quoted(variable)} in the environment is no option; {hint}")
-            action = self.options[names[variable]]
+            action = self._names[names[variable]]
+            _refuse_twice(action, variable, written)
             text = environment[variable]
             if action.nargs == 0:
                 if text.lower() not in (*_YES, *_NO):
@@ -146,8 +179,22 @@ class OptionSettings:
                 given = text.lower() in _YES
                 found += self._setting(action, given, variable, settled)
             else:
-                found += self._setting(action, text, variable, settled)
+                is_several = isinstance(action, argparse._AppendAction)
+                values = [part.strip() for part in text.split(",")] if is_several else text
+                found += self._setting(action, values, variable, settled)
         return found
+
+    def _refuse_misspelt_command(self, variable: str, names: Iterable[str]) -> None:
+        """Refuse a variable that is nearly one of this command's, but for the command's name."""
+        if variable.startswith(_OF_KUBERNETES) or not variable.startswith("TRIOECHO_"):
+            return
+        from difflib import get_close_matches  # only where there is such a variable
+
+        word = variable.split("_")[1].lower()
+        if word not in self._commands and (close := get_close_matches(variable, names, 1, _NEARLY)):
+            raise SettingsError(
+                f"{quoted(variable)} in the environment is no option; did you mean {close[0]}?"
+            )
 
     def _from_file(self, path: str, settled: Container[str]) -> list[Setting]:
         tables = _read_toml(path)
@@ -160,11 +207,13 @@ class OptionSettings:
         if not isinstance(table, dict):
             raise SettingsError(f"{path}: {self.name} is no table; write options below [{self.name}]")
         found = []
+        written: dict[str, str] = {}
         for option, value in table.items():
-            if option not in self.options:
-                hint = did_you_mean(option, self.options, f"trioecho {self.name} --help lists the options")
+            if option not in self._names:
+                hint = did_you_mean(option, self._names, f"trioecho {self.name} --help lists the options")
                 raise SettingsError(f"{path}: [{self.name}] has no option {quoted(option)}; {hint}")
-            found += self._setting(self.options[option], value, f"{path}: {option}", settled)
+            _refuse_twice(self._names[option], f"{path}: {option}", written)
+            found += self._setting(self._names[option], value, f"{path}: {option}", settled)
         return found
 
     def _setting(
@@ -190,6 +239,19 @@ def _name_of(action: argparse.Action) -> str:
     """Return the name of an option, the first long one if it has one; empty for an operand."""
     names = sorted(action.option_strings, key=lambda text: not text.startswith("--"))
     return names[0].lstrip("-") if names else ""
+
+
+def _names_of(action: argparse.Action) -> list[str]:
+    """Return all long names of an option; the short one of an option that has no other."""
+    long = [text[2:] for text in action.option_strings if text.startswith("--")]
+    return long or [_name_of(action)]
+
+
+def _refuse_twice(action: argparse.Action, origin: str, written: dict[str, str]) -> None:
+    """Refuse an option that stands at one place by two of its names."""
+    other = written.setdefault(_name_of(action), origin)
+    if other != origin:
+        raise SettingsError(f"{origin} and {other} are the same option; write one of them")
 
 
 def _as_variable(text: str) -> str:
@@ -241,6 +303,8 @@ def _shown(value: object) -> str:
 
 def _check(action: argparse.Action, text: str, origin: str) -> None:
     """Let the option's own type refuse a value, and say where it stands."""
+    if action.choices is not None and text not in action.choices:
+        raise SettingsError(f"{origin}: {quoted(text)} is not one of {', '.join(map(str, action.choices))}")
     if not callable(action.type):
         return
     try:

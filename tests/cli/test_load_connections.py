@@ -38,10 +38,10 @@ def test_what_the_options_mean() -> None:
     [
         (("--per-connection", "0"), "'0' is too few; at least 1"),
         (("--per-connection", "x"), "is not a whole number"),
+        (("--connect-rate", "0"), "a rate of 0 opens none; write new connections per second as 50"),
         (("--per-connection", "20-10"), "has its larger end first; write 10-20"),
         (("--lifetime", "0s"), "is no lifetime"),
         (("--lifetime", "1m-1s"), "has its larger end first; write 1s-1m"),
-        (("--connect-rate", "0"), "a rate of 0 sends nothing"),
         (("--source", "localhost"), "is not an IP address; write one as 127.0.0.2"),
         (
             ("--source", "192.0.2.1"),

@@ -266,7 +266,8 @@ def test_a_bug_that_ends_the_server_is_told_in_a_line() -> None:
 
 def test_the_servers_are_listed_and_explained() -> None:
     listed = run_command("faulty", "--list").stdout
-    names = [line.split()[:2] for line in listed.splitlines()]
+    assert max(map(len, listed.splitlines())) <= 80
+    names = [line.split()[:2] for line in listed.splitlines() if not line.startswith(" ")]
     assert [name for name, next_word in names if next_word != "HOST:PORT"] == list(FAULTY_SERVERS)
     explained = run_command("faulty", "--explain", "short-payload").stdout
     for part in ("short-payload", "recv(n)", "# BUG", "https://github.com/pszturmaj/ddb/issues/2"):
@@ -282,6 +283,12 @@ def test_the_servers_are_listed_and_explained() -> None:
         (("--explain", "nothing"), 2, "no server or client is called 'nothing'"),
         (("strips", "--port", "70000"), 2, "not a port"),
         (("strips", "127.0.0.1:1"), 2, "strips is a server, and listens where --host and --port say"),
+        (("no-timeout", "127.0.0.1:1", "--port", "0"), 2, "--port is for servers"),
+        (
+            ("no-timeout", "127.0.0.1:1"),
+            1,
+            "no server listens on 127.0.0.1, port 1: the connection was refused",
+        ),
         (("no-timeout",), 2, "no-timeout is a client; say where a server listens: 127.0.0.1:26066"),
         (("no-timeout", "nowhere"), 2, "nowhere"),
         (("strips", "--host", "nowhere.invalid"), 3, "cannot listen on nowhere.invalid:0"),

@@ -154,3 +154,12 @@ def test_who_watches_at_a_terminal(monkeypatch: pytest.MonkeyPatch, has_rich: bo
     else:
         monkeypatch.setitem(sys.modules, "rich.console", None)
         assert open_console() is None
+
+
+def test_lines_of_a_log_are_no_wider_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    lines = Lines()
+    monkeypatch.setattr(lines._writer, "write_line", written.append)
+    lines.line(" ".join(["word"] * 40))
+    assert max(map(len, written)) <= 80
+    assert " ".join(line.strip() for line in written) == " ".join(["word"] * 40)

@@ -242,3 +242,12 @@ def test_what_cannot_be_sent_or_verified_is_refused_before_any_connection(
     assert (done.returncode, done.stdout) == (2, "")
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_sizes_are_not_for_a_conversation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("talks.py").write_text("def talk():\n    yield b'a'\n")
+    done = run_in_process("load", "127.0.0.1:1", "--reply", "talks.py:talk", "--size", "3")
+    assert done.returncode == 2
+    assert "--size: talks.py:talk makes its messages itself: leave out the sizes" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from collections.abc import Iterator
 
@@ -111,14 +110,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list() -> Iterator[str]:
-    """Write each with its bug; a client as it is to be typed, so that programs see which it is."""
+    """Write each with its bug; a client as it is to be typed. What is behind a first line is indented."""
     summaries = {name: server.bug.summary for name, server in FAULTY_SERVERS.items()}
     summaries |= {f"{name} HOST:PORT": client.bug.summary for name, client in FAULTY_CLIENTS.items()}
-    is_watched = sys.stdout is not None and sys.stdout.isatty()  # by a person; not by a program
     indent = " " * (max(map(len, summaries)) + 2)
     for name, summary in summaries.items():
         line = f"{name:{len(indent)}}{summary}"
-        yield "\n".join(_wrapped(line, indent)) if is_watched else line
+        yield from _wrapped(line, indent)
 
 
 def _named(name: str) -> type[FaultyServer] | type[FaultyClient]:
@@ -167,6 +165,10 @@ def _be_client(client_class: type[FaultyClient], arguments: argparse.Namespace) 
     if where is None:
         reason = f"{client_class.bug.name} is a client; say where a server listens: 127.0.0.1:26066"
         raise CommandError(ExitCode.WRONG_USAGE, reason)
+    if not_for_clients := arguments.given & {"host", "port", "max-frame-length"}:
+        options = " and ".join(f"--{option}" for option in sorted(not_for_clients))
+        reason = f"{options} {'is' if len(not_for_clients) == 1 else 'are'} for servers"
+        raise CommandError(ExitCode.WRONG_USAGE, f"{client_class.bug.name} is a client; {reason}")
     headers = _headers_for(client_class, arguments, client_class.limit)
     if headers.longest_payload < EchoClient.size:
         reason = f"--format {arguments.format}: lengths are too small for messages of {EchoClient.size} bytes"

@@ -14,7 +14,7 @@ import trio
 
 from ..base.connect import open_stream, why_not_connected
 from ..base.describe import describe
-from ..base.quantities import plural
+from ..base.quantities import plural, wrapped
 from ..framing import PRESETS, encode_frame, recognize
 from ..framing.format_guess import LOOKED_AT_BYTES, Guess, guess_formats
 from .shared import values
@@ -110,10 +110,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _list_of_all() -> Iterator[str]:
     width = terminal_width()
     name_width = max(map(len, PRESETS))
+    indent = " " * (name_width + 2)
     for name, preset in PRESETS.items():
         line = f"{name:{name_width}}  {preset.format:22}  {preset.about}"
-        is_too_long = width is not None and len(line) > width
-        yield f"{line[: (width or 0) - 3].rstrip()}..." if is_too_long else line
+        if width is None:  # nobody sees it now, so nothing is left out
+            yield from wrapped(line, text_width(), subsequent_indent=indent)
+        else:
+            yield line if len(line) <= width else f"{line[: width - 3].rstrip()}..."
 
 
 def _document(text: str) -> dict[str, Any]:

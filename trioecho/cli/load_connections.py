@@ -38,7 +38,7 @@ def add_connection_options(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--connect-rate",
-        type=load_values.positive_rate,
+        type=load_values.connect_rate,
         metavar="RATE",
         help="begin at most so many new connections/s, at the start and later",
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..base.printable import printable
+from ..base.quantities import wrapped
 from ..load import LoadPlan, LoadProgress
 from ..load.report.load_text import progress_as_text
 from ..load.report.stages_text import stages_between
@@ -79,7 +81,8 @@ class Lines(NoDisplay):
             self._writer.write_line(progress_as_text(progress, width=text_width(sys.stderr), stage=stage))
 
     def line(self, text: str) -> None:
-        self._writer.write_line(printable(text))
+        for part in _wrapped(text):
+            self._writer.write_line(part)
 
 
 class Live:
@@ -115,7 +118,8 @@ class Live:
             self._live.update(self._drawn(progress), refresh=True)
 
     def line(self, text: str) -> None:
-        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        for part in _wrapped(text):
+            self._console.print(part, markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
         if self._live is not None:
@@ -151,6 +155,10 @@ def open_display(*, is_quiet: bool) -> Display:
         return NoDisplay()
     console = open_console()
     return Lines() if console is None else Live(console)
+
+
+def _wrapped(text: str) -> Sequence[str]:
+    return wrapped(printable(text), text_width(sys.stderr), subsequent_indent="  ")
 
 
 def done_share(progress: LoadProgress, plan: LoadPlan | None) -> float | None:

@@ -125,6 +125,9 @@ def traits_of(arguments: argparse.Namespace, given: GivenMessages) -> ServiceTra
         conversation = is_conversation(rule, folder)
         if conversation:
             conversations_of(rule, folder)
+            if arguments.size is not None:
+                reason = f"{rule.text} makes its messages itself: leave out the sizes"
+                raise CommandError(ExitCode.WRONG_USAGE, f"--size: {reason}")
         elif not rule.is_compared:
             check_of(rule, folder)
         option = "--key"

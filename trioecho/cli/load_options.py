@@ -186,7 +186,8 @@ def _add_objectives(group: argparse._ArgumentGroup) -> None:
     add(
         "--find-max",
         action="store_true",
-        help="search for the highest rate that meets every --slo; --rate is where it starts (default: 1000)",
+        help="search for the highest rate that meets every --slo; --rate is where it starts (default: "
+        "1000), and --duration is that of each trial (default: 5s)",
     )
 
 

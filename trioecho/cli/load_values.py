@@ -25,11 +25,18 @@ def sizes(text: str) -> Sizes:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})([kM]?)(?:/s)?", re.ASCII)
+
+
 def rate(text: str) -> float:
     """Read messages per second: ``5000``, ``20k``, ``0.5``."""
-    match = re.fullmatch(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})([kM]?)(?:/s)?", text.strip(), re.ASCII)
+    match = _RATE.fullmatch(text.strip())
     if match is None:
         raise refusal(text, "is not a rate; write messages per second as 5000 or 20k")
+    return _number_of(match)
+
+
+def _number_of(match: re.Match[str]) -> float:
     return float(match[1]) * {"": 1, "k": 1000, "M": 1_000_000}[match[2]]
 
 
@@ -38,6 +45,19 @@ def positive_rate(text: str) -> float:
     value = rate(text)
     if not value:
         raise argparse.ArgumentTypeError(f"a rate of {text} sends nothing; write messages per second as 5000")
+    return value
+
+
+def connect_rate(text: str) -> float:
+    """Read new connections per second, above 0."""
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        raise refusal(text, "is not a rate; write new connections per second as 50 or 2k")
+    value = _number_of(match)
+    if not value:
+        raise argparse.ArgumentTypeError(
+            f"a rate of {text} opens none; write new connections per second as 50"
+        )
     return value
 
 

@@ -75,6 +75,9 @@ class EchoClient:
 
     def failed(self, error: Exception) -> Outcome:
         """Say that something was wrong, and what."""
+        if isinstance(error, ConnectionRefusedError):
+            host, port = self.address
+            return Outcome(1, f"no server listens on {host}, port {port}: the connection was refused")
         return Outcome(1, f"{type(error).__name__}: {error}")
 
     # ---- the connection ----

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..base.printable import printable
 from ..base.quantities import wrapped
 from ..load import LoadPlan, LoadProgress
-from ..load.report.load_text import progress_as_text
+from ..load.report.load_text import progress_as_text, trial_indent
 from ..load.report.stages_text import stages_between
 from .shared.non_blocking_writer import NonBlockingWriter
 from .shared.rich_display import DRAWN_COLUMNS, open_console, rich_class
@@ -158,7 +158,8 @@ def open_display(*, is_quiet: bool) -> Display:
 
 
 def _wrapped(text: str) -> Sequence[str]:
-    return wrapped(printable(text), text_width(sys.stderr), subsequent_indent="  ")
+    width = text_width(sys.stderr)
+    return wrapped(printable(text), width, subsequent_indent=trial_indent(width))
 
 
 def done_share(progress: LoadProgress, plan: LoadPlan | None) -> float | None:

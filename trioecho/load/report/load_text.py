@@ -191,7 +191,7 @@ def _search(result: LoadResult, width: int) -> Iterator[str]:
     if result.search is not None:
         yield "search for the highest rate"
         for trial in result.search.trials:
-            yield from wrapped(words.trial_in_words(trial), width, subsequent_indent=_trial_indent(width))
+            yield from wrapped(words.trial_in_words(trial), width, subsequent_indent=trial_indent(width))
         yield from wrapped(words.search_in_words(result.search, result.health), width, "  ")
 
 
@@ -205,7 +205,7 @@ def _warnings(result: LoadResult, width: int) -> Iterator[str]:
             yield from wrapped(reason, width, "  ")
 
 
-def _trial_indent(width: int) -> str:
+def trial_indent(width: int) -> str:
     """Return the indent of a trial's further lines: below what was measured, where there is room for it."""
     return " " * (33 if width >= _WIDE_TABLE else 6)
 

@@ -26,7 +26,7 @@ from .tally import LoadTally
 class InOrderInspection(Inspection):
     """Counts replies, or has each judged, and assigns them to messages in order."""
 
-    __slots__ = ("_check", "_frames")
+    __slots__ = ("_check", "_frames", "_with_headers")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class InOrderInspection(Inspection):
     ) -> None:
         super().__init__(number, ring, in_flight, tally, format=format, largest=largest)
         self._check = check
+        self._with_headers = not format.is_plain
         self._frames = FrameDecoder(format=format, max_frame_length=largest)
 
     def look(self, chunk: memoryview, now: int) -> None:
@@ -121,6 +122,8 @@ class InOrderInspection(Inspection):
             tally.add_reply(due, sent, now, right_bytes=size)
 
     def _judge(self, check: ReplyCheck, message: int, reply: Frame) -> tuple[str, str]:
+        if not self._with_headers:
+            return check(self._ring.payload(message), reply.payload)
         given = message_of(self._ring, message, self._format)
         return check(given, reply_of(reply.payload, reply.header, self._format))
 

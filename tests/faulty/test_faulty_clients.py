@@ -165,7 +165,7 @@ def test_a_faulty_client_is_a_command() -> None:
         port = listener.getsockname()[1]
     done = run_in_process("faulty", "no-timeout", f"{LOOPBACK}:{port}")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "ConnectionRefusedError" in done.stderr
+    assert done.stderr == f"no server listens on {LOOPBACK}, port {port}: the connection was refused\n"
     assert done.stderr.count("\n") == 1
 
 
@@ -184,7 +184,7 @@ def test_a_faulty_client_ends_at_ctrl_c() -> None:
 
 def test_clients_are_listed_and_explained() -> None:
     lines = run_in_process("faulty", "--list").stdout.splitlines()
-    clients = [line.split()[0] for line in lines if line.split()[1] == "HOST:PORT"]
+    clients = [line.split()[0] for line in lines if line.split()[1:2] == ["HOST:PORT"]]
     assert clients == list(FAULTY_CLIENTS)
     explained = run_in_process("faulty", "--explain", "no-timeout").stdout
     for part in ("differs from the honest client", "# BUG", "trioecho check --client finds it by C3.6"):

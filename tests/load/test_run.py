@@ -113,6 +113,8 @@ async def test_processes_share_a_load_exactly(processes: int, mode: dict[str, An
     assert result.connections_opened == 5
     assert progress[0].phase == "connecting"
     assert all(part.sent <= 100 for part in progress)
+    assert result.from_send_ns.count == 100
+    assert sum(part.from_send_ns.count for part in progress) <= (100 if plan.is_open else 0)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

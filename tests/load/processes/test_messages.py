@@ -44,6 +44,7 @@ def progress() -> LoadProgress:
     interval.latency_ns.record(1_234_567, 6)
     made = LoadProgress("measuring", 2.0, interval, 20, 19, {"late": 1}, 3, None)
     made.send_lateness_ns.record(99)
+    made.from_send_ns.record(77, 2)
     return made
 
 
@@ -98,6 +99,7 @@ def test_progress_arrives_as_it_was() -> None:
     assert encode_load_message(again) == encode_load_message(progress())
     assert again.interval.latency_ns.max == 1_234_567
     assert again.send_lateness_ns.count == 1
+    assert again.from_send_ns.count == 2
 
 
 def test_a_result_arrives_as_it_was() -> None:

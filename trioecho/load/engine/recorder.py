@@ -57,6 +57,7 @@ class Recorder:
         self._cpu_clock = cpu_clock
         self._series = TimeSeries()
         self._since_progress = LoadInterval(0.0, 0.0)
+        self._from_send_ns = Histogram()  # of all replies up to the last progress
         self._progress_at: float = 0
         self._measures_from: float = math.inf
         self._is_cut_short = False
@@ -115,6 +116,8 @@ class Recorder:
         since.width_s = max(0.0, (now - max(at_last, begins)) / NS_PER_S)
         lateness, tally.recent_lateness_ns = tally.recent_lateness_ns, Histogram()
         tally.send_lateness_ns.merge(lateness)
+        from_send, tally.from_send_ns = tally.from_send_ns, Histogram()
+        self._from_send_ns.merge(from_send)
         return LoadProgress(
             phase=phase,
             t_s=(now - begins) / NS_PER_S,
@@ -125,6 +128,7 @@ class Recorder:
             connections=connections,
             planned=self._planned,
             send_lateness_ns=lateness,
+            from_send_ns=from_send,
         )
 
     def result(self, *, sent_until: int, stopped: bool) -> LoadResult:
@@ -158,7 +162,11 @@ class Recorder:
             steps.pop()  # in which it only waited for the server to end the connections
         for step in steps:
             result.latency_ns.merge(step.latency_ns)
-        result.from_send_ns.merge(tally.from_send_ns if plan.is_open else result.latency_ns)
+        if plan.is_open:
+            result.from_send_ns.merge(self._from_send_ns)
+            result.from_send_ns.merge(tally.from_send_ns)
+        else:
+            result.from_send_ns.merge(result.latency_ns)
         result.health = GeneratorHealth(
             (self._cpu_share,), (self._cpu_wait_share,), tally.send_lateness_ns, self.loop_delay_ns
         )

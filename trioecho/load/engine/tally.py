@@ -32,7 +32,7 @@ class LoadTally:
       errors: by kind.
       discrepancies: the first few of each kind.
       latency_ns: of the current step of the time series.
-      from_send_ns: of all replies; open loop only.
+      from_send_ns: of all replies since the last progress; open loop only.
       send_lateness_ns: of all messages except the recent ones, where messages have a time when
         they are due.
       recent_lateness_ns: of those since the last progress.

@@ -144,6 +144,7 @@ def _fields(message: LoadMessage) -> Any:
             "connections": message.connections,
             "planned": message.planned,
             "send_lateness_ns": histogram_as_json(message.send_lateness_ns),
+            "from_send_ns": histogram_as_json(message.from_send_ns),
         }
     if isinstance(message, LoadWorkerConfig):
         return {
@@ -168,8 +169,8 @@ def _config(fields: Mapping[str, Any]) -> LoadWorkerConfig:
 
 def _progress(fields: Mapping[str, Any]) -> LoadProgress:
     interval = interval_from_json(fields["interval"])
-    lateness = histogram_from_json(fields["send_lateness_ns"])
-    return LoadProgress(**{**fields, "interval": interval, "send_lateness_ns": lateness})
+    histograms = {name: histogram_from_json(fields[name]) for name in ("send_lateness_ns", "from_send_ns")}
+    return LoadProgress(**{**fields, "interval": interval, **histograms})
 
 
 _DECODERS: dict[str, Callable[[Any], LoadMessage]] = {

@@ -28,6 +28,7 @@ class LoadProgress:
       connections: open now.
       planned: messages of the measured part in all, where that is known beforehand.
       send_lateness_ns: since the last progress; as of `GeneratorHealth`.
+      from_send_ns: of the replies since the last progress; open loop only.
     """
 
     phase: LoadPhase
@@ -39,17 +40,19 @@ class LoadProgress:
     connections: int
     planned: int | None
     send_lateness_ns: Histogram = field(default_factory=Histogram)
+    from_send_ns: Histogram = field(default_factory=Histogram)
 
 
 def merge_progress(parts: Sequence[LoadProgress], *, planned: int | None) -> LoadProgress:
     """Return the progress of all workers, at the same moment, as one."""
     first = min(parts, key=lambda part: _PHASES.index(part.phase))
     interval = LoadInterval(first.interval.t_s, first.interval.width_s)
-    lateness = Histogram()
+    lateness, from_send = Histogram(), Histogram()
     errors: Counter[str] = Counter()
     for part in parts:
         interval.add(part.interval)
         lateness.merge(part.send_lateness_ns)
+        from_send.merge(part.from_send_ns)
         errors.update(part.errors)
     return LoadProgress(
         first.phase,
@@ -61,4 +64,5 @@ def merge_progress(parts: Sequence[LoadProgress], *, planned: int | None) -> Loa
         sum(part.connections for part in parts),
         planned,
         lateness,
+        from_send,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.admin.test_admin_command import FRAME, Watched, echo, watched
+from tests.admin.test_load_and_proxy import command_with_admin
 from tests.support.browser import Browser, Scheme, Tab, open_browser
 from tests.support.guard import GUARD_S
 from tests.support.processes import SERVE_WITH_WORKERS
@@ -171,3 +173,26 @@ def test_a_page_that_is_gone_without_a_word_does_not_hold_the_end_up() -> None:
             mute.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
             assert mute.recv(1)
             assert watch.server.stop() == 0
+
+
+def test_the_board_of_a_load_beside_the_server_s_own_times(browser: Browser) -> None:
+    with watched("--metrics-interval", "0.2") as watch:
+        metrics = ("--server-metrics", f"{watch.url}/metrics")
+        words = ("load", watch.server.addresses[0], "--duration", "1h", "--rate", "200", *metrics)
+        with command_with_admin(*words) as (load, _, url):
+            tab = browser.open_tab(width_px=1280, scheme="light")
+            tab.load(url + "/")
+            tab.wait_until("samples.some((sample) => sample.server_mean > 0)")
+            page = seen(tab)
+            assert page["state"] == "measuring"
+            assert page["numbers"]["connections"] == "5"
+            assert page["events"][-1] == "s run 1 begins at 200 messages/s"  # behind the 0
+            assert tab.evaluate("document.querySelector('#progress').value") < 0.1
+            assert "server, mean: now " in "\n".join(page["plots"])
+            assert tab.evaluate("samples.at(-1).curve.every(([, due, send]) => due >= send && send > 0)")
+            load.send_signal(signal.SIGINT)
+            tab.wait_until("document.querySelector('#state-text').textContent === 'ended'")
+            assert load.wait() in (0, 5, 130)  # a busy machine saturates
+            assert [each for each in tab.complaints() if "ERR_" not in each] == []  # it has ended
+            tab.close()
+        assert watch.server.stop() == 0

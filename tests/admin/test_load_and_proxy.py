@@ -151,3 +151,26 @@ def test_a_port_in_use_is_one_line(command: str) -> None:
         result = run_in_process(*words, *(["--port", "0"] if command == "proxy" else []))
     assert result.returncode == 3
     assert f"cannot listen on 127.0.0.1:{server.port}: another program holds the port" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--server-metrics", "http://127.0.0.1:1/metrics"),
+            "is shown on the page of --admin: give that, too",
+        ),
+        (
+            ("--server-metrics", "127.0.0.1:26068", "--admin", "127.0.0.1:0"),
+            "write http://127.0.0.1:26068/metrics",
+        ),
+        (
+            ("--server-metrics", "http://x:y/", "--admin", "127.0.0.1:0"),
+            "write http://127.0.0.1:26068/metrics",
+        ),
+    ],
+)
+def test_metrics_of_a_server_that_cannot_be_shown(options: tuple[str, ...], said: str) -> None:
+    done = run_in_process("load", "127.0.0.1:1", *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr

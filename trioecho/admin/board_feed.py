@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import trio
@@ -30,6 +31,7 @@ _KEEP_ALIVE_S = 15.0
 _RETRY_MS = 2000
 # Of the heat map: bin b is from 10**(b/8) to 10**((b+1)/8) microseconds.
 _BINS_PER_DECADE = 8
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(eq=False)
@@ -58,16 +60,18 @@ class BoardFeed:
         self._samples: deque[Mapping[str, Any]] = deque(maxlen=MOST_SAMPLES)
         self._events: deque[Mapping[str, Any]] = deque(maxlen=_MOST_EVENTS)
         self._state: Mapping[str, str] = {"name": "starting", "text": "starting"}
+        self._latest: Mapping[str, Any] = _NOTHING
         self._told: deque[bytes] = deque(maxlen=_MOST_BEHIND)
         self._count = 0
         self._has_news = trio.Event()
         self._streams: list[_Stream] = []
         self._has_told = trio.Event()
 
-    def note_sample(self, sample: Mapping[str, Any]) -> None:
-        """Add what was measured in an interval."""
+    def note_sample(self, sample: Mapping[str, Any], latest: Mapping[str, Any] = _NOTHING) -> None:
+        """Add what was measured in an interval, and what is only of interest until the next sample."""
         self._samples.append(sample)
-        self._tell("sample", sample)
+        self._latest = latest
+        self._tell("sample", {**sample, **latest})
 
     def note_event(self, text: str) -> None:
         """Add something that happened now."""
@@ -118,6 +122,9 @@ class BoardFeed:
         self._has_told = trio.Event()
 
     def _hello(self) -> bytes:
+        samples = list(self._samples)
+        if samples:
+            samples[-1] = {**samples[-1], **self._latest}
         return _as_event(
             "hello",
             {
@@ -125,7 +132,7 @@ class BoardFeed:
                 "title": self._title,
                 "about": self._about,
                 "most": MOST_SAMPLES,
-                "samples": [*self._samples],
+                "samples": samples,
                 "events": [*self._events],
                 "state": self._state,
             },

@@ -133,7 +133,7 @@ class _Load:
     def __init__(self, request: LoadRequest, display: Display) -> None:
         self._request = request
         self._display = display
-        self._admin = None if request.admin is None else LoadAdmin(request.admin)
+        self._admin = None if request.admin is None else LoadAdmin(request.admin, request.server_metrics)
         self._run: LoadRun | None = None
         self._cluster: Cluster | None = None
         self._is_opening = request.cluster is not None
@@ -158,6 +158,8 @@ class _Load:
                             self.result = await self._measured(self._request.plan)
                         else:
                             await self._search(self._request.start_rate)
+                    if self._admin is not None:
+                        await self._admin.tell_the_end()
         except CannotConnectError as error:
             self._fail(ExitCode.UNAVAILABLE, error)
         except ClusterSupportMissingError as error:

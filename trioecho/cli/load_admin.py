@@ -11,7 +11,9 @@ import trio
 
 from ..base.listen_address import ListenAddress
 from ..load import LoadPlan, LoadProgress
-from .shared.admin_server import AdminServer
+from ..load.report.words import address_of
+from .server_metrics import watch_server
+from .shared.admin_server import TELL_S, AdminServer
 from .shared.log import LogSettings, NonBlockingLogHandler, open_log, open_log_writer
 
 if TYPE_CHECKING:
@@ -25,12 +27,16 @@ class LoadAdmin:
 
     Args:
       address: where.
+      server_metrics: the URL of the server's own metrics; None if they are not wanted.
     """
 
-    def __init__(self, address: ListenAddress) -> None:
+    def __init__(self, address: ListenAddress, server_metrics: str | None) -> None:
+        from ..admin.load_board import LoadBoard
         from ..admin.load_state import LoadState
 
         self._state = LoadState()
+        self._board = LoadBoard()
+        self._server_metrics = server_metrics
         self._server = AdminServer(address, self._pages)
         self._log = open_log_writer(sys.stderr, LogSettings())
         self._handler = NonBlockingLogHandler(self._log)
@@ -46,6 +52,14 @@ class LoadAdmin:
         nursery.start_soon(self._log.run)
         nursery.start_soon(self._server.run)
         self._server.log_where()
+        if self._server_metrics is not None:
+            nursery.start_soon(watch_server, self._server_metrics, self._board)
+
+    async def tell_the_end(self) -> None:
+        """Wait until the live pages that are open have what came last, but not long."""
+        self._board.note_end()
+        with trio.move_on_after(TELL_S):
+            await self._board.feed.wait_until_told()
 
     def end(self) -> None:
         """Write the last lines of the log, as far as they are read."""
@@ -53,14 +67,17 @@ class LoadAdmin:
         self._log.flush(_FLUSH_S)
 
     def _pages(self) -> Mapping[str, Page]:
+        from ..admin.board_pages import board_pages
         from ..admin.load_pages import load_pages
 
-        return load_pages(self._state)
+        return {**board_pages(self._board.feed), **load_pages(self._state)}
 
     def begin_run(self, plan: LoadPlan) -> None:
         """Show another run."""
         self._state.begin_run(plan)
+        self._board.begin_run(plan, address_of(plan))
 
     def note_progress(self, progress: LoadProgress) -> None:
         """Show this progress."""
         self._state.note_progress(progress)
+        self._board.note_progress(progress)

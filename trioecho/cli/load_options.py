@@ -21,6 +21,7 @@ from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of, traits_of
 from .load_record import add_record_option, check_record
 from .load_schedule import add_schedule_option, contradictions, refuse_unknown_stages
+from .server_metrics import add_server_metrics_option, server_metrics_of
 from .shared import values
 from .shared.admin import add_admin_option, admin_of
 from .shared.exit_codes import ExitCode
@@ -49,6 +50,7 @@ class LoadRequest:
       record: the file that is to have what is sent; None for none.
       cluster: on which it runs; None for this machine.
       admin: where the load shows itself as it runs; None for nowhere.
+      server_metrics: the URL of the server's own metrics, for that page; None if they are not wanted.
     """
 
     plan: LoadPlan
@@ -58,6 +60,7 @@ class LoadRequest:
     record: str | None = None
     cluster: ClusterRequest | None = None
     admin: ListenAddress | None = None
+    server_metrics: str | None = None
 
 
 def add_load_options(parser: Parser) -> None:
@@ -75,7 +78,8 @@ def add_load_options(parser: Parser) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="no progress and no summary: only files, and errors"
     )
-    add_admin_option(parser, "the load as it runs, /metrics for Prometheus, /livez and /report,")
+    add_admin_option(parser, "a page to watch the load, /metrics for Prometheus, /livez and /report,")
+    add_server_metrics_option(parser)
 
 
 def _add_amount(group: argparse._ArgumentGroup) -> None:
@@ -250,7 +254,16 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             f"--find-max begins with {in_full(start_rate)} messages/s, and {plan.churn.limit_in_words}: "
             "give a lower --rate to begin with, or a higher --connect-rate",
         )
-    return LoadRequest(plan, given, arguments.slo, start_rate, arguments.record, cluster, admin_of(arguments))
+    return LoadRequest(
+        plan,
+        given,
+        arguments.slo,
+        start_rate,
+        arguments.record,
+        cluster,
+        admin_of(arguments),
+        server_metrics_of(arguments),
+    )
 
 
 def _refuse_too_much_memory(plan: LoadPlan) -> None:

@@ -17,13 +17,11 @@ from ..server.report import Report
 from ..server.serving import FrameServer
 from ..server.workers.supervisor import WorkerPool
 from .shared.admin import AdminListeners, open_admin_listeners
+from .shared.admin_server import TELL_S
 
 if TYPE_CHECKING:
     from ..admin.service_board import ServiceBoard
     from ..admin.service_state import ServiceState
-
-# What a page that is gone without a word may delay the end of the process.
-_TELL_S = 0.5
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -117,5 +115,5 @@ class ServiceAdmin:
 
     async def tell_the_end(self) -> None:
         """Wait until the live pages that are open have what came last, but not long."""
-        with trio.move_on_after(_TELL_S):
+        with trio.move_on_after(TELL_S):
             await self._board.feed.wait_until_told()

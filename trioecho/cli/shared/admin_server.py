@@ -14,6 +14,9 @@ from .admin import AdminListeners, open_admin_listeners
 if TYPE_CHECKING:
     from ...admin.application import Page
 
+# What a live page that is gone without a word may delay the end of the process.
+TELL_S = 0.5
+
 logger: logging.Logger = logging.getLogger(__name__)
 
 

@@ -45,7 +45,10 @@ source.addEventListener("sample", (event) => {
 });
 source.addEventListener("event", (event) => showEvent(JSON.parse(event.data)));
 source.addEventListener("state", (event) => showState(JSON.parse(event.data)));
-source.addEventListener("error", () => showState({ name: "lost", text: "no connection; trying again" }));
+source.addEventListener("error", () => {
+  // What has ended is no longer there to be connected to; when it is started again, there is a hello.
+  if (element("state").dataset.state !== "ended") showState({ name: "lost", text: "no connection; trying again" });
+});
 
 /** Add what follows from the sample and the one before. */
 function complete(sample, at) {

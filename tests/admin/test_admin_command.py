@@ -250,7 +250,7 @@ def test_the_service_goes_on_when_admin_fails() -> None:
         address = watch.url.removeprefix("http://").split(":")
         with socket.create_connection((address[0], int(address[1])), GUARD_S):
             line = watch.server.read_log_line()
-            assert line.strip().endswith("error: admin has failed, and the service goes on: gone wrong")
+            assert line.strip().endswith("error: admin has failed, and all else goes on: gone wrong")
         with pytest.raises(ConnectionRefusedError):
             watch.ask("/livez")
         echo(watch.server, 3).close()

@@ -105,7 +105,7 @@ def add_serve_options(parser: Parser) -> None:
         action="store_true",
         help="leave out reports of a time in which nothing happened, when the one before was of such a time",
     )
-    add_admin_option(parser, "/metrics for Prometheus, /livez, /readyz, /report")
+    add_admin_option(parser, "a page to watch, /metrics for Prometheus, /livez, /readyz and /report")
     add(
         "--drain-delay",
         type=values.seconds,

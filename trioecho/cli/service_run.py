@@ -167,9 +167,9 @@ class ServiceRun:
         grace_s = self._settings.limits.grace_s
         async with trio.open_nursery() as nursery:
             if self._admin is not None:
-                await self._admin.listen(self._handover)
+                await self._admin.server.listen(self._handover)
                 if self._handover is None:  # else the other process says how the service is
-                    nursery.start_soon(self._admin.run)
+                    nursery.start_soon(self._admin.server.run)
             # Signals count from here on: workers take a while to start, and may fail.
             nursery.start_soon(self._await_signals, signals, logger, nursery.cancel_scope)
             self._server = server = await nursery.start(self._serve, nursery.cancel_scope)
@@ -196,7 +196,7 @@ class ServiceRun:
                 server.drain(leave_queued=True)
                 self._listening.files.clear()  # they are the other one's
                 if self._admin is not None:
-                    self._admin.stop()
+                    self._admin.server.stop()
                 logger.info("SIGUSR2: process %d has taken over; %s", self.successor.pid, draining)
                 self._manager.tell(f"MAINPID={self.successor.pid}", "READY=1", f"STATUS={_IN_PLACE}")
                 return
@@ -216,8 +216,8 @@ class ServiceRun:
         """Tell the process that has handed over that this one serves; from now on the files are its own."""
         self._listening.files += handover.files
         if self._admin is not None:
-            self._admin.own_file(handover.admin_file)
-            nursery.start_soon(self._admin.run)
+            self._admin.server.own_file(handover.admin_file)
+            nursery.start_soon(self._admin.server.run)
         else:
             handover.refuse_admin()
         logger.info("process %d takes over from process %d", os.getpid(), handover.process)
@@ -235,7 +235,7 @@ class ServiceRun:
             beside = [listener.socket for listener in self._listening.beside]
             if isinstance(server, WorkerPool):
                 beside = [*server.beside]  # which has these, too
-            admin = None if self._admin is None else self._admin.listening
+            admin = None if self._admin is None else self._admin.server.listening
             return handover_of(self._listening, beside, str(self._settings.where), admin)
 
         with scope:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import trio
 
 from ...base.describe import describe
 from ...base.exception_groups import leaves
+from ...base.handover import Handover
 from ...base.listen_address import ListenAddress
+from ...base.unix_socket import SocketFile
 from .admin import AdminListeners, open_admin_listeners
 
 if TYPE_CHECKING:
@@ -26,22 +31,40 @@ class AdminServer:
     Args:
       address: where.
       make_pages: returns them by their paths.
+
+    Attributes:
+      listening: on what; empty before `listen`.
     """
 
     def __init__(self, address: ListenAddress, make_pages: Callable[[], Mapping[str, Page]]) -> None:
         self._address = address
         self._make_pages = make_pages
-        self._listening = AdminListeners(())
+        self.listening: AdminListeners = AdminListeners(())
+        self._scope = trio.CancelScope()
         self._where = ""
 
-    async def listen(self) -> None:
-        """Listen.
+    async def listen(self, handover: Handover | None = None) -> None:
+        """Listen; on what another process has handed over, if it has.
 
         Raises:
           CommandError: the address cannot be listened on.
         """
-        self._listening = await open_admin_listeners(self._address)
-        self._where = str(self._listening)
+        if handover is not None and handover.admin:
+            taken = [trio.socket.from_stdlib_socket(handover.take(each)) for each in handover.admin]
+            self.listening = AdminListeners(tuple(map(trio.SocketListener, taken)))
+        else:
+            self.listening = await open_admin_listeners(self._address)
+        self._where = str(self.listening)
+
+    def own_file(self, file: SocketFile | None) -> None:
+        """Remove this file, too, at the end."""
+        if file is not None:
+            self.listening = replace(self.listening, file=file)
+
+    def stop(self) -> None:
+        """Serve no more, and leave a file to the process that does."""
+        self.listening = replace(self.listening, file=None)
+        self._scope.cancel()
 
     def log_where(self) -> None:
         """Log where the pages are, unless they have failed."""
@@ -56,11 +79,12 @@ class AdminServer:
             from ...admin.application import AdminApplication
             from ...admin.http_server import serve_http
 
-            await serve_http(AdminApplication(self._make_pages()), self._listening.listeners)
+            with self._scope:
+                await serve_http(AdminApplication(self._make_pages()), self.listening.listeners)
         except Exception as error:  # noqa: BLE001 - the command goes on, whatever happened here
             failure = error
         finally:
-            await self._listening.aclose()
+            await self.listening.aclose()
         if failure is not None:
             self._where = ""
             logger.error("admin has failed, and all else goes on: %s", describe(next(leaves(failure))))

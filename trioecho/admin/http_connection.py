@@ -40,9 +40,9 @@ class HttpPaces:
     """
 
     def __init__(self, limits: HttpLimits) -> None:
-        self.accepts = _pace(limits.accepts)
-        self.receives = _pace(limits.receives)
-        self.requests = _pace(limits.requests)
+        self.accepts: SharedPace = _pace(limits.accepts)
+        self.receives: SharedPace = _pace(limits.receives)
+        self.requests: SharedPace = _pace(limits.requests)
 
 
 def _pace(per_second: float) -> SharedPace:

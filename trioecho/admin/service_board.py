@@ -19,7 +19,7 @@ class ServiceBoard:
     """
 
     def __init__(self) -> None:
-        self.feed = BoardFeed("service", "trioecho serve", version_and_build())
+        self.feed: BoardFeed = BoardFeed("service", "trioecho serve", version_and_build())
         self._errors: dict[str, int] = {}
         self._workers = 0
         self._is_draining = False

@@ -70,8 +70,12 @@ class PeerSocket:
 
     def _send_now(self, data: bytes | memoryview) -> int:
         sent = self._sock.send(data)
-        self.last_sent_at = trio.current_time()
+        self._note_sent()
         return sent
+
+    def _note_sent(self) -> None:
+        """Note that the system has just taken bytes."""
+        self.last_sent_at = trio.current_time()
 
     def _receive_now(self, most: int) -> bytes:
         return self._sock.recv(most)

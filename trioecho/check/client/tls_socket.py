@@ -192,7 +192,7 @@ class TlsPeerSocket(PeerSocket):
             self._rest = self._outgoing.read()
             self._flush()
             self._holds_back = bool(self._rest)
-        self.last_sent_at = trio.current_time()
+        self._note_sent()
         return begin + len(piece) - self._holds_back
 
     def _receive_now(self, most: int) -> bytes:

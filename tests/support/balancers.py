@@ -23,7 +23,7 @@ NAMES = ("one", "two", "three")
 
 
 def sample(name: str) -> str:
-    return resources.files("trioecho").joinpath("deploy", name).read_text("utf-8")
+    return resources.files("trioecho").joinpath("deploy").joinpath(name).read_text("utf-8")
 
 
 def wait_until(is_so: Callable[[], object], what: str) -> None:

@@ -110,6 +110,7 @@ def test_the_commands_are_those_that_are_run() -> None:
         ("scripts/bench", "timers"),
         ("scripts/bench", "splice"),
         ("scripts/bench", "spin"),
+        ("scripts/bench", "tls"),
         ("scripts/bench", "--only"),
     }
     for script in ("demo", "test", "check", "bench", "conformance"):

@@ -39,10 +39,10 @@ class Limits:
         nearly every such wait ends with a message, and never while it is idle.
         50 us, about what it takes to sleep and to be woken: a spin in vain at most
         doubles that.
-      proxy_header_timeout_s: how long a balancer may take for its header of the PROXY protocol, from when
-        the connection is accepted. 30 s, as nginx (proxy_protocol_timeout).
       tls_handshake_timeout_s: how long the handshake of TLS may take, from when the connection
         is accepted, or a balancer's header has come. 60 s, as nginx (ssl_handshake_timeout).
+      proxy_header_timeout_s: how long a balancer may take for its header of the PROXY protocol, from when
+        the connection is accepted. 30 s, as nginx (proxy_protocol_timeout).
 
     Raises:
       ValueError: a value is negative or not a number.

@@ -74,8 +74,14 @@ VARIANTS: Mapping[str, Variants] = {
 def measure_variants(variants: Variants, means: Means, on_turn: Callable[[str], object]) -> bool:
     """Measure and print a table for each workload; return whether every run succeeded."""
     is_good = True
+    present = []
+    for contender in variants.contenders:
+        if (reason := contender.why_missing()) is None:
+            present.append(contender)
+        else:
+            on_turn(f"without {contender.name}: {reason}")
     for workload in variants.workloads:
-        runs = trio.run(compare, workload, variants.contenders, means, on_turn)
+        runs = trio.run(compare, workload, present, means, on_turn)
         print(f"{workload.title}\n\n{details(runs)}\n", flush=True)
         for line in failures(runs):
             on_turn(line)

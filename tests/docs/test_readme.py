@@ -24,7 +24,7 @@ from tests.support.checkout import ROOT
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.load_results import RunOnAServerWithACapacity, made_result
-from tests.support.processes import server_process
+from tests.support.processes import SERVE, server_process
 from tests.support.protocol_services import SERVICES
 from tests.support.slow import slow
 from tests.support.tls import Files, authority, write_files
@@ -263,19 +263,26 @@ def test_check_commands(command: str, tmp_path: Path) -> None:
     for path in ("student.py", *students):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(A_SERVER_AROUND_IT.replace("SERVE", STUDENT))
+    options = write_certificates(tmp_path).options if "--tls" in words else ()
+    serve = [*SERVE, *options, "--port"]
+    (tmp_path / "server.py").write_text(
+        f"import os, sys\nos.execv(sys.executable, [sys.executable, *{serve!r}, sys.argv[1]])\n"
+    )
     words = [path for word in words for path in _expanded(word, tmp_path)]
-    with server_process() as server:
+    with server_process(*options) as server:
         words = [
             word.replace("26066", str(server.port))
             .replace("trioecho faulty", f"{PYTHON} -m trioecho faulty")
             .replace("python ada", f"{PYTHON} ada")
             .replace("python alan", f"{PYTHON} alan")
+            .replace("python server", f"{PYTHON} server")
             .replace("python student", f"{PYTHON} student")
             .replace("python {file}", f"{PYTHON} {{file}}")
             for word in words
         ]
         done = run_in_process(*words, cwd=tmp_path)
-    assert done.returncode == ("--spawn" in words or "--class" in words), done.stdout + done.stderr
+    has_fault = ("--spawn" in words or "--class" in words) and "--tls" not in words
+    assert done.returncode == has_fault, done.stdout + done.stderr
     if "student.py" in command:
         assert "Two frames in one segment (MUST)" in done.stdout
 
@@ -384,26 +391,29 @@ def test_the_guide_shows_what_explain_prints() -> None:
 
 
 @pytest.mark.parametrize("command", quick_of_readme(PROXY_COMMANDS))
-def test_proxy_commands(command: str) -> None:
-    with server_process() as server:
+def test_proxy_commands(command: str, tmp_path: Path) -> None:
+    files = write_certificates(tmp_path)
+    with server_process(*(files.options if "--target-tls" in command else ())) as server:
         words = shlex.split(command.replace("26067", "0").replace("26066", str(server.port)))[1:]
-        with listening(words) as (process, port):
-            done = run_in_process("client", f"127.0.0.1:{port}")
+        with listening(words, tmp_path) as (process, port):
+            tls = ("--tls", "--cacert", "ca.pem") if "--certfile" in words else ()
+            done = run_in_process("client", f"localhost:{port}", *tls, cwd=tmp_path)
             assert done.returncode == ("--corrupt" in words)
-            if "--corrupt" in words:
+            if "--seed" in words:
                 assert done.stderr in TEXT  # the same seed, the same fault
             process.send_signal(signal.SIGINT)
             assert process.wait(GUARD_S) == 0
 
 
 @contextlib.contextmanager
-def listening(words: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def listening(words: list[str], folder: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A command that says where it listens, and that port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "trioecho", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        cwd=folder,
     )
     try:
         assert process.stdout is not None

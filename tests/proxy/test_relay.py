@@ -267,7 +267,7 @@ async def test_a_connection_that_cannot_be_made_is_reset_and_says_why(
     async with relaying() as proxy:
         client, server = await proxy.pair()
         with monkeypatch.context() as patch:
-            patch.setattr("trioecho.proxy.relay.open_tcp_stream", fail)
+            patch.setattr("trioecho.proxy.relay.open_stream", fail)
             failing = await connect(proxy.entrance)
             assert await is_reset(failing)
         assert log_lines(caplog) == [f"connection 2: {words}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -14,8 +15,8 @@ from tests.support.guard import guarded
 from tests.support.streams import Pair, Stream, pair_fixture, receive_all, receive_exactly, tcp_pair
 from tests.support.wire import frame, frames
 from trioecho import EndOfMessagesError, FrameChannel, FrameTimeoutError, LocalProtocolError
-from trioecho.connection.channel import QUIET_S
-from trioecho.connection.transport import STREAM_ARRIVED_S, STREAM_RECEIVE_CAPACITY
+from trioecho.connection.channel import QUIET_S, UNTAKEN_LOOK_S
+from trioecho.connection.transport import STREAM_ARRIVED_S, STREAM_RECEIVE_CAPACITY, Transport, open_transport
 
 pair = pair_fixture("memory", "tcp")
 memory = pair_fixture("memory")
@@ -313,6 +314,62 @@ async def test_in_a_drain_it_lingers_until_half_a_second_of_silence(
     channel.drain()
     await channel.finish(linger_s=LINGER_S)
     assert trio.current_time() == 10 + max(silent_s, QUIET_S)
+
+
+@pytest.mark.parametrize(
+    ("takes", "ends_at", "is_clean"),
+    [
+        pytest.param([(0, 900), (0.7, 300), (3, 0)], 3 + QUIET_S, True, id="slowly"),
+        pytest.param(
+            [(0, 900), (4, 300), (8, 100), (12.3, 0)], 12.3 + QUIET_S, True, id="longer than the linger"
+        ),
+        pytest.param([(0, 900)], LINGER_S, False, id="nothing"),
+        pytest.param([(0, 900), (2, 300)], 2 + LINGER_S, False, id="not all"),
+        pytest.param([(0, 900), (1, 901), (2, 900)], LINGER_S, False, id="no less"),
+    ],
+)
+async def test_in_a_drain_a_peer_that_is_still_to_take_something_is_not_silent(
+    takes: list[tuple[float, int]],
+    ends_at: float,
+    is_clean: bool,
+    autojump_clock: MockClock,
+    memory: Pair,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def left(transport: Transport) -> int:
+        return [left for since, left in takes if trio.current_time() >= since][-1]
+
+    monkeypatch.setattr(Transport, "count_untaken", left)
+    stream, _peer = memory
+    channel = FrameChannel(stream)
+    channel.drain()
+    assert await channel.finish(linger_s=LINGER_S) is is_clean
+    assert trio.current_time() == pytest.approx(ends_at, abs=2 * UNTAKEN_LOOK_S)
+
+
+async def test_without_a_drain_what_a_peer_takes_does_not_prolong_the_linger(
+    autojump_clock: MockClock, memory: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Transport, "count_untaken", lambda transport: 1000 - int(trio.current_time()))
+    stream, _peer = memory
+    assert await FrameChannel(stream).finish(linger_s=LINGER_S) is False
+    assert trio.current_time() == LINGER_S
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not tell")
+async def test_what_a_peer_has_not_taken_is_what_the_kernel_says() -> None:
+    client, server = await tcp_pair()
+    transport = open_transport(server)
+    assert transport.count_untaken() == 0
+    while sent := transport.send_nowait(bytes(1 << 20)):
+        assert sent
+    assert transport.count_untaken() > 100_000
+    await transport.send_eof()
+    await receive_all(client)
+    while transport.count_untaken():  # the last acknowledgement is on its way
+        await trio.lowlevel.checkpoint()
+    await transport.aclose()
+    await client.aclose()
 
 
 async def test_in_a_drain_a_peer_that_sends_on_is_read_until_the_linger_ends(

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from tests.support.sockets import echoes, receive_all, receive_exactly, reset
 from tests.support.wire import frame
 from trioecho.base.build import BUILD
 from trioecho.cli.shared.values import DEFAULT_PORT
+from trioecho.connection.channel import QUIET_S
 
 REPORT_KEYS = {
     "time",
@@ -482,6 +484,27 @@ def test_an_idle_server_stops_although_its_clients_stay(command: tuple[str], lis
         for peer in peers:
             assert receive_all(peer) == b""
             peer.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not tell what was taken")
+def test_who_reads_slowly_in_a_drain_gets_every_echo_although_it_sends_on() -> None:
+    wire = b"".join(frame(bytes([number]) * 300_000) for number in range(3))
+    with server_process() as server, server.connect(receive_buffer=1 << 16) as peer:
+        sending = threading.Thread(target=peer.sendall, args=(wire,))
+        sending.start()
+        received = receive_exactly(peer, 1)
+        sending.join()
+        server.send_signal()
+        while "draining" not in server.read_log_line():
+            pass
+        # The peer pauses for longer than a drain takes for silence, and is none the worse.
+        time.sleep(QUIET_S + 0.2)
+        received += receive_exactly(peer, 300_003)
+        peer.sendall(frame(b"the next, which comes too late"))
+        assert received + receive_all(peer) == wire
+        assert server.wait() == 0
+    assert server.reports[-1]["messages_total"] == 3
+    assert server.reports[-1]["errors"] == {}
 
 
 @in_one_process_or_two

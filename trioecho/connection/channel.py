@@ -8,6 +8,7 @@ a connection ends.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -29,6 +30,8 @@ from .transport import Transport, open_transport
 # A peer that has been silent for so long when a drain begins is taken as idle,
 # not as one that was still sending.
 QUIET_S = 0.5
+# How often a drain looks whether a peer has taken what was sent: nothing wakes it up then.
+UNTAKEN_LOOK_S = 0.05
 _Message = TypeVar("_Message", bytes, Frame)
 
 
@@ -337,8 +340,9 @@ class FrameChannel(ConnectionTask, trio.abc.Channel[bytes]):
         A socket that is closed while its peer still sends is reset, and a reset
         may destroy what the peer has not read yet. So this first reads on, and
         discards, until the peer has ended as well, for ``linger_s`` seconds at
-        most; in a drain, also no longer than until the peer has been silent for
-        half a second. A channel with a torn frame is reset at once. TLS has no
+        most. In a drain that is no longer than until the peer has taken everything (where its
+        system tells) and has then been silent for half a second; while it takes something, the
+        ``linger_s`` seconds begin anew. A channel with a torn frame is reset at once. TLS has no
         half-close, but a closing message of its own, which gets ``linger_s`` seconds.
 
         Returns:
@@ -356,7 +360,10 @@ class FrameChannel(ConnectionTask, trio.abc.Channel[bytes]):
                         until = trio.current_time() + linger_s
                         with trio.CancelScope(deadline=until) as ending:  # TLS has a last record to send
                             await self.send_eof()
-                        has_ended_or_is_silent = not ending.cancelled_caught and await self._linger(until)
+                        if ending.cancelled_caught:
+                            has_ended_or_is_silent = False
+                        else:
+                            has_ended_or_is_silent = await self._linger(until, linger_s)
                     else:
                         with trio.move_on_after(linger_s):
                             await self._transport.aclose()
@@ -364,20 +371,28 @@ class FrameChannel(ConnectionTask, trio.abc.Channel[bytes]):
             await self.aclose()
         return has_ended_or_is_silent
 
-    async def _linger(self, until: float) -> bool:
+    async def _linger(self, until: float, linger_s: float) -> bool:
         """Read and discard; return whether the peer has ended, or has fallen silent, before the end."""
         exchange = self._exchange
+        untaken, taken_at = math.inf, exchange.opened_at
         # If another task still receives, it will see the peer's end.
         while not exchange.has_received_eof and not self._is_receiving:
             # What is here already comes first: while this side was blocked it did
             # not listen, so that it has heard nothing does not mean silence.
             data = self._transport.receive_nowait()
             if data is None:
-                silent_at = max(exchange.last_received_at, exchange.opened_at) + QUIET_S
-                deadline = min(until, silent_at) if exchange.is_draining else until
-                now = self._now()
+                now, deadline, is_silent = self._now(), until, False
+                left = self._transport.count_untaken() if exchange.is_draining else 0
+                if left:  # a peer that is still to take something reads, and may go on after that
+                    if left < untaken:
+                        untaken, until = left, max(until, now + linger_s)
+                    taken_at = now
+                    deadline = min(until, now + UNTAKEN_LOOK_S)
+                elif exchange.is_draining:
+                    silent_at = max(exchange.last_received_at, taken_at) + QUIET_S
+                    deadline, is_silent = min(until, silent_at), now >= silent_at
                 if now >= deadline:
-                    return now >= silent_at
+                    return is_silent
                 data = await self._driver.receive_until(deadline)
             if data is not None:
                 if self._now() >= until:

@@ -253,6 +253,9 @@ class TlsTransport(Transport):
 
     # ---- ending ----
 
+    def count_untaken(self) -> int:
+        return len(self._unsent) + self.below.count_untaken()
+
     @property
     def can_half_close(self) -> bool:
         return self.below.can_half_close

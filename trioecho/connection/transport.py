@@ -18,6 +18,7 @@ import trio
 
 from ..base.describe import describe
 from ..base.resets import reset_at_close
+from ..base.send_queue import count_in_send_queue
 from ..errors import LocalProtocolError
 from .trio_errors import ConnectionLostError
 
@@ -102,6 +103,10 @@ class Transport(abc.ABC):
     @abc.abstractmethod
     def can_send_nowait(self) -> bool:
         """Whether `send_nowait` sends, if the kernel has room."""
+
+    def count_untaken(self) -> int:
+        """Return how many bytes before the end the peer's system has not taken; 0 where that is not known."""
+        return 0
 
     @property
     @abc.abstractmethod
@@ -207,6 +212,9 @@ class SocketTransport(Transport):
     @property
     def can_send_nowait(self) -> bool:
         return True
+
+    def count_untaken(self) -> int:
+        return max(0, count_in_send_queue(self.socket) - 1)  # the end itself, a FIN, counts as a byte
 
     @property
     def can_half_close(self) -> bool:

@@ -255,3 +255,9 @@ def test_sizes_with_weights(text: str, ranges: list[tuple[int, int, float]]) -> 
 def test_what_is_not_a_value_is_refused_with_a_reason(parse: Callable[[str], object], text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"\w"):
         parse(text)
+
+
+def test_a_host_with_a_port_is_told_where_ports_go() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is a host with a port; give the port by itself"):
+        values.host("localhost:26067")
+    assert values.host("[::1]") == values.host("::1") == "::1"

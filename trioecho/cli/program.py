@@ -46,7 +46,7 @@ or 10s, 500ms, 100us, 1m30s, 2d.
 
 exit codes:
   0    a command did what it was asked to; or there was none, and this was shown
-  2    wrong usage, or more than this machine has memory or files for; any command
+  2    wrong usage, or this machine has not enough memory or files for it; any command
   70   an internal error, of any command
   74   all is well, but stdout could not be written (the disk is full), of any command
   130  interrupted, any command

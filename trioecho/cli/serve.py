@@ -44,7 +44,7 @@ With --certfile all connections are under TLS. The files are checked at the star
 SIGHUP then has them read again, for new connections, and drains nothing; if they
 cannot be used, the old ones stay.
 
-With --proxy-protocol a balancer in front (HAProxy, nginx) says whom it connects,
+With --proxy-protocol a balancer in front (HAProxy, nginx) says who its client is,
 and logs and handlers have the client's address. Samples: trioecho guide balancers.
 
 The first SIGTERM, SIGHUP or Ctrl-C drains: no new connections, every frame that
@@ -58,7 +58,7 @@ serves, the old one drains; no client is refused. If the new one cannot start, t
 old one serves on.
 
 --listen is for any address; --listen 8000 is --port 8000. The file of a Unix socket
-that a dead service has left is removed when nobody answers on it; the own one is
+that a dead service has left is removed when nobody answers on it; its own one is
 removed when a drain begins.
 
 --admin serves metrics and probes over HTTP (trioecho guide operate), beside the

@@ -21,7 +21,7 @@ Commands = argparse._SubParsersAction  # what add_subparsers() gives, which has 
 
 _ENVIRONMENT = """
 environment:
-  COLUMNS         how wide text on a terminal is, instead of its width
+  COLUMNS         the width of text on a terminal, if not the terminal's own
   NO_COLOR        text without colours
   TRIOECHO_CONFIG a file with options, if --config names none
   TRIOECHO_DEBUG  an internal error (exit code 70) shows its traceback

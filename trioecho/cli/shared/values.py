@@ -140,6 +140,8 @@ def host(text: str) -> str:
     name = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not is_host(name):
         raise refusal(text, "is not a host; write a name or an address as 127.0.0.1 or ::1")
+    if re.fullmatch(r"[^:]*:\d+", name):
+        raise refusal(text, "is a host with a port; give the port by itself, with --port")
     return name
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.load_results import made_result
 from tests.support.processes import run_command
+from trioecho.cli import main
 from trioecho.cli.shared.output import CommandError
 from trioecho.cli.shared.report_files import ReportFiles
 from trioecho.load import result_as_json
@@ -67,6 +68,56 @@ def test_the_same_file_by_two_names(tmp_path: Path) -> None:
         {"json": str(file), "csv": str(tmp_path / "b"), "hgrm": os.devnull, "html": os.devnull},
         "trioecho load",
     )
+
+
+def test_an_input_takes_no_report(tmp_path: Path) -> None:
+    file, link = tmp_path / "a", tmp_path / "link"
+    file.write_text("precious")
+    link.symlink_to(file)
+    for name, read, shown in (
+        (file, file, f"{file} is"),
+        (link, file, f"{file} and {link} are the same file,"),
+    ):
+        with pytest.raises(CommandError) as caught:
+            ReportFiles({"json": str(name)}, "trioecho load", [None, "", str(tmp_path / "gone"), str(read)])
+        assert str(caught.value).startswith(shown)
+        assert caught.value.exit_code == 2
+    # What is no file is not replaced.
+    ReportFiles({"json": os.devnull, "csv": str(tmp_path / "b")}, "trioecho load", [os.devnull, str(file)])
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("load", "127.0.0.1:1", option, "w.jsonl", report, "w.jsonl")
+          for option in ("--messages", "--first-message") for report in ("--json", "--record")),
+        *(("check", "127.0.0.1:1", "--ask", asked, *more, report, "w.jsonl")
+          for asked, more in (
+              ("w.jsonl", ()),
+              ("other.jsonl", ("--expect", "w.jsonl")),
+              ("other.jsonl", ("--first-message", "w.jsonl")),
+          ) for report in ("--json", "--junit")),
+        ("formats", "--of", "w.jsonl", "--json", "w.jsonl"),
+    ],
+)  # fmt: skip
+def test_every_command_keeps_what_it_reads(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("w.jsonl", "other.jsonl"):
+        (tmp_path / name).write_text('"hello"\n')
+    code = main(words)
+    captured = capsys.readouterr()
+    assert (code, captured.out, captured.err) == (
+        2,
+        "",
+        f"trioecho {words[0]}: w.jsonl is read and cannot take a report; give that a file of its own\n",
+    )
+    assert (tmp_path / "w.jsonl").read_text() == '"hello"\n'
 
 
 @pytest.mark.parametrize(
@@ -125,6 +176,18 @@ def test_one_that_fails_costs_only_itself(
     made, written = captured.err.splitlines()
     assert made.startswith(f"trioecho load: cannot make {a}: KeyError: 'nothing")
     assert written == f"trioecho load: cannot write {gone}/c: No such file or directory"
+
+
+def test_the_traceback_that_was_asked_for_costs_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIOECHO_DEBUG", "1")
+    files = ReportFiles({"html": str(tmp_path / "a"), "json": str(tmp_path / "b")}, "trioecho load")
+    assert not files.write({"html": failing, "json": making(b"{}")})
+    assert (tmp_path / "b").read_bytes() == b"{}"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith(f"trioecho load: cannot make {tmp_path}/a: KeyError: ")
 
 
 def test_a_disk_that_fills_up_leaves_the_old_file(

@@ -74,7 +74,7 @@ class Reports(ReportFiles):
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         wanted = {kind: str(path) for kind in _KINDS if (path := getattr(arguments, kind)) is not None}
-        super().__init__(wanted, arguments.prog)
+        super().__init__(wanted, arguments.prog, (arguments.ask, arguments.expect, arguments.first_message))
         self._folder: ReportFolder | None = None
         if arguments.html_dir is not None:
             self._folder = ReportFolder(arguments.html_dir, wanted.values(), arguments.prog)

@@ -85,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     """List, explain or guess."""
     if arguments.of is not None and arguments.name is not None:
         raise CommandError(ExitCode.WRONG_USAGE, "give NAME or --of, not both")
-    files = ReportFiles({"json": arguments.json} if arguments.json is not None else {}, arguments.prog)
+    wanted = {"json": arguments.json} if arguments.json is not None else {}
+    files = ReportFiles(wanted, arguments.prog, [arguments.of])
     code = ExitCode.OK
     if arguments.of is not None:
         data = _read(arguments.of)

@@ -89,6 +89,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out the load, show it and keep the result."""
+    files = Files(arguments, (arguments.message_file, arguments.first_message))
     request = request_of(arguments)
     if request.plan.processes > 1 and not HAS_WORKERS:
         raise CommandError(
@@ -96,7 +97,6 @@ def run(arguments: argparse.Namespace) -> int:
             "--workers does not work on this system: run several loads at the same time, each with "
             "--json, and join them with trioecho report merge",
         )
-    files = Files(arguments)
     display = open_display(is_quiet=arguments.quiet)
     load = _Load(request, display)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from ..load import LoadResult, result_as_json
@@ -58,12 +58,16 @@ def wanted_files(arguments: argparse.Namespace, *kinds: str) -> dict[str, str]:
 class Files(ReportFiles):
     """The files that were asked for.
 
+    Args:
+      arguments: those of the command.
+      inputs: paths that it reads; None is no path.
+
     Raises:
-      CommandError: one cannot be written, or what it takes is not there.
+      CommandError: one cannot be written, is an input, or what it takes is not there.
     """
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        super().__init__(wanted_files(arguments, *_KINDS), arguments.prog)
+    def __init__(self, arguments: argparse.Namespace, inputs: Iterable[str | None]) -> None:
+        super().__init__(wanted_files(arguments, *_KINDS), arguments.prog, inputs)
 
     def write_result(self, result: LoadResult, *, is_quiet: bool = False) -> bool:
         """Write them, each by itself; return whether all went well."""

@@ -50,7 +50,7 @@ def check_record(arguments: argparse.Namespace) -> None:
             "--record: JSON Lines have each message with the reply in its place, and with --key replies come "
             "in any order; write a file that ends in .frames",
         )
-    ReportFiles({"record": file}, arguments.prog)
+    ReportFiles({"record": file}, arguments.prog, (arguments.message_file, arguments.first_message))
     path = Path(file)
     if path.exists() and not path.is_file():
         raise CommandError(ExitCode.WRONG_USAGE, f"--record: {shown} is not a file")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
-import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 
@@ -17,7 +16,7 @@ from ..base.printable import printable_line
 from .shared.encoding import use_plain_substitutes
 from .shared.exit_codes import ExitCode
 from .shared.non_blocking_writer import open_missing_standard_files
-from .shared.output import CommandError, end_output, print_error
+from .shared.output import CommandError, end_output, print_error, show_traceback
 from .shared.parser import Parser, from_elsewhere
 
 # Each has a module of its name in this package, imported only when the command runs.
@@ -154,14 +153,13 @@ def _unexpected(error: BaseException) -> int:
     causes = list(leaves(error))
     if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
         raise KeyboardInterrupt
-    if "TRIOECHO_DEBUG" in os.environ:
-        raise error
+    is_shown = show_traceback(error)
     lacking = _lacking(causes[0])
     if lacking is not None:
         print_error(f"trioecho: {lacking}")
         return ExitCode.WRONG_USAGE
     what = printable_line(describe_with_place(causes[0]))
-    print_error(f"trioecho: internal error: {what}; TRIOECHO_DEBUG=1 shows all of it")
+    print_error(f"trioecho: internal error: {what}{'' if is_shown else '; TRIOECHO_DEBUG=1 shows all of it'}")
     return ExitCode.INTERNAL_ERROR
 
 

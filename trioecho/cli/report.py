@@ -127,6 +127,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
+    files = Files(arguments, arguments.files)
     results = [_read(file) for file in arguments.files]
     try:
         merged = results[0]
@@ -134,16 +135,16 @@ def _merge(arguments: argparse.Namespace) -> int:
             merged = merge(results, [printable_line(file) for file in arguments.files])
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
-    files = Files(arguments)
     files.print_text(result_as_text(merged, width=files.text_width))
     return ExitCode.OK if files.write_result(merged) else ExitCode.FAILED
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    before, after = results = _read(arguments.before), _read(arguments.after)
-    names = printable_line(arguments.before), printable_line(arguments.after)
+    paths: tuple[str, str] = (arguments.before, arguments.after)
+    files = ReportFiles(wanted_files(arguments, "json", "html"), arguments.prog, paths)
+    before, after = results = _read(paths[0]), _read(paths[1])
+    names = printable_line(paths[0]), printable_line(paths[1])
     tolerances = dict(arguments.tolerance)
-    files = ReportFiles(wanted_files(arguments, "json", "html"), arguments.prog)
     changes = compare(before, after, tolerances)
     stages = compare_stages(before, after, tolerances)
     for letter, name, result in zip("AB", names, results, strict=True):
@@ -151,9 +152,7 @@ def _diff(arguments: argparse.Namespace) -> int:
     files.print_text(f"\n{comparison_as_text(before, after, changes, stages, width=files.text_width)}")
     went_well = files.write(
         {
-            "json": lambda: comparison_as_json(
-                before, after, changes, (arguments.before, arguments.after), stages
-            ).encode(),
+            "json": lambda: comparison_as_json(before, after, changes, paths, stages).encode(),
             "html": lambda: comparison_as_html(before, after, changes, names, stages).encode(),
         }
     )

@@ -150,7 +150,36 @@ def test_a_page_is_read_as_the_result_that_is_in_it(report: Run) -> None:
     assert Path("again.json").read_text() == Path("a.json").read_text()
     Path("other.html").write_text("<!DOCTYPE html><p>no result</p>")
     code, _, err = report("merge", "other.html")
-    assert (code, err.count("\n")) == (2, 1)
+    assert (code, err) == (
+        2,
+        "trioecho report merge: other.html: this page holds no result; give the JSON or the page of a run\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("diff", "b.json", "c.json", "--html", "b.json"),
+        ("diff", "b.json", "c.json", "--json", "c.json"),
+        ("merge", "b.json", "c.json", "--json", "b.json"),
+        ("merge", "b.json", "--csv", "link.json"),
+        ("merge", "hard.json", "c.json", "--csv", "b.json"),
+    ],
+)
+def test_no_report_takes_the_place_of_what_is_read(report: Run, words: tuple[str, ...]) -> None:
+    if "--html" in words:
+        pytest.importorskip("matplotlib", reason="--html needs it")
+    keep("b.json", made_result(seconds=2))
+    keep("c.json", made_result(seconds=2, seed=2))
+    Path("link.json").symlink_to("b.json")
+    Path("hard.json").hardlink_to("b.json")
+    kept = {path: path.read_bytes() for path in Path().iterdir()}
+    code, out, err = report(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"trioecho report {words[0]}: ")
+    assert err.endswith("read and cannot take a report; give that a file of its own\n")
+    assert err.count("\n") == 1
+    assert {path: path.read_bytes() for path in Path().iterdir()} == kept
 
 
 # ---- diff ----
@@ -317,4 +346,8 @@ def test_a_comparison_as_a_page(report: Run) -> None:
     assert "latency p97.5, ms" in page
     assert not re.search("<script|<img|<link|https?:", page)
     again = report("diff", "diff.html", "a.json")
-    assert (again[0], again[2].count("\n")) == (2, 1)  # two results are not one
+    assert (again[0], again[2]) == (
+        2,
+        "trioecho report diff: diff.html: this is the page of a comparison, which holds no single result; "
+        "give the JSON or the page of a run\n",
+    )

@@ -56,6 +56,16 @@ def print_error(text: str, *, is_safe: bool = False, end: str = "\n") -> None:
         _write(sys.stderr, f"{text if is_safe else printable(text)}{end}")
 
 
+def show_traceback(error: BaseException) -> bool:
+    """Print where an unexpected error comes from, if the user has asked for that; return whether so."""
+    if "TRIOECHO_DEBUG" not in os.environ:
+        return False
+    import traceback  # which only this needs
+
+    print_error("".join(traceback.format_exception(error)), end="")
+    return True
+
+
 def end_output(exit_code: int) -> int:
     """Return the exit code of a command that has printed everything: 74 instead of 0 if it could not.
 

@@ -7,19 +7,20 @@ written as it is, and so is a file whose directory takes no other.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from ...base.describe import describe, describe_with_place
 from ...base.printable import printable_line
 from .exit_codes import ExitCode
-from .output import CommandError, print_error, print_result
+from .output import CommandError, print_error, print_result, show_traceback
 from .terminal import text_width
 
 _STDOUT = "-"
@@ -31,16 +32,18 @@ class ReportFiles:
     Args:
       wanted: their paths.
       prog: the command, which each error begins with.
+      inputs: paths that the command reads; None is no path.
 
     Raises:
-      CommandError: one cannot be written, or two are the same file.
+      CommandError: one cannot be written, two are the same file, or one is an input.
     """
 
-    def __init__(self, wanted: Mapping[str, str], prog: str) -> None:
+    def __init__(self, wanted: Mapping[str, str], prog: str, inputs: Iterable[str | None] = ()) -> None:
         self._prog = prog
         self._paths = {kind: printable_line(path) or "''" for kind, path in wanted.items()}
         self._targets: dict[str, _Target] = {}
         owners: dict[object, str] = {}
+        read = _identities_of_inputs(inputs)
         for kind, path in wanted.items():
             shown = self._paths[kind]
             try:
@@ -52,6 +55,12 @@ class ReportFiles:
                 same = shown if other == shown else f"{other} and {shown} are the same file, which"
                 raise CommandError(
                     ExitCode.WRONG_USAGE, f"{same} cannot take two reports; give each a file of its own"
+                )
+            if target.identity in read:
+                other = read[target.identity]
+                same = f"{shown} is" if other == shown else f"{other} and {shown} are the same file, which is"
+                raise CommandError(
+                    ExitCode.WRONG_USAGE, f"{same} read and cannot take a report; give that a file of its own"
                 )
             owners[target.identity] = shown
 
@@ -86,9 +95,8 @@ class ReportFiles:
             shown = self._paths[kind]
             try:
                 report = makers[kind]()
-            except Exception as error:
-                if "TRIOECHO_DEBUG" in os.environ:
-                    raise
+            except Exception as error:  # noqa: BLE001 - whatever spoils one report must not cost the others
+                show_traceback(error)
                 print_error(f"{self._prog}: cannot make {shown}: {describe_with_place(error)}")
                 went_well = False
                 continue
@@ -237,6 +245,16 @@ def _target_of(path: str) -> _Target:
         with Path(path).open("ab"):
             pass
     return _Device(path, identity)
+
+
+def _identities_of_inputs(paths: Iterable[str | None]) -> dict[object, str]:
+    """Return the names of those that are files, which a report would replace, by what they are."""
+    found: dict[object, str] = {}
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):  # whoever reads it says why it cannot be read
+            if path is not None and stat.S_ISREG((status := Path(path).stat()).st_mode):
+                found[_identity(status, path)] = printable_line(path)
+    return found
 
 
 def _status_of(stream: TextIO | None) -> os.stat_result | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
 
 from ...base.html import Markup, document, element
 from .. import LoadResult
@@ -12,11 +11,9 @@ from .comparison import Change
 from .comparison_outputs import Pair, percent_in_words, remarks_on, value_in_words, verdict_in_words
 from .comparison_plots import latency_of_both, percentiles_of_both, throughput_of_both
 from .drawing import draw
-from .json_in_page import json_in_page
+from .json_in_page import COMPARED, json_in_page
 from .page_style import page_style
 from .stages_comparison import StageComparison
-
-_NAMES: tuple[Literal["A", "B"], ...] = ("A", "B")
 
 
 def comparison_as_html(
@@ -38,7 +35,7 @@ def comparison_as_html(
         element(
             "header",
             element("h1", "Two loads compared"),
-            (_run(name, file, result) for name, file, result in zip(_NAMES, files, pair, strict=True)),
+            (_run(name, file, result) for name, file, result in zip(COMPARED, files, pair, strict=True)),
         ),
         element(
             "main",
@@ -50,7 +47,7 @@ def comparison_as_html(
             element("h2", "All of it, for programs"),
             (
                 element("details", element("summary", f"{name} as JSON"), json_in_page(result, name))
-                for name, result in zip(_NAMES, pair, strict=True)
+                for name, result in zip(COMPARED, pair, strict=True)
             ),
         ),
         head=element("meta", name="color-scheme", content="light dark"),

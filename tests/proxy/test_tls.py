@@ -127,6 +127,17 @@ def test_load_through_both_loses_nothing(tls_server: ServerProcess, files: Files
     assert "250 sent, 250 came back right" in done.stdout
 
 
+@pytest.mark.slow
+def test_connections_that_are_reset_while_they_are_closed_do_not_end_the_proxy(
+    tls_server: ServerProcess, files: Files
+) -> None:
+    with proxy_process(tls_server.port, *files.options, *target(files)) as proxy:
+        address = f"localhost:{proxy.port}"
+        done = run_in_process("check", address, "--tls", "--cacert", files.client_ca, "7.3")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert proxy.stop() == 0
+
+
 def test_recordings_are_of_what_is_inside(plain_server: ServerProcess, files: Files, tmp_path: Path) -> None:
     folder = tmp_path / "record"
     with proxy_process(plain_server.port, *files.options, "--record-dir", str(folder)) as proxy:

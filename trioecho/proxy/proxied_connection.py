@@ -40,6 +40,9 @@ class ProxiedConnection:
         self._pumps: tuple[Pump, ...] = ()
         self._nursery: trio.Nursery
         self._is_giving_up = False
+        # The nursery takes a task only while one runs: it closes with the last, before `run` goes on,
+        # and the watch can report a side between the two.
+        self._running_pumps = 0
 
     async def run(self, to_server: Pump, to_client: Pump) -> None:
         """Pass everything on, until both directions have ended or the connection is reset.
@@ -54,11 +57,14 @@ class ProxiedConnection:
         async with contextlib.AsyncExitStack() as closing:
             for side in sides:
                 closing.push_async_callback(side.transport.abort)
-            async with trio.open_nursery() as self._nursery:
-                for side in sides:
-                    self._watch_side(side, closing)
-                for pump in self._pumps:
-                    self._nursery.start_soon(self._run, pump)
+            # A closed socket could not be taken out of the watch any more: its descriptor is gone.
+            with contextlib.ExitStack() as watching:
+                async with trio.open_nursery() as self._nursery:
+                    for side in sides:
+                        self._watch_side(side, watching)
+                    for pump in self._pumps:
+                        self._running_pumps += 1
+                        self._nursery.start_soon(self._run, pump)
             if not self._nursery.cancel_scope.cancel_called:
                 for side in sides:
                     await side.aclose()
@@ -79,27 +85,30 @@ class ProxiedConnection:
             if side.is_reset or (side.has_ended and is_stalled):
                 self._begin_to_give_up()
 
-    def _watch_side(self, side: Side, closing: contextlib.AsyncExitStack) -> None:
+    def _watch_side(self, side: Side, watching: contextlib.ExitStack) -> None:
         if self._watch is not None:
             sock = side.transport.socket
-            closing.callback(self._watch.unwatch, sock)
+            watching.callback(self._watch.unwatch, sock)
             self._watch.watch(sock, partial(self.note_left, side))
 
     async def _run(self, pump: Pump) -> None:
-        end = await pump.run()
-        pump.is_done = True
-        if end is PumpEnd.RESET:
-            self._reset()
-        elif end is PumpEnd.SINK_LOST:
-            self.note_left(pump.sink, is_reset=True)
-        else:
-            self.note_left(pump.source, is_reset=False)
+        try:
+            end = await pump.run()
+            pump.is_done = True
+            if end is PumpEnd.RESET:
+                self._reset()
+            elif end is PumpEnd.SINK_LOST:
+                self.note_left(pump.sink, is_reset=True)
+            else:
+                self.note_left(pump.source, is_reset=False)
+        finally:
+            self._running_pumps -= 1
 
     def _reset(self) -> None:
         self._nursery.cancel_scope.cancel()
 
     def _begin_to_give_up(self) -> None:
-        if not self._is_giving_up:
+        if self._running_pumps and not self._is_giving_up:
             self._is_giving_up = True
             self._nursery.start_soon(self._give_up)
 

@@ -65,6 +65,7 @@ is for rate, mean, errors or a percentile (p99), and repeated for others. What
 it allows is never outside noise; where noise is not known, it decides alone.
 That of errors is in percent of the messages; without one, any rise is worse.
 Stages are compared one by one, those of the same name; a tolerance is for each.
+There is no verdict on a rate if two open loops were asked for different ones.
 
 exit codes:
   0  nothing is outside noise; with --fail-on worse, nothing of that is worse

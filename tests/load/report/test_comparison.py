@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from tests.support.load_results import made_result
 from trioecho.base.histogram import Histogram
 from trioecho.load import GeneratorHealth, LoadPlan, LoadResult, Ramp, ReplyRule
+from trioecho.load.goals.find_max import Search
 from trioecho.load.report.comparison import Change, compare
 from trioecho.load.report.comparison_outputs import comparison_as_text
+from trioecho.load.report.judgement import judge_changes
 
 
 def change(before: LoadResult, after: LoadResult, name: str) -> Change:
@@ -120,7 +126,7 @@ def with_a_ramp() -> LoadResult:
     ("result", "name", "reason"),
     [
         (made_result(seconds=4), "latency p50", "too short a run"),
-        (made_result(seconds=4), "messages/s", "too short a run"),
+        (made_result(seconds=4, rate=600), "messages/s", "too short a run"),
         (made_result(seconds=20, rate=100), "latency p99,", "too few replies"),
         (without_replies(), "latency mean", "too few replies"),
         (with_a_ramp(), "latency p50", "cannot tell of a ramp"),
@@ -131,6 +137,49 @@ def test_what_cannot_be_told(result: LoadResult, name: str, reason: str) -> None
         found = change(before, after, name)
         assert (found.verdict, found.reason) == ("cannot tell", reason)
         assert reason in comparison_as_text(before, after, compare(before, after))
+
+
+def run_at(rate: int, plan: Mapping[str, Any] = MappingProxyType({})) -> LoadResult:
+    result = made_result(seconds=20, rate=rate, seed=rate)
+    result.plan = replace(result.plan, **plan)
+    return result
+
+
+@pytest.mark.parametrize("tolerances", [{}, {"rate": 0.01}])
+def test_a_rate_that_was_asked_for_has_no_verdict(tolerances: dict[str, float]) -> None:
+    """Both servers kept up with 500 and 800 messages/s: neither is the faster one."""
+    slow, fast = (run_at(rate) for rate in (500, 800))
+    for pair in ((slow, fast), (fast, slow)):
+        changes = compare(*pair, tolerances)
+        rate = changes[0]
+        assert (rate.verdict, rate.direction, rate.noise) == ("cannot tell", "", None)
+        assert rate.reason == "the plans ask for different rates"
+        judgement = judge_changes(*pair, changes, tolerances)
+        assert not any("messages/s" in each for each in judgement.worse + judgement.better)
+        text = comparison_as_text(*pair, changes)
+        assert "    the plans ask for different rates" in text.splitlines()
+        assert max(map(len, text.splitlines())) < 80
+    reason = "cannot tell of rate: the plans ask for different rates"
+    assert judge_changes(slow, fast, compare(slow, fast, tolerances), tolerances).untold == (
+        reason if tolerances else ""
+    )
+
+
+@pytest.mark.parametrize("closed", [(True, True), (True, False), (False, True)])
+def test_a_rate_of_a_closed_loop_was_measured(closed: tuple[bool, bool]) -> None:
+    before, after = (
+        run_at(rate, {"rate": None} if is_closed else {})
+        for rate, is_closed in zip((500, 800), closed, strict=True)
+    )
+    assert compare(before, after)[0].direction == "better"
+
+
+def test_a_rate_that_a_search_has_found_has_a_verdict() -> None:
+    slow, fast = (run_at(rate) for rate in (500, 800))
+    slow.search = fast.search = Search()
+    assert compare(slow, fast)[0].direction == "better"
+    slow.search = None
+    assert compare(slow, fast)[0].verdict == "cannot tell"
 
 
 def test_a_last_interval_that_was_cut_short_is_left_out() -> None:

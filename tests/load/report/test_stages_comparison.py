@@ -74,6 +74,17 @@ def test_what_an_earlier_stage_has_left_is_no_rate_of_this_one(pair: tuple[LoadR
     assert (rate.verdict, rate.reason, rate.direction) == ("cannot tell", "came in another stage", "")
 
 
+def test_a_rate_that_was_asked_for_has_no_verdict_in_its_stage(pair: tuple[LoadResult, LoadResult]) -> None:
+    faster = STAGES[1]._replace(from_rate=1500.0, to_rate=1500.0)
+    other = run(stages=(STAGES[0], faster, *STAGES[2:]))
+    stages = compare_stages(pair[0], other, {"rate": 0.01})
+    rate = of(stages, "steady", "rate")
+    assert (rate.verdict, rate.direction) == ("cannot tell", "")
+    assert rate.reason == "the plans ask for different rates"
+    assert of(stages, "burst", "rate").reason != rate.reason
+    assert compare(pair[0], other)[0].reason == rate.reason
+
+
 def test_a_tolerance_is_for_each_stage_and_adds_its_number(pair: tuple[LoadResult, LoadResult]) -> None:
     stages = compare_stages(*pair, {"p90": 2.0, "mean": 0.1})
     assert of(stages, "steady", "p90").verdict == "within tolerance"

@@ -17,13 +17,16 @@ section has fewer than ten replies above the percentile.
 This is the noise within the runs. What changes from one run to the next and then
 stays (another machine, a neighbour's load) is not in it: to learn how large that is,
 compare two runs of the same thing.
+
+An open loop has the rate that it was asked for, if the server keeps up. Where two plans ask for different
+rates, which of them is higher says nothing of the servers, so there is no verdict.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -39,6 +42,7 @@ _MOST_SECTIONS = 10
 _LEAST_SECTIONS = 5
 _LEAST_REPLIES_ABOVE = 10
 _HISTOGRAM_ERROR = 1 / 64
+_OTHER_RATES = "the plans ask for different rates"
 _CONNECTION_PERCENTS = ("50", "99")
 # Student's t for 99 % (two-sided), by degrees of freedom.
 _STUDENT_T = {4: 4.604, 5: 4.032, 6: 3.707, 7: 3.499, 8: 3.355, 9: 3.250}
@@ -56,6 +60,7 @@ class Change:
       reason: why not.
       metric: as objectives name it: ``rate``, ``mean``, ``p99``.
       tolerance: a relative difference that does not matter; None if every one does.
+      is_comparable: False if the difference was asked for; then there is no verdict.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Change:
     reason: str = ""
     metric: str = ""
     tolerance: float | None = None
+    is_comparable: bool = True
 
     @property
     def relative(self) -> float | None:
@@ -79,7 +85,7 @@ class Change:
 
         With a tolerance there is one even where the noise is not known.
         """
-        if self.relative is None:
+        if self.relative is None or not self.is_comparable:
             return "cannot tell"
         if self.noise is not None and abs(self.relative) <= self.noise:
             return "within noise"
@@ -128,6 +134,8 @@ def compare(
         change_of(metric, wholes, sections, tolerances, untold)
         for metric in ("rate", "mean", *(f"p{percent}" for percent in shown_percents(named)))
     ]
+    if _rates_were_asked_for(pair):
+        changes[0] = without_verdict(changes[0])
     if any(result.plan.churn.renews for result in pair):
         changes += _changes_of_connections([result.connect_ns for result in pair], "connect")
         changes += _changes_of_connections([result.churn.first_reply_ns for result in pair], "first")
@@ -154,6 +162,24 @@ def _why_not(result: LoadResult) -> str:
     if result.plan.ramp is not None:
         return "cannot tell of a ramp"
     return "cannot tell of stages" if result.plan.stages else ""
+
+
+def _rates_were_asked_for(pair: Sequence[LoadResult]) -> bool:
+    """Return whether the plans ask for rates that differ; those of a search were found, and not asked for."""
+    if all(result.search is not None for result in pair):
+        return False
+    one, other = (
+        (plan.rate, plan.ramp, [stage[1:] for stage in plan.stages])
+        for plan in (result.plan for result in pair)
+    )
+    return one != other and all(
+        result.plan.rate is not None or result.plan.ramp is not None or result.plan.stages for result in pair
+    )
+
+
+def without_verdict(rate: Change) -> Change:
+    """Return how a rate differs, of which the plans ask for different ones."""
+    return replace(rate, noise=None, reason=_OTHER_RATES, is_comparable=False)
 
 
 def error_share(result: LoadResult) -> float:

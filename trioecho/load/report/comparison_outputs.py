@@ -30,25 +30,28 @@ def comparison_as_text(
     """Return the comparison as lines of less than ``width`` columns; the runs are called A and B."""
     is_wide = width >= _WIDE_TABLE
     lines = [f"{'':<18}{'A':>10}{'B':>11}{'change':>8}" + (f"{'noise':>8}" if is_wide else "")]
-    lines += _rows(changes, before.error_count, after.error_count, is_wide=is_wide)
+    lines += _rows(changes, before.error_count, after.error_count, width)
     for stage in stages:
         if stage.changes:
             lines += ["", f"stage {stage.name}"]
-            lines += _rows(stage.changes, stage.before.error_count, stage.after.error_count, is_wide=is_wide)
+            lines += _rows(stage.changes, stage.before.error_count, stage.after.error_count, width)
     remarks = [line for remark in remarks_on((before, after)) for line in wrapped(remark, width)]
     return "\n".join([*lines, *([""] if remarks else []), *remarks])
 
 
-def _rows(changes: Sequence[Change], errors_before: int, errors_after: int, *, is_wide: bool) -> list[str]:
+def _rows(changes: Sequence[Change], errors_before: int, errors_after: int, width: int) -> list[str]:
+    is_wide = width >= _WIDE_TABLE
     lines = []
     for change in changes:
         said = verdict_in_words(change)
         before, after = (value_in_words(change, value) for value in (change.before, change.after))
         values = f"{change.name:<18}{before:>10}{after:>11} {percent_in_words(change.relative, '+'):>7}"
         noise = percent_in_words(change.noise, "±")
-        lines.append(values + (f"{noise:>8}  {said}" if is_wide else ""))
-        if not is_wide:
-            lines.append(f"    {said}" + (f" of {noise}" if "noise" in said else ""))
+        row = f"{values}{noise:>8}  {said}"
+        fits = is_wide and len(row) < width
+        lines.append(row if fits else f"{values}{noise:>8}" if is_wide else values)
+        if not fits:
+            lines.append(f"    {said}" + (f" of {noise}" if "noise" in said and not is_wide else ""))
     return [*lines, f"{'errors':<18}{errors_before:>10,}{errors_after:>11,}"]
 
 

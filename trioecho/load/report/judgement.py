@@ -62,8 +62,9 @@ def judge_changes(
         why = "they are the same run"
     elif len(untold) == len(changes):
         why = f"cannot tell: {untold[0].reason or 'there are no numbers'}"
-    elif missing := list(dict.fromkeys(each.metric for each in untold if each.tolerance is not None)):
-        why = f"cannot tell of {', '.join(missing)}: there are no such numbers"
+    elif missing := [each for each in untold if each.tolerance is not None]:
+        reason = "there are no such numbers" if missing[0].is_comparable else missing[0].reason
+        why = f"cannot tell of {', '.join(dict.fromkeys(each.metric for each in missing))}: {reason}"
     return Judgement(found["worse"], found["better"], why)
 
 

@@ -15,7 +15,7 @@ from ...base.quantities import plural
 from .. import LoadResult
 from ..goals.objectives import parse_objective
 from ..results.stage_result import StageResult
-from .comparison import Change, RunSection, change_of, sections_of
+from .comparison import Change, RunSection, change_of, sections_of, without_verdict
 
 _METRICS = ("p50", "p99")
 # A share of the replies of a stage that may come in another one without making a difference.
@@ -107,7 +107,12 @@ def _change(
         tolerances, untold = {}, _ELSEWHERE
     wholes = [RunSection(stage.length_s, stage.received, stage.latency_ns) for stage in stages]
     sections = [_sections(*each) for each in zip(results, stages, strict=True)]
-    return change_of(metric, wholes, sections, tolerances, untold)
+    change = change_of(metric, wholes, sections, tolerances, untold)
+    planned = [
+        [each[1:3] for each in result.plan.stages if each.name == stage.name]
+        for result, stage in zip(results, stages, strict=True)
+    ]
+    return without_verdict(change) if metric == "rate" and planned[0] != planned[1] else change
 
 
 def _why_not(result: LoadResult, stage: StageResult) -> str:

@@ -92,6 +92,15 @@ def test_sessions_are_resumed_and_their_share_is_in_every_report(server: ServerP
     assert "tls        4 handshakes, ms: p50 " in shown.stdout
 
 
+def test_a_load_that_ends_in_time_cuts_no_handshake(files: Files) -> None:
+    with server_process(*files.options) as server:
+        options = ("--per-connection", "1", "--tls-resume", "-c", "30", "--duration", "0.3s")
+        result = load(server, files, *options)
+        assert result["errors"] == {}
+        assert server.stop() == 0
+    assert "warning" not in server.log
+
+
 def test_a_result_is_read_back_as_it_was(server: ServerProcess, files: Files) -> None:
     load(server, files, "-n", "5", "--alpn", "echo/1")
     text = (files.folder / "load.json").read_text()

@@ -120,7 +120,13 @@ class WorldSocket:
 
 
 class Server:
-    """Answers frames; this one after a microsecond."""
+    """Answers frames; this one after a microsecond.
+
+    Attributes:
+      handshake_ns: how long before the end of an attempt its handshake begins; 0 if there is none.
+    """
+
+    handshake_ns: int = 0
 
     def accept(self, now: int) -> tuple[int, OSError | None]:
         """After how many ns an attempt that is made now has come to its end, and its error."""
@@ -199,6 +205,10 @@ class WorldDialer:
 
     def is_connected(self, attempt: int) -> bool:
         return False
+
+    def has_begun(self, attempt: int) -> bool:
+        handshake_ns = self.server.handshake_ns
+        return handshake_ns > 0 and self.waiter.dialed[attempt] - handshake_ns <= self.world.now
 
     def take(self, attempt: int) -> Taken | None:
         if self.waiter.dialed[attempt] > self.world.now:

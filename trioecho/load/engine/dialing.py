@@ -59,6 +59,9 @@ class Dialer(Protocol):
     def is_connected(self, attempt: int) -> bool:
         """Return whether an attempt was connected, so that first messages are exchanged."""
 
+    def has_begun(self, attempt: int) -> bool:
+        """Return whether the server may have got something, of a handshake or of first messages."""
+
     def give_up(self, attempt: int) -> None:
         """End an attempt."""
 
@@ -216,6 +219,10 @@ class SocketDialer:
     def is_connected(self, attempt: int) -> bool:
         """See `Dialer.is_connected`."""
         return attempt in self._tasks
+
+    def has_begun(self, attempt: int) -> bool:
+        """See `Dialer.has_begun`."""
+        return attempt in self._connected_at
 
     def give_up(self, attempt: int) -> None:
         """See `Dialer.give_up`."""

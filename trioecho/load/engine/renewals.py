@@ -23,6 +23,8 @@ from .poller import ReadySockets
 from .slot import NO_ATTEMPT, Slot, SlotState
 from .tally import LoadTally
 
+# How long a connection that is not needed any more has to be opened, so that it ends in order.
+_LEAVE_NS = NS_PER_S
 _NOT_AGAIN = "the connection was not open again before the end"
 
 
@@ -192,7 +194,9 @@ class Renewals:
                 slot.connection.stop_waiting_for_end()
                 self._connections.close(number)
                 self.note_ended(slot.connection, has_replied=True)
-            elif slot.state is SlotState.DIALING and not self._dialer.is_connected(slot.attempt):
+            elif slot.state is SlotState.DIALING and (
+                self._is_leaving(slot) or not self._dialer.is_connected(slot.attempt)
+            ):
                 self._dialer.give_up(slot.attempt)
                 self._fail(slot, f"no reply within {self._plan.timeout_s:g} s", now)
         for number in self._attempts.take_due(now):
@@ -241,7 +245,8 @@ class Renewals:
         except OSError as error:
             self._fail(slot, why_not_opened(error), self._clock())
         except GreetingError as error:
-            self._tally.add_error("first_message_failed", slot.number, error.number, detail=error.reason)
+            if not self._is_leaving(slot):
+                self._tally.add_error("first_message_failed", slot.number, error.number, detail=error.reason)
             self._fail(slot, error.reason, self._clock())
         else:
             if taken is not None:
@@ -258,7 +263,15 @@ class Renewals:
         connection.due = before.due
         self._take(slot, connection, now)
         self._connections.add(connection, number)
-        self._begin(connection, number, before.taken_back)
+        if self._is_leaving(slot):
+            self._connections.unfinished.discard(connection)
+            connection.half_close()
+        else:
+            self._begin(connection, number, before.taken_back)
+
+    def _is_leaving(self, slot: Slot) -> bool:
+        """Return whether a connection has nothing to send, and is opened only to be ended in order."""
+        return self._is_draining and not slot.is_wanted
 
     def _end_attempt(self, slot: Slot) -> None:
         if self._dialed.pop(slot.attempt, None) is not None:
@@ -268,6 +281,9 @@ class Renewals:
     def _fail(self, slot: Slot, reason: str, now: int) -> None:
         """Try again later, or give the slot up."""
         self._end_attempt(slot)
+        if self._is_leaving(slot):
+            self._finish(slot)
+            return
         self.churn.note_failure(reason)
         slot.reason = reason
         slot.backoff.failures += 1
@@ -313,7 +329,10 @@ class Renewals:
             slot.apply_limit()
 
     def begin_to_drain(self, now: int) -> None:
-        """Let nothing be sent but what was due by now; give up what could not be opened again by now."""
+        """Let nothing be sent but what was due by now; give up what could not be opened again by now.
+
+        A connection that is just being opened still gets to its end, in order.
+        """
         self._is_draining = True
         failing = {
             slot.number
@@ -330,8 +349,12 @@ class Renewals:
             elif not slot.is_wanted and slot.state is not SlotState.OPEN:
                 if slot.state is SlotState.ENDING:
                     self._between.discard(slot)
+                elif slot.attempt in self._dialed and self._dialer.has_begun(slot.attempt):
+                    # A server takes a handshake that is cut for a fault.
+                    self._alarms.set(slot, now + min(self._timeout_ns, _LEAVE_NS))
                 else:
                     self._finish(slot)
+        self._look_ahead()
 
     def end(self) -> None:
         """End all attempts; what is still to be sent on connections that are not open will not be."""

@@ -155,7 +155,11 @@ def test_pages_are_there_in_a_drain() -> None:
 
 def test_the_last_report_is_there_as_json() -> None:
     with watched("--metrics-interval", "0") as watch:
-        assert watch.ask("/report").status == 503
+        none_yet = watch.ask("/report")
+        assert (none_yet.status, none_yet.text) == (
+            503,
+            "no report yet; with --metrics-interval 0 there is none before the end, or SIGUSR1\n",
+        )
         echo(watch.server, 4).close()
         watch.server.send_signal(signal.SIGUSR1)
         while (answer := watch.ask("/report")).status != 200:
@@ -188,7 +192,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         assert watch.ask("/livez").text == "alive\n"
         taken = run_command("serve", "--port", "0", "--admin", f"unix:{path}")
         assert taken.returncode == 3
-        assert f"cannot listen on unix:{path}: " in taken.stderr
+        assert f"--admin: cannot listen on unix:{path}: " in taken.stderr
         assert watch.ask("/livez").status == 200
         assert watch.server.stop() == 0
     assert not path.exists()
@@ -199,6 +203,13 @@ def test_a_file_is_not_taken_for_a_socket(tmp_path: Path) -> None:
     path.write_text("precious")
     result = run_command("serve", "--port", "0", "--admin", f"unix:{path}")
     assert (result.returncode, path.read_text()) == (3, "precious")
+    assert "--admin: cannot listen on" in result.stderr
+
+
+def test_a_folder_that_is_not_there_is_one_line_that_names_the_option(tmp_path: Path) -> None:
+    result = run_in_process("serve", "--port", "0", "--admin", f"unix:{tmp_path}/none/admin.sock")
+    assert (result.returncode, result.stderr.count("\n")) == (3, 1)
+    assert "--admin: cannot listen on unix:" in result.stderr
 
 
 @in_one_process_or_two
@@ -208,8 +219,28 @@ def test_a_port_in_use_is_one_line(command: Sequence[str]) -> None:
         result = run_command("serve", "--port", "0", "--admin", f"127.0.0.1:{port}", *command[3:])
     assert result.returncode == 3
     [line] = result.stderr.splitlines()
-    assert f"cannot listen on 127.0.0.1:{port}: another program holds the port" in line
+    assert f"--admin: cannot listen on 127.0.0.1:{port}: another program holds the port" in line
     assert line.endswith("or choose another port; 0 is any that is free")
+
+
+@pytest.mark.parametrize(
+    ("service", "admin"),
+    [
+        (("--port", "{port}"), "127.0.0.1:{port}"),
+        (("--port", "{port}"), "0.0.0.0:{port}"),
+        (("--port", "{port}"), ":{port}"),
+        (("--port", "{port}", "--workers", "2"), "localhost:{port}"),
+        (("--listen", "0.0.0.0:{port}"), "127.0.0.1:{port}"),
+        (("--listen", "[::]:{port}", "--ipv6only", "off"), "127.0.0.1:{port}"),
+        (("--listen", "unix:{folder}/s"), "unix:{folder}/s"),
+    ],
+)
+def test_the_address_of_the_service_is_one_line(service: Sequence[str], admin: str, tmp_path: Path) -> None:
+    words = [word.format(port=26066, folder=tmp_path) for word in (*service, "--admin", admin)]
+    result = run_in_process("serve", *words)  # it listens nowhere
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "--admin and the service have the same address (" in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("address", ["", "9126", "unix:", "::1:80", "127.0.0.1:http", "a b:80", "fd://x"])

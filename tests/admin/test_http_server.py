@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.support.guard import guarded
+from tests.support.sockets import reset
 from trioecho.admin.application import AdminApplication, Page, PageReply, text_reply
 from trioecho.admin.http_connection import HttpLimits
 from trioecho.admin.http_server import serve_http
@@ -66,6 +67,20 @@ async def test_a_client_may_end_its_half_behind_its_request() -> None:
         await stream.send_all(b"GET /here HTTP/1.0\r\n\r\n")
         await stream.send_eof()
         assert (await receive_all(stream)).endswith(b"\r\n\r\nhere\n")
+
+
+async def test_a_client_that_is_gone_before_its_reply_is_no_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with http_server() as connect:
+        for count in (1, 2, 3):
+            for path in (b"here", b"large"):
+                stream = await connect()
+                await stream.send_all(count * GET.replace(b"here", path))
+                reset(stream.socket)
+        assert await is_served(connect)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 async def test_requests_follow_each_other_on_one_connection() -> None:

@@ -9,9 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import httpx
 import pytest
+import trio
+import trio.testing
 
 from tests.support.balancers import wait_until
 from tests.support.guard import GUARD_S
@@ -22,17 +25,22 @@ from tests.support.prometheus import promtool
 from tests.support.sockets import receive_exactly
 from tests.support.wire import frame
 from trioecho.admin.application import PageRequest
+from trioecho.admin.load_board import LoadBoard
 from trioecho.admin.load_pages import load_pages
 from trioecho.admin.load_state import LoadState
+from trioecho.admin.server_metrics import ServerMetricsError
+from trioecho.cli.server_metrics import ServerWatch
 from trioecho.load import LoadPlan, LoadProgress
 from trioecho.load.results.time_series import LoadInterval
 
 
 @contextlib.contextmanager
-def command_with_admin(*words: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+def command_with_admin(
+    *words: str, program: Sequence[str] = ("-m", "trioecho")
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The command, its log up to where the pages are, and their address."""
     with subprocess.Popen(
-        [sys.executable, "-m", "trioecho", *words, "--admin", "127.0.0.1:0"],
+        [sys.executable, *program, *words, "--admin", "127.0.0.1:0"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -150,7 +158,93 @@ def test_a_port_in_use_is_one_line(command: str) -> None:
         words = [command, f"127.0.0.1:{server.port}", "--admin", f"127.0.0.1:{server.port}"]
         result = run_in_process(*words, *(["--port", "0"] if command == "proxy" else []))
     assert result.returncode == 3
-    assert f"cannot listen on 127.0.0.1:{server.port}: another program holds the port" in result.stderr
+    assert f"--admin: cannot listen on 127.0.0.1:{server.port}: another program holds the" in result.stderr
+
+
+def test_the_address_of_the_proxy_is_one_line() -> None:
+    result = run_in_process("proxy", "127.0.0.1:1", "--port", "26067", "--admin", "0.0.0.0:26067")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "--admin and the proxy have the same address (0.0.0.0:26067 and 127.0.0.1:26067)" in result.stderr
+
+
+def test_metrics_of_a_server_that_cannot_be_read_are_one_line() -> None:
+    with server_process("--admin", "127.0.0.1:0") as server:
+        pages = server.read_log_line().split(" admin on ")[1].strip()
+        words = ["load", f"127.0.0.1:{server.port}", "--duration", "1h", "--rate", "100", "-q"]
+        with command_with_admin(*words, "--server-metrics", f"{pages}/nothing") as (process, _, _url):
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            assert f"warning: --server-metrics {pages}/nothing: the server's metrics cannot be" in line
+            assert "404" in line
+            process.send_signal(signal.SIGINT)
+            _, rest = process.communicate(timeout=GUARD_S)
+            assert "--server-metrics" not in rest
+
+
+async def test_each_kind_of_trouble_with_metrics_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
+) -> None:
+    troubles: list[Exception | str] = [
+        httpx.ConnectError("refused"),
+        ServerMetricsError("line 1 is wrong"),
+        ServerMetricsError("line 2 is wrong"),
+        httpx.ConnectError("refused again"),
+        "trioecho_service_seconds_count 0\ntrioecho_service_seconds_sum 0\n",
+        httpx.ConnectError("refused once more"),
+    ]
+
+    async def read(client: object, url: str) -> str:
+        await trio.lowlevel.checkpoint()
+        if not troubles:
+            nursery.cancel_scope.cancel()
+            return ""
+        trouble = troubles.pop(0)
+        if isinstance(trouble, Exception):
+            raise trouble
+        return trouble
+
+    monkeypatch.setattr("trioecho.cli.server_metrics._read", read)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ServerWatch("http://x/", LoadBoard()).run)
+    lines = [record.getMessage() for record in caplog.records if "--server-metrics" in record.getMessage()]
+    assert lines == [
+        "--server-metrics http://x/: the server's metrics cannot be read: refused",
+        "--server-metrics http://x/: the server's metrics cannot be read: line 1 is wrong",
+    ]
+
+
+_RUN_AND_COMPARE = """
+import sys, trio, trioecho.cli
+run, before = trio.run, set()
+def run_and_look(*arguments, **options):
+    before.update(sys.modules)
+    return run(*arguments, **options)
+trio.run = run_and_look
+code = trioecho.cli.main(sys.argv[1:])
+packages = ("hypercorn", "h11", "wsproto", "h2", "prometheus_client", "httpx", "httpcore", "trioecho.admin")
+late = [name for name in set(sys.modules) - before if name.split(".")[0] in packages or "admin" in name]
+sys.exit(f"imported late: {sorted(late)}" if late or "hypercorn" not in before else code)
+"""
+
+
+@pytest.mark.parametrize("command", ["load", "load of a server with metrics", "proxy", "serve"])
+def test_all_that_the_pages_need_is_imported_before_the_work_begins(command: str) -> None:
+    with server_process("--admin", "127.0.0.1:0") as server:
+        pages = server.read_log_line().split(" admin on ")[1].strip()
+        words = {
+            "load": ["load", f"127.0.0.1:{server.port}", "-q", "--duration", "1h"],
+            "proxy": ["proxy", f"127.0.0.1:{server.port}", "--port", "0"],
+            "serve": ["serve", "--port", "0"],
+        }[command.split()[0]]
+        more = ["--server-metrics", f"{pages}/metrics"] if "metrics" in command else []
+        program = ("-c", _RUN_AND_COMPARE)
+        with command_with_admin(*words, *more, program=program) as (process, _, url):
+            paths = ["/metrics", "/livez", "/report", *(["/"] if words[0] != "proxy" else [])]
+            for path in paths:
+                assert ask(url, path).status in (200, 503)
+            process.send_signal(signal.SIGINT)
+            _, log = process.communicate(timeout=GUARD_S)
+            assert process.returncode == (130 if words[0] == "load" else 0), log
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ async def state() -> ServiceState:
 
 
 def metrics_of(state: ServiceState, accept: str = "") -> PageReply:
-    return service_pages(state)["/metrics"](PageRequest("/metrics", headers={"accept": accept}))
+    return service_pages(state, 2.0)["/metrics"](PageRequest("/metrics", headers={"accept": accept}))
 
 
 def samples(state: ServiceState) -> dict[str, float]:

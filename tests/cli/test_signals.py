@@ -51,6 +51,30 @@ def test_sighup_drains(command: tuple[str]) -> None:
     assert server.reports[-1]["messages_total"] == 7
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_that_ends_nothing_ends_no_command_that_is_being_imported(number: signal.Signals) -> None:
+    program = (
+        "import os, signal, sys, threading\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name in ('trioecho.cli.program', 'trio', 'trioecho.cli.serve'):\n"
+        "            os.kill(os.getpid(), int(sys.argv[-1]))\n"
+        "            print('sent', name, flush=True)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from trioecho.cli import main\n"
+        "code = main(['serve', '--listen', 'fd://9999'])\n"
+        "sys.exit(code if signal.getsignal(int(sys.argv[-1])) is signal.SIG_IGN else 'not ignored')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(int(number))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=GUARD_S,
+    )
+    assert (done.returncode, done.stdout.count("sent")) == (3, 3), done.stderr
+
+
 @in_one_process_or_two
 def test_sigusr1_reports_now_and_the_sum_of_all_reports_is_exact(command: tuple[str]) -> None:
     # No scheduled report comes: the interval is longer than the test.

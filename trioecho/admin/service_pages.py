@@ -11,8 +11,18 @@ from .service_metrics import service_registry
 from .service_state import ServiceState
 
 
-def service_pages(state: ServiceState) -> Mapping[str, Page]:
-    """Return the pages of a service by their paths."""
+def service_pages(state: ServiceState, report_interval_s: float) -> Mapping[str, Page]:
+    """Return the pages of a service by their paths.
+
+    Args:
+      state: of the service.
+      report_interval_s: seconds between reports; 0 for only the final one.
+    """
+    first_report = (
+        "the first one comes after --metrics-interval"
+        if report_interval_s
+        else "with --metrics-interval 0 there is none before the end, or SIGUSR1"
+    )
 
     def livez(request: PageRequest) -> PageReply:
         return text_reply("alive")
@@ -24,7 +34,7 @@ def service_pages(state: ServiceState) -> Mapping[str, Page]:
 
     def report(request: PageRequest) -> PageReply:
         if state.last_report is None:
-            return text_reply("no report yet; the first one comes after --metrics-interval", 503)
+            return text_reply(f"no report yet; {first_report}", 503)
         return PageReply(f"{report_as_json(state.last_report)}\n".encode(), "application/json")
 
     return {

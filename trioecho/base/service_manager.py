@@ -38,6 +38,11 @@ class PassedSocket:
     name: str = ""
 
 
+def are_passed(environment: Mapping[str, str]) -> bool:
+    """Return whether sockets were passed to this process, and not taken yet."""
+    return environment.get("LISTEN_PID") == str(os.getpid()) and environment.get("LISTEN_FDS", "0") != "0"
+
+
 def take_sockets(environment: MutableMapping[str, str]) -> list[PassedSocket]:
     """Return the listening sockets that were passed to this process; none if none was.
 

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import trio
 
 from ..base.listen_address import ListenAddress
 from ..load import LoadPlan, LoadProgress
 from ..load.report.words import address_of
-from .server_metrics import watch_server
+from .server_metrics import ServerWatch
 from .shared.admin_server import TELL_S, AdminServer
 from .shared.log import LogSettings, NonBlockingLogHandler, open_log, open_log_writer
-
-if TYPE_CHECKING:
-    from ..admin.application import Page
 
 _FLUSH_S = 0.5
 
 
 class LoadAdmin:
-    """Serves what ``--admin`` of a load shows.
+    """Serves what ``--admin`` of a load shows; to be made before the load begins, as `AdminServer`.
 
     Args:
       address: where.
@@ -31,13 +26,15 @@ class LoadAdmin:
     """
 
     def __init__(self, address: ListenAddress, server_metrics: str | None) -> None:
+        from ..admin.board_pages import board_pages
         from ..admin.load_board import LoadBoard
+        from ..admin.load_pages import load_pages
         from ..admin.load_state import LoadState
 
         self._state = LoadState()
         self._board = LoadBoard()
-        self._server_metrics = server_metrics
-        self._server = AdminServer(address, self._pages)
+        self._watch = None if server_metrics is None else ServerWatch(server_metrics, self._board)
+        self._server = AdminServer(address, {**board_pages(self._board.feed), **load_pages(self._state)})
         self._log = open_log_writer(sys.stderr, LogSettings())
         self._handler = NonBlockingLogHandler(self._log)
 
@@ -52,8 +49,8 @@ class LoadAdmin:
         nursery.start_soon(self._log.run)
         nursery.start_soon(self._server.run)
         self._server.log_where()
-        if self._server_metrics is not None:
-            nursery.start_soon(watch_server, self._server_metrics, self._board)
+        if self._watch is not None:
+            nursery.start_soon(self._watch.run)
 
     async def tell_the_end(self) -> None:
         """Wait until the live pages that are open have what came last, but not long."""
@@ -65,12 +62,6 @@ class LoadAdmin:
         """Write the last lines of the log, as far as they are read."""
         logging.getLogger("trioecho").removeHandler(self._handler)
         self._log.flush(_FLUSH_S)
-
-    def _pages(self) -> Mapping[str, Page]:
-        from ..admin.board_pages import board_pages
-        from ..admin.load_pages import load_pages
-
-        return {**board_pages(self._board.feed), **load_pages(self._state)}
 
     def begin_run(self, plan: LoadPlan) -> None:
         """Show another run."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import trio
 
 from ..base.addresses import listening_line
 from ..base.connect import is_unix
 from ..base.describe import describe
+from ..base.listen_address import TcpAddress
 from ..base.open_files import connections_that_fit
 from ..proxy import ProxyCounts, counts_in_words, relay_connections
 from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of, recording_of, tls_of_proxy
 from .shared import values
 from .shared.admin import admin_of
+from .shared.admin_apart import check_apart
 from .shared.admin_server import AdminServer
 from .shared.exit_codes import ExitCode
 from .shared.listening import open_listeners
@@ -30,9 +30,6 @@ from .shared.options import (
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.signals import open_signals
-
-if TYPE_CHECKING:
-    from ..admin.application import Page
 
 _FLUSH_S = 0.5
 
@@ -94,19 +91,23 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Pass connections on until a signal ends the proxy."""
-    return trio.run(_proxy, arguments)
+    counts = ProxyCounts()
+    return trio.run(_proxy, arguments, counts, _admin_server(arguments, counts))
 
 
-async def _proxy(arguments: argparse.Namespace) -> int:
+async def _proxy(arguments: argparse.Namespace, counts: ProxyCounts, admin: AdminServer | None) -> int:
     to_server, to_client = faults_of(arguments)
     await _check_host(arguments.address)
     tls = tls_of_proxy(arguments)
     seed = chosen_seed(arguments)
     recording = recording_of(arguments)
-    listeners = await open_listeners(arguments.host or "127.0.0.1", arguments.port)
-    counts = ProxyCounts()
+    host = arguments.host or "127.0.0.1"
+    if admin is not None:
+        await check_apart(admin.address, [TcpAddress((host,), arguments.port)], "the proxy")
+    listeners = await open_listeners(host, arguments.port)
     try:
-        admin = await _open_admin(arguments, counts)
+        if admin is not None:
+            await admin.listen()
     except CommandError:
         for listener in listeners:
             await listener.aclose()
@@ -153,20 +154,14 @@ async def _proxy(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-async def _open_admin(arguments: argparse.Namespace, counts: ProxyCounts) -> AdminServer | None:
-    """Listen where ``--admin`` says."""
+def _admin_server(arguments: argparse.Namespace, counts: ProxyCounts) -> AdminServer | None:
+    """Return what serves ``--admin``; it does not listen yet."""
     address = admin_of(arguments)
     if address is None:
         return None
+    from ..admin.proxy_pages import proxy_pages
 
-    def pages() -> Mapping[str, Page]:
-        from ..admin.proxy_pages import proxy_pages
-
-        return proxy_pages(counts)
-
-    admin = AdminServer(address, pages)
-    await admin.listen()
-    return admin
+    return AdminServer(address, proxy_pages(counts))
 
 
 async def _check_host(address: values.Address) -> None:

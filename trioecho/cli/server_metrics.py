@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from .shared.required_package import import_package
 
 if TYPE_CHECKING:
     from ..admin.load_board import LoadBoard
+
+logger: logging.Logger = logging.getLogger(__name__)
 
 _INTERVAL_S = 1.0
 _TIMEOUT_S = 2.0
@@ -62,25 +65,50 @@ def server_metrics_of(arguments: argparse.Namespace) -> str | None:
     return url
 
 
-async def watch_server(url: str, board: LoadBoard) -> None:
-    """Read the metrics once a second until cancelled; a failure is an event of the board."""
-    httpx: Any = importlib.import_module("httpx")
-    from ..admin.server_metrics import ServerMetricsError, ServerTimes
+class ServerWatch:
+    """Reads the metrics of a server once a second, for a board.
 
-    times = ServerTimes()
-    trouble = ""
-    async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
-        while True:
-            mean_ms, failure = None, ""
-            try:
-                mean_ms = times.mean_ms(await _read(client, url))
-            except (httpx.HTTPError, ServerMetricsError) as error:
-                failure = describe(error)
-            if failure != trouble and failure:
-                board.feed.note_event(f"the server's metrics cannot be read: {failure}")
-            trouble = failure
-            board.note_server(mean_ms)
-            await trio.sleep(_INTERVAL_S)
+    To be made before the load begins: what it imports takes a while.
+
+    Args:
+      url: of the metrics.
+      board: where they are shown.
+    """
+
+    def __init__(self, url: str, board: LoadBoard) -> None:
+        from ..admin.server_metrics import ServerMetricsError, ServerTimes
+
+        httpx: Any = importlib.import_module("httpx")
+        self._url = url
+        self._board = board
+        self._times = ServerTimes()
+        self._failures = (httpx.HTTPError, ServerMetricsError)
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False)
+        self._kinds: set[tuple[object, ...]] = set()
+
+    async def run(self) -> None:
+        """Read until cancelled; a failure is an event of the board, and the first of its kind a warning."""
+        trouble = ""
+        async with self._client:
+            while True:
+                mean_ms, failure = None, ""
+                try:
+                    mean_ms = self._times.mean_ms(await _read(self._client, self._url))
+                except self._failures as error:
+                    failure = f"the server's metrics cannot be read: {describe(error)}"
+                    self._warn(error, failure)
+                if failure != trouble and failure:
+                    self._board.feed.note_event(failure)
+                trouble = failure
+                self._board.note_server(mean_ms)
+                await trio.sleep(_INTERVAL_S)
+
+    def _warn(self, error: Exception, failure: str) -> None:
+        # The words of an error may differ each time, as when they have a line of what was read.
+        kind = (type(error), getattr(getattr(error, "response", None), "status_code", None))
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            logger.warning("--server-metrics %s: %s", self._url, failure)
 
 
 async def _read(client: Any, url: str) -> str:

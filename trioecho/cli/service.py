@@ -26,6 +26,7 @@ from ..server.report_choice import WantedReports
 from ..server.report_lines import report_as_json, report_as_text
 from ..server.service import Service, ServiceEndError, ServiceStartError
 from ..server.workers.supervisor import WorkersCannotStartError
+from .service_admin import ServiceAdmin
 from .service_run import ServiceRun, ServiceSettings
 from .shared.admin import ADMIN_DESCRIPTORS
 from .shared.exit_codes import ExitCode
@@ -48,10 +49,16 @@ def serve_until_signal(service: Service, settings: ServiceSettings) -> ExitCode:
       ServiceStartError, ServiceEndError: the context manager of the service has failed.
     """
     context = settings.tls.load() if isinstance(settings.tls, TlsFiles) else settings.tls
-    return trio.run(_serve, service, settings, context, clock=PerfCounterClock())
+    admin = None if settings.admin is None else ServiceAdmin(settings.admin, settings.report_interval_s)
+    return trio.run(_serve, service, settings, context, admin, clock=PerfCounterClock())
 
 
-async def _serve(service: Service, settings: ServiceSettings, ssl_context: ssl.SSLContext | None) -> ExitCode:
+async def _serve(
+    service: Service,
+    settings: ServiceSettings,
+    ssl_context: ssl.SSLContext | None,
+    admin: ServiceAdmin | None,
+) -> ExitCode:
     of_admin = 0 if settings.admin is None else ADMIN_DESCRIPTORS
     connections = or_infinite(settings.limits.max_connections)
     allow_open_files(connections + PIPE_DESCRIPTORS + of_admin + OTHER_DESCRIPTORS)
@@ -76,7 +83,7 @@ async def _serve(service: Service, settings: ServiceSettings, ssl_context: ssl.S
         if running.successor is None:
             manager.tell_status(_status(report))
 
-    running = ServiceRun(service, replace(settings, on_report=on_report), ssl_context, manager)
+    running = ServiceRun(service, replace(settings, on_report=on_report), ssl_context, manager, admin)
 
     def report_now() -> None:
         wanted.ask()

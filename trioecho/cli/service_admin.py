@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import os
 
 import trio
 
+from ..base.handover import Handover
 from ..base.listen_address import ListenAddress
+from ..base.service_manager import are_passed
 from ..server.report import Report
 from ..server.serving import FrameServer
 from ..server.workers.supervisor import WorkerPool
+from .service_listeners import WhereToListen
+from .shared.admin_apart import check_apart
 from .shared.admin_server import TELL_S, AdminServer
-
-if TYPE_CHECKING:
-    from ..admin.application import Page
 
 
 class ServiceAdmin:
-    """Serves what ``--admin`` of a service shows.
+    """Serves what ``--admin`` of a service shows; to be made before Trio runs, as `AdminServer`.
 
     Args:
       address: where.
+      report_interval_s: seconds between reports; 0 for only the final one.
 
     Attributes:
       server: of the pages.
     """
 
-    def __init__(self, address: ListenAddress) -> None:
+    def __init__(self, address: ListenAddress, report_interval_s: float) -> None:
         # Only with --admin: these packages take longer to import than all else.
+        from ..admin.board_pages import board_pages
         from ..admin.service_board import ServiceBoard
+        from ..admin.service_pages import service_pages
         from ..admin.service_state import ServiceState
 
-        self.server: AdminServer = AdminServer(address, self._pages)
         self._state = ServiceState()
         self._board = ServiceBoard()
+        pages = {**board_pages(self._board.feed), **service_pages(self._state, report_interval_s)}
+        self.server: AdminServer = AdminServer(address, pages)
 
-    def _pages(self) -> Mapping[str, Page]:
-        from ..admin.board_pages import board_pages
-        from ..admin.service_pages import service_pages
+    async def listen(self, where: WhereToListen, handover: Handover | None) -> None:
+        """Listen; on what another process has handed over, if it has.
 
-        return {**board_pages(self._board.feed), **service_pages(self._state)}
+        Args:
+          where: where the service is to listen.
+          handover: what the other process has handed over.
+
+        Raises:
+          CommandError: the address is the service's own, or cannot be listened on.
+        """
+        # Else the service does not listen where the user says, but on what was passed to it.
+        if handover is None and not are_passed(os.environ):
+            own = self.server.address
+            await check_apart(own, where.addresses, "the service", is_ipv6_only=where.is_ipv6_only)
+        await self.server.listen(handover)
 
     def note_ready(self, server: FrameServer | WorkerPool, listening: str, nursery: trio.Nursery) -> None:
         """Show this service from now on, which accepts connections where ``listening`` says."""

@@ -100,6 +100,7 @@ class ServiceRun:
         settings: ServiceSettings,
         ssl_context: ssl.SSLContext | None,
         manager: ServiceManager,
+        admin: ServiceAdmin | None,
     ) -> None:
         self._service = service
         self._settings = settings
@@ -111,7 +112,7 @@ class ServiceRun:
         self._is_told = trio.Event()
         self._first_signal = ""
         self._manager = manager
-        self._admin = None if settings.admin is None else ServiceAdmin(settings.admin)
+        self._admin = admin
         self._handover: Handover | None = None
         self._upgrades = Upgrades(settings.command)
         self.successor: trio.Process | None = None
@@ -167,7 +168,7 @@ class ServiceRun:
         grace_s = self._settings.limits.grace_s
         async with trio.open_nursery() as nursery:
             if self._admin is not None:
-                await self._admin.server.listen(self._handover)
+                await self._admin.listen(self._settings.where, self._handover)
                 if self._handover is None:  # else the other process says how the service is
                     nursery.start_soon(self._admin.server.run)
             # Signals count from here on: workers take a while to start, and may fail.

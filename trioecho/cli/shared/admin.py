@@ -92,14 +92,16 @@ async def open_admin_listeners(address: ListenAddress) -> AdminListeners:
     Raises:
       CommandError: that is not possible; nothing is left open.
     """
-    if isinstance(address, TcpAddress):
-        return AdminListeners(tuple(await open_listeners(address.hosts, address.port, option="--admin")))
     file = None
     try:
+        if isinstance(address, TcpAddress):
+            opened = await open_listeners(address.hosts, address.port, option="--admin")
+            return AdminListeners(tuple(opened))
         if isinstance(address, UnixAddress):
             listening, file = listen_on_path(address.path)
         else:
             listening = take_socket(address.number, f"cannot listen on {address}: it")
-    except (CannotListenError, PassedSocketsError) as error:
-        raise CommandError(ExitCode.UNAVAILABLE, str(error)) from error.__cause__
+    except (CannotListenError, PassedSocketsError, CommandError) as error:
+        # A command listens elsewhere, too.
+        raise CommandError(ExitCode.UNAVAILABLE, f"--admin: {error}") from error.__cause__
     return AdminListeners((trio.SocketListener(trio.socket.from_stdlib_socket(listening)),), file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,17 +28,26 @@ logger: logging.Logger = logging.getLogger(__name__)
 class AdminServer:
     """Serves pages over HTTP.
 
+    To be made before the command's work begins: the packages that it imports take a third of a second, in
+    which an event loop would do nothing else.
+
     Args:
       address: where.
-      make_pages: returns them by their paths.
+      pages: by their paths.
 
     Attributes:
+      address: where.
       listening: on what; empty before `listen`.
     """
 
-    def __init__(self, address: ListenAddress, make_pages: Callable[[], Mapping[str, Page]]) -> None:
-        self._address = address
-        self._make_pages = make_pages
+    def __init__(self, address: ListenAddress, pages: Mapping[str, Page]) -> None:
+        # Not at the top of this module: without --admin, nothing of this is imported.
+        from ...admin.application import AdminApplication
+        from ...admin.http_server import serve_http
+
+        self.address: ListenAddress = address
+        self._application = AdminApplication(pages)
+        self._serve_http = serve_http
         self.listening: AdminListeners = AdminListeners(())
         self._scope = trio.CancelScope()
         self._where = ""
@@ -53,7 +62,7 @@ class AdminServer:
             taken = [trio.socket.from_stdlib_socket(handover.take(each)) for each in handover.admin]
             self.listening = AdminListeners(tuple(map(trio.SocketListener, taken)))
         else:
-            self.listening = await open_admin_listeners(self._address)
+            self.listening = await open_admin_listeners(self.address)
         self._where = str(self.listening)
 
     def own_file(self, file: SocketFile | None) -> None:
@@ -75,12 +84,8 @@ class AdminServer:
         """Serve until cancelled; whatever fails is a line in the log."""
         failure: Exception | None = None
         try:
-            # Only now: with these packages, a command takes longer to start.
-            from ...admin.application import AdminApplication
-            from ...admin.http_server import serve_http
-
             with self._scope:
-                await serve_http(AdminApplication(self._make_pages()), self.listening.listeners)
+                await self._serve_http(self._application, self.listening.listeners)
         except Exception as error:  # noqa: BLE001 - the command goes on, whatever happened here
             failure = error
         finally:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from trioecho.base.listen_address import parse_listen_address
-from trioecho.cli.shared.admin_apart import check_apart
+from trioecho.cli.shared.admin_apart import refuse_same_address
 from trioecho.cli.shared.output import CommandError
 
 
 async def are_apart(admin: str, other: str, *, is_ipv6_only: bool = True) -> bool:
     try:
-        await check_apart(
+        await refuse_same_address(
             parse_listen_address(admin), [parse_listen_address(other)], "it", is_ipv6_only=is_ipv6_only
         )
     except CommandError:

@@ -17,7 +17,7 @@ from ..proxy import ProxyCounts, counts_in_words, relay_connections
 from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of, recording_of, tls_of_proxy
 from .shared import values
 from .shared.admin import admin_of
-from .shared.admin_apart import check_apart
+from .shared.admin_apart import refuse_same_address
 from .shared.admin_server import AdminServer
 from .shared.exit_codes import ExitCode
 from .shared.listening import open_listeners
@@ -103,7 +103,7 @@ async def _proxy(arguments: argparse.Namespace, counts: ProxyCounts, admin: Admi
     recording = recording_of(arguments)
     host = arguments.host or "127.0.0.1"
     if admin is not None:
-        await check_apart(admin.address, [TcpAddress((host,), arguments.port)], "the proxy")
+        await refuse_same_address(admin.address, [TcpAddress((host,), arguments.port)], "the proxy")
     listeners = await open_listeners(host, arguments.port)
     try:
         if admin is not None:

@@ -13,7 +13,7 @@ from ..server.report import Report
 from ..server.serving import FrameServer
 from ..server.workers.supervisor import WorkerPool
 from .service_listeners import WhereToListen
-from .shared.admin_apart import check_apart
+from .shared.admin_apart import refuse_same_address
 from .shared.admin_server import TELL_S, AdminServer
 
 
@@ -53,7 +53,7 @@ class ServiceAdmin:
         # Else the service does not listen where the user says, but on what was passed to it.
         if handover is None and not are_passed(os.environ):
             own = self.server.address
-            await check_apart(own, where.addresses, "the service", is_ipv6_only=where.is_ipv6_only)
+            await refuse_same_address(own, where.addresses, "the service", is_ipv6_only=where.is_ipv6_only)
         await self.server.listen(handover)
 
     def note_ready(self, server: FrameServer | WorkerPool, listening: str, nursery: trio.Nursery) -> None:

@@ -16,7 +16,7 @@ from .output import CommandError
 _EVERY_IPV4, _EVERY_IPV6 = "0.0.0.0", "::"  # noqa: S104 - they are looked for
 
 
-async def check_apart(
+async def refuse_same_address(
     admin: ListenAddress, others: Iterable[ListenAddress], what: str, *, is_ipv6_only: bool = True
 ) -> None:
     """Refuse an address of ``--admin`` that the command itself listens on: one could not have it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,21 @@ function=$(complete -p trioecho | sed 's/.*-F \\([^ ]*\\).*/\\1/')
 $function trioecho "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
+
+# Values whose words only the command knows, or a reader of values.
+VALUES = [
+    ("trioecho deploy hap", "haproxy.cfg"),
+    ("trioecho guide ser", "serve services"),
+    ("trioecho man dep", "deploy"),
+    ("trioecho help dep", "deploy"),
+    ("trioecho faulty short-p", "short-payload"),
+    ("trioecho faulty --explain short-s", "short-send"),
+    ("trioecho formats mys", "mysql"),
+    ("trioecho check --preset mem", "memcached"),
+    ("trioecho serve --format mys", "mysql"),
+    ("trioecho load --format u16", "u16be u16le"),
+    ("trioecho serve --tls-min 1.", "1.2 1.3"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +57,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("trioecho report d", "diff"),
         ("trioecho report diff --fail-on w", "worse"),
         ("trioecho serve --certfile cer", "cert.pem"),
+        *VALUES,
     ],
 )
 def test_bash_completes(line: str, completed: str, scripts: Path, tmp_path: Path) -> None:
@@ -57,6 +74,23 @@ def test_other_shells_read_their_scripts(shell: str, scripts: Path) -> None:
         [needs_program(shell), "-n", str(scripts / shell)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("line", "completed"), [*VALUES, ("trioecho serve --metrics-format ", "text json")])
+def test_fish_completes_values_without_the_text_of_the_option(
+    line: str, completed: str, scripts: Path, tmp_path: Path
+) -> None:
+    complete = 'source $argv[1]; complete -C "$argv[2]"'
+    done = subprocess.run(
+        [needs_program("fish"), "-N", "-c", complete, str(scripts / "fish"), line],
+        cwd=tmp_path,
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert sorted(done.stdout.splitlines()) == sorted(completed.split())
 
 
 @pytest.mark.parametrize(

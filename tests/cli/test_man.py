@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.in_process import run_in_process
 from tests.support.processes import run_command
 from tests.support.programs import needs_program
 from trioecho.cli.program import COMMANDS
@@ -25,6 +26,11 @@ def test_the_page_of_the_program_names_all_commands() -> None:
     assert ".SH NAME\ntrioecho \\- serve, check" in page
     for command in COMMANDS:
         assert re.search(rf"\\fBtrioecho\\fR \\fI\\,{command}\\/\\fR", page)
+        assert f"; see trioecho\\-{command}(1)\n" in page
+    assert re.findall(r"^\.SH[ \n](.*)", page, re.MULTILINE) == [
+        *("NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "NOTES", "EXIT STATUS", "ENVIRONMENT")
+    ]
+    assert "usage" not in page.replace("wrong usage", "")
 
 
 def test_the_page_of_a_command_has_options_and_exit_codes_in_sections_of_their_own() -> None:
@@ -39,7 +45,28 @@ def test_the_page_of_a_command_has_options_and_exit_codes_in_sections_of_their_o
     assert "  4    drained, but something had to be aborted after the grace\n" in status
 
 
-@pytest.mark.parametrize("command", [(), *([name] for name in COMMANDS)])
+def test_a_command_of_a_command_has_a_page() -> None:
+    page = page_of("report", "diff")
+    assert page.startswith('.TH TRIOECHO\\-REPORT\\-DIFF "1"')
+    assert ".SH NAME\ntrioecho\\-report\\-diff \\- compare two results" in page
+    assert r"\fB\-\-tolerance\fR" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["nonsense"], "there is no command 'nonsense'; trioecho help lists all"),
+        (["serv"], "there is no command 'serv'; did you mean serve?"),
+        (["report", "dif"], "there is no command 'dif'; did you mean diff?"),
+        (["serve", "diff"], "there is no command 'diff'; trioecho help lists all"),
+    ],
+)
+def test_a_command_that_there_is_not(words: list[str], reason: str) -> None:
+    done = run_in_process("man", *words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"trioecho man: {reason}\n")
+
+
+@pytest.mark.parametrize("command", [(), ["report", "diff"], *([name] for name in COMMANDS)])
 @pytest.mark.slow
 def test_man_shows_it_without_a_complaint(command: list[str], tmp_path: Path) -> None:
     man = needs_program("man")

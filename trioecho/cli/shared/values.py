@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
 from typing import NamedTuple
 
 from ...base.addresses import format_address
@@ -32,15 +31,25 @@ def refusal(text: str, reason: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f"{quoted(text)} {reason}")
 
 
-def one_of(*names: str) -> Callable[[str], str]:
-    """Return a reader of a word that is one of these."""
+class OneOf:
+    """A reader of a word that is one of some.
 
-    def read(text: str) -> str:
-        if text not in names:
-            raise refusal(text, f"is not one of {', '.join(names)}{_meant(text, names)}")
+    Attributes:
+      names: these.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+
+    def __call__(self, text: str) -> str:
+        if text not in self.names:
+            raise refusal(text, f"is not one of {', '.join(self.names)}{_meant(text, self.names)}")
         return text
 
-    return read
+
+def one_of(*names: str) -> OneOf:
+    """Return a reader of a word that is one of these."""
+    return OneOf(names)
 
 
 def _meant(text: str, names: tuple[str, ...]) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
@@ -18,7 +20,9 @@ from tests.support.proxies import proxy_process
 from tests.support.sockets import echoes
 from tests.support.wire import frame
 from trioecho import EndOfMessagesError, open_frame_channel, open_frame_client
-from trioecho.base.connect import open_stream
+from trioecho.base.connect import open_stream, why_not_connected
+from trioecho.load.engine.dialing import SocketDialer
+from trioecho.load.engine.poller import open_poller
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets")
 
@@ -81,7 +85,43 @@ def test_a_socket_without_a_server_is_one_line(tmp_path: Path, command: str) -> 
         gone.bind(f"{tmp_path}/gone.sock")
     result = run_in_process(*command.format(where).split())
     assert result.returncode == 3
-    assert "connection refused: does the server run" in result.stderr.replace("\n", " ")
+    said = result.stderr.replace("\n", " ")
+    assert f"cannot connect to {where}: nobody listens there: does the server run?" in said
+
+
+@pytest.mark.parametrize("command", ["client {}", "send {} x", "load {}", "check {}", "formats --of {}"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("{}/file", "this is a file, and no socket"),
+        ("{}", "this is a folder, and no socket"),
+        pytest.param(
+            "@trioecho-nobody-listens-here",
+            "nobody listens there: does the server run?",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names without a file"),
+        ),
+    ],
+)
+def test_what_is_no_socket_of_a_server_is_called_what_it_is(
+    tmp_path: Path, command: str, name: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    where = f"unix:{name.format(tmp_path)}"
+    result = run_in_process(*command.format(where).split())
+    assert result.returncode == 3
+    assert f"cannot connect to {where}: {reason}" in result.stderr.replace("\n", " ")
+
+
+def test_a_renewed_connection_to_a_socket_without_a_server_says_so(tmp_path: Path) -> None:
+    """The later connections of a load are opened another way than the first ones."""
+    path = f"{tmp_path}/gone.sock"
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(path)
+    with open_poller() as poller:
+        dialer = SocketDialer(poller, (socket.AF_UNIX, path), nursery=cast("trio.Nursery", None))
+        with pytest.raises(ConnectionRefusedError) as failed:
+            dialer.dial(0)
+    assert why_not_connected(failed.value) == "nobody listens there: does the server run?"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import trio
 from .addresses import UNIX
 from .describe import describe
 from .exception_groups import leaves
-from .unix_socket import address_of_path, check_path
+from .unix_socket import address_of_path, check_path, why_refused
 
 # A socket that was connected to itself held the port that it asked for. The next one gets another
 # port, so a server that began to listen meanwhile, or has another address, is found.
@@ -36,6 +36,21 @@ class SelfConnectionError(ConnectionRefusedError):
         super().__init__(
             errno.ECONNREFUSED, "the socket is connected to itself: no server listens on this port"
         )
+
+
+class UnixRefusedError(ConnectionRefusedError):
+    """A Unix socket refuses connections.
+
+    Attributes:
+      reason: what there is in its place, or that nobody listens.
+
+    Args:
+      address: what `socket.connect` takes.
+    """
+
+    def __init__(self, address: str | bytes) -> None:
+        self.reason: str = why_refused(os.fsdecode(address))
+        super().__init__(errno.ECONNREFUSED, self.reason)
 
 
 def is_unix(host: str) -> bool:
@@ -99,7 +114,7 @@ async def open_stream(host: str, port: int, *, source: str | None = None) -> tri
       source: an address of this machine to connect from; None for any. Of no use for a Unix socket.
 
     Raises:
-      SelfConnectionError: no server listens; it is a `ConnectionRefusedError`.
+      SelfConnectionError, UnixRefusedError: no server listens; both are a `ConnectionRefusedError`.
       UnicodeError: the name cannot be encoded.
       OSError: no address could be connected to. A cancelled call leaves nothing open.
     """
@@ -128,13 +143,18 @@ async def connect(sock: trio.socket.SocketType, address: object) -> None:
     """Connect a socket to one address; closing it is left to the caller.
 
     Raises:
-      SelfConnectionError: no server listens; it is a `ConnectionRefusedError`.
+      SelfConnectionError, UnixRefusedError: no server listens; both are a `ConnectionRefusedError`.
       OSError: the address cannot be connected to.
     """
-    await sock.connect(address)
-    while sock.family not in _INTERNET and not _has_peer(sock):
-        await trio.sleep(_UNIX_QUEUE_S)
+    try:
         await sock.connect(address)
+        while sock.family not in _INTERNET and not _has_peer(sock):
+            await trio.sleep(_UNIX_QUEUE_S)
+            await sock.connect(address)
+    except ConnectionRefusedError:
+        if isinstance(address, (str, bytes)):
+            raise UnixRefusedError(address) from None
+        raise
     if is_connected_to_itself(sock):
         raise SelfConnectionError
 
@@ -175,6 +195,8 @@ def why_not_connected(error: OSError | UnicodeError) -> str:
     cause = _cause(error)
     if isinstance(cause, FileNotFoundError):
         return "there is no such socket: does the server run?"
+    if isinstance(cause, UnixRefusedError):
+        return cause.reason
     if isinstance(cause, ConnectionRefusedError):
         return "connection refused: does the server run, and on this port?"
     if isinstance(cause, socket.gaierror | UnicodeError):

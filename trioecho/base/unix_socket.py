@@ -66,6 +66,22 @@ def address_of_path(path: str) -> str:
     return f"\0{path[1:]}" if path.startswith("@") else path
 
 
+def why_refused(path: str) -> str:
+    """Return why a Unix socket refuses a connection: what there is in its place, or that nobody listens.
+
+    Args:
+      path: as a user writes it, or as `address_of_path` returns it.
+    """
+    if not path.startswith(("@", "\0")):
+        with contextlib.suppress(OSError):  # it is gone since, or cannot be looked at
+            mode = Path(path).stat().st_mode
+            if stat.S_ISDIR(mode):
+                return "this is a folder, and no socket"
+            if not stat.S_ISSOCK(mode):
+                return "this is a file, and no socket"
+    return "nobody listens there: does the server run?"
+
+
 def parse_mode(text: str) -> int:
     """Return the mode of a file, as chmod(1) writes it in octal: ``660`` or ``0660``.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from ...base.connect import SelfConnectionError, is_connected_to_itself, send_at_once
+from ...base.connect import SelfConnectionError, UnixRefusedError, is_connected_to_itself, send_at_once
 from ..service_traits import ProxyHeaders
 from .greeting import AsyncSocket, Greeting, GreetingError
 from .local_addresses import choose_port_late
@@ -137,6 +137,8 @@ class SocketDialer:
                 plain.bind((source, 0))
             error = plain.connect_ex(self._address)
             # A Unix socket whose queue is full says EWOULDBLOCK, and nothing is on its way then.
+            if error == errno.ECONNREFUSED and isinstance(self._address, (str, bytes)):
+                raise UnixRefusedError(self._address)
             if error not in (0, errno.EINPROGRESS):
                 raise OSError(error, os.strerror(error))
             attempt = self._poller.register(plain)

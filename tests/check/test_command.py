@@ -153,6 +153,20 @@ def test_nobody_listens() -> None:
     )
 
 
+def test_who_does_not_listen_has_the_name_that_was_written() -> None:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port = listener.getsockname()[1]
+    done = run_in_process("check", f"localhost:{port}")
+    assert (done.returncode, done.stdout) == (3, "")
+    # Of several addresses each was tried, and none is in the message.
+    address = rf"( \({re.escape(LOOPBACK)}:{port}\)| \(\[::1\]:{port}\))?"
+    assert re.fullmatch(
+        f"trioecho check: cannot connect to localhost:{port}{address}: "
+        r"connection refused: does the server run, and on this port\?\n",
+        done.stderr,
+    )
+
+
 def test_the_port_of_an_http_server() -> None:
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         done = run_in_process("check", address)

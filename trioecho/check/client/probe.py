@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 
+from ...base.addresses import format_address
 from ..book.book import Level
 from ..spawned.only_first import OnlyFirst
 from ..spawned.spawned_server import SpawnedServer, Spawner, SpawnError
@@ -73,6 +74,7 @@ class Probe(PayloadMaker):
         super().__init__(case_id, settings)
         self.tls: TlsClient | None = settings.tls
         self.address: tuple[str, int] = address
+        self._written_address = settings.written_address
         self.patience_s = patience_s
         self.pace: Pace = pace or Pace()
         self.serves_several = serves_several
@@ -96,6 +98,13 @@ class Probe(PayloadMaker):
         """Forget what has happened so far."""
         self.transcript = Transcript()
         self._connections = 0
+
+    @property
+    def where(self) -> str:
+        """Where the server listens, in words: as its user has written it, and its address if that differs."""
+        address = format_address(self.address)
+        written = self._written_address
+        return f"{written} ({address})" if written not in ("", address) else address
 
     # ---- connections ----
 

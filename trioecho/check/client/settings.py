@@ -26,6 +26,7 @@ class Settings:
       reply_timeout_s: how long a client may wait for a reply before it gives up.
       dialogue: what is sent, and what is to come for it.
       tls: how connections are under TLS; None if they are plain.
+      written_address: where the server is, as its user has written it; empty if the suite starts it.
     """
 
     wire: Wire = field(default_factory=Wire)
@@ -38,3 +39,4 @@ class Settings:
     reply_timeout_s: float = 15.0
     dialogue: Dialogue = ECHO
     tls: TlsClient | None = None
+    written_address: str = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import trio
 
-from ...base.addresses import format_address
 from ...base.connect import why_not_connected
 from ...base.difference import describe_difference
 from ...base.printable import printable
@@ -94,7 +93,7 @@ async def learn_more(probe: Probe, asked: Asked) -> bool:
 async def _replies(probe: Probe, asked: Asked, request: LearnedRequest) -> list[bytes]:
     """Ask on a connection of its own, and again on the same if that can be."""
     asked = asked.of_case(probe.random)
-    where = format_address(probe.address)
+    where = probe.where
     replies: list[bytes] = []
     try:
         async with probe.connect() as peer:

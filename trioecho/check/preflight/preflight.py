@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import trio
 
-from ...base.addresses import format_address
 from ...base.connect import why_not_connected
 from ...base.printable import printable
 from ..client.asked import Asked
@@ -94,7 +93,7 @@ async def _ask_first(probe: Probe) -> tuple[Answer, str | None]:
             cause = deviation.__cause__
             if deviation.kind is not Kind.RESET or isinstance(cause, HandshakeFailedError):
                 why = why_not_connected(cause) if isinstance(cause, OSError) else deviation.actual
-                unreachable = f"cannot connect to {format_address(probe.address)}: {why}"
+                unreachable = f"cannot connect to {probe.where}: {why}"
         nursery.cancel_scope.cancel()
     _raise(named or _other_service(first.data, probe.wire.frame(first.payload), probe))
     return first, unreachable
@@ -138,7 +137,7 @@ async def _look_again(first: Answer, locate: Locate, settings: Settings) -> Pref
     unasked = await _answer_to(b"", probe)
     if all(answer.is_silent for answer in answers) and settings.command is None:
         raise CannotCheckError(
-            f"{format_address(probe.address)} accepts connections and sends no reply: "
+            f"{probe.where} accepts connections and sends no reply: "
             f"{_ANSWER_S:g} s after a frame of 5 bytes nothing had come"
         )
     return Preflight(echoes=False, is_concurrent=False, blocker=blocker_in(answers, unasked, settings.wire))
@@ -186,7 +185,7 @@ def _other_service(answer: bytes, sent: bytes, probe: Probe) -> str | None:
     seen = repr(printable(line)) if line.isascii() and line.decode().isprintable() else answer[:8].hex(" ")
     ask = " (--ask FILE checks it with requests of its own)" if payloads else ""
     tls = ": give --tls" if who == TLS_SERVER else ""
-    return f"{format_address(probe.address)} {what}: it replies with {seen}{ask}; this looks like {who}{tls}"
+    return f"{probe.where} {what}: it replies with {seen}{ask}; this looks like {who}{tls}"
 
 
 async def _answers_the_second(probe: Probe) -> bool:

@@ -6,6 +6,7 @@ import datetime
 import platform
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -76,6 +77,8 @@ async def check(
     ending = RunEnding.within(time_limit_s, interrupt)
     began_at = datetime.datetime.now(datetime.timezone.utc)
     began = trio.current_time()
+    if target.address is not None:
+        settings = replace(settings, written_address=format_address(target.address))
     try:
         async with open_host(target, settings) as host:
             run, cut_short = await _run(

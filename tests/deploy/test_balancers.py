@@ -272,7 +272,8 @@ def test_tls_goes_through_haproxy_and_so_do_its_checks(folder: Path) -> None:
         options = ("--proxy-protocol", "v2", *files.options)
         servers = [stack.enter_context(server_process(*options)) for _ in NAMES]
         ports = [server.port for server in servers]
-        balancer = stack.enter_context(haproxy(ports, folder, change=with_tls))
+        # Of a check, HAProxy gives the handshake no longer than its interval.
+        balancer = stack.enter_context(haproxy(ports, folder, change=with_tls, interval="3s"))
         for number in range(len(NAMES)):
             wait_until(partial(balancer.has_checked, number), "the check does not succeed")
         address = f"localhost:{balancer.port}"

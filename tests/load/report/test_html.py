@@ -23,7 +23,7 @@ from tests.support.browser import CHROMIUM_NAMES, open_browser
 from tests.support.guard import GUARD_S
 from tests.support.load_results import made_result, troubled_result
 from tests.support.programs import needs_program
-from trioecho.load import LoadPlan, LoadResult, result_as_json, result_from_json
+from trioecho.load import LoadPlan, LoadResult, UnreadableResultError, result_as_json, result_from_json
 from trioecho.load.report.drawing import draw
 from trioecho.load.report.json_in_page import find_json
 from trioecho.load.report.load_html import result_as_html
@@ -301,5 +301,6 @@ def test_the_page_holds_the_result_which_is_found_again(troubled_html: str) -> N
     result = troubled_result()
     assert find_json(troubled_html) == result_as_json(result, indent=None)
     assert result_as_json(result_from_json(find_json(troubled_html))) == result_as_json(result)
-    assert find_json("<!DOCTYPE html><p>another page</p>") == "<!DOCTYPE html><p>another page</p>"
+    with pytest.raises(UnreadableResultError, match="this page holds no result"):
+        find_json("<!DOCTYPE html><p>another page</p>")
     assert find_json('{"a": 1}') == '{"a": 1}'

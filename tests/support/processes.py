@@ -89,7 +89,11 @@ class ServerProcess:
         if receive_buffer is not None:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         peer.settimeout(GUARD_S)
-        peer.connect(address)
+        try:
+            peer.connect(address)
+        except OSError:
+            peer.close()
+            raise
         return peer
 
     def send_signal(self, number: int = signal.SIGTERM) -> None:

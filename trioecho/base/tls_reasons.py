@@ -9,6 +9,8 @@ from .describe import describe
 
 # What OpenSSL numbers X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
 _OTHER_NAME = (62, 64)
+# ... and X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+_OTHER_TIME = (9, 10)
 
 # What OpenSSL's names for reasons mean to whoever reads a log.
 REASONS = {
@@ -43,6 +45,7 @@ class TlsProblem(enum.Enum):
 
     NOT_TRUSTED = enum.auto()
     OTHER_NAME = enum.auto()
+    OTHER_TIME = enum.auto()
     NO_TLS = enum.auto()
     NEEDS_CERTIFICATE = enum.auto()
     OTHER = enum.auto()
@@ -51,6 +54,7 @@ class TlsProblem(enum.Enum):
 HINTS = {
     TlsProblem.NOT_TRUSTED: "give the certificate of its CA with --cacert FILE, or trust any with --insecure",
     TlsProblem.OTHER_NAME: "give a name that it is for with --servername NAME",
+    TlsProblem.OTHER_TIME: "the server needs a certificate of now, or this machine's clock is wrong",
     TlsProblem.NO_TLS: "without --tls, frames are sent plain",
     TlsProblem.NEEDS_CERTIFICATE: "give one with --certfile FILE, and its key with --keyfile FILE",
 }
@@ -62,7 +66,9 @@ def handshake_reason(error: ssl.SSLError) -> tuple[str, TlsProblem]:
         if error.verify_code in _OTHER_NAME:
             reason = f"the peer's certificate is for another name: {error.verify_message.rstrip('.')}"
             return reason, TlsProblem.OTHER_NAME
-        return f"the peer's certificate is not trusted: {error.verify_message}", TlsProblem.NOT_TRUSTED
+        is_of_now = error.verify_code not in _OTHER_TIME
+        problem = TlsProblem.NOT_TRUSTED if is_of_now else TlsProblem.OTHER_TIME
+        return f"the peer's certificate is not trusted: {error.verify_message}", problem
     return REASONS.get(error.reason or "") or describe(error), TlsProblem.OTHER
 
 

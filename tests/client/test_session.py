@@ -35,7 +35,7 @@ def echo_u8_with_header(peer: socket.socket) -> None:
 
 
 async def test_of_a_length_of_one_byte_the_header_may_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait_for_answers(monkeypatch, 1.0)
+    wait_for_answers(monkeypatch, 5.0)
     with serving(echo_u8_with_header) as port, guarded():
         asked = await ask_what_it_is("127.0.0.1", port, FrameFormat(1))
     assert asked == "replies to frames whose headers are u8+header, not u8: give --format u8+header"

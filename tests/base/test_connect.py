@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from trioecho import open_frame_channel
-from trioecho.base.connect import SelfConnectionError, connect, open_stream, why_not_connected
+from trioecho.base.connect import connect, open_stream
+from trioecho.base.endpoint import SelfConnectionError, why_not_connected
 
 
 class OwnPortFactory(trio.abc.SocketFactory):

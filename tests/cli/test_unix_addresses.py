@@ -20,7 +20,8 @@ from tests.support.proxies import proxy_process
 from tests.support.sockets import echoes
 from tests.support.wire import frame
 from trioecho import EndOfMessagesError, open_frame_channel, open_frame_client
-from trioecho.base.connect import open_stream, why_not_connected
+from trioecho.base.connect import open_stream
+from trioecho.base.endpoint import why_not_connected
 from trioecho.load.engine.dialing import SocketDialer
 from trioecho.load.engine.poller import open_poller
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import trio
 
-from ..base.connect import tls_name
 from ..base.describe import describe
+from ..base.endpoint import tls_name
 from ..base.memory import available_bytes
 from ..base.processes import working_folder
 from ..base.processors import count_processors

@@ -12,8 +12,9 @@ from typing import Any
 
 import trio
 
-from ..base.connect import open_stream, why_not_connected
+from ..base.connect import open_stream
 from ..base.describe import describe
+from ..base.endpoint import why_not_connected
 from ..base.quantities import plural, wrapped
 from ..framing import PRESETS, encode_frame, recognize
 from ..framing.format_guess import LOOKED_AT_BYTES, Guess, guess_formats

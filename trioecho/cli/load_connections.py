@@ -6,7 +6,7 @@ import argparse
 import ipaddress
 from collections.abc import Callable
 
-from ..base.connect import is_unix
+from ..base.endpoint import is_unix
 from ..load import Churn, Span
 from ..load.engine.local_addresses import check_source
 from . import load_values

@@ -9,8 +9,8 @@ import sys
 import trio
 
 from ..base.addresses import listening_line
-from ..base.connect import is_unix
 from ..base.describe import describe
+from ..base.endpoint import is_unix
 from ..base.listen_address import TcpAddress
 from ..base.open_files import connections_that_fit
 from ..proxy import ProxyCounts, counts_in_words, relay_connections

@@ -6,7 +6,8 @@ import ssl
 
 import trio
 
-from ..base.connect import checked_port, open_stream, tls_name
+from ..base.connect import open_stream
+from ..base.endpoint import checked_port, tls_name
 from ..framing import DEFAULT_MAX_FRAME_LENGTH, FrameFormat
 from .connecting import open_tls_stream
 from .frame_client import FrameClient

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base.connect import why_not_connected
+from ..base.endpoint import why_not_connected
 from ..base.tls_reasons import certificate_refusal, with_hint
 from ..connection.tls_errors import CertificateRequiredError, ClientCertificateError, TlsHandshakeError
 

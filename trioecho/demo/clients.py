@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import trio
 
-from ..base.connect import why_not_connected
+from ..base.endpoint import why_not_connected
 from ..base.nursery import open_background_nursery
 from ..client.verifying import EchoError, EchoSummary, message_payload, verify_echoes
 from ..connection.channel import FrameChannel

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from ..base.client_tls import ClientTls
-from ..base.connect import checked_port, is_unix
+from ..base.endpoint import checked_port, is_unix
 from ..base.json_part import Part
 from ..framing import FrameFormat
 from .churn import Churn, read_churn

@@ -11,7 +11,8 @@ from functools import partial
 
 import trio
 
-from ..base.connect import is_shortage, open_stream, tls_name, why_not_connected
+from ..base.connect import open_stream
+from ..base.endpoint import is_shortage, tls_name, why_not_connected
 from ..base.rate_limited_log import RateLimitedLog
 from ..connection.transport import SHARED_RECEIVE_BYTES, SocketTransport, Transport
 from ..server.accepting import Admission, open_acceptor

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from ...base.connect import connect, find_addresses, send_at_once
+from ...base.connect import connect, find_addresses
+from ...base.endpoint import send_at_once
 from .dialogue import ECHO, Dialogue
 from .finding import Deviation, InconclusiveError, Kind
 from .peer import Peer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import trio
 
-from ...base.connect import why_not_connected
 from ...base.difference import describe_difference
+from ...base.endpoint import why_not_connected
 from ...base.printable import printable
 from ..client.asked import Asked
 from ..client.finding import Deviation, InconclusiveError, Kind

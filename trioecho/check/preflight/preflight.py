@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import trio
 
-from ...base.connect import why_not_connected
+from ...base.endpoint import why_not_connected
 from ...base.printable import printable
 from ..client.asked import Asked
 from ..client.finding import Deviation, InconclusiveError, Kind

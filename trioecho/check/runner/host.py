@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import trio
 
 from ...base.addresses import format_address, format_host
-from ...base.connect import connect, find_addresses, is_unix, why_not_connected
+from ...base.connect import connect, find_addresses
+from ...base.endpoint import is_unix, why_not_connected
 from ...base.nursery import open_background_nursery
 from ..client.connecting import connected
 from ..client.finding import Deviation, InconclusiveError, Kind

@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from ...base.addresses import format_address
-from ...base.connect import checked_port, is_unix
+from ...base.endpoint import checked_port, is_unix
 from ...base.listen_address import ListenAddress, is_host, parse_listen_address
 from ...base.printable import printable_line
 from ...base.units import parse_duration, parse_size

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import trio
 
-from ...base.connect import connect, open_stream, send_at_once
+from ...base.connect import connect, open_stream
+from ...base.endpoint import send_at_once
 from ...base.histogram import Histogram
 from ...base.open_files import OTHER_DESCRIPTORS, allow_open_files
 from ...base.units import NS_PER_S

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from ...base.connect import SelfConnectionError, UnixRefusedError, is_connected_to_itself, send_at_once
+from ...base.endpoint import SelfConnectionError, UnixRefusedError, is_connected_to_itself, send_at_once
 from ..service_traits import ProxyHeaders
 from .greeting import AsyncSocket, Greeting, GreetingError
 from .local_addresses import choose_port_late

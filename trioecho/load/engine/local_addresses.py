@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from ...base.connect import is_out_of_ports, why_not_connected
+from ...base.endpoint import is_out_of_ports, why_not_connected
 from ...client.tls_hints import why_no_channel
 
 # Linux: the local port is chosen when the server's address is known, so that others may use it for

@@ -16,7 +16,7 @@ from typing import NoReturn
 import trio
 
 from ...base.client_tls import ClientTls
-from ...base.connect import tls_name
+from ...base.endpoint import tls_name
 from ...base.tls_reasons import SAYS_NOTHING, TlsProblem
 from ...client.tls_hints import why_not_accepted
 from ...connection.tls_codec import TlsCodec

@@ -19,7 +19,7 @@ from tests.support.guard import guarded
 from tests.support.in_process import run_in_process
 from tests.support.processes import SERVE, ServerProcess, server_process
 from tests.support.sockets import LOOPBACK
-from tests.support.tls import Files, authority, server_context, write_files
+from tests.support.tls import Files, server_context, write_files
 from trioecho.base.client_tls import ClientTls
 from trioecho.check.client.finding import Deviation
 from trioecho.check.client.peer import Peer
@@ -34,10 +34,7 @@ TELLING = ("1.7", "2.1", "2.6", "3.1", "3.4", "4.1", "4.7", "5.1", "5.2", "5.3",
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    folder = tmp_path_factory.mktemp("files")
-    client = authority().issue_cert("client@example.org")
-    client.private_key_and_cert_chain_pem.write_to_path(str(folder / "client.pem"))
-    return write_files(folder)
+    return write_files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +164,7 @@ def test_a_server_that_demands_a_certificate(files: Files) -> None:
         assert done.returncode == 3
         assert "demands a certificate of its clients; give one with --certfile FILE" in done.stderr
         assert done.stderr.count("\n") == 1
-        assert run_in_process(*command, "--certfile", str(files.folder / "client.pem")).returncode == 0
+        assert run_in_process(*command, "--certfile", files.client_certfile).returncode == 0
 
 
 def test_clients_are_checked_without_tls() -> None:

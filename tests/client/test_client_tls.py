@@ -17,7 +17,7 @@ from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.processes import ServerProcess, run_command, server_process
 from tests.support.sockets import receive_all
-from tests.support.tls import Files, authority, other_authority, write_files
+from tests.support.tls import Files, other_authority, write_files
 
 NO_TRUST = "give the certificate of its CA with --cacert FILE, or trust any with --insecure"
 NEEDS_ONE = (
@@ -27,10 +27,7 @@ NEEDS_ONE = (
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    folder = tmp_path_factory.mktemp("files")
-    client = authority().issue_cert("client@example.org")
-    client.private_key_and_cert_chain_pem.write_to_path(str(folder / "client.pem"))
-    return write_files(folder)
+    return write_files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +69,7 @@ def test_a_client_has_a_certificate_where_one_is_demanded(
     name: str, strict_server: ServerProcess, files: Files
 ) -> None:
     command = [*command_of(name, strict_server.port), "--tls", "--cacert", files.client_ca]
-    assert run_in_process(*command, "--certfile", str(files.folder / "client.pem")).returncode == 0
+    assert run_in_process(*command, "--certfile", files.client_certfile).returncode == 0
     done = run_in_process(*command)
     assert done.returncode == 3
     assert done.stderr == f"trioecho {name}: localhost:{strict_server.port} {NEEDS_ONE}\n"

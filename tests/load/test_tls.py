@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.in_process import run_in_process
 from tests.support.processes import ServerProcess, server_process
-from tests.support.tls import Files, authority, write_files
+from tests.support.tls import Files, write_files
 from trioecho.load.results.result_json import result_as_json
 from trioecho.load.results.result_reader import result_from_json
 
@@ -22,10 +22,7 @@ NO_TRUST = "give the certificate of its CA with --cacert FILE, or trust any with
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    folder = tmp_path_factory.mktemp("files")
-    client = authority().issue_cert("client@example.org")
-    client.private_key_and_cert_chain_pem.write_to_path(str(folder / "client.pem"))
-    return write_files(folder)
+    return write_files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +154,7 @@ def test_a_server_that_demands_a_certificate_says_so(files: Files) -> None:
             f"trioecho load: {address} demands a certificate of its clients; give one with --certfile FILE, "
             "and its key with --keyfile FILE\n"
         )
-        own = ["--certfile", str(files.folder / "client.pem"), "--saturation", "warn", "-q"]
+        own = ["--certfile", files.client_certfile, "--saturation", "warn", "-q"]
         assert run_in_process(*command, *own).returncode == 0
 
 

@@ -60,6 +60,11 @@ class Files:
         return str(self.folder / "ca.pem")
 
     @property
+    def client_certfile(self) -> str:
+        """A client's certificate and its key."""
+        return str(self.folder / "client.pem")
+
+    @property
     def options(self) -> tuple[str, ...]:
         """Of ``trioecho serve``."""
         return "--certfile", self.certfile, "--keyfile", self.keyfile
@@ -71,8 +76,10 @@ class Files:
 
 
 def write_files(folder: Path, certificate: trustme.LeafCert | None = None) -> Files:
-    """Write those of a server for localhost, and of the authority."""
+    """Write those of a server for localhost, of a client, and of the authority."""
     files = Files(folder)
     files.write(certificate or authority().issue_cert("localhost", "127.0.0.1"))
+    client = authority().issue_cert("client@example.org")
+    client.private_key_and_cert_chain_pem.write_to_path(files.client_certfile)
     authority().cert_pem.write_to_path(files.client_ca)
     return files

@@ -27,6 +27,7 @@ ROOMS = [
     "server",
     "client",
     "send",
+    "cluster",  # processes on the machines of a Dask cluster
     "load",
     "__init__",
     "demo",
@@ -54,7 +55,7 @@ INNER_ROOMS = {
         "results",
         "engine",
         "processes",
-        "cluster",  # the same, elsewhere
+        "cluster",  # the same, on other machines
         "run",
         "__init__",
         "report",

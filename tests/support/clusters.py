@@ -15,10 +15,9 @@ from typing import Any
 import trio
 
 from trioecho.base.nursery import open_background_nursery
-from trioecho.connection.json_frames import JsonChannel
-from trioecho.load.cluster.choice import ClusterMachine
-from trioecho.load.cluster.cluster import Cluster
-from trioecho.load.cluster.messages import (
+from trioecho.cluster.choice import ClusterMachine
+from trioecho.cluster.cluster import Cluster
+from trioecho.cluster.messages import (
     BridgeMessage,
     ClocksMeasured,
     EndEngine,
@@ -30,6 +29,8 @@ from trioecho.load.cluster.messages import (
     decode_bridge_message,
     encode_bridge_message,
 )
+from trioecho.connection.json_frames import JsonChannel
+from trioecho.load.cluster.opening import load_purpose
 from trioecho.load.processes.worker import carry_out
 
 from .processes import children_of
@@ -186,7 +187,8 @@ async def fake_cluster(
     ours, theirs = socket.socketpair()
     machines = [ClusterMachine(number, f"w{number}", f"host{number // 2}", "") for number in range(count)]
     async with JsonChannel(ours) as channel, JsonChannel(theirs) as of_bridge:
-        cluster, bridge = Cluster(channel, machines, count), FakeBridge(of_bridge, clocks or {})
+        cluster = Cluster(channel, machines, count, load_purpose())
+        bridge = FakeBridge(of_bridge, clocks or {})
         async with open_background_nursery() as nursery:
             nursery.start_soon(cluster.serve)
             nursery.start_soon(bridge.serve)

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from ..base.quantities import plural
-from ..load import Cluster, open_cluster
-from ..load.cluster.opening import DEFAULT_WAIT_S
-from ..load.cluster.spec import ClusterSpec, parse_cluster
+from ..cluster.cluster import Cluster
+from ..cluster.opening import DEFAULT_WAIT_S
+from ..cluster.spec import ClusterSpec, parse_cluster
+from ..load import open_cluster
 from ..load.processes.supervisor import HAS_WORKERS
 from .shared import values
 from .shared.exit_codes import ExitCode

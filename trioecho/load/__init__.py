@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
+from ..cluster.cluster import Cluster
+from ..cluster.errors import ClusterError, ClusterSupportMissingError
 from .churn import Churn, Span
-from .cluster.cluster import Cluster
 from .cluster.opening import open_cluster
 from .engine.payloads import rebuild_payload
 from .errors import (
     CannotConnectError,
-    ClusterError,
-    ClusterSupportMissingError,
     ClusterWorkerFailedError,
     StrangeServerError,
     TooManyConnectionsError,

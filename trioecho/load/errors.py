@@ -120,27 +120,6 @@ class WorkerSilentError(WorkerFailedError):
         )
 
 
-class ClusterError(Exception):
-    """The cluster cannot be used; nothing was sent.
-
-    Attributes:
-      cluster (str): which, as it was written.
-      reason (str): why, as the end of a sentence that begins with the cluster.
-    """
-
-    def __init__(self, cluster: str, reason: str) -> None:
-        super().__init__(cluster, reason)
-        self.cluster = cluster
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"cluster {self.cluster}: {self.reason}"
-
-
-class ClusterSupportMissingError(ClusterError):
-    """What a load on a cluster needs is not installed on this machine."""
-
-
 class ClusterWorkerFailedError(WorkerFailedError):
     """A worker of a cluster was lost before its part of the load was done; the rest is no whole load.
 

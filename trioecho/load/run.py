@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ..base.processes import working_folder
 from ..base.quantities import plural
-from .cluster.cluster import Cluster, ClusterWorker
+from ..cluster.cluster import Cluster
+from .cluster.workplace import ClusterWorker, ClusterWorkplace
 from .engine.tls import TlsConnector
 from .message_list import MessageList
 from .plan import LoadPlan
@@ -70,7 +71,7 @@ class LoadRun:
         if cluster is not None:
             self._run = WorkersRun(
                 plan,
-                cluster.workplace(plan),
+                ClusterWorkplace(cluster),
                 on_progress=on_progress,
                 progress_interval_s=progress_interval_s,
                 is_cautious=is_cautious,

@@ -14,6 +14,7 @@ from tests.support.clusters import fake_cluster
 from tests.support.guard import guarded
 from tests.support.wire import split_frames
 from trioecho.base.nursery import open_background_nursery
+from trioecho.cluster.messages import EngineEnded
 from trioecho.load import (
     CannotConnectError,
     ClusterWorkerFailedError,
@@ -26,7 +27,6 @@ from trioecho.load import (
     result_from_json,
     run_load,
 )
-from trioecho.load.cluster.messages import EngineEnded
 from trioecho.load.processes import supervised_worker
 
 

@@ -17,6 +17,7 @@ from tests.load.test_run import plan_for, serving
 from tests.support.guard import GUARD_S, guarded
 from tests.support.processes import UTF8, children_of, suspend
 from trioecho.base.heartbeats import BEAT_S
+from trioecho.base.own_process import OwnProcess
 from trioecho.connection.json_frames import JsonChannel, open_json_pair
 from trioecho.load import LoadPlan, LoadProgress, LoadResult, LoadRun, result_as_json, result_from_json
 from trioecho.load.message_list import GivenMessages
@@ -97,10 +98,10 @@ async def test_a_silent_worker_is_killed_after_30_s_and_one_that_starts_after_60
     killed: list[float] = []
     channel, theirs = open_json_pair()
     config = LoadWorkerConfig(LoadPlan("h", 1), 0, 1, 1.0, True)
-    process = FakeProcess(lambda: killed.append(trio.current_time()))
+    process = OwnProcess(FakeProcess(lambda: killed.append(trio.current_time())))  # type: ignore[arg-type]
     async with channel:
         with theirs:
-            worker = WorkerProcess("load-1", config, process, channel)  # type: ignore[arg-type]
+            worker = WorkerProcess("load-1", config, process, channel)
             worker._has_sent = has_sent
             await worker._watch()
     assert killed == [patience_s]

@@ -73,9 +73,6 @@ class SupervisedWorker(abc.ABC):
           silent_s: for how long it had been silent, if it was killed for that; else 0.
         """
 
-    async def follow(self) -> None:  # noqa: B027 - most have nothing to do there
-        """Do what is to be done beside the channel while the worker is supervised, until it is cancelled."""
-
     async def send(self, message: LoadMessage) -> None:
         """Send a message; a worker that is gone has failed, which `supervise` sees."""
         async with self._sending:
@@ -89,7 +86,6 @@ class SupervisedWorker(abc.ABC):
           on_message: called after each message was taken.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.follow)
             nursery.start_soon(self._watch)
             # A message that was cut off by the death of the worker cannot be used.
             with contextlib.suppress(trio.BrokenResourceError, RemoteProtocolError):

@@ -1,6 +1,6 @@
-"""``python -m trioecho.load.cluster.bridge``: carries messages between a load command and a Dask cluster.
+"""``python -m trioecho.cluster.bridge``: carries messages between a command and a Dask cluster.
 
-Its standard input is a socket, over which the load command speaks (see `messages`). When that
+Its standard input is a socket, over which the command speaks (see `messages`). When that
 is gone, the bridge ends all engines, and the cluster if it has started it, and ends.
 """
 
@@ -64,7 +64,7 @@ class Link:
       number: of the worker.
       address: of the worker.
       cluster: in which it is.
-      send: to the load command.
+      send: to the command.
     """
 
     def __init__(self, number: int, address: str, cluster: DaskWorkers, send: Send) -> None:
@@ -93,10 +93,14 @@ class Link:
         document = json.dumps(command.message).encode()
         self._actions.put_nowait(partial(self._give, command.run, document))
 
-    async def lose(self, reason: str, exit_code: int | None = None) -> None:
+    async def lose(self, reason: str) -> None:
         """Report that nothing comes from the engine any more, if there is one."""
-        run, self._run = self._run, None
-        if run is not None:
+        if self._run is not None:
+            await self._lose(self._run, reason)
+
+    async def _lose(self, run: int, reason: str, exit_code: int | None = None) -> None:
+        if run == self._run:  # else it was ended, and perhaps another one runs
+            self._run = None
             await self._say(EngineEnded(run, self._number, reason, exit_code))
 
     async def end(self, run: int | None = None) -> None:
@@ -116,9 +120,11 @@ class Link:
 
     async def _start(self, command: StartEngine) -> None:
         try:
-            await self._cluster.call(self.address, remote.start_engine, self._key(command.run), command.name)
+            await self._cluster.call(
+                self.address, remote.start_engine, self._key(command.run), command.name, command.program
+            )
         except Exception as error:  # noqa: BLE001 - whatever a worker may raise
-            await self.lose(_lost_in_words(error))
+            await self._lose(command.run, _lost_in_words(error))
         else:
             if self._run == command.run:
                 self._taking = asyncio.create_task(self._take(command.run))
@@ -131,23 +137,23 @@ class Link:
         try:
             await self._cluster.call(self.address, remote.give_to_engine, self._key(run), document)
         except Exception as error:  # noqa: BLE001 - as when it is started
-            await self.lose(_lost_in_words(error))
+            await self._lose(run, _lost_in_words(error))
 
     async def _take(self, run: int) -> None:
         end: tuple[int, str] | None = None
-        with contextlib.suppress(OSError):  # the load command is gone, which is seen elsewhere
+        with contextlib.suppress(OSError):  # the command is gone, which is seen elsewhere
             while run == self._run and end is None:
                 try:
                     documents, end = await self._cluster.call(
                         self.address, remote.take_from_engine, self._key(run), _HOLD_S
                     )
                 except Exception as error:  # noqa: BLE001 - as when it is started
-                    await self.lose(_lost_in_words(error))
+                    await self._lose(run, _lost_in_words(error))
                     return
                 for document in documents:
                     await self._send(encode_from_engine(run, self._number, document))
-            if end is not None and run == self._run:
-                await self.lose(_end_in_words(*end), end[0])
+            if end is not None:
+                await self._lose(run, _end_in_words(*end), end[0])
 
     async def _say(self, message: BridgeMessage) -> None:
         await self._send(json.dumps(encode_bridge_message(message)).encode())
@@ -158,11 +164,13 @@ class Bridge:
 
     Args:
       cluster: with workers.
-      send: to the load command.
+      identity: of the `Purpose`.
+      send: to the command.
     """
 
-    def __init__(self, cluster: DaskWorkers, send: Send) -> None:
+    def __init__(self, cluster: DaskWorkers, identity: str, send: Send) -> None:
         self._cluster = cluster
+        self._identity = identity
         self._send = send
         self._links: list[Link] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -206,7 +214,9 @@ class Bridge:
 
     async def _describe(self, address: str) -> dict[str, Any]:
         try:
-            described: dict[str, Any] = await self._cluster.call(address, remote.describe_worker)
+            described: dict[str, Any] = await self._cluster.call(
+                address, remote.describe_worker, self._identity
+            )
         except Exception as error:  # noqa: BLE001 - whatever a worker may raise
             return {"address": address, "failure": _unusable_in_words(error)}
         return described
@@ -290,12 +300,12 @@ async def _main() -> None:
     try:
         command = decode_bridge_message(json.loads(await frames.receive()))
     except (EOFError, OSError):
-        return  # the load command is gone, and wants nothing
+        return  # the command is gone, and wants nothing
     if not isinstance(command, OpenCluster):
         raise TypeError(f"the first message says which cluster to open, and not {command}")
     documents: asyncio.Queue[bytes] = asyncio.Queue()
     working = asyncio.create_task(_work(command, frames, documents.get))
-    # Whatever is being done: when the load command is gone, it ends.
+    # Whatever is being done: when the command is gone, it ends.
     receiving = asyncio.create_task(_receive(frames, documents))
     await asyncio.wait({working, receiving}, return_when=asyncio.FIRST_COMPLETED)
     receiving.cancel()
@@ -313,7 +323,7 @@ async def _receive(frames: AsyncioFrames, documents: asyncio.Queue[bytes]) -> No
 async def _work(command: OpenCluster, frames: AsyncioFrames, receive: Callable[[], Awaitable[bytes]]) -> None:
     try:
         async with open_dask(parse_cluster(command.text), command.workers, command.wait_s) as dask:
-            await Bridge(dask, frames.send).run(receive)
+            await Bridge(dask, command.identity, frames.send).run(receive)
     except NoClusterError as error:
         await frames.send(json.dumps(encode_bridge_message(ClusterRefused(str(error)))).encode())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from ...connection.json_frames import MAX_DOCUMENT_BYTES
-from ...framing import FrameFormat
+from ..connection.json_frames import MAX_DOCUMENT_BYTES
+from ..framing import FrameFormat
 
 _FORMAT = FrameFormat()
 _BUFFER_BYTES = 1 << 20

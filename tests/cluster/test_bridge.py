@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from trioecho.load.cluster import remote
-from trioecho.load.cluster.bridge import Bridge
-from trioecho.load.cluster.dask_cluster import SchedulerGoneError, WorkerGoneError
-from trioecho.load.cluster.messages import (
+from trioecho.cluster import remote
+from trioecho.cluster.bridge import Bridge
+from trioecho.cluster.dask_cluster import SchedulerGoneError, WorkerGoneError
+from trioecho.cluster.messages import (
     BridgeMessage,
     ClocksMeasured,
     ClusterOpened,
@@ -99,7 +99,7 @@ def with_bridge(cluster: ScriptedCluster, story: Callable[[Peer], Any]) -> None:
 
     async def run() -> None:
         peer = Peer(cluster)
-        running = asyncio.create_task(Bridge(cluster, peer.keep).run(peer.commands.get))
+        running = asyncio.create_task(Bridge(cluster, "some.module", peer.keep).run(peer.commands.get))
         await story(peer)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -113,7 +113,7 @@ def test_messages_are_carried_in_order_until_the_engine_ends() -> None:
 
     async def story(peer: Peer) -> None:
         assert await peer.hear() == ClusterOpened([{"address": "a"}, {"address": "b"}])
-        peer.tell(StartEngine(3, 1, "load-1"))
+        peer.tell(StartEngine(3, 1, "load-1", ["program"]))
         for number in range(3):
             peer.tell(ToEngine(3, 1, {"x": number}))
         cluster.waiting.put_nowait(([b'{"Heartbeat": {}}', b'{"y": [1]}'], None))
@@ -145,7 +145,7 @@ def test_a_worker_that_is_lost_is_reported_once(
 
     async def story(peer: Peer) -> None:
         await peer.hear()
-        peer.tell(StartEngine(1, 0, "load-1"))
+        peer.tell(StartEngine(1, 0, "load-1", ["program"]))
         peer.tell(ToEngine(1, 0, {}))
         assert await peer.hear() == EngineEnded(1, 0, reason)
         peer.tell(MeasureClocks([]))
@@ -164,12 +164,12 @@ def test_a_worker_that_is_lost_is_reported_once(
 def test_a_worker_that_the_scheduler_has_lost_is_reported_while_a_call_waits(
     there: list[str], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trioecho.load.cluster.bridge._LOOK_FOR_WORKERS_S", 0.01)
+    monkeypatch.setattr("trioecho.cluster.bridge._LOOK_FOR_WORKERS_S", 0.01)
     cluster = ScriptedCluster("a")
 
     async def story(peer: Peer) -> None:
         await peer.hear()
-        peer.tell(StartEngine(1, 0, "load-1"))
+        peer.tell(StartEngine(1, 0, "load-1", ["program"]))
         await cluster.until_called(remote.take_from_engine)
         cluster.there = there
         assert await peer.hear() == EngineEnded(1, 0, reason)
@@ -182,7 +182,7 @@ def test_an_engine_is_ended_at_once_and_says_nothing_more() -> None:
 
     async def story(peer: Peer) -> None:
         await peer.hear()
-        peer.tell(StartEngine(1, 0, "load-1"))
+        peer.tell(StartEngine(1, 0, "load-1", ["program"]))
         await cluster.until_called(remote.take_from_engine)
         peer.tell(EndEngine(1, 0))
         await cluster.until_called(remote.end_engine)
@@ -204,7 +204,7 @@ def test_all_engines_are_ended_when_the_load_command_is_gone() -> None:
     async def story(peer: Peer) -> None:
         await peer.hear()
         for worker in (0, 1):
-            peer.tell(StartEngine(1, worker, "load"))
+            peer.tell(StartEngine(1, worker, "load", ["program"]))
         await cluster.until_called(remote.take_from_engine, 2)
 
     with_bridge(cluster, story)
@@ -218,7 +218,7 @@ def test_all_engines_are_ended_when_the_load_command_is_gone() -> None:
         ("No module named 'trioecho.load.cluster'", "has an older version of trioecho"),
         ("No module named 'trio'", "does not have the package trio, which trioecho needs"),
         (
-            "module 'trioecho.load.cluster.remote' has no attribute 'describe'",
+            "module 'trioecho.cluster.remote' has no attribute 'describe'",
             "has another version of trioecho",
         ),
         ("boo", "cannot be used: boo"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trioecho.load.cluster.spec import ClusterSpec, parse_cluster
+from trioecho.cluster.spec import ClusterSpec, parse_cluster
 
 
 @pytest.mark.parametrize(

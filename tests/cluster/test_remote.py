@@ -15,8 +15,9 @@ import pytest
 from tests.load.test_run import plan_for, serving
 from tests.support.processes import children_of
 from tests.support.slow import slow
+from trioecho.cluster import remote
 from trioecho.load import LoadResult
-from trioecho.load.cluster import remote
+from trioecho.load.cluster.opening import load_purpose
 from trioecho.load.message_list import GivenMessages
 from trioecho.load.processes.message_parts import messages_in_parts
 from trioecho.load.processes.messages import (
@@ -29,6 +30,7 @@ from trioecho.load.processes.messages import (
 )
 
 GUARD_S = 60.0
+PROGRAM, IDENTITY = load_purpose().program, load_purpose().identity
 
 
 class FakeWorker:
@@ -60,7 +62,7 @@ def test_an_engine_carries_out_its_part() -> None:
     worker = FakeWorker()
 
     async def run(port: int) -> list[LoadMessage]:
-        await remote.start_engine("k", "load-1", worker)
+        await remote.start_engine("k", "load-1", PROGRAM, worker)
         await give(worker, LoadWorkerConfig(plan_for(port, connections=4, messages=5), 0, 2, 3600.0, True))
         for part in messages_in_parts(GivenMessages()):
             await give(worker, part)
@@ -89,7 +91,7 @@ def test_an_engine_that_is_killed_says_how_it_ended() -> None:
 
     async def run() -> None:
         before = set(children_of(os.getpid()))
-        await remote.start_engine("k", "load-1", worker)
+        await remote.start_engine("k", "load-1", PROGRAM, worker)
         [engine] = set(children_of(os.getpid())) - before
         os.kill(engine, signal.SIGKILL)
         assert await until_ended(worker) == (-9, "")
@@ -102,7 +104,7 @@ def test_an_engine_that_fails_says_what_it_said_last() -> None:
     worker = FakeWorker()
 
     async def run() -> None:
-        await remote.start_engine("k", "load-1", worker)
+        await remote.start_engine("k", "load-1", PROGRAM, worker)
         await give(worker, LoadWorkerReady())  # which is no configuration
         exit_code, words = await until_ended(worker)
         assert exit_code == 1
@@ -119,7 +121,7 @@ def test_an_engine_ends_when_nobody_wants_it(why: str, monkeypatch: pytest.Monke
     worker = FakeWorker()
 
     async def run() -> None:
-        await remote.start_engine("k", "load-1", worker)
+        await remote.start_engine("k", "load-1", PROGRAM, worker)
         if why == "closing":
             worker.status = SimpleNamespace(name="closing")
         engine = remote._engines_of(worker)["k"]
@@ -131,7 +133,7 @@ def test_an_engine_ends_when_nobody_wants_it(why: str, monkeypatch: pytest.Monke
 
 
 def test_a_worker_says_what_it_is_and_its_calls_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    described = remote.describe_worker(FakeWorker())
+    described = remote.describe_worker(IDENTITY, FakeWorker())
     assert (described["name"], described["address"], described["pid"]) == ("a", "tcp://h:1", os.getpid())
     log = logging.getLogger("distributed.worker")
     with caplog.at_level(logging.INFO, log.name):

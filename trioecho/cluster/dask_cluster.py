@@ -11,7 +11,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
-from ...base.quantities import plural
+from ..base.quantities import plural
 from .spec import ClusterSpec
 
 # How long a call may take that does not wait for anything.

@@ -1,14 +1,14 @@
-"""What the load command and its bridge send to each other: JSON documents in frames.
+"""What a command and its bridge send to each other: JSON documents in frames.
 
 The bridge is a process of its own, since Dask has an event loop and threads of its own. It
 carries messages; what they mean it does not know. ::
 
-    load command                                                     bridge
+    command                                                          bridge
         OpenCluster       which one                       ------------>
                                                            <------------  ClusterOpened, or ClusterRefused
         StartEngine       on a worker, for a run           ------------>
-        ToEngine          a `LoadMessage`                  ------------>
-                                                           <------------  FromEngine, a `LoadMessage`
+        ToEngine          a JSON document                  ------------>
+                                                           <------------  FromEngine, a JSON document
         MeasureClocks     of some workers                  ------------>
                                                            <------------  ClocksMeasured
                                                            <------------  EngineEnded
@@ -33,11 +33,13 @@ class OpenCluster:
       text: of the `ClusterSpec`.
       workers: how many are needed; None for those that are there, if there is one.
       wait_s: how long to wait for them, and for the scheduler, in seconds.
+      identity: of the `Purpose`.
     """
 
     text: str
     workers: int | None
     wait_s: float
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,18 @@ class ClusterRefused:
 
 @dataclass(frozen=True)
 class StartEngine:
-    """An engine is to be started on a worker, with a name for people who look at processes."""
+    """An engine is to be started on a worker.
+
+    Attributes:
+      run, worker: which engine.
+      name: for people who look at processes.
+      program: of the `Purpose`.
+    """
 
     run: int
     worker: int
     name: str
+    program: list[str]
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class ToEngine:
 
     run: int
     worker: int
-    message: Mapping[str, Any]
+    message: Any
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class FromEngine:
 
     run: int
     worker: int
-    message: Mapping[str, Any]
+    message: Any
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class ClusterSpec:
     Attributes:
       text: as it was written.
       kind: ``"address"`` of a scheduler that runs; ``"local"``, one that is started on this machine,
-        and ``"ssh"``, one that is started on others: these end with the load.
+        and ``"ssh"``, one that is started on others: these end with the command.
       count: of the workers of a local one; else 0.
       hosts: of one that is started by SSH.
     """

@@ -1,4 +1,4 @@
-"""Which workers of a cluster carry out a load."""
+"""Which workers of a cluster are used."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import ClusterError
-from .identity import own_schema, own_version
+from .errors import ClusterError
+from .identity import Purpose, own_version
 from .spec import ClusterSpec
 
 _MOST_NAMED = 3
@@ -21,12 +21,14 @@ class ClusterMachine(NamedTuple):
       name: by which the cluster knows it.
       host: on which it runs.
       clock: `clock.clock_identity` there.
+      processors: that it may keep busy there.
     """
 
     number: int
     name: str
     host: str
     clock: str
+    processors: int = 1
 
     @property
     def where(self) -> str:
@@ -35,7 +37,7 @@ class ClusterMachine(NamedTuple):
 
 
 def choose_workers(
-    spec: ClusterSpec, described: Sequence[Mapping[str, Any]], count: int | None
+    spec: ClusterSpec, described: Sequence[Mapping[str, Any]], count: int | None, purpose: Purpose
 ) -> list[ClusterMachine]:
     """Return the workers that are to be used: of each host one, then a second one of each, and so on.
 
@@ -43,6 +45,7 @@ def choose_workers(
       spec: of the cluster.
       described: what the bridge found out about each of its workers.
       count: how many; None for all.
+      purpose: of the engines.
 
     Raises:
       ClusterError: one of them cannot be used.
@@ -56,7 +59,7 @@ def choose_workers(
         seen[host] = rounds[-1] + 1
     chosen = [number for _, number in sorted(zip(rounds, numbers, strict=True), key=lambda pair: pair[0])]
     chosen = chosen[:count]
-    failures = [failure for number in chosen if (failure := _failure_of(described[number]))]
+    failures = [failure for number in chosen if (failure := _failure_of(described[number], purpose))]
     if failures:
         named = "; ".join(failures[:_MOST_NAMED])
         more = len(failures) - _MOST_NAMED
@@ -67,6 +70,7 @@ def choose_workers(
             described[number]["name"],
             described[number]["host"],
             described[number]["clock"],
+            described[number]["processors"],
         )
         for number in chosen
     ]
@@ -82,13 +86,14 @@ def _order_of(worker: Mapping[str, Any]) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
-def _failure_of(worker: Mapping[str, Any]) -> str:
+def _failure_of(worker: Mapping[str, Any], purpose: Purpose) -> str:
     """Return why a worker cannot be used, in words; empty if it can."""
     if "failure" in worker:
         return f"the worker at {worker['address']} {worker['failure']}"
     where = f"worker {worker['name']} on {worker['host']}"
     if worker["version"] != own_version():
         return f"{where} has trioecho {worker['version']}, and this machine {own_version()}"
-    if worker["schema"] != own_schema():
-        return f"{where} has a trioecho {worker['version']} with other plans than the one on this machine"
+    if worker["schema"] != purpose.schema:
+        version, shared = worker["version"], purpose.shared
+        return f"{where} has a trioecho {version} with other {shared} than the one on this machine"
     return ""

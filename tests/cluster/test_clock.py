@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioecho.load.cluster.clock import ClockOffset, ClockReading, clock_identity, offset_of
+from trioecho.cluster.clock import ClockOffset, ClockReading, clock_identity, offset_of
 
 
 def test_the_shortest_round_trip_knows_best() -> None:

@@ -1,8 +1,8 @@
 """What runs on a Dask worker: functions that the bridge calls there, and the engines that they start.
 
-An engine is a process of its own, the one of `processes.worker`; the Dask worker only carries its
-messages. They wait here until the bridge takes them: through the scheduler, so that it need not reach
-the workers. An engine ends when
+An engine is a process of its own, of the program that the command wants; the Dask worker only
+carries its messages. They wait here until the bridge takes them: through the scheduler, so that it
+need not reach the workers. An engine ends when
 
 - its Dask worker ends, however: it sees the end of its stream;
 - nobody has taken its messages for `LEASE_S`: the bridge is gone, or the scheduler;
@@ -21,14 +21,15 @@ import socket
 import subprocess
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
-from ...base.heartbeats import BEAT_S
-from ...base.processes import own_program
-from ..processes.messages import Heartbeat, encode_load_message
+from ..base.heartbeats import BEAT_S
+from ..base.processes import own_program
+from ..base.processors import count_processors
 from .asyncio_frames import AsyncioFrames
 from .clock import clock_identity
-from .identity import own_schema, own_version
+from .identity import own_version, schema_by
 
 # Without a word of the bridge an engine goes on for so long.
 LEASE_S = 10.0
@@ -37,10 +38,14 @@ _MOST_WAITING_BYTES = 64 << 20
 # What is taken at a time, unless the first message alone is longer.
 _MOST_TAKEN_BYTES = 4 << 20
 _KEPT_WORDS_BYTES = 1 << 14
-_NAME = "trioecho-load"
+_NAME = "trioecho"
 # What a Dask worker says of itself when it ends, or has lost its scheduler.
 _ENDING = frozenset({"closing", "closing_gracefully", "closed", "failed", "stopping", "stopped"})
-_HEARTBEAT = json.dumps(encode_load_message(Heartbeat())).encode()
+# What every engine takes for a sign of life.
+HEARTBEAT = {"Heartbeat": dict[str, object]()}
+_HEARTBEAT = json.dumps(HEARTBEAT).encode()
+# Has the PYTHONPATH of the Dask worker, for an engine that starts programs: its own finds this package.
+OUTER_PYTHONPATH = "TRIOECHO_OUTER_PYTHONPATH"
 
 
 class RemoteEngine:
@@ -65,19 +70,26 @@ class RemoteEngine:
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._keep_lease())]
 
     @classmethod
-    async def start(cls, name: str, dask_worker: Any) -> RemoteEngine:
-        """Start one; ``name`` is for people who look at processes."""
+    async def start(cls, name: str, program: Sequence[str], dask_worker: Any) -> RemoteEngine:
+        """Start one.
+
+        Args:
+          name: for people who look at processes.
+          program: a module, and what follows it.
+          dask_worker: on which it is.
+        """
         ours, theirs = socket.socketpair()
-        program = own_program("--name", name, module="trioecho.load.processes.worker")
+        module, *words = program
+        own = own_program(*words, "--name", name, module=module)
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *program.command,
+                *own.command,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=program.env,
-                cwd=program.cwd,
-                start_new_session=True,  # signals of a terminal are for the load command alone
+                env={**(own.env or os.environ), OUTER_PYTHONPATH: os.environ.get("PYTHONPATH", "")},
+                cwd=own.cwd,
+                start_new_session=True,  # signals of a terminal are for the command alone
             )
         return cls(process, await AsyncioFrames.open(ours), dask_worker)
 
@@ -161,8 +173,13 @@ class RemoteEngine:
             await self.give(_HEARTBEAT)
 
 
-def describe_worker(dask_worker: Any) -> dict[str, Any]:
-    """Return what the load command has to know of a Dask worker."""
+def describe_worker(identity: str, dask_worker: Any) -> dict[str, Any]:
+    """Return what the command has to know of a Dask worker.
+
+    Args:
+      identity: of the `Purpose`.
+      dask_worker: which.
+    """
     _keep_calls_out_of_the_log()
     return {
         "name": str(dask_worker.name),
@@ -170,8 +187,9 @@ def describe_worker(dask_worker: Any) -> dict[str, Any]:
         "host": platform.node(),
         "pid": os.getpid(),
         "version": own_version(),
-        "schema": own_schema(),
+        "schema": schema_by(identity),
         "clock": clock_identity(),
+        "processors": count_processors(),
     }
 
 
@@ -180,9 +198,9 @@ def read_clocks() -> tuple[int, int]:
     return time.perf_counter_ns(), time.time_ns()
 
 
-async def start_engine(key: str, name: str, dask_worker: Any) -> None:
+async def start_engine(key: str, name: str, program: Sequence[str], dask_worker: Any) -> None:
     """Start an engine, which the others know by its key."""
-    _engines_of(dask_worker)[key] = await RemoteEngine.start(name, dask_worker)
+    _engines_of(dask_worker)[key] = await RemoteEngine.start(name, program, dask_worker)
 
 
 async def give_to_engine(key: str, document: bytes, dask_worker: Any) -> None:

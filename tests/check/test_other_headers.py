@@ -10,8 +10,11 @@ import trio
 from tests.faulty.test_faulty import serve_until_stopped
 from tests.support.guard import guarded
 from tests.support.slow import slow
+from trioecho.check.client.finding import Kind
 from trioecho.check.client.settings import Settings
+from trioecho.check.client.wire import Wire
 from trioecho.check.diagnosis.diagnosis import name_causes
+from trioecho.check.preflight.other_headers import Exchanged, may_be_of
 from trioecho.check.preflight.preflight import run_preflight
 from trioecho.check.preflight.result import Preflight
 from trioecho.cli.check_wire import wire_of
@@ -93,3 +96,24 @@ def test_the_advice_is_for_the_headers_that_are_asked_for(asked: str, cause_id: 
     [cause] = name_causes({}, wire, everywhere=cause_id, is_blocked=True).causes
     assert advice in cause.advice
     assert "recv(4)" not in cause.words
+
+
+@pytest.mark.parametrize("spoken", WIDTHS + COUNTING)
+def test_what_a_server_does_with_other_headers_never_leaves_out_its_own(spoken: str) -> None:
+    own = wire_of(FrameFormat.parse(spoken))
+    for asked in WIDTHS + COUNTING:
+        for payloads in ((b"hello",), (b"x",), (b"hello", b"hello again")):
+            sent = wire_of(FrameFormat.parse(asked)).frames(*payloads)
+            echoes = b"".join(own.whole_frames(sent))
+            for ending in (None, Kind.SILENCE, Kind.END, Kind.RESET):
+                assert may_be_of(own, Exchanged(sent, echoes, ending))
+            assert may_be_of(own, Exchanged(sent, b"", Kind.RESET))  # echoes may be lost
+            assert may_be_of(own, Exchanged(b"", b"", Kind.END))
+
+
+def test_what_no_server_of_these_headers_does_leaves_them_out() -> None:
+    sent = b"\5\0\0\0hello"
+    assert not may_be_of(Wire(2, "little"), Exchanged(sent, b"", Kind.END))  # a whole frame and no echo
+    assert not may_be_of(Wire(4, "little"), Exchanged(sent, b"\5\0\0\0HELLO", Kind.SILENCE))
+    assert may_be_of(Wire(2), Exchanged(sent, b"", Kind.END))  # over its limit
+    assert may_be_of(Wire(2), Exchanged(b"\0\0hello", b"", Kind.END))  # an empty frame, taken for an end

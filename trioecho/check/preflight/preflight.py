@@ -20,7 +20,7 @@ from ..spawned.spawned_server import Spawner, SpawnError
 from .blocker import ONE_BEHIND, ONLY_AT_END, ONLY_FIRST, Answer, blocker_in, blocker_of_wire, wrong_in_all
 from .learning import learn
 from .measure import ask, first_connection, hello, measure, serves_several
-from .other_headers import other_wire
+from .other_headers import Exchanged, other_wire
 from .other_services import QUESTIONS, TLS_SERVER, service_of
 from .result import OTHER_ANSWER_S, CannotCheckError, Locate, Preflight
 
@@ -58,7 +58,7 @@ async def run_preflight(locate: Locate, settings: Settings, spawner: Spawner | N
         raise CannotCheckError(unreachable)
     probe.address = await locate()  # the server of before may have ended, or was ended for a fresh one
     if not first.is_silent and blocker_in([first], Kind.SILENCE, probe.wire) is not None:
-        _raise(await _what_it_is(probe))
+        _raise(await _what_it_is(probe, b"", *QUESTIONS))
     if first.is_silent and await _answers_the_second(probe):
         return Preflight(echoes=False, is_concurrent=False, blocker=ONE_BEHIND)
     if first.is_silent and await _answers_at_end(probe):
@@ -82,7 +82,8 @@ async def _ask_first(probe: Probe) -> tuple[Answer, str | None]:
         async def doubt() -> None:
             nonlocal named
             await trio.sleep(_DOUBT_S)
-            named = await _what_it_is(probe)
+            longer = probe.wire.frame(_MORE[-1][: probe.fitting(len(_MORE[-1]))])
+            named = await _what_it_is(probe, b"", longer, *QUESTIONS)
             if named is not None:
                 nursery.cancel_scope.cancel()
 
@@ -125,16 +126,19 @@ async def _look_again(first: Answer, locate: Locate, settings: Settings) -> Pref
         return Preflight(echoes=False, is_concurrent=False, blocker=wrong)
     if (right := next((answer for answer in answers if answer.is_right), None)) is not None:
         return await measure(probe, right)  # what is wrong is for the cases to find
+    probe = Probe("preflight", await locate(), settings, patience_s=OTHER_ANSWER_S)
+    unasked = await _answer_to(b"", probe)
+    seen = [Exchanged(probe.wire.frame(answer.payload), answer.data, answer.ending) for answer in answers]
+    if isinstance(unasked, Kind):
+        seen.append(Exchanged(b"", b"", unasked))
     # Who misreads lengths sends back parts of what was sent, which look like anything.
-    if (other := await other_wire(locate, settings)) is not None:
+    if (other := await other_wire(locate, settings, seen)) is not None:
         asking = Probe("preflight", await locate(), replace(settings, wire=other), patience_s=OTHER_ANSWER_S)
         is_concurrent = await serves_several(asking, Pace().patience_s)
         blocker = blocker_of_wire(other, settings.wire)
         return Preflight(echoes=False, is_concurrent=is_concurrent, other_wire=other, blocker=blocker)
     if wrong is not None:
         return Preflight(echoes=False, is_concurrent=False, blocker=wrong)
-    probe = Probe("preflight", await locate(), settings, patience_s=OTHER_ANSWER_S)
-    unasked = await _answer_to(b"", probe)
     if all(answer.is_silent for answer in answers) and settings.command is None:
         raise CannotCheckError(
             f"{probe.where} accepts connections and sends no reply: "
@@ -143,9 +147,8 @@ async def _look_again(first: Answer, locate: Locate, settings: Settings) -> Pref
     return Preflight(echoes=False, is_concurrent=False, blocker=blocker_in(answers, unasked, settings.wire))
 
 
-async def _what_it_is(probe: Probe) -> str | None:
-    """Say nothing, and what other services are asked, all at once; in words what answers, if it is known."""
-    questions = (b"", probe.wire.frame(_MORE[-1][: probe.fitting(len(_MORE[-1]))]), *QUESTIONS)
+async def _what_it_is(probe: Probe, *questions: bytes) -> str | None:
+    """Ask all these at once, each on a connection of its own; in words what answers, if it is known."""
     answers: dict[bytes, bytes | Kind] = {}
 
     async def ask_for(question: bytes) -> None:

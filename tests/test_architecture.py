@@ -49,6 +49,7 @@ INNER_ROOMS = {
         "sizes",
         "stages",
         "churn",
+        "socket_options",
         "plan",
         "errors",
         "goals",  # objectives, and the search for the highest rate

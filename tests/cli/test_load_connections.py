@@ -29,6 +29,7 @@ def test_what_the_options_mean() -> None:
         "--source", "127.0.0.1",
     )  # fmt: skip
     assert churn == Churn(True, Span(10, 20), Span(0.5, 60.0), 1000.0, ("127.0.0.1",))
+    assert churn_from("--bind", "127.0.0.1", "--source", "127.0.0.2").sources == ("127.0.0.1", "127.0.0.2")
     assert churn_from("--per-connection", "7").per_connection == Span(7, 7)
     assert churn_from("--lifetime", "2s").lifetime_s == Span(2.0, 2.0)
 
@@ -47,7 +48,8 @@ def test_what_the_options_mean() -> None:
             ("--source", "192.0.2.1"),
             "cannot be made from 192.0.2.1: this machine does not have it",
         ),
-        (("--source", "127.0.0.1", "--source", "127.0.0.1"), "is there twice"),
+        (("--bind", "127.0.0.1", "--source", "127.0.0.1"), "is there twice"),
+        (("--bind", "127.0.0.1%"), "names no device behind the %; write one as 127.0.0.2%lo"),
     ],
 )
 def test_what_is_wrong_is_refused_in_one_line(
@@ -70,3 +72,12 @@ def test_a_source_of_another_family_than_the_server() -> None:
     arguments = parser.parse_args(["--source", "127.0.0.1"], argparse.Namespace(address=Address("::1", 1)))
     with pytest.raises(Exception, match="not both of IPv4, or both of IPv6"):
         churn_of(arguments)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a device can be chosen on Linux alone")
+def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["load", "127.0.0.1:1", "--bind", "127.0.0.1%nowhere"])
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "127.0.0.1%nowhere: this machine has no network device nowhere" in line

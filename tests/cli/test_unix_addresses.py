@@ -130,7 +130,7 @@ def test_a_renewed_connection_to_a_socket_without_a_server_says_so(tmp_path: Pat
     [
         ("client unix:", "'unix:' has no path; write unix:/path"),
         ("load unix:" + "x" * 108, "and that of a Unix socket has 107 at most"),
-        ("load unix:/x --source 127.0.0.1", "--source is for TCP, and unix:/x has no addresses"),
+        ("load unix:/x --source 127.0.0.1", "--bind is for TCP, and unix:/x has no addresses"),
         ("faulty strips unix:/x", "is a Unix socket, and this is for TCP alone; write HOST:PORT"),
         ("check unix:", "'unix:' has no path; write unix:/path"),
     ],

@@ -36,13 +36,12 @@ async def find_addresses(host: str, port: int) -> list[AddressInfo]:
     return [(family, kind, protocol, where) for family, kind, protocol, _, where in found]
 
 
-async def open_stream(host: str, port: int, *, source: str | None = None) -> trio.SocketStream:
+async def open_stream(host: str, port: int) -> trio.SocketStream:
     """Connect to a host; if it is a name, to its address that answers first (RFC 8305).
 
     Args:
       host: a name or an address, or a Unix socket.
       port: TCP port; of no use for a Unix socket.
-      source: an address of this machine to connect from; None for any. Of no use for a Unix socket.
 
     Raises:
       SelfConnectionError, UnixRefusedError: no server listens; both are a `ConnectionRefusedError`.
@@ -52,7 +51,7 @@ async def open_stream(host: str, port: int, *, source: str | None = None) -> tri
     if is_unix(host):
         return await _open_unix_stream(host)
     for _ in range(_TRIES):
-        stream = await trio.open_tcp_stream(host, port, local_address=source)
+        stream = await trio.open_tcp_stream(host, port)
         if not is_connected_to_itself(stream.socket):
             return stream
         await trio.aclose_forcefully(stream)

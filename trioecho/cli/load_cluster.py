@@ -91,7 +91,7 @@ def cluster_of(arguments: argparse.Namespace) -> ClusterRequest | None:
         ),
         (
             has_cluster and bool(arguments.sources),
-            "--source is an address of this machine, and the load comes from a --cluster; leave out one",
+            "--bind is an address of this machine, and the load comes from a --cluster; leave out one",
         ),
         (
             spec is not None

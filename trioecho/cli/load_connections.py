@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 from collections.abc import Callable
 
 from ..base.endpoint import is_unix
 from ..load import Churn, Span
+from ..load.churn import parse_source
 from ..load.engine.local_addresses import check_source
 from . import load_values
 from .shared import values
@@ -43,13 +45,15 @@ def add_connection_options(group: argparse._ArgumentGroup) -> None:
         help="begin at most so many new connections/s, at the start and later",
     )
     add(
+        "--bind",
         "--source",
         type=_source,
-        metavar="ADDRESS",
+        metavar="ADDRESS[%DEVICE]",
         dest="sources",
         action="append",
         default=[],
-        help="connect from this address of this machine; given several times, from each in turn",
+        help="connect from this address of this machine, over this network device if there is one; given "
+        "several times, from each in turn",
     )
     add(
         "--proxy-protocol",
@@ -81,12 +85,9 @@ def _span(text: str, read: Callable[[str], float]) -> Span:
 
 
 def _source(text: str) -> str:
-    """Read an address of this machine."""
+    """Read an address of this machine, perhaps with a device."""
     try:
-        source = str(ipaddress.ip_address(text.strip("[]")))
-    except ValueError:
-        raise values.refusal(text, "is not an IP address; write one as 127.0.0.2") from None
-    try:
+        source = str(parse_source(re.sub(r"\[(.*)\]", r"\1", text.strip())))
         check_source(source)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
@@ -113,7 +114,7 @@ def churn_of(arguments: argparse.Namespace) -> Churn:
         if is_unix(arguments.address.host):
             raise CommandError(
                 ExitCode.WRONG_USAGE,
-                f"--source is for TCP, and {arguments.address} has no addresses to connect from",
+                f"--bind is for TCP, and {arguments.address} has no addresses to connect from",
             )
         _refuse_other_family(arguments.address.host, churn.sources[0])
     return churn
@@ -124,8 +125,8 @@ def _refuse_other_family(host: str, source: str) -> None:
         server = ipaddress.ip_address(host)
     except ValueError:  # a name, whose addresses are not known yet
         return
-    if server.version != ipaddress.ip_address(source).version:
+    if server.version != parse_source(source).address.version:
         raise CommandError(
             ExitCode.WRONG_USAGE,
-            f"--source {source} and the server {host} are not both of IPv4, or both of IPv6",
+            f"--bind {source} and the server {host} are not both of IPv4, or both of IPv6",
         )

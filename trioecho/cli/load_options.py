@@ -21,6 +21,7 @@ from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of, traits_of
 from .load_record import add_record_option, check_record
 from .load_schedule import add_schedule_option, contradictions, refuse_unknown_stages
+from .load_sockets import add_socket_options, sockets_of
 from .server_metrics import add_server_metrics_option, server_metrics_of
 from .shared import values
 from .shared.admin import add_admin_option, admin_of
@@ -70,6 +71,9 @@ def add_load_options(parser: Parser) -> None:
     add_message_options(parser.add_argument_group("what is sent, and what has to come"))
     _add_pace(parser.add_argument_group("how fast"))
     add_connection_options(parser.add_argument_group("how connections come and go"))
+    add_socket_options(
+        parser.add_argument_group("what its sockets are", "By iperf's names; every report has them.")
+    )
     add_cluster_options(parser.add_argument_group("where it comes from"))
     _add_tls(parser.add_argument_group("under TLS"))
     _add_objectives(parser.add_argument_group("what has to hold"))
@@ -214,6 +218,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
         duration_s = _OPEN_LOOP_S
     given = messages_of(arguments)
     churn = churn_of(arguments)
+    sockets = sockets_of(arguments)
     tls = client_tls_of(arguments, ("tls_resume",))
     if tls is not None:
         context_of(tls)  # what is wrong with its files is said before anything is done
@@ -239,6 +244,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             reply=arguments.reply,
             churn=churn,
             tls=tls,
+            sockets=sockets,
             service=traits_of(arguments, given),
             processes=arguments.workers or min(count_processors(), arguments.connections),
         )

@@ -32,6 +32,7 @@ from .results.worker_share import WorkerShare
 from .run import LoadRun, run_load
 from .service_traits import ServiceTraits
 from .sizes import SizeRange, Sizes
+from .socket_options import SocketOptions
 from .stages import Ramp, Stage
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "ServiceTraits",
     "SizeRange",
     "Sizes",
+    "SocketOptions",
     "Span",
     "Stage",
     "StrangeServerError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -29,6 +30,41 @@ class Span(NamedTuple):
         return f"{self.least:.12g}" + (f"-{self.most:.12g}" if self.most != self.least else "")
 
 
+class Source(NamedTuple):
+    """From where connections are made.
+
+    Attributes:
+      address: of this machine.
+      device: the network device over which they go; empty if the system chooses.
+    """
+
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.address}%{self.device}" if self.device else str(self.address)
+
+
+# As the kernel has it: IFNAMSIZ without the zero at the end.
+_DEVICE = re.compile(r"[^\s/%]{1,15}")
+
+
+def parse_source(text: str) -> Source:
+    """Read an address, perhaps with a device: ``127.0.0.2``, ``192.0.2.1%eth0``, ``fe80::1%eth0``.
+
+    Raises:
+      ValueError: it is none; the message says what to write.
+    """
+    address, percent, device = text.partition("%")
+    try:
+        source = Source(ipaddress.ip_address(address), device)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address; write one as 127.0.0.2") from None
+    if percent and not _DEVICE.fullmatch(device):
+        raise ValueError(f"{text!r} names no device behind the %; write one as 127.0.0.2%lo")
+    return source
+
+
 @dataclass(frozen=True)
 class Churn:
     """How connections come and go. By default all are open from the start to the end.
@@ -40,8 +76,8 @@ class Churn:
         end of the server's stream), and another one opened in its place; whole numbers. None for no such end.
       lifetime_s: the same after a time, in seconds since it was opened.
       connect_rate: connections/s that are begun at most, at the start and later; None for no limit.
-      sources: addresses of this machine from which connections are made, in turns; empty if the
-        system chooses.
+      sources: addresses of this machine from which connections are made, in turns, each perhaps with the
+        network device over which they go, as ``192.0.2.1%eth0``; empty if the system chooses.
 
     Raises:
       ValueError: it is impossible; the message says what to change.
@@ -69,15 +105,10 @@ class Churn:
         self._check_sources()
 
     def _check_sources(self) -> None:
-        addresses = []
-        for source in self.sources:
-            try:
-                addresses.append(ipaddress.ip_address(source))
-            except ValueError:
-                raise ValueError(f"{source!r} is not an IP address; write one as 127.0.0.2") from None
-        if len({address.version for address in addresses}) > 1:
+        sources = [parse_source(source) for source in self.sources]
+        if len({source.address.version for source in sources}) > 1:
             raise ValueError("the addresses of sources are all of IPv4 or all of IPv6")
-        if len(set(addresses)) < len(addresses):
+        if len(set(sources)) < len(sources):
             raise ValueError("an address of sources is there twice; name each once")
 
     @property

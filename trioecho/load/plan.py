@@ -16,6 +16,7 @@ from .message_list import MOST_REPLY_BYTES, MessageSource, read_message_source
 from .reply_rule import ReplyRule
 from .service_traits import ServiceTraits, read_service_traits
 from .sizes import SizeRange, Sizes
+from .socket_options import SocketOptions, read_socket_options
 from .stages import MAX_RATE_PER_S, Ramp, Stage, check_ramp, check_stages
 
 _MAX_CONNECTIONS = (1 << 24) - 1  # as many as three bytes of a payload can number
@@ -61,6 +62,7 @@ class LoadPlan:
       service: what the service wants of its clients, beside the messages of the load.
       churn: how connections come and go.
       tls: how connections are under TLS; None if they are plain.
+      sockets: the options that sockets have.
 
     Raises:
       ValueError: the plan is impossible; the message says what to change.
@@ -88,6 +90,7 @@ class LoadPlan:
     service: ServiceTraits = field(default_factory=ServiceTraits)
     churn: Churn = field(default_factory=Churn)
     tls: ClientTls | None = None
+    sockets: SocketOptions = field(default_factory=SocketOptions)
 
     def __post_init__(self) -> None:
         if self.source is not None:
@@ -143,6 +146,8 @@ class LoadPlan:
                 raise ValueError(f"{name} must be from 1 to {most}, not {value}")
         if is_unix(self.host):
             checked_port(self.host, self.port)
+            if not self.sockets.are_for_all:
+                raise ValueError(f"{self.sockets.in_words}: that is for TCP, and {self.host} is no TCP")
         elif not 1 <= self.port <= 0xFFFF:
             raise ValueError(f"port must be from 1 to 65535, not {self.port}")
         if not 0 <= self.seed < 1 << 64:
@@ -223,6 +228,7 @@ class LoadPlan:
         plan["service"] = self.service.to_dict()
         plan["churn"] = self.churn.to_dict()
         plan["tls"] = None if self.tls is None else asdict(self.tls) | {"alpn": list(self.tls.alpn)}
+        plan["sockets"] = self.sockets.to_dict()
         return plan
 
     @classmethod
@@ -236,7 +242,7 @@ class LoadPlan:
 
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"think_s", "stages", "source", "reply", "service", "churn", "tls"})
+_ADDED_LATER = frozenset({"think_s", "stages", "source", "reply", "service", "churn", "tls", "sockets"})
 
 
 def read_plan(part: Part) -> LoadPlan:
@@ -274,6 +280,7 @@ def read_plan(part: Part) -> LoadPlan:
         MessageSource: read_message_source,
         ServiceTraits: read_service_traits,
         Churn: read_churn,
+        SocketOptions: read_socket_options,
     }
     plan: LoadPlan = part.record(LoadPlan, readers=readers, may_be_missing=_ADDED_LATER)
     return plan

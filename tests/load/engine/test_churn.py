@@ -310,7 +310,7 @@ def test_without_reconnect_a_connection_that_cannot_be_renewed_is_over() -> None
         assert result.ended_early is not None
         [reason] = result.churn.failed_attempts
         assert "no local port is left" in reason
-        assert "--source ADDRESS" in reason
+        assert "--bind ADDRESS" in reason
 
 
 # ---- all of it at random ----

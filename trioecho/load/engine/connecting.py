@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 
 import trio
 
-from ...base.connect import connect, open_stream
-from ...base.endpoint import send_at_once
+from ...base.connect import connect, find_addresses, open_stream
 from ...base.histogram import Histogram
 from ...base.open_files import OTHER_DESCRIPTORS, allow_open_files
 from ...base.units import NS_PER_S
 from ..errors import CannotConnectError, StrangeServerError, TooManyConnectionsError
 from ..plan import LoadPlan
+from ..results.sockets_given import SocketsGiven
 from .dialing import ATTEMPTS_AT_ONCE, Address
 from .greeting import Greeting, GreetingError
-from .local_addresses import choose_port_late, source_of, why_not_opened
+from .local_addresses import family_of, why_not_opened
 from .proxy_headers import send_proxy_header
+from .socket_setup import SocketSetup, given_to
 from .tls import TlsConnector, TlsSocket, WaitingTlsSocket
 
 
@@ -33,6 +34,7 @@ class Opened:
       refusals: why the first messages of others failed, by number.
       lateness_ns: how late attempts were made, where the plan has a rate for them.
       address: the server's; None before one was opened.
+      given: what the kernel gave to the first socket; None where it is no TCP.
     """
 
     sockets: dict[int, socket.socket | TlsSocket] = field(default_factory=dict)
@@ -41,6 +43,7 @@ class Opened:
     refusals: dict[int, GreetingError] = field(default_factory=dict)
     lateness_ns: Histogram = field(default_factory=Histogram)
     address: Address | None = None
+    given: SocketsGiven | None = None
 
     def close(self) -> None:
         """Close them all."""
@@ -78,12 +81,13 @@ async def open_connections(
     try:
         with trio.CancelScope() if stop is None else stop:
             await starts.wait_for(first)
-            address = opened.address = await _open_first(plan, first, opened, greeting, tls)
+            setup = SocketSetup(plan.sockets, plan.churn.sources)
+            address = opened.address = await _open_first(plan, setup, first, opened, greeting, tls)
             limit = trio.CapacityLimiter(starts.at_once)
             async with trio.open_nursery() as nursery:
                 for number in range(first + 1, first + count):
                     await starts.wait_for(number)
-                    nursery.start_soon(_open, plan, address, number, opened, limit, greeting, tls)
+                    nursery.start_soon(_open, plan, setup, address, number, opened, limit, greeting, tls)
                     # A task is made when it is needed, not all at once.
                     async with limit:
                         pass
@@ -124,22 +128,28 @@ def allow_connections(count: int) -> None:
 
 
 async def _open_first(
-    plan: LoadPlan, number: int, opened: Opened, greeting: Greeting | None, tls: TlsConnector | None
+    plan: LoadPlan,
+    setup: SocketSetup,
+    number: int,
+    opened: Opened,
+    greeting: Greeting | None,
+    tls: TlsConnector | None,
 ) -> Address:
     began = trio.current_time()
-    sources = plan.churn.sources
     try:
         with trio.fail_after(plan.timeout_s):
-            stream = await open_stream(plan.host, plan.port, source=source_of(sources, number))
+            connection = await _connect_to_any(plan, setup, number)
     except trio.TooSlowError:
         raise CannotConnectError(plan.host, plan.port, f"no reply within {plan.timeout_s:g} s") from None
     except (OSError, UnicodeError) as error:
         raise CannotConnectError(plan.host, plan.port, why_not_opened(error, is_first=True)) from error
     connect_ns = _since(began)
-    with stream.socket:
+    with connection:
         try:
-            address: Address = (stream.socket.family, stream.socket.getpeername())
-            opened.sockets[number] = await _prepare(plan, number, stream.socket, greeting, tls)
+            address: Address = (connection.family, connection.getpeername())
+            setup.note_connected(connection)
+            opened.given = given_to(connection)
+            opened.sockets[number] = await _prepare(plan, number, connection, greeting, tls)
             opened.connect_ns.record(connect_ns)
         except GreetingError as error:
             raise StrangeServerError(plan.host, plan.port, error.reason) from None
@@ -148,8 +158,37 @@ async def _open_first(
     return address
 
 
+async def _connect_to_any(plan: LoadPlan, setup: SocketSetup, number: int) -> trio.socket.SocketType:
+    """Return a socket that is connected to an address of the server.
+
+    Where nothing has to be done before, it is the address that answers first; else each is tried
+    after the one before it has failed.
+    """
+    if setup.is_plain:
+        stream = await open_stream(plan.host, plan.port)
+        return stream.socket
+    families = {family_of(source) for source in plan.churn.sources}
+    addresses = await find_addresses(plan.host, plan.port)
+    fitting = [each for each in addresses if not families or each[0] in families]
+    failure: OSError | None = None
+    for family, _, _, where in fitting:
+        connection = trio.socket.from_stdlib_socket(setup.make(family, number))
+        try:
+            await connect(connection, where)
+        except OSError as error:
+            connection.close()
+            failure = failure or error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise failure or OSError("the server has no address that fits the one of --bind")
+
+
 async def _open(
     plan: LoadPlan,
+    setup: SocketSetup,
     address: Address,
     number: int,
     opened: Opened,
@@ -160,16 +199,13 @@ async def _open(
     async with limit:
         began = trio.current_time()
         try:
-            connection = trio.socket.socket(address[0], socket.SOCK_STREAM)
+            connection = trio.socket.from_stdlib_socket(setup.make(address[0], number))
         except OSError as error:
             opened.failures[number] = why_not_opened(error)
             return
         with connection:
             try:
                 with trio.fail_after(plan.timeout_s):
-                    if (source := source_of(plan.churn.sources, number)) is not None:
-                        choose_port_late(connection)
-                        await connection.bind((source, 0))
                     await connect(connection, address[1])
             except trio.TooSlowError:
                 opened.failures[number] = f"no reply within {plan.timeout_s:g} s"
@@ -179,6 +215,7 @@ async def _open(
                 return
             connect_ns = _since(began)
             try:
+                setup.note_connected(connection)
                 opened.sockets[number] = await _prepare(plan, number, connection, greeting, tls)
                 opened.connect_ns.record(connect_ns)
             except GreetingError as error:
@@ -204,7 +241,6 @@ async def _prepare(
       OSError: the connection cannot be used.
       GreetingError: the first messages failed.
     """
-    send_at_once(connection)
     if plan.service.proxy_headers is not None:
         await send_proxy_header(connection, plan.service.proxy_headers)
     if tls is None:

@@ -6,19 +6,19 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import trio
 
-from ...base.endpoint import SelfConnectionError, UnixRefusedError, is_connected_to_itself, send_at_once
+from ...base.endpoint import SelfConnectionError, UnixRefusedError, is_connected_to_itself
 from ..service_traits import ProxyHeaders
+from ..socket_options import SocketOptions
 from .greeting import AsyncSocket, Greeting, GreetingError
-from .local_addresses import choose_port_late
 from .poller import Poller
 from .proxy_headers import send_proxy_header_nowait
 from .sending import Socket
+from .socket_setup import SocketSetup
 from .tls import TlsConnector, TlsSocket, WaitingTlsSocket
 
 Address = tuple[socket.AddressFamily, "tuple[str | int, ...] | str"]
@@ -93,8 +93,7 @@ class SocketDialer:
       greeting: what is said first on each; None if nothing is.
       tls: puts each under TLS; None if they are plain.
       proxy_headers: the version of the header with which each begins; None if there is none.
-      sources: addresses of this machine, from which connections are made in turns; empty if the
-        system chooses.
+      setup: makes their sockets.
       clock: ns.
     """
 
@@ -107,7 +106,7 @@ class SocketDialer:
         greeting: Greeting | None = None,
         tls: TlsConnector | None = None,
         proxy_headers: ProxyHeaders | None = None,
-        sources: Sequence[str] = (),
+        setup: SocketSetup | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.finished: list[int] = []
@@ -117,7 +116,8 @@ class SocketDialer:
         self._greeting = greeting
         self._tls = tls
         self._proxy_headers = proxy_headers
-        self._sources: Iterator[str | None] = cycle(sources or (None,))
+        self._setup = SocketSetup(SocketOptions()) if setup is None else setup
+        self._turn = 0  # of the addresses from which connections are made
         self._clock = clock
         self._attempts: dict[int, socket.socket] = {}
         self._numbers: dict[int, int] = {}
@@ -129,12 +129,9 @@ class SocketDialer:
 
     def dial(self, number: int) -> int:
         """See `Dialer.dial`."""
-        plain = socket.socket(self._family, socket.SOCK_STREAM)
+        plain = self._setup.make(self._family, self._turn)
+        self._turn += 1
         try:
-            plain.setblocking(False)
-            if (source := next(self._sources)) is not None:
-                choose_port_late(plain)
-                plain.bind((source, 0))
             error = plain.connect_ex(self._address)
             # A Unix socket whose queue is full says EWOULDBLOCK, and nothing is on its way then.
             if error == errno.ECONNREFUSED and isinstance(self._address, (str, bytes)):
@@ -177,7 +174,7 @@ class SocketDialer:
             if not _is_connected(plain):
                 return False
             self._connected_at[attempt] = self._clock()
-            send_at_once(plain)
+            self._setup.note_connected(plain)
             if self._proxy_headers is not None:
                 send_proxy_header_nowait(plain, self._proxy_headers)
             if self._tls is not None:

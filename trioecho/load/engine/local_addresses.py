@@ -12,10 +12,14 @@ import trio
 
 from ...base.endpoint import is_out_of_ports, why_not_connected
 from ...client.tls_hints import why_no_channel
+from ..churn import parse_source
 
 # Linux: the local port is chosen when the server's address is known, so that others may use it for
 # other servers (ip(7)).
 _BIND_ADDRESS_NO_PORT: int | None = getattr(trio.socket, "IP_BIND_ADDRESS_NO_PORT", None)
+# Linux: packets go over this device, whatever the routes say (socket(7)).
+_BIND_TO_DEVICE: int | None = getattr(socket, "SO_BINDTODEVICE", None)
+_IPV6 = 6
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -24,27 +28,49 @@ def source_of(sources: Sequence[str], number: int) -> str | None:
     return sources[number % len(sources)] if sources else None
 
 
-def choose_port_late(sock: socket.socket | trio.socket.SocketType) -> None:
-    """Let the system choose the local port of a socket that will be bound when it is connected."""
+def family_of(source: str) -> socket.AddressFamily:
+    """Return the family of the addresses to which connections can be made from this one."""
+    return socket.AF_INET6 if parse_source(source).address.version == _IPV6 else socket.AF_INET
+
+
+def bind_to_source(plain: socket.socket, source: str) -> None:
+    """Have a socket connected from this address, and over this device if there is one.
+
+    Raises:
+      OSError: that is not possible.
+    """
+    address, device = parse_source(source)
+    if device:
+        if _BIND_TO_DEVICE is None:
+            raise OSError(errno.ENOPROTOOPT, "this system cannot choose a device")
+        plain.setsockopt(socket.SOL_SOCKET, _BIND_TO_DEVICE, device.encode())
     if _BIND_ADDRESS_NO_PORT is not None:
-        with contextlib.suppress(OSError):  # a kernel that does not know it chooses at once
-            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        with contextlib.suppress(OSError):  # a kernel that does not know it chooses the port at once
+            plain.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+    # A link-local address of IPv6 is one of a device.
+    plain.bind((f"{address}%{device}" if device and address.is_link_local else str(address), 0))
 
 
 def check_source(source: str) -> None:
-    """Find out whether connections can be made from an address.
+    """Find out whether connections can be made from an address, and over its device.
 
     Raises:
       ValueError: they cannot; the message says why.
     """
-    family = socket.AF_INET6 if ":" in source else socket.AF_INET
+    device = parse_source(source).device
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as plain:
-            plain.bind((source, 0))
+        with socket.socket(family_of(source), socket.SOCK_STREAM) as plain:
+            bind_to_source(plain, source)
     except OSError as error:
         reason = why_not_connected(error)
         if error.errno == errno.EADDRNOTAVAIL:
             reason = "this machine does not have it"
+        elif device and error.errno == errno.ENODEV:
+            reason = f"this machine has no network device {device}"
+        elif device and error.errno == errno.EPERM:
+            reason = f"this user may not choose the network device {device} (CAP_NET_RAW)"
+        elif device and error.errno == errno.ENOPROTOOPT:
+            reason = "a network device can be chosen on Linux alone; leave out the % and what follows"
         raise ValueError(f"connections cannot be made from {source}: {reason}") from None
 
 
@@ -59,7 +85,7 @@ def why_not_opened(error: OSError | UnicodeError, *, is_first: bool = False) -> 
         return why_no_channel(error)
     what = "no address to connect from, or no port" if is_first else "no local port"
     return (
-        f"{what} is left for a connection to this server{_ports_in_words()}: give --source ADDRESS, "
+        f"{what} is left for a connection to this server{_ports_in_words()}: give --bind ADDRESS, "
         "several times, open fewer new connections, or widen the range (sysctl net.ipv4.ip_local_port_range)"
     )
 

@@ -23,6 +23,7 @@ from ..engine.poller import Poller, open_poller
 from ..engine.recording import Recording, RecordingTask
 from ..engine.renewals import Renewing
 from ..engine.schedule import Schedule
+from ..engine.socket_setup import SocketSetup
 from ..engine.tally import LoadTally
 from ..engine.tls import TlsConnector
 from ..errors import StrangeServerError, TooManyToWaitForError
@@ -148,6 +149,7 @@ class LocalRun:
         result.connect_ns.merge(opened.connect_ns)
         result.churn.attempt_lateness_ns.merge(opened.lateness_ns)
         result.connections_opened = len(opened.sockets)
+        result.sockets = [] if opened.given is None else [opened.given]
         result.started_at = self._started_at
         result.machines = [this_machine()]
         result.recording = recorded
@@ -196,7 +198,7 @@ class LocalRun:
             greeting=self._greeting,
             tls=self._tls,
             proxy_headers=self._plan.service.proxy_headers,
-            sources=churn.sources,
+            setup=SocketSetup(self._plan.sockets, churn.sources),
         )
         reasons = {**opened.failures, **{n: refusal.reason for n, refusal in opened.refusals.items()}}
         absent = {self._maker.make_absent(number): reason for number, reason in reasons.items()}

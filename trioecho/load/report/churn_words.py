@@ -53,6 +53,12 @@ def handshakes_in_words(result: LoadResult) -> str | None:
     return f"{what}; {agreements_in_words(tls.agreements)}"
 
 
+def sockets_in_words(result: LoadResult) -> str | None:
+    """Return what the kernel gave to sockets; None where nothing was asked for."""
+    found = [given.in_words(result.plan.sockets) for given in result.sockets]
+    return " or ".join(dict.fromkeys(found)) or None
+
+
 def outages_in_words(result: LoadResult) -> str | None:
     """Return how many outages there were, and how long; None for a load that does not connect again."""
     if not result.plan.churn.reconnect:

@@ -241,6 +241,8 @@ def _run(result: LoadResult) -> Iterator[Markup]:
         rows.append(("recorded", recorded))
     if (handshakes := churn_words.handshakes_in_words(result)) is not None:
         rows.append(("TLS", handshakes))
+    if (given := churn_words.sockets_in_words(result)) is not None:
+        rows.append(("sockets", f"the kernel gave: {given}"))
     if churn.first_reply_ns.count:
         rows.append(("first reply on each, ms", churn_words.times_in_words(churn.first_reply_ns)))
     if (attempts := churn_words.attempts_in_words(result)) is not None:

@@ -108,6 +108,8 @@ def _counts(result: LoadResult) -> Iterator[str]:
     yield _labelled("connect", f"{connections}, ms: {churn_words.times_in_words(result.connect_ns)}")
     if (handshakes := churn_words.handshakes_in_words(result)) is not None:
         yield _labelled("tls", handshakes)
+    if (given := churn_words.sockets_in_words(result)) is not None:
+        yield _labelled("sockets", f"the kernel gave: {given}")
     if result.churn.first_reply_ns.count:
         times = churn_words.times_in_words(result.churn.first_reply_ns)
         yield _labelled("first", f"reply on each connection, ms: {times}")

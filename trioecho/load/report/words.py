@@ -69,6 +69,10 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
         words.append(f"format {_any_of(str(part.format) for part in parts)}")
     if any(part.churn.in_words for part in parts):
         words.append(_any_of(part.churn.in_words or "connections open to the end" for part in parts))
+    if any(part.sockets.in_words for part in parts):
+        words.append(
+            f"sockets: {_any_of(part.sockets.in_words or 'as the system has them' for part in parts)}"
+        )
     if plan.processes > 1:
         words.append(f"{plan.processes} processes")
     return "; ".join(words)

@@ -41,6 +41,7 @@ _ATTRIBUTES: Mapping[str, Callable[[LoadPlan], str]] = {
     "replies": lambda plan: str(plan.reply),
     "keys": lambda plan: plan.service.key or "none",
     "TLS": lambda plan: "none" if plan.tls is None else plan.tls.in_words,
+    "sockets": lambda plan: plan.sockets.in_words or "as the system has them",
     "connections": lambda plan: plan.churn.in_words or "open to the end",
 }
 

@@ -18,6 +18,7 @@ from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
 from .machine import Machine
 from .recording_result import RecordingResult
+from .sockets_given import SocketsGiven
 from .stage_result import StageResult
 from .time_series import LoadInterval
 from .tls_result import TlsResult
@@ -68,6 +69,8 @@ class LoadResult:
       stages: what was counted in each stage of the plan; empty without stages.
       tls: the handshakes, and what was agreed on; None without TLS.
       workers: of a cluster, what each of them did; empty without one.
+      sockets: what the kernel gave to the first socket of each process, without repeats; empty for
+        other sockets than those of TCP.
     """
 
     plan: LoadPlan
@@ -99,6 +102,7 @@ class LoadResult:
     stages: list[StageResult] = field(default_factory=list)
     tls: TlsResult | None = None
     workers: list[WorkerShare] = field(default_factory=list)
+    sockets: list[SocketsGiven] = field(default_factory=list)
 
     @property
     def unsent(self) -> int:

@@ -8,8 +8,8 @@ seed                of payloads, sizes and distances; the plan has it, too
 runs                a hash of what was measured: of one run, or of each that was merged; with plans it
                     may be missing
 plans               of the runs that were merged; empty for one run
-plan                as `LoadPlan`: names and units are its attributes'; think_s, stages, source, reply
-                    and service may be missing
+plan                as `LoadPlan`: names and units are its attributes'; think_s, stages, source, reply,
+                    service, churn, tls and sockets may be missing
 elapsed_s           length of the measured part
 ended_early         null, or, if every connection was lost too early: after_s (as elapsed_s), of_s (the
                     length that the measured part would have had, over which rates are), and words
@@ -54,6 +54,9 @@ stages              of a plan with stages, for each: name, begins_s, length_s (0
 search              null, or the search for the highest rate: rate, confirmed, limited_by, and
                     trials: phase, rate, holds, saturated, reason, and p50_ms, p99_ms, max_ms of the
                     latency, which may be missing
+sockets             what the kernel gave to the first socket of each process, without repeats: nodelay,
+                    send_buffer and receive_buffer in bytes, congestion, mss and dscp (or null); it may be
+                    missing
 machines            where it ran: name, system, cpus, python, trioecho
 workers             of a cluster, for each: name, host, connections, messages_sent, messages, errors (their
                     number), share (of messages_sent), cpu_share, cpu_wait_share, clock_ahead_ns,
@@ -156,6 +159,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
         "recording": None if result.recording is None else asdict(result.recording),
         "stages": [_stage_as_json(stage, percents) for stage in result.stages],
         "search": None if result.search is None else _search_as_json(result.search),
+        "sockets": [asdict(given) for given in result.sockets],
         "machines": [asdict(machine) for machine in result.machines],
         "workers": [_worker_as_json(worker, result.sent) for worker in result.workers],
     }

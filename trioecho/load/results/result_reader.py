@@ -25,6 +25,7 @@ from .measured_parts import read_churn_result, read_histogram, read_stages, read
 from .recording_result import RecordingResult
 from .result import LoadResult
 from .result_json import LOAD_SCHEMA
+from .sockets_given import SocketsGiven
 from .time_series import MOST_INTERVALS, LoadInterval
 from .tls_result import read_tls_result
 from .worker_share_reader import read_workers
@@ -114,6 +115,8 @@ def _result(document: Part) -> LoadResult:
         result.tls = read_tls_result(document["tls"], read_histogram(histograms["handshake_ns"]))
     if "workers" in document:
         result.workers = read_workers(document["workers"], result)
+    if "sockets" in document:
+        result.sockets = document["sockets"].read(list[SocketsGiven])
     if "runs" in document:  # else it was written by an older version
         result.runs = document["runs"].read(list[str])
         result.plans = [read_plan(plan) for plan in document["plans"]]

@@ -53,8 +53,8 @@ def begun_is_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         ("--versoin", "trioecho: there is no option '--versoin'; did you mean --version?"),
         ("load --connection 5", "load: there is no option '--connection'; did you mean --connections?"),
         (
-            "load --con=5",
-            "there is no option '--con'; did you mean --config or --connect-rate or --connections?",
+            "load --conn=5",
+            "there is no option '--conn'; did you mean --connect-rate or --connections?",
         ),
         ("sned", "trioecho: there is no command 'sned'; did you mean send?"),
         ("send a:1 --header-bytes 4", "send: there is no option '--header-bytes'; did you mean --header?"),

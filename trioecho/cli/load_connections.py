@@ -48,7 +48,7 @@ def add_connection_options(group: argparse._ArgumentGroup) -> None:
         "--bind",
         "--source",
         type=_source,
-        metavar="ADDRESS[%DEVICE]",
+        metavar="ADDR[%DEV]",
         dest="sources",
         action="append",
         default=[],

@@ -31,6 +31,7 @@ COMMANDS = {
     "proxy": "pass connections on, with faults",
     "faulty": "run an echo server with a bug, to learn from",
     "formats": "list the formats of protocols, or guess that of some bytes",
+    "dissect": "print a dissector for Wireshark, of frames in any format",
     "guide": "show the documentation, page by page",
     "deploy": "print a sample file: systemd, containers, balancers, monitoring",
     "completion": "print the completion of commands and options for a shell",

@@ -13,12 +13,11 @@ from types import FrameType
 from .network import HOSTS, Network, NetworkError, Quality, explained
 
 
-
 def _arguments() -> argparse.Namespace:
     hosts = "\n".join(f"  {host:10} {', '.join(addresses.values())}" for host, addresses in HOSTS.items())
     parser = argparse.ArgumentParser(
         prog="scripts/network",
-        description="A network of eight hosts on this machine, which itself is not changed. For root, on Linux.",
+        description="A network of eight hosts on this machine, whose own is not changed. For root, on Linux.",
         epilog=f"hosts, each with a name and a network namespace of its own:\n{hosts}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -34,7 +33,10 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("down", help="end what runs on the hosts, and remove the network")
     for each in (up, tries):
         each.add_argument(
-            "--delay", default="", metavar="TIME", help="of all that a host sends, as 5ms; if the kernel has netem"
+            "--delay",
+            default="",
+            metavar="TIME",
+            help="of all that a host sends, as 5ms; if the kernel has netem",
         )
         each.add_argument("--loss", default="", metavar="PERCENT", help="of the same, as 1%%; likewise")
     for each in (run, cut, join):
@@ -109,7 +111,7 @@ def _run_beside(words: list[str]) -> int:
     """Run a command to its end, whatever signal comes, and return its exit code."""
     signal.signal(signal.SIGINT, lambda *_: None)  # a terminal sends it to the command, too
     try:
-        with subprocess.Popen(words) as process:  # noqa: S603 - the command that was asked for
+        with subprocess.Popen(words) as process:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda number, _: process.send_signal(number))
             code = process.wait()

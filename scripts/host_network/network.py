@@ -13,12 +13,12 @@ Nothing outside of these namespaces changes: bridges and cables are inside of th
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 # Of RFC 2544, for benchmarks of networks: nobody has these addresses in earnest.
@@ -66,7 +66,7 @@ class Network:
     def is_up(self) -> bool:
         return {*map(self.namespace, (*HOSTS, SWITCH))} <= _namespaces()
 
-    def up(self, quality: Quality = Quality()) -> str:
+    def up(self, quality: Quality) -> str:
         """Make the network, unless it is there; return what it lacks, if anything.
 
         Raises:
@@ -90,7 +90,10 @@ class Network:
         for host, addresses in HOSTS.items():
             for bridge in addresses:
                 end, other = cable_of(host, bridge), f"{bridge} netns {self.namespace(host)}"
-                inside += [f"link add {end} type veth peer name {other}", f"link set {end} master {bridge} up"]
+                inside += [
+                    f"link add {end} type veth peer name {other}",
+                    f"link set {end} master {bridge} up",
+                ]
         _ip(*inside, within=self.namespace(SWITCH))
         for host, addresses in HOSTS.items():
             lines = [f"address add {address}/24 dev {bridge}" for bridge, address in addresses.items()]
@@ -177,12 +180,8 @@ def explained() -> Iterator[None]:
 
 
 def _namespaces() -> set[str]:
-    try:
-        return set(os.listdir("/run/netns"))
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return set()
-        raise
+    folder = Path("/run/netns")  # where ip keeps them
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 def _ip(*lines: str, within: str | None = None) -> None:

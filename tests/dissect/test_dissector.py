@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.framing.layouts import SPECS, Spec, peers_frames
-from tests.support.captures import Segment, Shown, run_tshark, show, write_capture
+from tests.support.captures import Segment, Shown, show, write_capture
 from tests.support.examples import examples
 from tests.support.programs import needs_program
 from trioecho.dissect import wireshark_dissector
@@ -123,7 +123,7 @@ def decoded(case: Case) -> tuple[list[tuple[bytes, bytes, bytes]], RemoteProtoco
     decoder.end_of_data()
     try:
         while (frame := decoder.next_whole_frame()) is not None:
-            frames.append(tuple(frame))
+            frames.append((frame.header, frame.payload, frame.trailer))
     except IncompleteFrameError:
         pass
     except RemoteProtocolError as error:
@@ -142,7 +142,9 @@ def check(case: Case, shown: Shown) -> None:
     assert set(others) <= {"after"}
     match error:
         case FrameTooLargeError():
-            more = f"0x{error.length:x} has more than 64 bits" if error.length >> 64 else f"{error.length} bytes"
+            more = (
+                f"0x{error.length:x} has more than 64 bits" if error.length >> 64 else f"{error.length} bytes"
+            )
             assert first == ("malformed" if error.length >> 64 else "too_large")
             assert more in shown.texts[0]
         case FrameTooSmallError():
@@ -155,10 +157,10 @@ def check(case: Case, shown: Shown) -> None:
 
 SENT = random.Random(7)
 WHOLE = {
-    name: Case(format, wire, cut(wire, SENT))
+    name: Case(parsed, wire, cut(wire, SENT))
     for name in (*PRESETS, *LAYOUTS)
-    for format in [FrameFormat.parse(name)]
-    for wire in [frames_of(format, SENT)]
+    for parsed in [FrameFormat.parse(name)]
+    for wire in [frames_of(parsed, SENT)]
 }
 
 
@@ -191,7 +193,10 @@ def test_every_format_is_shown_as_it_is_decoded(
 
 @pytest.mark.parametrize(
     ("number", "problem"),
-    [pytest.param(number, problem, id=f"{text} {bad}") for number, (text, bad, problem) in enumerate(REFUSED)],
+    [
+        pytest.param(number, problem, id=f"{text} {bad}")
+        for number, (text, bad, problem) in enumerate(REFUSED)
+    ],
 )
 def test_what_is_refused_is_marked_and_so_is_what_follows(
     number: int, problem: str, shown: list[tuple[Shown, Shown]]
@@ -231,15 +236,16 @@ def test_what_is_shown_of_a_frame_is_right_or_says_that_it_is_cut(
 @st.composite
 def any_cases(draw: st.DrawFn) -> Case:
     spec: Spec = draw(SPECS)
-    format = FrameFormat.parse(spec.text)
     most = min(spec.largest - spec.extra, 300)
     sizes = draw(st.lists(st.integers(0, most), min_size=1, max_size=4))
     values = random.Random(draw(st.integers(0, 1000)))
     payloads = map(values.randbytes, sizes)
     wire = bytearray(b"".join(draw(peers_frames(payload, spec)) for payload in payloads))
     if draw(st.booleans()):
-        wire[draw(st.integers(0, len(wire) - 1))] = draw(st.sampled_from([0, 1, 0x30, 0x7F, 0x80, 0x81, 0xFF]))
-    return Case(format, bytes(wire), cut(bytes(wire), values))
+        wire[draw(st.integers(0, len(wire) - 1))] = draw(
+            st.sampled_from([0, 1, 0x30, 0x7F, 0x80, 0x81, 0xFF])
+        )
+    return Case(FrameFormat.parse(spec.text), bytes(wire), cut(bytes(wire), values))
 
 
 @pytest.mark.slow

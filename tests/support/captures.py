@@ -126,7 +126,7 @@ def run_tshark(*arguments: str, scripts: Sequence[Path] = ()) -> str:
 
 
 def show(capture: Path, scripts: Sequence[Path], *options: str) -> dict[tuple[int, int], Shown]:
-    """Return what dissectors, named as their files, show of each stream, by its number and the sender's port."""
+    """Return what dissectors, named as their files, show of each stream, by its number and who sent."""
     names = {script.stem for script in scripts}
     shown: dict[tuple[int, int], Shown] = {}
     words = ("-n", "-r", str(capture), "-Y", " or ".join(sorted(names)), "-T", "pdml", *options)

@@ -34,7 +34,7 @@ examples:
   trioecho dissect --port 26066 >trioecho.lua
   tshark -X lua_script:trioecho.lua -i lo -f 'tcp port 26066' -Y trioecho
   trioecho dissect --format netstring --name games --port 7000 --port 7001 >games.lua
-  trioecho dissect --format dns --payload dns --port 5353 >framed_dns.lua
+  trioecho dissect --format native-messaging --payload json --port 7002 >browser.lua
 """
 
 
@@ -78,9 +78,13 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         "--payload",
         type=_dissector,
         metavar="DISSECTOR",
-        help="one of Wireshark's own, that payloads are given to: dns, json, mqtt (tshark -G protocols lists all)",
+        help="one of Wireshark's own, which gets the payloads: json, xml (tshark -G protocols lists all)",
     )
-    add("--tls", action="store_true", help="the frames are inside of TLS there, whose keys Wireshark has to have")
+    add(
+        "--tls",
+        action="store_true",
+        help="the frames are inside of TLS there, whose keys Wireshark has to have",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from importlib import resources
 
 from .. import __version__
 from ..framing import FrameFormat, parse_layout
-from ..framing.layout import Filler, Number, NumberKind, filler_bytes
+from ..framing.layout import Filler, Number, NumberKind
 
 DEFAULT_NAME = "trioecho"
 # What Wireshark puts together in memory; and its preferences have no numbers of more than 32 bits.
@@ -24,7 +24,7 @@ _READERS = {
     NumberKind.DECIMAL: "digits",
     NumberKind.HEXADECIMAL: "digits",
 }
-_LINE_BYTES = 16
+_LINE_BYTES = 8
 
 
 def wireshark_dissector(
@@ -68,7 +68,7 @@ def wireshark_dissector(
 -- To use it, put it into the folder of personal Lua plugins, which Wireshark names under Help, About,
 -- Folders; or give it to one run:
 --   tshark -X lua_script:FILE -r CAPTURE -Y {name}
--- Connections on other ports: Analyze, Decode As, TCP port, {name.upper()}; or tshark -d tcp.port==PORT,{name}
+-- Connections on other ports: Analyze, Decode As, TCP port, {name.upper()}; tshark -d tcp.port==PORT,{name}
 
 local NAME = "{name}"
 local DESCRIPTION = "{name.upper()}, frames of {format}"
@@ -114,13 +114,19 @@ def _filler(filler: Filler) -> str:
     checks, at = [], 0
     for part in filler:
         if isinstance(part, bytes):
-            lines = [
-                ", ".join(f"0x{byte:02x}" for byte in part[start : start + _LINE_BYTES])
-                for start in range(0, len(part), _LINE_BYTES)
-            ]
-            checks.append(f"{{ at = {at}, bytes = {{ {(',' + chr(10) + '    ').join(lines)} }} }}")
+            checks.append(f"{{ at = {at}, bytes = {_bytes(part)} }}")
         at += part if isinstance(part, int) else len(part)
-    return f"{filler_bytes(filler)}, {{ {', '.join(checks)} }}" if checks else f"{filler_bytes(filler)}, {{}}"
+    return f"{at}, {{ {', '.join(checks)} }}" if checks else f"{at}, {{}}"
+
+
+def _bytes(part: bytes) -> str:
+    lines = [
+        ", ".join(f"0x{byte:02x}" for byte in part[start : start + _LINE_BYTES])
+        for start in range(0, len(part), _LINE_BYTES)
+    ]
+    if len(lines) == 1:
+        return f"{{ {lines[0]} }}"
+    return "".join(("{\n", *(f"    {line},\n" for line in lines), "}"))
 
 
 def _number(number: Number) -> str:

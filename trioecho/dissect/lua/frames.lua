@@ -16,14 +16,15 @@ local field = {
 proto.fields = field
 
 local function expert_field(name, text, severity)
-    return ProtoExpert.new(NAME .. "." .. name, text, expert.group.MALFORMED, severity or expert.severity.ERROR)
+    severity = severity or expert.severity.ERROR
+    return ProtoExpert.new(NAME .. "." .. name, text, expert.group.MALFORMED, severity)
 end
 local problem = {
     malformed = expert_field("malformed", "This is no header of the format"),
     too_small = expert_field("too_small", "The length does not cover what it counts"),
     too_large = expert_field("too_large", "The payload is over the limit"),
     trailer = expert_field("bad_trailer", "What follows the payload is no trailer"),
-    after = expert_field("after", "Behind what is no whole frame, nothing has a meaning", expert.severity.NOTE),
+    after = expert_field("after", "What follows has no meaning", expert.severity.NOTE),
     cut = expert_field("cut", "The rest of the frame is not here", expert.severity.NOTE),
 }
 proto.experts = problem
@@ -75,15 +76,14 @@ local function measure(tvb, start)
     end
     if value < UInt64(COUNTED) then
         frame.problem = problem.too_small
-        frame.why = string.format("a length of %s does not cover %d bytes that it counts", tostring(value), COUNTED)
+        frame.why = string.format("a length of %s does not cover %d bytes that it counts", value, COUNTED)
         return frame
     end
     frame.payload = value - UInt64(COUNTED)
-    if frame.payload > UInt64(proto.prefs.max_frame_length) then
+    local limit = proto.prefs.max_frame_length
+    if frame.payload > UInt64(limit) then
         frame.problem = problem.too_large
-        frame.why = string.format(
-            "a payload of %s bytes is over the limit of %d", tostring(frame.payload), proto.prefs.max_frame_length
-        )
+        frame.why = string.format("a payload of %s bytes is over the limit of %d", frame.payload, limit)
         return frame
     end
     -- From here on a number of Lua's own can express it.
@@ -95,7 +95,8 @@ end
 -- ---- the frames of a direction ----
 
 -- Wireshark shows packets in any order, after it has seen them once in theirs. What was found then is kept.
--- By stream and sender: how many `frames` so far, in which packet one was `refused`, and whether one `waits` for more.
+-- By stream and sender: how many `frames` so far, in which packet one was `refused`, and whether one
+-- `waits` for more bytes.
 local directions = {}
 -- By packet, of each frame that ends in it, in order: its number; 0 behind a refused one.
 local found = {}
@@ -113,7 +114,7 @@ local function direction_of(pinfo)
     return directions[name]
 end
 
--- Returns which frame of its packet is next, from 1 on. Wireshark keeps what is private while it looks at a packet.
+-- Returns which frame of its packet is next, from 1 on. What is private is kept while a packet is looked at.
 local function next_place(pinfo)
     return tonumber(pinfo.private[NAME] or 0) + 1
 end
@@ -182,7 +183,8 @@ local function show(tvb, pinfo, tree, frame)
     add_bytes(tree, field.trailer, tvb, frame.header + frame.payload, TRAILER_BYTES)
     if tvb:len() < frame.bytes then
         frame.problem = problem.cut
-        tree:add_proto_expert_info(problem.cut, string.format("%d of %d bytes are here", tvb:len(), frame.bytes))
+        local why = string.format("%d of %d bytes are here", tvb:len(), frame.bytes)
+        tree:add_proto_expert_info(problem.cut, why)
         return in_words(frame.payload) .. ", cut"
     end
     local wrong, why = first_wrong(tvb, frame.header + frame.payload, TRAILER)

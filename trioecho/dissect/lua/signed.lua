@@ -7,7 +7,7 @@ local function read_number(tvb, start, stop)
     local range = tvb(start, NUMBER_BYTES)
     local value = LITTLE_ENDIAN and range:le_int64() or range:int64()
     if value < Int64(0) then
-        return nil, 0, string.format("a length of %s is negative", tostring(value))
+        return nil, 0, string.format("a length of %s is negative", value)
     end
     return NUMBER_BYTES, LITTLE_ENDIAN and range:le_uint64() or range:uint64()
 end

@@ -37,6 +37,7 @@ ROOMS = [
     "guide",
     "deploy",
     "faulty",
+    "dissect",
     "cli",
     "__main__",
 ]

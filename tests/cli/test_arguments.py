@@ -19,7 +19,19 @@ from tests.support.in_process import run_in_process
 from trioecho.cli import faulty, load_options
 from trioecho.cli.shared.parser import Parser
 
-COMMANDS = ["serve", "client", "send", "demo", "load", "report", "check", "proxy", "faulty", "formats"]
+COMMANDS = [
+    "serve",
+    "client",
+    "send",
+    "demo",
+    "load",
+    "report",
+    "check",
+    "proxy",
+    "faulty",
+    "formats",
+    "dissect",
+]
 STARTED = 130
 
 
@@ -243,7 +255,7 @@ def options_with_numbers() -> list[tuple[str, str]]:
             if (
                 action.type is not None
                 and action.metavar not in ("COMMAND", "FILE", "HEX", "NAME[,NAME]")
-                and name != "--host"
+                and name not in ("--host", "--name", "--payload")
             ):
                 found.setdefault(name, command)
     return [(command, name) for name, command in found.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.programs import needs_program
 from trioecho import __version__
 from trioecho.dissect import wireshark_dissector
 from trioecho.framing import FrameFormat, encode_frame
+from trioecho.guide import read_topic
 
 
 def printed(*words: str) -> str:
@@ -81,6 +83,20 @@ def test_payloads_go_to_a_dissector_of_wiresharks_own(tmp_path: Path) -> None:
         scripts=[script],
     )
     assert shown == "1,2\tone,two\tzwei\n"
+
+
+def test_the_commands_of_the_guide_show_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_program("tshark")
+    text = read_topic("formats").partition("## In Wireshark\n")[2]
+    dissect, tshark = re.findall(r"^\$ (.*)", text, re.MULTILINE)[:2]
+    monkeypatch.chdir(tmp_path)
+    words, _, file = dissect.partition(" >")
+    Path(file).write_text(printed(*words.split()[2:]))
+    wires = [b"5:hello,12:hello, world,", b"1:a."]
+    write_capture(Path("capture.pcap"), [(7000, [(True, wire) for wire in wires])])
+    shown = run_tshark(*tshark.split()[1:]).splitlines()
+    described = re.findall(r"TRIOECHO \d+ (.*)", text)
+    assert [line.partition("TRIOECHO ")[2].split(" ", 1)[1] for line in shown] == described
 
 
 def test_on_other_ports_it_is_chosen_by_hand_and_its_limit_is_a_preference(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ def test_the_commands_are_those_that_are_run() -> None:
         ("trioecho", "faulty"),
         ("trioecho", "proxy"),
         ("trioecho", "formats"),
+        ("trioecho", "dissect"),  # by test_dissect_command, with what is behind it
+        ("tshark", "-r"),
         ("trioecho", "deploy"),
         ("trioecho", "completion"),
         ("trioecho", "man"),

@@ -64,17 +64,21 @@ def _connection(client_port: int, port: int, segments: Sequence[Segment]) -> Ite
 
 
 def read_streams(path: Path) -> dict[tuple[int, int], bytes]:
-    """Return what was sent from each port to each other one, of a capture on one machine, over IPv4."""
+    """Return what was sent from each port to each other one over IPv4; the capture may still go on."""
     data = path.read_bytes()
+    if len(data) < 24:
+        return {}
     magic, link = struct.unpack_from("<I16xI", data)
     assert magic == _MAGIC
     skipped = {_ETHERNET: 14, _RAW_IP: 0}[link]
     segments: dict[tuple[int, int], dict[int, bytes]] = {}
     begin: dict[tuple[int, int], int] = {}
     at = 24
-    while at < len(data):
+    while at + 16 <= len(data):
         captured, size = struct.unpack_from("<8xII", data, at)
         assert captured == size
+        if at + 16 + size > len(data):
+            break
         packet = data[at + 16 + skipped : at + 16 + size]
         at += 16 + size
         if packet[0] >> 4 != 4 or packet[9] != 6:

@@ -128,11 +128,12 @@ def server_process(
     before: Callable[[], None] | None = None,
     pass_fds: Sequence[int] = (),
     cwd: Path | None = None,
+    prefix: Sequence[str] = (),
 ) -> Iterator[ServerProcess]:
-    """A server that reports in JSON; killed if it still runs at the end."""
+    """A server that reports in JSON; killed if it still runs at the end. What stands before it runs it."""
     where = [word for address in listen for word in ("--listen", address)] or ["--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, *command, *where, "--metrics-format", "json", *arguments],
+        [*prefix, sys.executable, *command, *where, "--metrics-format", "json", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,

@@ -10,13 +10,16 @@ import pytest
 # Of the packages in .ci/packages. With TRIOECHO_PROGRAMS=required, a missing one is a failure.
 _INSTALLED_IN_CI = {
     "chromium",
+    "dumpcap",
     "haproxy",
+    "ip",
     "nginx",
     "prometheus",
     "promtool",
     "ssh-agent",
     "systemd-analyze",
     "systemd-socket-activate",
+    "tshark",
 }
 
 

@@ -18,13 +18,12 @@ plugins (Help, About, Folders), tshark from -X lua_script:FILE. It puts frames
 together that TCP has cut, and takes apart what came together. What trioecho refuses
 is marked, with the reason, and so is what follows it in that direction.
 
-Of each frame it shows, and filters can ask for, with NAME in front:
-  .number                   which frame of its direction it is, from 1 on
-  .header                   all in front of the payload; in it .before, .length,
-                            .flags and .behind
-  .payload_length .payload  the payload
-  .trailer                  what follows it
-  .malformed .too_small .too_large .bad_trailer .after .cut  what is wrong
+Of each frame it shows these fields, which filters can ask for, as NAME.payload:
+  number     which frame of its direction it is, from 1 on
+  header     all in front of the payload; in it before, length, flags, behind
+  payload    the payload; payload_length is how many bytes it has
+  trailer    what follows it
+  too_large  what is wrong; or too_small, malformed, bad_trailer, after, cut
 
 exit codes:
   0  printed

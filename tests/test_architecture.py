@@ -34,6 +34,7 @@ ROOMS = [
     "check",
     "proxy",
     "admin",  # shows what those above it do while they run
+    "locust",  # users of Locust; imports no Trio
     "guide",
     "deploy",
     "faulty",

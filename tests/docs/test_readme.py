@@ -64,10 +64,14 @@ COMMANDS_OF_README = commands_of(PAGES[0].read_text())
 SNIPPETS = dict.fromkeys(re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
 # Those of the library's page are run by `test_library`.
 LIBRARY = (ROOT / "trioecho" / "guide" / "library.md").read_text()
+# Those of the page on Locust are run by `tests.locust`.
+LOCUST = (ROOT / "trioecho" / "guide" / "locust.md").read_text()
 # The third is run by `tests.load.test_own_messages`, with the commands beside it; the next three, two
 # conversations and a key, by the tests of these.
 STUDENT, STUDENTS_CLIENT, _, _, _, _, PAYLOAD_AGAIN = (
-    snippet for snippet in SNIPPETS if ">>>" not in snippet and snippet not in LIBRARY
+    snippet
+    for snippet in SNIPPETS
+    if ">>>" not in snippet and snippet not in LIBRARY and snippet not in LOCUST
 )
 
 
@@ -104,6 +108,7 @@ def test_the_commands_are_those_that_are_run() -> None:
         ("trioecho", "deploy"),
         ("trioecho", "completion"),
         ("trioecho", "man"),
+        ("locust", "--headless"),  # by tests.locust
         ("scripts/bench",),  # by test_bench
         ("scripts/bench", "--quick"),
         ("scripts/bench", "decoder"),

@@ -24,7 +24,7 @@ ALL = [
     AMQP,
     MODBUS,
     NETSTRING,
-    *map(FrameFormat.parse, ("varint", "bgp", "ldap", "u24le,any1", "onc-rpc")),
+    *map(FrameFormat.parse, ("varint", "bgp", "ldap", "u24le,any1", "onc-rpc", "fastcgi")),
 ]
 each_format = pytest.mark.parametrize("frame_format", ALL, ids=str)
 

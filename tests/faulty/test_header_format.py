@@ -26,9 +26,11 @@ def test_headers_are_written_and_read_as_the_oracle_does(data: st.DataObject, sp
     written = format.encode(len(payload)) + payload + format.encode_trailer()
     assert written == naive_layout_frame(payload, spec)
     frame = data.draw(peers_frames(payload, spec))
-    size = len(frame) - len(payload) - format.trailer_bytes
+    size = format.size_in(frame)
+    assert size is not None
+    assert size >= format.header_bytes
+    assert len(frame) == size + len(payload) + format.trailer_bytes(frame[:size])
     format.check_trailer(frame[size + len(payload) :])
-    assert format.size_in(frame) == size >= format.header_bytes
     assert format.decode(frame[:size]) == len(payload)
     cut = data.draw(st.integers(0, size - 1))
     assert format.size_in(frame[:cut]) is None

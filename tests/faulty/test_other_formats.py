@@ -89,6 +89,7 @@ def broken_and_causes(result: SuiteResult) -> tuple[set[str], list[str]]:
         slow("shared-buffer", "u16le", {"3.2"}),
         slow("closes-unread", "varint", {"4.7"}),
         ("short-payload", "netstring", {"2.4"}),
+        slow("cut-through", "fastcgi", {"2.8"}),
         slow("segment-is-message", "amqp", {"2.3", "2.4", "2.5"}),
         slow("half-header", "amqp", {"2.3"}),
         slow("length-of-text", "netstring", {"1.10"}),

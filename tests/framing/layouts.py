@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-Parts = tuple["int | bytes", ...]
+# Of any value, exactly these, or a byte that counts padding: the word for it.
+Parts = tuple["int | bytes | str", ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Spec:
         return (self.least or self.most) if self.kind in ("dec", "hex") else 1
 
     @property
+    def has_padding(self) -> bool:
+        return "pad8" in (*self.before, *self.behind)
+
+    @property
     def has_fixed_width(self) -> bool:
         return self.kind in ("u", "i") or (self.kind in ("dec", "hex") and not self.least)
 
@@ -67,15 +72,30 @@ class Spec:
 
 
 def size_of(parts: Parts) -> int:
-    return sum(part if isinstance(part, int) else len(part) for part in parts)
+    return len(free(parts))
 
 
 def texts(parts: Parts) -> list[str]:
-    return [f"any{part}" if isinstance(part, int) else f"x{part.hex()}" for part in parts]
+    words = {part: f"any{part}" if isinstance(part, int) else str(part) for part in parts}
+    return [f"x{part.hex()}" if isinstance(part, bytes) else words[part] for part in parts]
 
 
 def free(parts: Parts) -> bytes:
-    return b"".join(bytes(part) if isinstance(part, int) else part for part in parts)
+    if not parts:
+        return b""
+    first, *others = parts
+    here = b"\0" if isinstance(first, str) else bytes(first)
+    return here + free(tuple(others))
+
+
+def padding_in(header: bytes, number_bytes: int, spec: Spec) -> int:
+    """What a whole header says of padding."""
+    if "pad8" in spec.before:
+        return header[size_of(spec.before[: spec.before.index("pad8")])]
+    if "pad8" in spec.behind:
+        at = size_of(spec.before) + number_bytes + size_of(spec.behind[: spec.behind.index("pad8")])
+        return header[at]
+    return 0
 
 
 def write_number(value: int, spec: Spec) -> bytes:
@@ -109,23 +129,34 @@ def naive_layout_frame(payload: bytes, spec: Spec) -> bytes:
 def peers_frames(draw: st.DrawFn, payload: bytes, spec: Spec) -> bytes:
     """A frame of a peer, who gives what is free any value."""
 
+    padding = draw(st.one_of(st.just(b""), st.binary(max_size=9), st.binary(min_size=255, max_size=255)))
+
     def anything(parts: Parts) -> bytes:
-        some = (
-            draw(st.binary(min_size=part, max_size=part)) if isinstance(part, int) else part for part in parts
-        )
-        return b"".join(some)
+        some = b""
+        for part in parts:
+            match part:
+                case int():
+                    some += draw(st.binary(min_size=part, max_size=part))
+                case str():
+                    some += bytes([len(padding)])
+                case _:
+                    some += part
+        return some
 
     flags = draw(st.integers(0, (1 << -spec.most % 8) - 1)) if spec.kind == "u" else 0
     value = len(payload) + spec.extra
     number = write_number(value, replace(spec, flags=flags))
     if spec.kind == "ber" and spec.most == 8 and draw(st.booleans()):
         number = b"\x88" + value.to_bytes(8, "big")  # longer than it needs to be, as some write it
-    return anything(spec.before) + number + anything(spec.behind) + payload + anything(spec.trailer)
+    end = padding if spec.has_padding else anything(spec.trailer)
+    return anything(spec.before) + number + anything(spec.behind) + payload + end
 
 
 def wrong_at(data: bytes, parts: Parts) -> int | None:
     """Where bytes that begin with these parts, perhaps not all of them, differ from them."""
-    pattern = [byte for part in parts for byte in ([None] * part if isinstance(part, int) else part)]
+    pattern: list[int | None] = []
+    for part in parts:
+        pattern += part if isinstance(part, bytes) else [None] * size_of((part,))
     pairs = enumerate(zip(data, pattern, strict=False))
     return next((at for at, (byte, wanted) in pairs if wanted is not None and byte != wanted), None)
 
@@ -205,7 +236,7 @@ def naive_layout_next(wire: bytes, spec: Spec, limit: int) -> tuple[object, ...]
     length = value - spec.extra
     if length > limit:
         return "too large", length, limit
-    end = header + length + size_of(spec.trailer)
+    end = header + length + size_of(spec.trailer) + padding_in(wire, size, spec)
     if len(wire) < end:
         return "incomplete", len(wire), end
     if (wrong := wrong_at(wire[header + length :], spec.trailer)) is not None:
@@ -213,10 +244,14 @@ def naive_layout_next(wire: bytes, spec: Spec, limit: int) -> tuple[object, ...]
     return "frame", (wire[:header], wire[header : header + length], wire[header + length : end]), end
 
 
+def _as_parts(parts: list[int | bytes]) -> Parts:
+    return tuple(parts)
+
+
 PARTS = st.lists(
     st.one_of(st.integers(1, 3), st.binary(min_size=1, max_size=3), st.sampled_from([b"\0", b"\xce"])),
     max_size=3,
-).map(tuple)
+).map(_as_parts)
 
 
 @st.composite
@@ -225,6 +260,7 @@ def specs(draw: st.DrawFn) -> Spec:
     least = flags = 0
     order = draw(st.sampled_from(["be", "le"]))
     before, behind, trailer = draw(PARTS), draw(PARTS), draw(PARTS)
+    padded = draw(st.sampled_from(["", "", "before", "behind"]))
     if kind == "u":
         most = draw(st.one_of(st.integers(1, 64), st.sampled_from([8, 16, 24, 32])))
         flags = draw(st.integers(0, (1 << -most % 8) - 1))
@@ -237,6 +273,10 @@ def specs(draw: st.DrawFn) -> Spec:
         if draw(st.booleans()) and most > 1:
             least = draw(st.integers(1, most - 1))
             behind = (draw(st.sampled_from([b":", b"\r\n", b"\0"])), *behind)
+    if padded == "before":
+        before, trailer = _with_padding(draw, before, 0), ()
+    elif padded == "behind":
+        behind, trailer = _with_padding(draw, behind, 1 if least else 0), ()
     fixed = ["+header", "+itself"] if kind in ("u", "i") or (kind in ("dec", "hex") and not least) else []
     counted = draw(st.sampled_from(["", "", "", "+rest", "+trailer", "+rest+trailer", "+3", *fixed, *fixed]))
     spec = Spec(kind, most, least, order, flags, counted, before, behind, trailer)
@@ -245,6 +285,11 @@ def specs(draw: st.DrawFn) -> Spec:
         if spec.extra <= spec.largest
         else Spec(kind, most, least, order, flags, "", before, behind, trailer)
     )
+
+
+def _with_padding(draw: st.DrawFn, parts: Parts, first: int) -> Parts:
+    at = draw(st.integers(min(first, len(parts)), len(parts)))
+    return (*parts[:at], "pad8", *parts[at:])
 
 
 SPECS = specs()

@@ -25,6 +25,8 @@ from trioecho.framing import PRESETS, FormatSyntaxError, FrameFormat
         ("dec4-4", FrameFormat.parse("dec4")),
         ("dns", FrameFormat(2)),
         (" MQTT ", FrameFormat.parse("any1,varint4")),
+        ("any1,any1,pad8,u8,payload", FrameFormat.parse("any2,pad8,u8")),
+        ("u8,pad8,any1,any1", FrameFormat.parse("u8,pad8,any2")),
     ],
 )
 def test_formats_that_are_the_same_are_equal_and_print_alike(text: str, same: FrameFormat) -> None:
@@ -48,7 +50,8 @@ def test_formats_that_are_the_same_are_equal_and_print_alike(text: str, same: Fr
         ("foo", "'foo' is not a frame format; write u32be for 4 bytes"),
         (
             "any1,foo",
-            "'any1,foo': part 2, 'foo', is none of u32be, varint, dec4, hex4, ber, any2, x30 or payload",
+            "'any1,foo': part 2, 'foo', is none of u32be, varint, dec4, hex4, ber, any2, x30, pad8 or "
+            "payload",
         ),
         ("any3", "'any3' has no length; it needs one of u32be, varint, dec4, hex4, ber"),
         ("u8,u8", "part 2, 'u8', is a second length; a frame has one"),
@@ -68,6 +71,12 @@ def test_formats_that_are_the_same_are_equal_and_print_alike(text: str, same: Fr
         ("dec9-1,x3a", "has to have from 1 to 19 digits"),
         ("dec1-9", "needs a byte behind it at which it ends and which is no digit: dec1-9,x3a for a colon"),
         ("hex1-8,x61", "needs a byte behind it at which it ends"),
+        (
+            "pad8,u8,pad8",
+            "part 3, 'pad8', is there twice; one byte in front of the payload counts the padding",
+        ),
+        ("u8,payload,pad8", "part 3, 'pad8', stands behind the payload"),
+        ("u8,pad8,payload,x00", "has padding (pad8) and something else behind the payload; one can be"),
         ("varint10", "has to be from varint1 to varint9"),
         ("ber9", "has to be from ber1 to ber8"),
     ],
@@ -77,6 +86,12 @@ def test_what_is_no_format_is_told_where_and_what_would_be_right(text: str, said
         FrameFormat.parse(text)
     assert caught.value.text == text
     assert "\n" not in str(caught.value)
+
+
+def test_a_byte_that_counts_padding_is_not_one_that_may_be_anything() -> None:
+    texts = ["pad8,any1,u8", "any1,pad8,u8", "any2,u8", "any1,u8,pad8", "any1,u8,any1", "pad8,u8,any1"]
+    assert len({FrameFormat.parse(text) for text in texts}) == len(texts)
+    assert [str(FrameFormat.parse(text)) for text in texts] == texts
 
 
 def test_a_long_text_is_shortened_where_it_is_quoted() -> None:

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.framing.layouts import SPECS, Spec, naive_layout_frame, naive_layout_next, peers_frames
+from tests.framing.layouts import (
+    SPECS,
+    Spec,
+    naive_layout_frame,
+    naive_layout_next,
+    peers_frames,
+    size_of,
+)
 from tests.framing.test_properties import cut_up
 from tests.support.examples import examples
 from trioecho.errors import (
@@ -184,8 +191,7 @@ def test_a_header_that_came_is_sent_back_with_another_payload(data: st.DataObjec
         sent = encode_frame(other, format=frame_format, header=header)
         [(new_header, new_payload, _)], end = all_of(sent, spec, 300)
         assert (new_payload, end) == (other, ("nothing",))
-        start = sum(part if isinstance(part, int) else len(part) for part in spec.before)
-        rest = sum(part if isinstance(part, int) else len(part) for part in spec.behind)
+        start, rest = size_of(spec.before), size_of(spec.behind)
         assert new_header[:start] == header[:start]
         assert new_header[len(new_header) - rest :] == header[len(header) - rest :]
         if spec.kind == "u" and spec.most % 8:  # its flags are kept, too

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.guard import GUARD_S
 from tests.support.programs import needs_program
-from tests.support.sockets import receive_exactly
+from tests.support.sockets import receive_all, receive_exactly
 from trioecho.framing import PRESETS, ConnectionDecoder, Frame, FrameDecoder, FrameFormat, encode_frame
 from trioecho.framing.format_guess import guess_formats
 
@@ -274,6 +274,33 @@ def test_an_agent_of_openssh_speaks_its_frames(tmp_path: Path) -> None:
     # SSH_AGENT_IDENTITIES_ANSWER, and none.
     frame = Frame(b"\0\0\0\x05", b"\x0c\0\0\0\0")
     assert decode_all("ssh-agent", replies, 256 << 10) == [frame, frame]
+
+
+def test_fastcgi_pads_its_records() -> None:
+    """An application of FastCGI's own library, libfcgi, takes padded records and makes some."""
+    fastcgi = FrameFormat.parse("fastcgi")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        application = subprocess.Popen([needs_program("fcgiwrap")], stdin=listener.fileno())
+        try:
+            with socket.create_connection(listener.getsockname(), timeout=GUARD_S) as peer:
+                begin = encode_frame(
+                    b"\0\1" + bytes(6), format=fastcgi, header=bytes.fromhex("0101000100000000")
+                )
+                name = b"\x0f\x04SCRIPT_FILENAME/no!"
+                params = encode_frame(name, format=fastcgi, header=bytes.fromhex("0104000100000300"))
+                assert len(params) == 8 + len(name) + 3
+                peer.sendall(begin + params + bytes.fromhex("0104000100000000 0105000100000000"))
+                replies = receive_all(peer)
+        finally:
+            application.kill()
+            application.wait()
+    frames = decode_all("fastcgi", replies, 65_535)
+    assert [frame.header[1] for frame in frames] == [6, 6, 3]  # FCGI_STDOUT, its end, FCGI_END_REQUEST
+    assert frames[0].payload.startswith(b"Status: 403 ")
+    assert len(frames[0].trailer) == frames[0].header[6] == -len(frames[0].payload) % 8 > 0
+    assert b"".join(map(b"".join, frames)) == replies
+    assert guess_formats(replies)[0].protocols == ("fastcgi",)
+    assert [guess.protocols for guess in guess_formats(2 * replies) if guess.is_likely] == [("fastcgi",)]
 
 
 def test_every_preset_is_tried() -> None:

@@ -233,16 +233,21 @@ def test_a_plan_with_them_can_be_read_again() -> None:
     assert decode_load_message(encode_load_message(config)) == config
 
 
-FORMATS = ("u8", "u16le", "u32be", "u64be+header", "varint4", "any1,varint4", "netstring", "dns", "postgres")
+FORMATS = (
+    *("u8", "u16le", "u32be", "u64be+header", "varint4", "any1,varint4"),
+    *("netstring", "dns", "postgres", "fastcgi", "pad8,u8"),
+)
 
 
 @examples(100)
 @given(
     format=st.sampled_from(FORMATS).map(FrameFormat.parse),
     payload=st.binary(max_size=200),
+    padding=st.integers(0, 255),
 )
-def test_never_more_is_taken_than_one_frame_has(format: FrameFormat, payload: bytes) -> None:
-    wire = encode_frame(payload, format=format)
+def test_never_more_is_taken_than_one_frame_has(format: FrameFormat, payload: bytes, padding: int) -> None:
+    headers = {"x01,any3,u16be,pad8,any1": b"\1\0\0\0%c\0" % padding, "pad8,u8": b"%c" % padding}
+    wire = encode_frame(payload, format=format, header=headers.get(str(format)))
     received = bytearray()
     while len(received) < len(wire):
         missing = bytes_missing(received, format)

@@ -23,7 +23,7 @@ from tests.support.proxies import ProxyProcess, proxy_process
 from tests.support.slow import slow
 from tests.support.sockets import receive_all, receive_exactly, reset
 from tests.support.wire import frame
-from trioecho import FrameFormat
+from trioecho import FrameFormat, encode_frame
 from trioecho.proxy import Cut, Faults, FaultStream, FrameFault, Send, Step
 from trioecho.proxy.frame_stage import MAX_KEPT_BYTES, FrameStage
 
@@ -236,6 +236,17 @@ def test_a_fault_is_told_when_it_has_happened(
     else:
         left = payloads_of(passed)
         assert len(kinds) == abs(len(left) - len(payloads))
+
+
+def test_padding_belongs_to_a_frame() -> None:
+    fastcgi = FrameFormat.parse("fastcgi")
+    padded = encode_frame(b"hello", format=fastcgi, header=bytes.fromhex("0106000100000300"))
+    plain = encode_frame(b"x", format=fastcgi)
+    for size in (1, 7, 1000):
+        faults = Faults(frame_fault=FrameFault.DUPLICATE, on_frame=1, format=fastcgi)
+        stream = FaultStream(faults, random.Random(0), lambda *_: None)
+        steps = [step for piece in pieces(padded + plain, [size] * 50) for step in stream.receive(piece)]
+        assert sent(steps) + sent(stream.end()) == 2 * padded + plain
 
 
 def payloads_of(wire: bytes) -> list[bytes]:

@@ -11,6 +11,7 @@ import pytest
 _INSTALLED_IN_CI = {
     "chromium",
     "dumpcap",
+    "fcgiwrap",
     "haproxy",
     "ip",
     "nginx",

@@ -25,4 +25,5 @@ def wire_of(format: FrameFormat) -> Wire:
         before=layout.before,
         behind=layout.behind,
         trailer=layout.trailer,
+        padding_at=layout.padding_at,
     )

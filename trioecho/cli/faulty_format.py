@@ -20,4 +20,5 @@ def header_format_of(format: FrameFormat) -> HeaderFormat:
         before=layout.before,
         behind=layout.behind,
         trailer=layout.trailer,
+        padding_at=layout.padding_at,
     )

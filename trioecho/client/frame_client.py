@@ -162,8 +162,8 @@ class FrameClient:
         if self._max_frame_length and length > self._max_frame_length:
             raise PayloadTooLargeError(length, self._max_frame_length)
         header = self._format.encode_header(length, like=header)
-        wire = b"".join((header, payload, self._format.trailer))
-        request = self._line.add(Frame(header, bytes(payload), self._format.trailer), wire)
+        frame = Frame(header, bytes(payload), self._format._trailer_of(header))
+        request = self._line.add(frame, b"".join(frame))
         self._line_has_changed.set()
         was_sent = False
         try:

@@ -36,10 +36,11 @@ class BufferedServer(EchoServer):
         header_bytes = self.format.size_in(buffer)
         if header_bytes is None:
             return None
-        length = self.decode_length(bytes(buffer[:header_bytes]))
+        header = bytes(buffer[:header_bytes])
+        length = self.decode_length(header)
         self.check_length(length)
         trailer = header_bytes + length
-        end = trailer + self.format.trailer_bytes
+        end = trailer + self.format.trailer_bytes(header)
         if len(buffer) < end:
             return None
         self.format.check_trailer(bytes(buffer[trailer:end]))

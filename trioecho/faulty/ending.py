@@ -137,8 +137,8 @@ class EchoesTruncated(FaultyServer):
             received += piece
         return bytes(received)
 
-    def read_trailer(self, connection: ClientSocket) -> bool:
-        return super().read_trailer(connection) or True  # BUG: nor that
+    def read_trailer(self, connection: ClientSocket, header: bytes) -> bool:
+        return super().read_trailer(connection, header) or True  # BUG: nor that
 
 
 class LingerZero(FaultyServer):

@@ -28,6 +28,7 @@ class HeaderFormat:
       flags: what is in the bits above it.
       counted: bytes that it counts beside the payload.
       before, behind, trailer: what is in front of it, between it and the payload, and behind that.
+      padding_at: where in a header the byte is that counts padding behind the payload, as an index.
     """
 
     kind: str = "u"
@@ -39,6 +40,7 @@ class HeaderFormat:
     before: Filler = ()
     behind: Filler = ()
     trailer: Filler = ()
+    padding_at: int | None = None
 
     # ---- what headers are like ----
 
@@ -65,11 +67,6 @@ class HeaderFormat:
         return len(_zeros(self.before)) + length + len(_zeros(self.behind))
 
     @cached_property
-    def trailer_bytes(self) -> int:
-        """Bytes behind a payload."""
-        return len(_zeros(self.trailer))
-
-    @cached_property
     def longest_payload(self) -> int:
         """Bytes of the longest payload that a header can announce."""
         if self.kind == "dec":
@@ -83,13 +80,17 @@ class HeaderFormat:
         """Return what follows a payload that is sent."""
         return _zeros(self.trailer)
 
+    def trailer_bytes(self, header: bytes) -> int:
+        """Return how many bytes are behind the payload of a header."""
+        return len(_zeros(self.trailer)) if self.padding_at is None else header[self.padding_at]
+
     def check_trailer(self, trailer: bytes) -> None:
         """Compare what follows a payload with what has to be there.
 
         Raises:
           RefusedError: it is something else.
         """
-        if not re.fullmatch(_matching(self.trailer), trailer, re.DOTALL):
+        if self.padding_at is None and not re.fullmatch(_matching(self.trailer), trailer, re.DOTALL):
             raise RefusedError(trailer)
 
     # ---- headers ----

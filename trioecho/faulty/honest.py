@@ -269,7 +269,7 @@ class EchoServer:
         length = self.decode_length(header)
         self.check_length(length)
         payload = self.read_payload(connection, length)
-        return payload if payload is not None and self.read_trailer(connection) else None
+        return payload if payload is not None and self.read_trailer(connection, header) else None
 
     def read_header(self, connection: ClientSocket) -> bytes | None:
         """Read a whole header; None at the end of the stream."""
@@ -283,13 +283,13 @@ class EchoServer:
         """Read a whole payload; None if the stream ends in it."""
         return self.read_exactly(connection, length)
 
-    def read_trailer(self, connection: ClientSocket) -> bool:
-        """Read what follows a payload; False if the stream ends in it.
+    def read_trailer(self, connection: ClientSocket, header: bytes) -> bool:
+        """Read what follows the payload of a header; False if the stream ends in it.
 
         Raises:
           RefusedError: it is not what the format has there.
         """
-        trailer = self.read_exactly(connection, self.format.trailer_bytes)
+        trailer = self.read_exactly(connection, self.format.trailer_bytes(header))
         if trailer is not None:
             self.format.check_trailer(trailer)
         return trailer is not None

@@ -299,7 +299,7 @@ class LimitCheckedLate(FaultyServer):
         if header is None:
             return None
         payload = self.read_payload(connection, self.decode_length(header))
-        if payload is None or not self.read_trailer(connection):
+        if payload is None or not self.read_trailer(connection, header):
             return None
         self.check_length(len(payload))  # BUG: by now it has been stored
         return payload

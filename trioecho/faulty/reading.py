@@ -112,9 +112,12 @@ class SegmentIsMessage(FaultyServer):
     def echo_frames(self, connection: ClientSocket) -> None:
         while data := connection.recv(RECV_BYTES):
             header_bytes = self.format.size_in(data)
+            header = data[:header_bytes]  # all of it, if that is not complete
+            trailer_bytes = 0
             if header_bytes is not None:
-                self.check_length(self.decode_length(data[:header_bytes]))
-            rest = data[header_bytes or len(data) : len(data) - self.format.trailer_bytes]
+                self.check_length(self.decode_length(header))
+                trailer_bytes = self.format.trailer_bytes(header)
+            rest = data[len(header) : len(data) - trailer_bytes]
             self.write_frame(connection, rest)  # BUG: the rest is not always the payload
 
 

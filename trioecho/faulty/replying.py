@@ -301,7 +301,7 @@ class CutThrough(FaultyServer):
         while (header := self.read_header(connection)) is not None:
             length = self.decode_length(header)
             self.check_length(length)
-            left = length + self.format.trailer_bytes
+            left = length + self.format.trailer_bytes(header)
             connection.sendall(header)  # BUG: the payload may never come
             while left:
                 piece = connection.recv(min(left, RECV_BYTES))

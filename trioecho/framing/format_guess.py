@@ -105,7 +105,7 @@ def _look(data: bytes, format: FrameFormat, protocols: tuple[str, ...]) -> Guess
             if length == NEEDS_MORE:
                 missing = None
                 break
-            size = header_bytes + length + len(format.trailer)
+            size = header_bytes + length + format._bytes_behind(data, position, header_bytes)
             if length > _MOST_LENGTH or format._wrong_trailer(
                 data, position, _MOST_LENGTH if size <= rest else -1
             ):

@@ -13,6 +13,7 @@ The parts stand in the order in which they are on the wire, with commas between 
 ``ber``             a length in the way of BER and DER, of at most 4 bytes; ``ber2``: of at most 2
 ``any3``            3 bytes that may be anything; those that are written are 0
 ``x30``             exactly these bytes, in hexadecimal
+``pad8``            a byte that says how many bytes of padding follow the payload
 ``payload``         where the payload is; needed only if something follows it
 ==================  ======================================================================
 
@@ -25,7 +26,17 @@ from __future__ import annotations
 
 import re
 
-from .layout import DEFAULT_MOST, MOST_FILLER_BYTES, Filler, Layout, Number, NumberKind, filler_bytes, merged
+from .layout import (
+    DEFAULT_MOST,
+    MOST_FILLER_BYTES,
+    PADDING_WORD,
+    Filler,
+    Layout,
+    Number,
+    NumberKind,
+    filler_bytes,
+    merged,
+)
 from .presets import PRESETS
 
 _NUMBER = re.compile(
@@ -36,7 +47,7 @@ _NUMBER = re.compile(
 )
 _SHOWN_CHARACTERS = 60
 _MOST_DIGITS = 19  # of lengths below 2**63, as programs have them
-_KINDS = "u32be, varint, dec4, hex4, ber, any2, x30 or payload"
+_KINDS = "u32be, varint, dec4, hex4, ber, any2, x30, pad8 or payload"
 
 
 class FormatSyntaxError(ValueError):
@@ -86,6 +97,7 @@ class _Reader:
         self._place = ""  # of the number
         self._fillers: list[list[int | bytes]] = [[], [], []]
         self._where = 0  # before the number, behind it, after the payload
+        self._padding: tuple[int, int] | None = None  # where, and behind how many bytes there
 
     def read(self, part: str, place: int) -> None:
         shown = f"part {place}, {_quoted(part)},"
@@ -96,6 +108,8 @@ class _Reader:
                 why = "comes before any length" if not self._where else "is there twice"
                 raise self._error(f"{shown} {why}; the length comes first, then one payload", shown)
             self._where = 2
+        elif part == PADDING_WORD:
+            self._read_padding(shown)
         elif match := re.fullmatch(r"any(\d{1,4})", part):
             if not 1 <= int(match[1]) <= MOST_FILLER_BYTES:
                 raise self._error(f"{shown} has to be from any1 to any{MOST_FILLER_BYTES}", shown)
@@ -108,6 +122,13 @@ class _Reader:
             self._read_number(numbered, shown)
         else:
             raise self._unknown(part, place, shown)
+
+    def _read_padding(self, shown: str) -> None:
+        if self._where == 2 or self._padding is not None:
+            why = "is there twice" if self._padding else "stands behind the payload"
+            raise self._error(f"{shown} {why}; one byte in front of the payload counts the padding", shown)
+        self._padding = self._where, filler_bytes(tuple(self._fillers[self._where]))
+        self._fillers[self._where].append(1)
 
     def _unknown(self, part: str, place: int, shown: str) -> FormatSyntaxError:
         if place == 1 and part == self._text.strip().lower():
@@ -172,13 +193,23 @@ class _Reader:
             )
         before, behind, trailer = (merged(tuple(filler)) for filler in self._fillers)
         self._check_end_of_digits(self._number, behind)
+        if trailer and self._padding is not None:
+            raise FormatSyntaxError(
+                self._text, f"has padding ({PADDING_WORD}) and something else behind the payload; one can be"
+            )
         layout = Layout(self._number, 0, before, behind, trailer)
         if sum(map(filler_bytes, (before, behind, trailer))) > MOST_FILLER_BYTES:
             raise FormatSyntaxError(self._text, f"has more than {MOST_FILLER_BYTES} bytes beside its payload")
         counted = sum(self._count(word, layout) for word in self._counted)
         if counted > self._number.largest:
             raise self._error(f"{self._place} cannot express the {counted} bytes that it counts", self._place)
-        return Layout(self._number, counted, before, behind, trailer)
+        return Layout(self._number, counted, before, behind, trailer, self._padding_at(behind))
+
+    def _padding_at(self, behind: Filler) -> int | None:
+        if self._padding is None:
+            return None
+        where, offset = self._padding
+        return offset - filler_bytes(behind) if where else offset
 
     def _count(self, word: str, layout: Layout) -> int:
         if re.fullmatch(r"\d{1,4}", word):

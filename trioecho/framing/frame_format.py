@@ -145,8 +145,12 @@ class FrameFormat:
 
     @property
     def trailer(self) -> bytes:
-        """What follows a payload that is sent; nothing in most formats."""
+        """What follows a payload that is sent with a header of its own; nothing in most formats."""
         return b"" if self._codec is None else self._codec.trailer
+
+    def _trailer_of(self, header: bytes) -> bytes:
+        """Return what follows a payload that is sent with a whole header: zeros, if that says how many."""
+        return self.trailer or bytes(self._bytes_behind(header, 0, len(header)))
 
     def frame_length(self, payload_length: int) -> int:
         """Return how many bytes the frame of a payload has, as it is sent.
@@ -219,6 +223,10 @@ class FrameFormat:
             raise FrameTooSmallError(length, self._counted_header_bytes)
         return self.header_bytes, length - self._counted_header_bytes
 
+    def _bytes_behind(self, data: bytes | bytearray | memoryview, start: int, header_bytes: int) -> int:
+        """Return how many bytes follow the payload of the frame whose header is at ``start``, and whole."""
+        return 0 if self._codec is None else self._codec.bytes_behind(data, start, header_bytes)
+
     def _wrong_trailer(
         self, data: bytes | bytearray, start: int, max_frame_length: int
     ) -> MalformedFrameError | None:
@@ -239,11 +247,12 @@ class FrameFormat:
     def _around(self, wire: bytes, payloads: Sequence[bytes]) -> list[Frame]:
         """Return the frames at the front of a wire, which have these payloads, without the payloads."""
         frames: list[Frame] = []
-        start, trailer_bytes = 0, len(self.trailer)
+        start = 0
         for payload in payloads:
-            header_end = start + self._measure(wire, start, len(wire))[0]
+            header_bytes, _ = self._measure(wire, start, len(wire))
+            header_end = start + header_bytes
             payload_end = header_end + len(payload)
-            end = payload_end + trailer_bytes
+            end = payload_end + self._bytes_behind(wire, start, header_bytes)
             frames.append(Frame(wire[start:header_end], b"", wire[payload_end:end]))
             start = end
         return frames
@@ -278,5 +287,6 @@ def encode_frame(
     # len() counts items, which in other types may be wider than a byte.
     length = len(payload) if type(payload) is bytes else memoryview(payload).nbytes
     if header is not None or format._layout is not None:
-        return b"".join((format.encode_header(length, like=header), payload, format.trailer))
+        header = format.encode_header(length, like=header)
+        return b"".join((header, payload, format._trailer_of(header)))
     return b"".join((format.encode_header(length), payload))

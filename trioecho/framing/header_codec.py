@@ -15,8 +15,8 @@ class HeaderCodec:
     Attributes:
       layout: what a frame consists of.
       number: writes and reads the length alone.
-      trailer: what follows a payload that is sent.
-      has_trailer: whether anything does.
+      trailer: what follows every payload; nothing, if its size is in the header.
+      trailer_bytes: its size.
       start: where in a header the number is.
 
     Args:
@@ -36,6 +36,7 @@ class HeaderCodec:
         self._checked_trailer = _checked(layout.trailer)
         self._rest = len(self._behind)
         self._or_without = f"without its length it has {self.start + self._rest}"
+        self._padding_at = layout.padding_at
         self._least = layout.least_header_bytes
         self._counted = layout.counted
 
@@ -120,6 +121,13 @@ class HeaderCodec:
         if value < self._counted:
             raise FrameTooSmallError(value, self._counted)
         return header_bytes, value - self._counted
+
+    def bytes_behind(self, data: Data, start: int, header_bytes: int) -> int:
+        """Return how many bytes follow the payload of a frame, of whose header this is the place."""
+        at = self._padding_at
+        if at is None:
+            return self.trailer_bytes
+        return data[start + at if at >= 0 else start + header_bytes + at]
 
     def check_trailer(self, data: Data, start: int, position: int) -> None:
         """Check what follows the payload of the frame that begins at ``start``.

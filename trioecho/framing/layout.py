@@ -5,6 +5,8 @@
     any1, u32be +itself, any2,  payload,  xce
     ----  -------------  ----   -------   ---
     before   number      behind           trailer
+
+A trailer has a fixed size, or it is padding, of as many bytes as a byte of the header says.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Literal
 ByteOrder = Literal["big", "little"]
 # What a frame may have beside its number and its payload, in bytes: more is a mistake rather than a header.
 MOST_FILLER_BYTES = 1024
+# A byte that counts the padding behind the payload.
+PADDING_WORD = "pad8"
 
 
 class NumberKind(Enum):
@@ -120,6 +124,8 @@ class Layout:
       counted: how many bytes it counts beside the payload.
       before, behind: what is in the header in front of the number, and between it and the payload.
       trailer: what follows the payload.
+      padding_at: where the byte is that says how much padding follows the payload, as an index of
+        the header: from its end, if it is behind the number; None if there is no such byte.
     """
 
     number: Number = Number()
@@ -127,6 +133,7 @@ class Layout:
     before: Filler = ()
     behind: Filler = ()
     trailer: Filler = ()
+    padding_at: int | None = None
 
     @property
     def least_header_bytes(self) -> int:
@@ -159,7 +166,10 @@ class Layout:
         return parts
 
     def __str__(self) -> str:
-        before, behind, trailer = map(_parts_of, (self.before, self.behind, self.trailer))
+        at, behind_bytes = self.padding_at, filler_bytes(self.behind)
+        before = _parts_of(self.before, -1 if at is None else at)
+        behind = _parts_of(self.behind, -1 if at is None else behind_bytes + at)
+        trailer = _parts_of(self.trailer)
         number = f"{self.number}{self._counted_in_words()}"
         return ",".join([*before, number, *behind, *(["payload", *trailer] if trailer else [])])
 
@@ -175,5 +185,21 @@ class Layout:
         return f"+{self.counted}"
 
 
-def _parts_of(filler: Filler) -> list[str]:
-    return [f"any{part}" if isinstance(part, int) else f"x{part.hex()}" for part in filler]
+def _parts_of(filler: Filler, padding_at: int = -1) -> list[str]:
+    words, start = [], 0
+    for part in filler:
+        if isinstance(part, bytes):
+            words.append(f"x{part.hex()}")
+            start += len(part)
+        elif start <= padding_at < start + part:
+            before, behind = padding_at - start, start + part - padding_at - 1
+            words += [*_free(before), PADDING_WORD, *_free(behind)]
+            start += part
+        else:
+            words += _free(part)
+            start += part
+    return words
+
+
+def _free(size: int) -> list[str]:
+    return [f"any{size}"] if size else []

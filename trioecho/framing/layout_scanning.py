@@ -15,11 +15,11 @@ _REFUSED_BYTES = 1
 class LayoutScanner(Scanner):
     """Finds the frames of any layout."""
 
-    __slots__ = ("_codec", "_least", "_most_length", "_trailer_bytes")
+    __slots__ = ("_codec", "_has_trailer", "_least", "_most_length")
 
     def __init__(self, layout: Layout, max_frame_length: int) -> None:
         self._codec = HeaderCodec(layout)
-        self._trailer_bytes = self._codec.trailer_bytes
+        self._has_trailer = self._codec.trailer_bytes > 0
         self._least = layout.least_header_bytes
         self._most_length = max_frame_length
 
@@ -27,10 +27,10 @@ class LayoutScanner(Scanner):
         position, end = start, len(data)
         count = 0
         while position < end:
-            at, length = self._next(data, position, end)
+            at, length, next_position = self._next(data, position, end)
             if length == NEEDS_MORE:
                 return position - start, count, at
-            position = at + length + self._trailer_bytes
+            position = next_position
             count += 1
             if only_one:
                 break
@@ -40,29 +40,34 @@ class LayoutScanner(Scanner):
         payloads: list[bytes] = []
         position, end = 0, len(data)
         while position < end:
-            at, length = self._next(data, position, end)
+            at, length, next_position = self._next(data, position, end)
             if length == NEEDS_MORE:
                 break
             payloads.append(data[at : at + length])
-            position = at + length + self._trailer_bytes
+            position = next_position
         return payloads, position
 
-    def _next(self, data: Data, position: int, end: int) -> tuple[int, int]:
-        """Return where the next payload begins, and its length; what it needs, and -1, if it is not whole."""
+    def _next(self, data: Data, position: int, end: int) -> tuple[int, int, int]:
+        """Return where the next payload begins, its length, and where its frame ends.
+
+        If the frame is not whole, return how many bytes it needs, -1 and 0.
+        """
+        codec = self._codec
         try:
-            header_bytes, length = self._codec.measure(data, position, end)
+            header_bytes, length = codec.measure(data, position, end)
         except RemoteProtocolError:
-            return _REFUSED_BYTES, NEEDS_MORE
+            return _REFUSED_BYTES, NEEDS_MORE, 0
         if length == NEEDS_MORE:
-            return header_bytes, NEEDS_MORE
+            return header_bytes, NEEDS_MORE, 0
         if length > self._most_length:
-            return _REFUSED_BYTES, NEEDS_MORE
-        size = header_bytes + length + self._trailer_bytes
-        if position + size > end:
-            return size, NEEDS_MORE
-        if self._trailer_bytes and not self._codec.is_trailer(data, position + header_bytes + length):
-            return _REFUSED_BYTES, NEEDS_MORE
-        return position + header_bytes, length
+            return _REFUSED_BYTES, NEEDS_MORE, 0
+        payload_end = position + header_bytes + length
+        frame_end = payload_end + codec.bytes_behind(data, position, header_bytes)
+        if frame_end > end:
+            return frame_end - position, NEEDS_MORE, 0
+        if self._has_trailer and not codec.is_trailer(data, payload_end):
+            return _REFUSED_BYTES, NEEDS_MORE, 0
+        return position + header_bytes, length, frame_end
 
 
 class VarintScanner(Scanner):

@@ -78,8 +78,8 @@ PRESETS: dict[str, Preset] = {
     "erlang-packet-2": Preset("u16be", "Erlang's {packet, 2}", _ERLANG, 65_535),
     "erlang-packet-4": Preset("u32be", "Erlang's {packet, 4}", _ERLANG, (1 << 31) - 1),
     "fastcgi": Preset(
-        "x01,any3,u16be,x00,any1",
-        "FastCGI records without padding; one with padding is refused, since two numbers make up its size",
+        "x01,any3,u16be,pad8,any1",
+        "FastCGI records; type and request in front of the length, that of the padding behind it",
         "FastCGI specification 1.0, section 3.3",
         65_535,
     ),

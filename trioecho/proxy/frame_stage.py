@@ -114,7 +114,7 @@ class FrameStage:
         if length is None:
             self._is_framed = False
             return
-        self._left += length + len(self._faults.format.trailer)
+        self._left += length + self._faults.format._bytes_behind(header, 0, len(header))
         self._count += 1
         fault = self._choose()
         if fault in _CUTS:

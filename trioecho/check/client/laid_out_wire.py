@@ -24,6 +24,8 @@ class LaidOutWire(Wire):
       counted: bytes that it counts beside the payload.
       before, behind, trailer: what is in front of it, between it and the payload, and after the
         payload: so many bytes of any value, or exactly these.
+      padding_at: where in a header the byte is that counts padding behind the payload, from the
+        header's end if it is negative; None if none does.
       sent_before, sent_behind: what is sent in the place of bytes of any value; zeros if they are empty.
     """
 
@@ -36,6 +38,7 @@ class LaidOutWire(Wire):
     before: Filler = ()
     behind: Filler = ()
     trailer: Filler = ()
+    padding_at: int | None = None
     sent_before: bytes = b""
     sent_behind: bytes = b""
 
@@ -60,7 +63,8 @@ class LaidOutWire(Wire):
         return before + self._digits(value) + behind
 
     def _new_frame(self, payload: bytes) -> bytes:
-        return self.header(len(payload)) + payload + _plain(self.trailer)
+        header = self.header(len(payload))
+        return header + payload + _plain(self.trailer) + bytes(self._padding(header))
 
     def like(self, frame: bytes, /) -> LaidOutWire:
         start = self.payload_at(frame)
@@ -80,12 +84,17 @@ class LaidOutWire(Wire):
         value, width = number
         start = at + width + _size(self.behind)
         end = start + value - self.counted
-        size = end + _size(self.trailer)
-        if end < start or len(data) < size:
+        if len(data) < start or end < start:
+            return None
+        size = end + _size(self.trailer) + self._padding(data[:start])
+        if len(data) < size:
             return None
         if not _fits(data[at + width :], self.behind) or not _fits(data[end:], self.trailer):
             return None
         return data[start:end], size
+
+    def _padding(self, header: bytes) -> int:
+        return 0 if self.padding_at is None else header[self.padding_at]
 
     def _digits(self, value: int) -> bytes:
         if self.kind in "ui":

@@ -34,7 +34,7 @@ class EndIsDone(FaultyClient):
             length = self.decode_length(header)
             self.check_length(length)
             reply = self.read_payload(length)
-            self.read_trailer()
+            self.read_trailer(header)
             self.compare(number, payload, reply)
 
 
@@ -54,7 +54,8 @@ class HalfIsEnough(FaultyClient):
         for number, payload in enumerate(self.payloads(), 1):
             self.send(payload)
             self.begin_wait()
-            length = self.decode_length(self.read_header())
+            header = self.read_header()
+            length = self.decode_length(header)
             self.check_length(length)
             reply = bytearray()
             while len(reply) < length and payload.startswith(reply):
@@ -63,7 +64,7 @@ class HalfIsEnough(FaultyClient):
                     return  # BUG: nothing was wrong so far, but something is missing
                 reply += piece
             self.compare(number, payload, bytes(reply))
-            self.read_trailer()
+            self.read_trailer(header)
 
 
 class SwallowsReset(FaultyClient):

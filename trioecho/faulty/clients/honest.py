@@ -139,10 +139,11 @@ class EchoClient:
 
     def read_reply(self, payload: bytes) -> bytes:
         """Read the next reply, which should be that of this message."""
-        length = self.decode_length(self.read_header())
+        header = self.read_header()
+        length = self.decode_length(header)
         self.check_length(length)
         reply = self.read_payload(length)
-        self.read_trailer()
+        self.read_trailer(header)
         return reply
 
     def read_header(self) -> bytes:
@@ -156,13 +157,13 @@ class EchoClient:
         """Read a whole payload."""
         return self.read_exactly(length)
 
-    def read_trailer(self) -> None:
-        """Read what follows a payload.
+    def read_trailer(self, header: bytes) -> None:
+        """Read what follows the payload of a header.
 
         Raises:
           RefusedError: it is not what the format has there.
         """
-        self.format.check_trailer(self.read_exactly(self.format.trailer_bytes))
+        self.format.check_trailer(self.read_exactly(self.format.trailer_bytes(header)))
 
     def decode_length(self, header: bytes) -> int:
         """Return the length that a header announces."""

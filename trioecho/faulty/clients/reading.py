@@ -31,8 +31,11 @@ class OneRecvPerMessage(FaultyClient):
 
     def read_reply(self, payload: bytes) -> bytes:
         received = self.receive(1024)  # BUG: up to 1024 bytes, and perhaps one
-        header_bytes = self.format.size_in(received) or len(received)
-        return received[header_bytes : len(received) - self.format.trailer_bytes]
+        header_bytes = self.format.size_in(received)
+        if header_bytes is None:
+            return b""
+        trailer_bytes = self.format.trailer_bytes(received[:header_bytes])
+        return received[header_bytes : len(received) - trailer_bytes]
 
 
 class HeaderInOneRecv(FaultyClient):
@@ -94,10 +97,11 @@ class _Unhurried(PipeliningClient):
         header_bytes = self.format.size_in(data)
         if header_bytes is None:
             return None
-        length = self.decode_length(data[:header_bytes])
+        header = data[:header_bytes]
+        length = self.decode_length(header)
         self.check_length(length)
         trailer = header_bytes + length
-        end = trailer + self.format.trailer_bytes
+        end = trailer + self.format.trailer_bytes(header)
         if len(data) < end:
             return None
         self.format.check_trailer(data[trailer:end])

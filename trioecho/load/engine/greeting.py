@@ -175,7 +175,9 @@ def bytes_missing(received: bytearray, format: FrameFormat) -> int:
       RemoteProtocolError: they are no frame.
     """
     header_bytes, length = format._measure(received, 0, len(received))
-    whole = header_bytes + max(0, length) + (len(format.trailer) if length >= 0 else 0)
+    whole = header_bytes
+    if length >= 0:
+        whole += length + format._bytes_behind(received, 0, header_bytes)
     return max(1, whole - len(received))
 
 

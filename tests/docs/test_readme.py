@@ -120,7 +120,7 @@ def test_the_commands_are_those_that_are_run() -> None:
         ("scripts/bench", "tls"),
         ("scripts/bench", "--only"),
     }
-    for script in ("demo", "test", "check", "bench", "conformance"):
+    for script in ("demo", "test", "check", "bench", "conformance", "network"):
         assert os.access(ROOT / "scripts" / script, os.X_OK)
 
 

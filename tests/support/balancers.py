@@ -197,6 +197,31 @@ def haproxy(
 
 
 @contextlib.contextmanager
+def haproxy_elsewhere(
+    prefix: Sequence[str], address: str, servers: Sequence[str], folder: Path
+) -> Iterator[Haproxy]:
+    """HAProxy on another host, where the prefix runs it; clients connect to the address."""
+    text = sample("haproxy.cfg")
+    changes = [(f"127.0.0.1:{SAMPLE_PORT}", address), ("/run/haproxy/admin.sock", str(folder / "s"))]
+    changes += [(f"127.0.0.1:{port}", server) for port, server in zip(SAMPLE_SERVERS, servers, strict=True)]
+    for here, there in changes:
+        assert here in text
+        text = text.replace(here, there)
+    config = folder / "haproxy.cfg"
+    config.write_text(text)
+    process = subprocess.Popen(
+        [*prefix, needs_program("haproxy"), "-db", "-f", config],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with _ended(process):
+        balancer = Haproxy(int(address.rpartition(":")[2]), process, folder / "s")
+        wait_until(balancer.has_started, "HAProxy has not started")
+        yield balancer
+
+
+@contextlib.contextmanager
 def nginx(servers: Sequence[int], folder: Path) -> Iterator[Nginx]:
     program = needs_program("nginx")
     with socket.create_server(("127.0.0.1", 0)) as listening:

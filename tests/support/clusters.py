@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import trio
@@ -36,18 +36,31 @@ from trioecho.load.processes.worker import carry_out
 from .processes import children_of
 
 
-class ClusterProcesses:
-    """A scheduler and workers, each in a process."""
+def here(_: str) -> Sequence[str]:
+    """What stands before a command that runs on this machine: nothing."""
+    return ()
 
-    def __init__(self, scheduler: subprocess.Popen[str], address: str) -> None:
+
+class ClusterProcesses:
+    """A scheduler and workers, each in a process.
+
+    Args:
+      scheduler: which runs.
+      address: of the scheduler.
+      on: what stands before the command of a worker, by its name.
+    """
+
+    def __init__(
+        self, scheduler: subprocess.Popen[str], address: str, on: Callable[[str], Sequence[str]] = here
+    ) -> None:
         self.scheduler = scheduler
         self.address = address
         self.workers: dict[str, subprocess.Popen[str]] = {}
+        self._on = on
 
     def add_worker(self, name: str) -> None:
-        self.workers[name] = _start(
-            "dask_worker", self.address, "--no-nanny", "--nthreads", "1", "--name", name
-        )
+        words = ("--no-nanny", "--nthreads", "1", "--name", name)
+        self.workers[name] = _start("dask_worker", self.address, *words, prefix=self._on(name))
         _read_until(self.workers[name], "Registered to")
 
     def engines_of(self, name: str) -> list[int]:
@@ -59,9 +72,9 @@ class ClusterProcesses:
             process.communicate()
 
 
-def _start(program: str, *arguments: str) -> subprocess.Popen[str]:
+def _start(program: str, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", f"distributed.cli.{program}", *arguments, "--no-dashboard"],
+        [*prefix, sys.executable, "-m", f"distributed.cli.{program}", *arguments, "--no-dashboard"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -80,12 +93,15 @@ def _read_until(process: subprocess.Popen[str], words: str) -> str:
 
 
 @contextlib.contextmanager
-def cluster_processes(*names: str) -> Iterator[ClusterProcesses]:
-    """A scheduler, and a worker of each name."""
-    scheduler = _start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-show")
+def cluster_processes(
+    *names: str, host: str = "127.0.0.1", on: Callable[[str], Sequence[str]] = here
+) -> Iterator[ClusterProcesses]:
+    """A scheduler, and a worker of each name; elsewhere, if ``on`` says what comes before a command there."""
+    words = ("--host", host, "--port", "0", "--no-show")
+    scheduler = _start("dask_scheduler", *words, prefix=on("control"))
     found = re.search(r"tcp://[\d.]+:\d+", _read_until(scheduler, "Scheduler at"))
     assert found
-    cluster = ClusterProcesses(scheduler, found[0])
+    cluster = ClusterProcesses(scheduler, found[0], on)
     try:
         for name in names:
             cluster.add_worker(name)

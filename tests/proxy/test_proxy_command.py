@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.faults import numbers, of_frames
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.processes import server_process
@@ -24,7 +25,7 @@ from tests.support.slow import slow
 from tests.support.sockets import receive_all, receive_exactly, reset
 from tests.support.wire import frame
 from trioecho import FrameFormat, encode_frame
-from trioecho.proxy import Cut, Faults, FaultStream, FrameFault, Send, Step
+from trioecho.proxy import Cut, Faults, FaultStream, FrameFault, FrameRule, Send, Step
 from trioecho.proxy.frame_stage import MAX_KEPT_BYTES, FrameStage
 
 payload_lists = st.lists(st.binary(max_size=20), min_size=1, max_size=8)
@@ -42,7 +43,7 @@ def pieces(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 
 def run(faults: Faults, data: bytes, sizes: list[int] | None = None, seed: int = 0) -> list[Step]:
-    stream = FaultStream(faults, random.Random(seed))
+    stream = FaultStream(faults, numbers(seed))
     steps = [step for piece in pieces(data, sizes or []) for step in stream.receive(piece)]
     return steps + stream.end()
 
@@ -67,8 +68,9 @@ def frames(*payloads: bytes) -> bytes:
         coalesce_bytes=st.integers(0, 100),
         delay_s=st.just((0.0, 0.1)),
         bandwidth_bytes_per_s=st.integers(0, 1000),
-        frame_fault=st.none() | st.sampled_from(list(FrameFault)),
-        probability=st.just(0.0),
+        frame_rules=st.lists(
+            st.builds(FrameRule, st.sampled_from(list(FrameFault)), probability=st.just(0.0)), max_size=2
+        ).map(tuple),
     ),
 )
 def test_without_a_chosen_frame_all_bytes_pass_as_they_are(
@@ -82,7 +84,7 @@ def test_how_the_bytes_come_in_does_not_change_what_happens(
     payloads: list[bytes], sizes: list[int], number: int, fault: FrameFault, seed: int
 ) -> None:
     data = frames(*payloads)
-    faults = Faults(frame_fault=fault, on_frame=number)
+    faults = of_frames(fault, on_frame=number)
     cut = run(faults, data, sizes, seed)
     whole = run(faults, data, None, seed)
     assert sent(cut) == sent(whole)
@@ -98,7 +100,7 @@ def test_frames_are_dropped_duplicated_swapped(payloads: list[bytes], sizes: lis
     before, this, after = payloads[:index], payloads[index], payloads[index + 1 :]
 
     def end(fault: FrameFault) -> bytes:
-        return sent(run(Faults(frame_fault=fault, on_frame=index + 1), data, sizes))
+        return sent(run(of_frames(fault, on_frame=index + 1), data, sizes))
 
     assert end(FrameFault.DROP) == frames(*before, *after)
     assert end(FrameFault.DUPLICATE) == frames(*before, this, this, *after)
@@ -111,7 +113,7 @@ def test_one_bit_of_a_payload_is_turned_over(
 ) -> None:
     index %= len(payloads)
     data = frames(*payloads)
-    changed = sent(run(Faults(frame_fault=FrameFault.CORRUPT, on_frame=index + 1), data, sizes, seed))
+    changed = sent(run(of_frames(FrameFault.CORRUPT, on_frame=index + 1), data, sizes, seed))
     assert len(changed) == len(data)
     bits = [(at, (a ^ b).bit_count()) for at, (a, b) in enumerate(zip(data, changed, strict=True)) if a != b]
     start = len(frames(*payloads[:index])) + 4
@@ -136,7 +138,7 @@ def test_a_cut_is_inside_of_its_frame_and_nothing_follows(
     fault: FrameFault, cut: Cut, payloads: list[bytes], sizes: list[int], index: int, seed: int
 ) -> None:
     index %= len(payloads)
-    steps = run(Faults(frame_fault=fault, on_frame=index + 1), frames(*payloads), sizes, seed)
+    steps = run(of_frames(fault, on_frame=index + 1), frames(*payloads), sizes, seed)
     assert steps[-1] is cut
     assert sum(isinstance(step, Cut) for step in steps) == 1
     before, through = frames(*payloads[:index]), frames(*payloads[: index + 1])
@@ -154,15 +156,13 @@ def test_a_reset_after_so_many_bytes(data: bytes, sizes: list[int], limit: int) 
 @pytest.mark.parametrize(("limit", "words"), [(1, "1 byte"), (3, "3 bytes")])
 def test_the_log_says_that_the_connection_is_reset(limit: int, words: str) -> None:
     told: list[str] = []
-    stream = FaultStream(
-        Faults(reset_after_bytes=limit), random.Random(0), lambda kind, words: told.append(words)
-    )
+    stream = FaultStream(Faults(reset_after_bytes=limit), numbers(0), lambda kind, words: told.append(words))
     stream.receive(b"12345")
     assert told == [f"the connection is reset after {words}"]
 
 
 def test_bytes_are_held_back_until_there_are_enough_or_it_takes_too_long() -> None:
-    stream = FaultStream(Faults(coalesce_bytes=10), random.Random(0))
+    stream = FaultStream(Faults(coalesce_bytes=10), numbers(0))
     assert stream.receive(b"12345") == []
     assert stream.holds_back
     assert stream.receive(b"67890") == [Send(b"1234567890")]
@@ -201,7 +201,7 @@ def test_the_work_for_a_frame_grows_with_its_bytes_and_not_with_their_square(
     fault: FrameFault | None, probability: float, payloads: list[bytes], piece: int
 ) -> None:
     data = frames(*payloads)
-    stage = FrameStage(Faults(frame_fault=fault, probability=probability), random.Random(0), lambda *_: None)
+    stage = FrameStage(of_frames(fault, probability=probability), numbers(0), lambda *_: None)
     CountedBytes.copied = passed = 0
     for at in range(0, len(data), piece):
         passed += sum(
@@ -218,9 +218,9 @@ def test_a_fault_is_told_when_it_has_happened(
     payloads: list[bytes], sizes: list[int], fault: FrameFault, seed: int, probability: float
 ) -> None:
     data = frames(*payloads)
-    faults = Faults(frame_fault=fault, probability=probability)
+    faults = of_frames(fault, probability=probability)
     kinds: list[str] = []
-    stream = FaultStream(faults, random.Random(seed), lambda kind, words: kinds.append(kind))
+    stream = FaultStream(faults, numbers(seed), lambda kind, words: kinds.append(kind))
     steps = [step for piece in pieces(data, sizes) for step in stream.receive(piece)]
     before_the_end = sent(steps)
     passed = before_the_end + sent(stream.end())
@@ -272,8 +272,8 @@ def test_what_happens_to_frames_that_are_empty_or_cut_off(
 ) -> None:
     told: list[str] = []
     stream = FaultStream(
-        Faults(frame_fault=fault),
-        ChangesNothing(),
+        of_frames(fault),
+        lambda rule: ChangesNothing(),
         lambda kind, words: told.append(kind),
     )
     assert sent(stream.receive(b"\0\0\0\0" + b"\0\0\0\3ab")) + sent(stream.end()) == passed
@@ -290,9 +290,7 @@ class ChangesNothing(random.Random):
 @pytest.mark.parametrize("fault", [FrameFault.DUPLICATE, FrameFault.SWAP])
 def test_a_frame_of_which_too_much_would_be_kept_passes_as_it_is(fault: FrameFault) -> None:
     told: list[tuple[str, str]] = []
-    stream = FaultStream(
-        Faults(frame_fault=fault), random.Random(0), lambda kind, words: told.append((kind, words))
-    )
+    stream = FaultStream(of_frames(fault), numbers(0), lambda kind, words: told.append((kind, words)))
     header = (MAX_KEPT_BYTES + 1).to_bytes(4, "big")
     assert sent(stream.receive(header)) == header
     assert sent(stream.receive(b"x")) == b"x"
@@ -303,7 +301,7 @@ def test_a_frame_of_which_too_much_would_be_kept_passes_as_it_is(fault: FrameFau
 
 def test_chance_decides_by_the_seed_alone() -> None:
     data = frames(*[b"%d" % number for number in range(1000)])
-    faults = Faults(frame_fault=FrameFault.DROP, probability=0.25)
+    faults = of_frames(FrameFault.DROP, probability=0.25)
     first, again, other = (sent(run(faults, data, seed=seed)) for seed in (1, 1, 2))
     assert first == again != other
     assert 0.65 < len(first) / len(data) < 0.85
@@ -311,7 +309,7 @@ def test_chance_decides_by_the_seed_alone() -> None:
 
 def test_other_headers_and_lengths_that_make_no_sense() -> None:
     counted = FrameFormat(header_bytes=2, byte_order="little", length_includes_header=True)
-    faults = Faults(frame_fault=FrameFault.DROP, on_frame=2, format=counted)
+    faults = of_frames(FrameFault.DROP, on_frame=2, format=counted)
     assert sent(run(faults, b"\3\0a\4\0bc\2\0")) == b"\3\0a\2\0"
     assert sent(run(faults, b"\1\0\4\0bc\4\0bc")) == b"\1\0\4\0bc\4\0bc"
 
@@ -325,15 +323,19 @@ def test_other_headers_and_lengths_that_make_no_sense() -> None:
         {"delay_s": (0.0, float("inf"))},
         {"gap_s": -1.0},
         {"bandwidth_bytes_per_s": float("nan")},
-        {"probability": 1.5},
         {"coalesce_bytes": -1},
         {"reset_after_bytes": -1},
-        {"on_frame": 0},
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         Faults(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"probability": 1.5}, {"on_frame": 0}])
+def test_rules_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        FrameRule(FrameFault.DROP, **wrong)
 
 
 # ---- the command ----

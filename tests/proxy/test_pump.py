@@ -12,9 +12,10 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from tests.support.faults import numbers
 from tests.support.wire import frame, frames
 from trioecho.connection.transport import SocketTransport
-from trioecho.proxy import DelayLine, Faults, FaultStream, FrameFault
+from trioecho.proxy import DelayLine, Faults, FaultStream, FrameFault, FrameRule
 from trioecho.proxy.delay_line import MAX_LINE_BYTES
 from trioecho.proxy.faulty_pump import FaultyPump
 from trioecho.proxy.pump import PlainPump, Pump, PumpEnd, Side
@@ -115,7 +116,7 @@ class World:
             *sides,
             self._passed,
             faults=chosen,
-            stream=FaultStream(chosen, random.Random(0), lambda kind, words: self.told.append(words)),
+            stream=FaultStream(chosen, numbers(0), lambda kind, words: self.told.append(words)),
             line=DelayLine(chosen, random.Random(0), trio.current_time()),
             buffer=memoryview(bytearray(1 << 18)),
             on_stall=self._stalled,
@@ -234,7 +235,7 @@ async def test_bytes_are_held_back_no_longer_than_was_said_even_if_more_come(
 
 
 async def test_in_a_stall_nothing_is_received_any_more(autojump_clock: MockClock) -> None:
-    world = World(frame_fault=FrameFault.STALL, on_frame=2)
+    world = World(frame_rules=(FrameRule(FrameFault.STALL, on_frame=2),))
     world.source.arrive(frames(b"one", b"two"), *[frame(bytes(1000))] * 100)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(world.pump.run)
@@ -247,7 +248,7 @@ async def test_in_a_stall_nothing_is_received_any_more(autojump_clock: MockClock
 
 
 async def test_after_a_truncation_the_source_is_read_to_its_end(autojump_clock: MockClock) -> None:
-    world = World(frame_fault=FrameFault.TRUNCATE, on_frame=1)
+    world = World(frame_rules=(FrameRule(FrameFault.TRUNCATE, on_frame=1),))
     world.source.arrive(frame(b"one"), *[frame(bytes(1000))] * 100)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(world.pump.run)

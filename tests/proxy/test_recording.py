@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.support.faults import of_frames
 from tests.support.guard import guarded
 from tests.support.in_process import run_in_process
 from tests.support.processes import server_process
@@ -22,7 +23,7 @@ from tests.support.streams import connect, listen, port_of, receive_exactly
 from tests.support.wire import frame
 from trioecho.proxy import CLEAN, Faults, FrameFault, WireRecording, recording, relay_connections
 
-CORRUPT = Faults(frame_fault=FrameFault.CORRUPT)
+CORRUPT = of_frames(FrameFault.CORRUPT)
 
 
 class Relaying:

@@ -17,6 +17,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.support.faults import of_frames
 from tests.support.guard import GUARD_S, guarded
 from tests.support.serving import log_lines
 from tests.support.sockets import LOOPBACK
@@ -24,7 +25,7 @@ from tests.support.streams import connect, listen, port_of, receive_exactly, res
 from tests.support.wire import frame, frames
 from trioecho.proxy import Direction, Faults, FrameFault, ProxyCounts, relay_connections
 
-STALL = Faults(frame_fault=FrameFault.STALL, on_frame=2)
+STALL = of_frames(FrameFault.STALL, on_frame=2)
 # Of Linux: bytes that were not sent yet.
 SIOCOUTQNSD = 0x894B
 HIDE = Faults(delay_s=(0.001, 0.001))
@@ -280,7 +281,7 @@ async def test_a_connection_that_cannot_be_made_is_reset_and_says_why(
 async def test_an_error_in_a_connection_ends_it_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with relaying(to_server=Faults(frame_fault=FrameFault.DROP, on_frame=2)) as proxy:
+    async with relaying(to_server=of_frames(FrameFault.DROP, on_frame=2)) as proxy:
         first, first_server = await proxy.pair()
         second, server = await proxy.pair()
         with monkeypatch.context() as patch:
@@ -319,7 +320,7 @@ async def test_faults_are_told_twenty_times_a_second_and_all_are_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with relaying(to_server=Faults(frame_fault=FrameFault.DROP)) as proxy:
+    async with relaying(to_server=of_frames(FrameFault.DROP)) as proxy:
         client, server = await proxy.pair()
         await client.send_all(frame(b"x") * 1000)
         await client.send_eof()

@@ -17,17 +17,18 @@ class ProxyProcess(ServerProcess):
 
 @contextlib.contextmanager
 def proxy_process(
-    server: int | str, *arguments: str, limit_of_open_files: int | None = None
+    server: int | str | None, *arguments: str, limit_of_open_files: int | None = None
 ) -> Iterator[ProxyProcess]:
-    """A proxy of the server at an address, or at a port of this machine."""
+    """A proxy of the server at an address, or at a port of this machine; None if the arguments say it."""
     address = f"127.0.0.1:{server}" if isinstance(server, int) else server
+    words = ["proxy", *([] if address is None else [address]), "--seed", "1", *arguments]
 
     def limit() -> None:
         if limit_of_open_files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit_of_open_files, limit_of_open_files))
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "trioecho", "proxy", address, "--seed", "1", *arguments],
+        [sys.executable, "-m", "trioecho", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

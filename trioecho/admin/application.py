@@ -1,4 +1,4 @@
-"""The ASGI application behind ``--admin``: a page for each path, and only GET."""
+"""The ASGI application behind ``--admin``: a page for each path, and commands where there are some."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
@@ -20,6 +20,7 @@ Send = Callable[[Any], Awaitable[None]]
 
 # Streams hold their connections; those of pages must have room beside them.
 MOST_STREAMS = 16
+MOST_BODY_BYTES = 1 << 16
 _METHODS = ("GET", "HEAD")
 TEXT = "text/plain; charset=utf-8"
 
@@ -67,15 +68,33 @@ def text_reply(line: str, status: int = 200, **headers: str) -> PageReply:
 Page = Callable[[PageRequest], PageReply]
 
 
+class Commands(Protocol):
+    """Requests that may change something, on paths of their own."""
+
+    def has(self, path: str) -> bool:
+        """Return whether a path is one of theirs."""
+
+    async def reply_to(self, method: str, request: PageRequest, body: bytes | None) -> PageReply:
+        """Do what a request asks for, and reply.
+
+        Args:
+          method: of HTTP.
+          request: its path and headers.
+          body: None if it is longer than `MOST_BODY_BYTES`.
+        """
+
+
 class AdminApplication:
-    """Replies to GET and HEAD with the page of a path.
+    """Replies to GET and HEAD with the page of a path, and to others with what commands reply.
 
     Args:
       pages: by their paths. A page returns at once; one that raises is a 500, and a line in the log.
+      commands: likewise, but they may take a while.
     """
 
-    def __init__(self, pages: Mapping[str, Page]) -> None:
+    def __init__(self, pages: Mapping[str, Page], commands: Commands | None = None) -> None:
         self._pages = dict(pages)
+        self._commands = commands
         self._streams = 0
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -83,7 +102,13 @@ class AdminApplication:
         if scope["type"] != "http":  # a WebSocket; this refuses it
             await send({"type": "websocket.close"})
             return
-        reply = self._reply(scope)
+        if self._commands is not None and self._commands.has(scope["path"]):
+            body, has_ended = await _read_body(receive)
+            if has_ended:
+                return
+            reply = await self._run_command(self._commands, scope, body)
+        else:
+            reply = self._reply(scope)
         if scope["method"] == "HEAD" and not isinstance(reply.body, bytes):
             reply = replace(reply, body=b"")
         is_stream = not isinstance(reply.body, bytes)
@@ -112,15 +137,43 @@ class AdminApplication:
             return text_reply(
                 f"only {' and '.join(_METHODS)}", HTTPStatus.METHOD_NOT_ALLOWED, allow=", ".join(_METHODS)
             )
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        request = PageRequest(scope["path"], scope.get("query_string", b"").decode("latin-1"), headers)
+        request = _request_of(scope)
         try:
             return page(request)
         except Exception as error:  # noqa: BLE001 - it must end only this request
-            logger.error("admin: %s failed: %s", request.path, describe_with_place(error))
-            return text_reply("this page failed; the log says why", HTTPStatus.INTERNAL_SERVER_ERROR)
+            return _failed(request, error)
+
+    async def _run_command(
+        self, commands: Commands, scope: Mapping[str, Any], body: bytes | None
+    ) -> PageReply:
+        request = _request_of(scope)
+        try:
+            return await commands.reply_to(scope["method"], request, body)
+        except Exception as error:  # noqa: BLE001 - likewise
+            return _failed(request, error)
+
+
+def _request_of(scope: Mapping[str, Any]) -> PageRequest:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    return PageRequest(scope["path"], scope.get("query_string", b"").decode("latin-1"), headers)
+
+
+def _failed(request: PageRequest, error: Exception) -> PageReply:
+    logger.error("admin: %s failed: %s", request.path, describe_with_place(error))
+    return text_reply("this page failed; the log says why", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _read_body(receive: Receive) -> tuple[bytes | None, bool]:
+    """Return the body of a request, None if it is too long, and whether the client is gone."""
+    body = bytearray()
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return None, True
+        if len(body) <= MOST_BODY_BYTES:  # else what comes is only counted as too much
+            body += event.get("body", b"")
+        if not event.get("more_body", False):
+            return (bytes(body) if len(body) <= MOST_BODY_BYTES else None), False
 
 
 async def _send(reply: PageReply, send: Send) -> None:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..proxy import ProxyCounts
+from ..proxy import ProxySet, counts_as_object
 from ..proxy.counts import Direction
 from .application import Page, PageReply, PageRequest, text_reply
 from .exposition import metrics_page
@@ -17,14 +17,14 @@ from .metric_parts import build_info
 
 
 class ProxyCollector(Collector):
-    """Makes metrics of the counts of a proxy."""
+    """Makes metrics of what all proxies have done together."""
 
-    def __init__(self, counts: ProxyCounts) -> None:
-        self._counts = counts
+    def __init__(self, proxies: ProxySet) -> None:
+        self._proxies = proxies
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as of now."""
-        counts = self._counts
+        counts = self._proxies.total()
         yield build_info()
         yield GaugeMetricFamily(
             "trioecho_proxy_connections", "Clients connected now.", counts.open_connections
@@ -52,29 +52,16 @@ class ProxyCollector(Collector):
         yield faults
 
 
-def proxy_pages(counts: ProxyCounts) -> Mapping[str, Page]:
-    """Return the pages of a proxy by their paths."""
+def proxy_pages(proxies: ProxySet) -> Mapping[str, Page]:
+    """Return the pages of proxies by their paths."""
     registry = CollectorRegistry()
-    registry.register(ProxyCollector(counts))
+    registry.register(ProxyCollector(proxies))
     ProcessCollector(registry=registry)
 
     def livez(request: PageRequest) -> PageReply:
         return text_reply("alive")
 
     def report(request: PageRequest) -> PageReply:
-        return PageReply(f"{counts_as_json(counts)}\n".encode(), "application/json")
+        return PageReply(f"{json.dumps(counts_as_object(proxies.total()))}\n".encode(), "application/json")
 
     return {"/livez": livez, "/metrics": metrics_page(registry), "/report": report}
-
-
-def counts_as_json(counts: ProxyCounts) -> str:
-    """Return the counts of a proxy as a JSON object on one line."""
-    return json.dumps(
-        {
-            "connections": counts.connections,
-            "open_connections": counts.open_connections,
-            "unconnected": counts.unconnected,
-            "passed_bytes": {each.value: counts.passed_bytes[each] for each in Direction},
-            "faults": dict(sorted(counts.faults.items())),
-        }
-    )

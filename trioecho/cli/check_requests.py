@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from ..base.message import Message
 from ..base.message_file import MessageFileError, message_format_of, read_messages
 from ..base.quantities import plural
+from ..base.suggestion import did_you_mean
 from ..check.client.asked import Asked
 from ..check.client.correlation import Correlation, how_many
 from ..check.client.dialogue import ECHO, Dialogue
@@ -23,7 +24,6 @@ from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
 from .shared.parser import Parser
-from .shared.suggestion import did_you_mean
 
 # Each is asked several times before the first case.
 _MOST_REQUESTS = 100

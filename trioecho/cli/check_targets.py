@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..base.suggestion import quoted
 from ..check.book.book import SERVERS, Book, Rule
 from ..check.client.settings import Settings
 from ..check.clients.book import CLIENTS
@@ -21,7 +22,6 @@ from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
 from .shared.parser import Parser
-from .shared.suggestion import quoted
 
 BOOKS = (SERVERS, CLIENTS)
 # What says something about a server, and nothing about a client.

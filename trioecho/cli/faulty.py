@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from ..base.addresses import listening_line
+from ..base.suggestion import did_you_mean, quoted
 from ..faulty import FAULTY_SERVERS, FaultyServer, wrong_lines
 from ..faulty.clients import FAULTY_CLIENTS, EchoClient, FaultyClient
 from ..faulty.header_format import HeaderFormat
@@ -23,7 +24,6 @@ from .shared.options import (
 from .shared.output import CommandError, print_error, print_result
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.signals import handle_signals
-from .shared.suggestion import did_you_mean, quoted
 from .shared.terminal import text_width
 
 _EPILOG = """\

@@ -16,6 +16,7 @@ from ..base.connect import open_stream
 from ..base.describe import describe
 from ..base.endpoint import why_not_connected
 from ..base.quantities import plural, wrapped
+from ..base.suggestion import quoted
 from ..framing import PRESETS, encode_frame, recognize
 from ..framing.format_guess import LOOKED_AT_BYTES, Guess, guess_formats
 from .shared import values
@@ -23,7 +24,6 @@ from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.report_files import ReportFiles
-from .shared.suggestion import quoted
 from .shared.terminal import terminal_width, text_width
 
 _EPILOG = """\

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from ..base.quantities import plural
+from ..base.suggestion import quoted
 from ..cluster.cluster import Cluster
 from ..cluster.opening import DEFAULT_WAIT_S
 from ..cluster.spec import ClusterSpec, parse_cluster
@@ -16,7 +17,6 @@ from ..load.processes.supervisor import HAS_WORKERS
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
-from .shared.suggestion import quoted
 
 _MOST_NAMED = 8
 

@@ -7,13 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ..base.suggestion import did_you_mean, quoted
 from ..load import Stage
 from ..load.goals.objectives import Objective
 from ..load.stages import MAX_NAME_LENGTH, check_stages, stage_text
 from . import load_values
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
-from .shared.suggestion import did_you_mean, quoted
 from .shared.values import refusal, seconds
 
 _RIGHT = "write RATE/TIME or FROM:TO/TIME, as 5k/1m or 0:5k/10s"

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import __version__
+from ..base.suggestion import did_you_mean, quoted
 from .program import make_parsers
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError, print_result
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.required_package import import_package
-from .shared.suggestion import did_you_mean, quoted
 
 # Headings in the help, and those that manual pages have for the same.
 _HEADINGS = {"exit codes": "EXIT STATUS", "examples": "EXAMPLES", "environment": "ENVIRONMENT"}

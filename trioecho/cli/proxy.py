@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import socket
 import sys
+from collections.abc import Iterator
 
 import trio
 
 from ..base.addresses import listening_line
 from ..base.describe import describe
 from ..base.endpoint import is_unix
-from ..base.listen_address import TcpAddress
 from ..base.open_files import connections_that_fit
-from ..proxy import ProxyCounts, counts_in_words, relay_connections
-from .proxy_options import MAX_CONNECTIONS, add_proxy_options, faults_of, recording_of, tls_of_proxy
+from ..proxy import ManagedProxy, ProxySet, ProxySettings, counts_in_words
+from .proxy_options import (
+    MAX_CONNECTIONS,
+    add_proxy_options,
+    recording_of,
+    settings_of,
+    settings_of_file,
+    tls_of_proxy,
+)
 from .shared import values
 from .shared.admin import admin_of
 from .shared.admin_apart import refuse_same_address
@@ -30,6 +38,8 @@ from .shared.options import (
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.signals import open_signals
+
+logger: logging.Logger = logging.getLogger(__name__)
 
 _FLUSH_S = 0.5
 
@@ -58,6 +68,11 @@ TLS passes as it is, and its records have no frames to find. With --certfile the
 proxy ends the TLS of clients, and with --target-tls it begins one of its own to
 the server: faults and recordings are then of what is inside.
 
+--proxies names a TOML file, in which each proxy stands below [[proxy]], with name,
+target, listen and faults: faults = [{ fault = "corrupt", on-frame = 7 }].
+--admin has an API that changes proxies and faults while connections last; the
+proxy of the command line is called proxy. trioecho guide proxy explains both.
+
 A stalled connection is reset when a side has left it and nothing has passed
 for 1 s.
 
@@ -73,6 +88,7 @@ examples:
   trioecho proxy 127.0.0.1:26066 --port 26067 --slice 1-3 --gap 1ms
   trioecho proxy 127.0.0.1:26066 --port 26067 --corrupt --on-frame 7
   trioecho proxy 127.0.0.1:26066 --port 26067 --reset --probability 0.001
+  trioecho proxy --proxies proxies.toml --admin 127.0.0.1:26080
 """
 
 
@@ -91,77 +107,142 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Pass connections on until a signal ends the proxy."""
-    counts = ProxyCounts()
-    return trio.run(_proxy, arguments, counts, _admin_server(arguments, counts))
+    settings = _settings(arguments)
+    proxies = ProxySet(
+        max_connections=connections_that_fit(arguments.max_connections, _DESCRIPTORS_EACH),
+        tls=tls_of_proxy(arguments),
+        is_changeable=arguments.admin is not None,
+        on_listening=_log_listening,
+    )
+    return trio.run(_proxy, arguments, settings, proxies, _admin_server(arguments, proxies))
 
 
-async def _proxy(arguments: argparse.Namespace, counts: ProxyCounts, admin: AdminServer | None) -> int:
-    to_server, to_client = faults_of(arguments)
-    await _check_host(arguments.address)
-    tls = tls_of_proxy(arguments)
-    seed = chosen_seed(arguments)
-    recording = recording_of(arguments)
-    host = arguments.host or "127.0.0.1"
+def _settings(arguments: argparse.Namespace) -> list[ProxySettings]:
+    if arguments.proxies is not None:
+        if arguments.address is not None:
+            raise CommandError(
+                ExitCode.WRONG_USAGE,
+                f"with --proxies, {arguments.proxies} has the targets; leave out HOST:PORT",
+            )
+        return settings_of_file(arguments, chosen_seed(arguments))
+    if arguments.address is not None:
+        return [settings_of(arguments, chosen_seed(arguments))]
+    if arguments.admin is None:
+        raise CommandError(
+            ExitCode.WRONG_USAGE,
+            "where is the server? Give HOST:PORT, or --proxies FILE, or --admin ADDRESS to add proxies later",
+        )
+    return []
+
+
+async def _proxy(
+    arguments: argparse.Namespace,
+    settings: list[ProxySettings],
+    proxies: ProxySet,
+    admin: AdminServer | None,
+) -> int:
+    is_only = arguments.address is not None
+    for each in settings:
+        await _check_host(values.Address(*each.target))
+    recordings = [recording_of(arguments, "" if is_only else each.name) for each in settings]
     if admin is not None:
-        await refuse_same_address(admin.address, [TcpAddress((host,), arguments.port)], "the proxy")
-    listeners = await open_listeners(host, arguments.port)
-    try:
-        if admin is not None:
-            await admin.listen()
-    except CommandError:
-        for listener in listeners:
-            await listener.aclose()
-        raise
+        await refuse_same_address(admin.address, [each.listen for each in settings], "the proxy")
+    opened = await _open_all(settings, arguments.proxies, admin)
     of_log = log_settings(arguments)
     report, log = NonBlockingWriter(sys.stdout), open_log_writer(sys.stderr, of_log)
-    logger = open_log(NonBlockingLogHandler(log, of_log))
-    with open_signals(lambda: report.write_line(counts_in_words(counts)), is_last=True) as signals:
+    open_log(NonBlockingLogHandler(log, of_log))
+
+    def report_counts(prefix: str = "") -> None:
+        for line in _count_lines(proxies, is_only=is_only):
+            report.write_line(f"{prefix}{line}")
+
+    with open_signals(report_counts, is_last=True) as signals:
         async with trio.open_nursery() as nursery:
             for writer in (report, log):
                 nursery.start_soon(writer.run)
-            max_connections = connections_that_fit(arguments.max_connections, _DESCRIPTORS_EACH)
-
-            async def relay() -> None:
-                await relay_connections(
-                    listeners,
-                    *arguments.address,
-                    to_server=to_server,
-                    to_client=to_client,
-                    seed=seed,
-                    max_connections=max_connections,
-                    counts=counts,
-                    recording=recording,
-                    tls=tls,
-                )
-
-            nursery.start_soon(relay)
-            logger.info(listening_line(listener.socket.getsockname() for listener in listeners))
+            await nursery.start(proxies.run)
+            for each, listeners, recording in zip(settings, opened, recordings, strict=True):
+                await proxies.add(each, listeners=listeners, recording=recording, is_only=is_only)
             if admin is not None:
                 nursery.start_soon(admin.run)
                 admin.log_where()
-            wanted = arguments.max_connections
-            if max_connections != wanted and (wanted != MAX_CONNECTIONS or max_connections < _FEW):
-                logger.info(
-                    "the limit of open files leaves room for %d connections at a time; more wait "
-                    "(ulimit -n raises it)",
-                    max_connections,
-                )
+            _log_few_connections(arguments.max_connections)
             await anext(signals)
             nursery.cancel_scope.cancel()
-        report.write_line(f"final: {counts_in_words(counts)}")
+        report_counts("final: ")
         for writer in (report, log):
             writer.flush(_FLUSH_S)
     return ExitCode.OK
 
 
-def _admin_server(arguments: argparse.Namespace, counts: ProxyCounts) -> AdminServer | None:
+async def _open_all(
+    settings: list[ProxySettings], path: str | None, admin: AdminServer | None
+) -> list[list[trio.SocketListener] | None]:
+    """Listen for every proxy that is enabled, and for the pages, before any of it begins.
+
+    Raises:
+      CommandError: an address cannot be listened on; nothing is left open.
+    """
+    opened: list[list[trio.SocketListener] | None] = []
+    try:
+        for each in settings:
+            hosts, port = each.listen.hosts, each.listen.port
+            if path is None:
+                opened.append(await open_listeners(hosts, port))
+            elif each.enabled:
+                opened.append(await _open_named(each, path))
+            else:
+                opened.append(None)
+        if admin is not None:
+            await admin.listen()
+    except CommandError:
+        for listener in (each for listeners in opened for each in listeners or ()):
+            await listener.aclose()
+        raise
+    return opened
+
+
+async def _open_named(settings: ProxySettings, path: str) -> list[trio.SocketListener]:
+    try:
+        return await open_listeners(settings.listen.hosts, settings.listen.port, option="--listen")
+    except CommandError as error:
+        raise CommandError(error.exit_code, f"{path}: {settings.name}: {error}") from error
+
+
+def _log_listening(proxy: ManagedProxy) -> None:
+    logger.info("%s%s", proxy.log_name, listening_line(proxy.addresses))
+
+
+def _log_few_connections(wanted: int) -> None:
+    most = connections_that_fit(wanted, _DESCRIPTORS_EACH)
+    if most != wanted and (wanted != MAX_CONNECTIONS or most < _FEW):
+        logger.info(
+            "the limit of open files leaves room for %d connections at a time; more wait "
+            "(ulimit -n raises it)",
+            most,
+        )
+
+
+def _count_lines(proxies: ProxySet, *, is_only: bool) -> Iterator[str]:
+    """Yield what each proxy has done if there are several, and at last what all have done."""
+    if not (is_only and len(proxies) == 1):
+        for proxy in proxies:
+            yield f"{proxy.name}: {counts_in_words(proxy.counts)}"
+    yield counts_in_words(proxies.total())
+
+
+def _admin_server(arguments: argparse.Namespace, proxies: ProxySet) -> AdminServer | None:
     """Return what serves ``--admin``; it does not listen yet."""
     address = admin_of(arguments)
     if address is None:
         return None
+    from ..admin.http_connection import HttpLimits
+    from ..admin.proxy_api import proxy_api
     from ..admin.proxy_pages import proxy_pages
 
-    return AdminServer(address, proxy_pages(counts))
+    # Tests command it, and must not wait for their turn as strangers do.
+    limits = HttpLimits(accepts=1000, receives=4000, requests=800)
+    return AdminServer(address, proxy_pages(proxies), commands=proxy_api(proxies), limits=limits)
 
 
 async def _check_host(address: values.Address) -> None:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 
 from ..base.describe import describe
+from ..base.listen_address import TcpAddress
+from ..base.suggestion import quoted
 from ..base.tls_files import TlsFilesError
+from ..framing import FrameFormat
 from ..limits import Limits
-from ..proxy import CLEAN, Direction, Faults, FrameFault, ProxyTls, WireRecording
+from ..proxy import (
+    KINDS,
+    Direction,
+    FaultParameter,
+    NamedFault,
+    ProxyRequestError,
+    ProxySettings,
+    ProxyTls,
+    WireRecording,
+    read_fault,
+    read_proxy,
+)
+from ..proxy.fault_kinds import COALESCE_TIME, ON_FRAME, PROBABILITY
 from .shared import values
 from .shared.admin import add_admin_option
 from .shared.exit_codes import ExitCode
 from .shared.options import (
-    add_address,
     add_format_option,
     add_listening_options,
     add_log_options,
@@ -22,18 +38,33 @@ from .shared.options import (
 from .shared.output import CommandError
 from .shared.parser import Parser
 from .shared.server_tls_options import add_tls_options, tls_of
-from .shared.suggestion import quoted
 from .shared.tls_options import add_client_tls_options, client_tls_of, context_of
+from .shared.toml_file import TomlFileError, read_toml
 
 # Before the names of options for TLS to the server: those for clients have none.
 TARGET = "target-"
 MAX_CONNECTIONS: int = Limits().max_connections
+# What the proxy of the command line is called.
+ONLY_NAME = "proxy"
+# Options that a file of proxies has in its own words.
+_OF_ONE = {"host", "port", "direction", *KINDS, COALESCE_TIME.word, ON_FRAME.word, PROBABILITY.word}
 
 
 def add_proxy_options(parser: Parser) -> None:
     """Add the address, and all options."""
     add = parser.add_argument
-    add_address(parser)
+    parser.add_argument(
+        "address",
+        type=values.address,
+        metavar="HOST:PORT",
+        nargs="?",
+        help="where the server listens; or unix:/path. Not with --proxies; with --admin it may be left out",
+    )
+    add(
+        "--proxies",
+        metavar="FILE",
+        help="run the proxies of this TOML file, each below [[proxy]]: name, target, listen, faults",
+    )
     add_listening_options(parser, several=True)
     add_max_connections_option(parser, MAX_CONNECTIONS, remark="; 0 for no limit")
     add(
@@ -44,94 +75,131 @@ def add_proxy_options(parser: Parser) -> None:
         help="which direction has the faults (default: %(default)s)",
     )
     add_seed_option(parser, "decides all random choices")
-    add_format_option(parser)
+    add_format_option(parser, is_read=False)
     add(
         "--record-dir",
         metavar="FOLDER",
         help="keep what both sides send, before any fault, in a new folder: 1-to-server.frames and so on",
     )
-    add_admin_option(parser, "/metrics for Prometheus, /livez and /report")
+    add_admin_option(
+        parser, "/metrics for Prometheus, /livez, /report and an API that changes proxies,", does="command it"
+    )
     add_log_options(parser)
     add_tls_options(parser.add_argument_group("TLS to clients"))
     add_client_tls_options(parser.add_argument_group("TLS to the server"), TARGET)
-    stream = parser.add_argument_group("faults of the stream").add_argument
-    stream("--slice", type=_piece_sizes, metavar="SIZE", help="pass on pieces of this size: 1, 1-100")
-    stream("--coalesce", type=values.size, metavar="SIZE", help="hold bytes back until there are this many")
-    stream(
-        "--coalesce-time",
-        type=values.seconds,
-        metavar="TIME",
-        default=0.05,
-        help="the longest time that they are held back (default: 50ms)",
-    )
-    stream("--delay", type=_delays, metavar="TIME", help="from the arrival of a piece: 5ms, 5ms-20ms")
-    stream("--gap", type=values.seconds, metavar="TIME", help="from one piece to the next, at least")
-    stream("--bandwidth", type=_bandwidth, metavar="SIZE", help="bytes that pass in a second: 64KiB")
-    stream(
-        "--reset-after",
-        type=values.size,
-        metavar="SIZE",
-        help="reset a connection when this many bytes have passed",
-    )
+    stream = parser.add_argument_group("faults of the stream")
     frames = parser.add_argument_group("faults of frames (one of them)")
-    one_of = frames.add_mutually_exclusive_group().add_argument
-    for fault, text in (
-        (FrameFault.CORRUPT, "invert one bit of the payload"),
-        (FrameFault.DROP, "leave the frame out"),
-        (FrameFault.DUPLICATE, "pass it on twice"),
-        (FrameFault.SWAP, "pass it on after the next one; the last may be held back until the stream ends"),
-        (FrameFault.TRUNCATE, "end the stream inside it"),
-        (FrameFault.RESET, "reset the connection inside it"),
-        (FrameFault.STALL, "pass nothing on from some byte of it on"),
-    ):
-        one_of(f"--{fault.value}", dest="frame_fault", action="store_const", const=fault, help=text)
-    frames.add_argument(
-        "--on-frame",
-        type=values.positive_count,
-        metavar="K",
-        help="only to the K-th frame of a connection, counted from 1 in each direction",
-    )
-    frames.add_argument(
-        "--probability",
-        type=_probability,
-        metavar="P",
-        default=1.0,
-        help="only to this share of all frames: 0.01 (default: 1)",
-    )
+    one_of = frames.add_mutually_exclusive_group()
+    for kind in KINDS.values():
+        if kind.frame_fault is not None:
+            one_of.add_argument(
+                f"--{kind.word}", dest="frame_fault", action="store_const", const=kind, help=kind.help
+            )
+            continue
+        assert kind.read is not None  # noqa: S101 - for the type checker: each fault of a stream has a value
+        _add_value(stream, kind.word, kind.metavar, kind.help, kind.read)
+        if COALESCE_TIME.of(kind):
+            _add_parameter(stream, COALESCE_TIME)
+    for parameter in (ON_FRAME, PROBABILITY):
+        _add_parameter(frames, parameter)
 
 
-def faults_of(arguments: argparse.Namespace) -> tuple[Faults, Faults]:
-    """Return the faults of what goes to the server, and of what goes to the client.
+def _add_parameter(group: argparse._ActionsContainer, parameter: FaultParameter) -> None:
+    _add_value(group, parameter.word, parameter.metavar, parameter.help, parameter.read)
+
+
+def _add_value(
+    group: argparse._ActionsContainer, word: str, metavar: str, text: str, read: Callable[[str], object]
+) -> None:
+    """Add an option whose text is kept, after it was read once: what is made of it reads it again."""
+
+    @values.option_value
+    def read_text(text: str) -> str:
+        read(text)
+        return text
+
+    group.add_argument(f"--{word}", type=read_text, metavar=metavar, help=text)
+
+
+def faults_of(arguments: argparse.Namespace) -> tuple[NamedFault, ...]:
+    """Return the faults of the options, each with the name of its kind.
 
     Raises:
       CommandError: frames are chosen, and no fault for them.
     """
-    if arguments.frame_fault is None and (arguments.on_frame is not None or arguments.probability < 1):
+    chosen = {each.key: getattr(arguments, each.key) for each in (ON_FRAME, PROBABILITY)}
+    if arguments.frame_fault is None and any(text is not None for text in chosen.values()):
         raise CommandError(
             ExitCode.WRONG_USAGE,
             "--on-frame and --probability choose frames; give a fault for them, as --corrupt",
         )
-    faults = Faults(
-        slice_bytes=arguments.slice,
-        coalesce_bytes=arguments.coalesce or 0,
-        coalesce_s=arguments.coalesce_time,
-        delay_s=arguments.delay or (0.0, 0.0),
-        gap_s=arguments.gap or 0.0,
-        bandwidth_bytes_per_s=arguments.bandwidth or 0,
-        reset_after_bytes=arguments.reset_after,
-        frame_fault=arguments.frame_fault,
-        on_frame=arguments.on_frame,
-        probability=arguments.probability,
-        format=arguments.format,
-    )
-    to_server, to_client = (
-        faults if arguments.direction in ("both", direction.value) else CLEAN for direction in Direction
-    )
-    return to_server, to_client
+    written: list[dict[str, object]] = []
+    for kind in KINDS.values():
+        if kind is arguments.frame_fault:
+            written.append({"fault": kind.word, **chosen})
+        elif kind.read is not None and (value := getattr(arguments, kind.word.replace("-", "_"))) is not None:
+            held = {COALESCE_TIME.key: arguments.coalesce_time} if COALESCE_TIME.of(kind) else {}
+            written.append({"fault": kind.word, "value": value, **held})
+    return tuple(read_fault({"direction": arguments.direction, **each}) for each in written)
 
 
-def recording_of(arguments: argparse.Namespace) -> WireRecording | None:
-    """Return what keeps the bytes of connections; None if nothing does.
+def settings_of(arguments: argparse.Namespace, seed: int) -> ProxySettings:
+    """Return the proxy that the options ask for.
+
+    Raises:
+      CommandError: frames are chosen, and no fault for them.
+    """
+    return ProxySettings(
+        ONLY_NAME,
+        arguments.address,
+        TcpAddress(tuple(arguments.host or ("127.0.0.1",)), arguments.port),
+        format=FrameFormat.parse(arguments.format),
+        format_text=arguments.format,
+        seed=seed,
+        faults=faults_of(arguments),
+    )
+
+
+def settings_of_file(arguments: argparse.Namespace, seed: int) -> list[ProxySettings]:
+    """Return the proxies of the file that ``--proxies`` names.
+
+    Raises:
+      CommandError: it cannot be read, or a proxy in it makes no sense.
+    """
+    path = arguments.proxies
+    for name in sorted(arguments.given):
+        if name in _OF_ONE:
+            raise CommandError(
+                ExitCode.WRONG_USAGE, f"--{name} is for one proxy; with --proxies, write it in {path}"
+            )
+    try:
+        tables = read_toml(path, "--proxies")
+    except TomlFileError as error:
+        raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
+    for name in tables:
+        if name != "proxy":
+            raise CommandError(
+                ExitCode.WRONG_USAGE, f"{path}: {quoted(name)} is not known; write tables [[proxy]]"
+            )
+    written = tables.get("proxy")
+    if not isinstance(written, list) or not written:
+        raise CommandError(ExitCode.WRONG_USAGE, f"{path} has no proxy; write each below [[proxy]]")
+    defaults = {"seed": seed, "format": arguments.format}
+    found: dict[str, ProxySettings] = {}
+    for number, table in enumerate(written, start=1):
+        try:
+            settings = read_proxy(table, defaults)
+        except ProxyRequestError as error:
+            raise CommandError(ExitCode.WRONG_USAGE, f"{path}: proxy {number}: {error}") from None
+        if found.setdefault(settings.name, settings) is not settings:
+            raise CommandError(
+                ExitCode.WRONG_USAGE, f"{path}: two proxies are called {settings.name}; rename one of them"
+            )
+    return list(found.values())
+
+
+def recording_of(arguments: argparse.Namespace, name: str = "") -> WireRecording | None:
+    """Return what keeps the bytes of connections, in a folder of this name; None if nothing does.
 
     Raises:
       CommandError: the folder cannot be used.
@@ -139,7 +207,7 @@ def recording_of(arguments: argparse.Namespace) -> WireRecording | None:
     if arguments.record_dir is None:
         return None
     try:
-        return WireRecording(arguments.record_dir)
+        return WireRecording(Path(arguments.record_dir, name))
     except (OSError, ValueError) as error:
         raise CommandError(
             ExitCode.WRONG_USAGE, f"cannot record in {quoted(arguments.record_dir)}: {describe(error)}"
@@ -162,35 +230,3 @@ def tls_of_proxy(arguments: argparse.Namespace) -> ProxyTls:
         )
     except TlsFilesError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
-
-
-def _piece_sizes(text: str) -> values.SizeBounds:
-    sizes = values.size_range(text)
-    if not sizes.least:
-        raise values.refusal(text, "has pieces of 0 bytes; write 1, or 1-100")
-    return sizes
-
-
-def _delays(text: str) -> tuple[float, float]:
-    least, hyphen, most = text.partition("-")
-    delays = values.seconds(least), values.seconds(most if hyphen else least)
-    if delays[0] > delays[1]:
-        raise values.refusal(text, f"has its longer time first; write {most}-{least}")
-    return delays
-
-
-def _bandwidth(text: str) -> int:
-    bandwidth = values.size(text.removesuffix("/s"))
-    if not bandwidth:
-        raise values.refusal(text, "lets nothing pass; write bytes a second as 64KiB")
-    return bandwidth
-
-
-def _probability(text: str) -> float:
-    try:
-        probability = float(text)
-    except ValueError:
-        probability = -1.0
-    if not 0 <= probability <= 1:
-        raise values.refusal(text, "is not a probability; write a number from 0 to 1")
-    return probability

@@ -13,6 +13,7 @@ import trio
 from ..base.addresses import format_address
 from ..base.describe import describe
 from ..base.message_file import MessageFileError, message_format_of, read_messages
+from ..base.suggestion import quoted
 from ..client.asking import ask_what_it_is
 from ..client.tls_hints import why_no_channel, why_not_accepted
 from ..connection.channel import FrameChannel
@@ -29,7 +30,6 @@ from .shared.exit_codes import ExitCode
 from .shared.options import add_address, add_format_option, add_max_frame_length_option
 from .shared.output import CommandError, print_error, print_result, write_result
 from .shared.parser import Commands, Parser, add_command_parser
-from .shared.suggestion import quoted
 from .shared.tls_options import TlsConnecting, add_client_tls_options, tls_connecting_of
 from .standard_input import Prompt, lines_of_stdin
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 
 class Direction(enum.Enum):
@@ -32,6 +33,17 @@ class ProxyCounts:
     unconnected: int = 0
     passed_bytes: Counter[Direction] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+
+
+def counts_as_object(counts: ProxyCounts) -> dict[str, Any]:
+    """Return the counts of a proxy as JSON has them."""
+    return {
+        "connections": counts.connections,
+        "open_connections": counts.open_connections,
+        "unconnected": counts.unconnected,
+        "passed_bytes": {each.value: counts.passed_bytes[each] for each in Direction},
+        "faults": dict(sorted(counts.faults.items())),
+    }
 
 
 def counts_in_words(counts: ProxyCounts) -> str:

@@ -6,7 +6,7 @@ import math
 import random
 from collections import deque
 
-from .faults import Cut, Faults, Send, Step
+from .faults import CLEAN, Cut, Faults, Send, Step
 
 # At most this much is on its way where pieces are delayed; beyond it the source is not
 # read from. TCP's own largest window has about the same size (Linux, tcp_rmem: 6 MiB).
@@ -65,16 +65,9 @@ class DelayLine:
     """
 
     def __init__(self, faults: Faults, numbers: random.Random, now: float) -> None:
-        self._faults = faults
         self._numbers = numbers
+        self._faults = CLEAN
         self._bucket: TokenBucket | None = None
-        self._piece_bytes = math.inf
-        self._capacity: float = MAX_LINE_BYTES if faults.delay_s[1] else SHORT_LINE_BYTES
-        if rate := faults.bandwidth_bytes_per_s:
-            self._bucket = TokenBucket(rate, now)
-            self._piece_bytes = max(1, int(rate * _TICK_S))
-            # Beyond what is in the air, bytes would only queue up for the bandwidth.
-            self._capacity = min(self._capacity, SHORT_LINE_BYTES + rate * faults.delay_s[1])
         self._entries: deque[tuple[Step, float]] = deque()  # with the time when it came
         self._kept_bytes = 0
         # The next piece: where it begins in the first entry, and how long it is.
@@ -82,7 +75,25 @@ class DelayLine:
         self._size = 0
         self._is_drawn = False
         self._due = -math.inf  # ... and when it is due; then, the one before
-        self._gap_ends = -math.inf
+        self._taken_at = -math.inf  # when the piece before it was taken
+        self.change(faults, now)
+
+    def change(self, faults: Faults, now: float) -> None:
+        """Cut and delay by these from now on, also what is on its way.
+
+        Its delays are drawn again, and count from its arrival as before: without a delay it is due at once.
+        """
+        rate = faults.bandwidth_bytes_per_s
+        if rate != self._faults.bandwidth_bytes_per_s:
+            self._bucket = TokenBucket(rate, now) if rate else None
+        self._faults = faults
+        self._piece_bytes = max(1, int(rate * _TICK_S)) if rate else math.inf
+        self._capacity: float = MAX_LINE_BYTES if faults.delay_s[1] else SHORT_LINE_BYTES
+        if rate:
+            # Beyond what is in the air, bytes would only queue up for the bandwidth.
+            self._capacity = min(self._capacity, SHORT_LINE_BYTES + rate * faults.delay_s[1])
+        self._is_drawn = False
+        self._due = -math.inf
 
     @property
     def has_room(self) -> bool:
@@ -105,7 +116,7 @@ class DelayLine:
             return math.inf
         if not self._is_drawn:
             self._draw()
-        ready = max(self._due, self._gap_ends)
+        ready = max(self._due, self._taken_at + self._faults.gap_s)
         return (
             max(ready, self._bucket.ready_at(self._size))
             if self._bucket is not None and self._size
@@ -118,7 +129,7 @@ class DelayLine:
             return None
         step = self._entries[0][0]
         self._is_drawn = False
-        self._gap_ends = now + self._faults.gap_s
+        self._taken_at = now
         if isinstance(step, Cut):
             self._drop_first()
             return step

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
-
 from ..base.quantities import plural
-from .faults import Cut, Faults, Send, Step
+from .faults import Cut, Faults, NumbersOf, Send, Step
 from .frame_stage import FrameStage, OnFault
 
 
@@ -21,9 +19,10 @@ class FaultStream:
 
     Args:
       faults: what is done.
-      numbers: the source of random numbers.
+      numbers_of: gives each rule of frames its source of random numbers.
       on_fault: called with the kind of each fault of a frame, or reset, and its words for
         the log; with an empty kind when a fault could not happen.
+      is_changeable: whether `change` may be called.
 
     Attributes:
       cut (Cut): how the stream was cut, after which nothing follows; None before.
@@ -32,13 +31,15 @@ class FaultStream:
     def __init__(
         self,
         faults: Faults,
-        numbers: random.Random,
+        numbers_of: NumbersOf,
         on_fault: OnFault = lambda kind, words: None,
+        *,
+        is_changeable: bool = False,
     ) -> None:
         self.cut: Cut | None = None
         self._faults = faults
         self._on_fault = on_fault
-        self._frames = FrameStage(faults, numbers, on_fault)
+        self._frames = FrameStage(faults, numbers_of, on_fault, is_changeable=is_changeable)
         self._held = bytearray()
         self._passed_bytes = 0
 
@@ -46,6 +47,14 @@ class FaultStream:
     def holds_back(self) -> bool:
         """Whether bytes wait for more to join them."""
         return bool(self._held)
+
+    def change(self, faults: Faults) -> None:
+        """Do this from now on: to frames from the next one on, to bytes from the next ones on.
+
+        Call `flush` then: what is held back passes.
+        """
+        self._faults = faults
+        self._frames.change(faults)
 
     def receive(self, data: bytes) -> list[Step]:
         """Return what to do about bytes that have come."""
@@ -67,7 +76,8 @@ class FaultStream:
         data = b"".join(part for part in parts if isinstance(part, bytes))
         limit = self._faults.reset_after_bytes
         if limit is not None:
-            room = limit - self._passed_bytes - len(self._held)
+            # Less than none, if the limit is newer than the bytes.
+            room = max(0, limit - self._passed_bytes - len(self._held))
             if len(data) >= room:
                 data = data[:room]
                 self.cut = Cut.RESET

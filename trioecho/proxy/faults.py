@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import math
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,6 +42,38 @@ Step = Send | Cut
 
 
 @dataclass(frozen=True)
+class FrameRule:
+    """A fault of frames, and the frames that have it.
+
+    Attributes:
+      fault: what happens to them.
+      on_frame: the frame that is chosen, counted from 1 on each connection; None for any.
+      probability: how probably a frame is chosen, from 0 to 1.
+      seed: of the rule's random numbers; None for the proxy's.
+      name: two rules of one seed choose apart from each other by their names.
+
+    Raises:
+      ValueError: a number makes no sense.
+    """
+
+    fault: FrameFault
+    on_frame: int | None = None
+    probability: float = 1.0
+    seed: int | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"a probability cannot be {self.probability}")
+        if self.on_frame is not None and self.on_frame < 1:
+            raise ValueError(f"frames are counted from 1, and {self.on_frame} is none")
+
+
+# Gives a rule its source of random numbers.
+NumbersOf = Callable[[FrameRule], random.Random]
+
+
+@dataclass(frozen=True)
 class Faults:
     """The faults of a stream; by default none.
 
@@ -52,9 +86,7 @@ class Faults:
       gap_s: the least seconds from one piece to the next.
       bandwidth_bytes_per_s: bytes that pass in a second; 0 for no limit.
       reset_after_bytes: the connection is reset when this many bytes have been passed on; None for never.
-      frame_fault: what happens to chosen frames; None for nothing.
-      on_frame: the frame that is chosen, counted from 1 on each connection; None for any.
-      probability: how probably a frame is chosen, from 0 to 1.
+      frame_rules: what happens to chosen frames. A frame has the fault of the first rule that chooses it.
       format: how headers are written.
 
     Raises:
@@ -68,9 +100,7 @@ class Faults:
     gap_s: float = 0.0
     bandwidth_bytes_per_s: int = 0
     reset_after_bytes: int | None = None
-    frame_fault: FrameFault | None = None
-    on_frame: int | None = None
-    probability: float = 1.0
+    frame_rules: tuple[FrameRule, ...] = ()
     format: FrameFormat = field(default_factory=FrameFormat)
 
     def __post_init__(self) -> None:
@@ -78,15 +108,11 @@ class Faults:
             raise ValueError(f"pieces cannot have {self.slice_bytes} bytes")
         if not 0 <= self.delay_s[0] <= self.delay_s[1] < math.inf:
             raise ValueError(f"a delay cannot be {self.delay_s} s")
-        if not 0 <= self.probability <= 1:
-            raise ValueError(f"a probability cannot be {self.probability}")
         for number in (self.coalesce_bytes, self.coalesce_s, self.gap_s, self.bandwidth_bytes_per_s):
             if not 0 <= number < math.inf:
                 raise ValueError(f"a size, a time or a rate cannot be {number}")
         if self.reset_after_bytes is not None and self.reset_after_bytes < 0:
             raise ValueError(f"a reset cannot come after {self.reset_after_bytes} bytes")
-        if self.on_frame is not None and self.on_frame < 1:
-            raise ValueError(f"frames are counted from 1, and not from {self.on_frame}")
 
 
 CLEAN = Faults()

@@ -49,10 +49,12 @@ class FaultyPump(Pump):
         on_left: Callable[[bool], object] | None,
     ) -> None:
         super().__init__(source, sink, on_passed)
-        self._coalesce_s = faults.coalesce_s
+        self._faults = faults
         self._stream = stream
         self._line = line
-        self._buffer = buffer[: _RECEIVE_BYTES_OF_FRAMES if faults.frame_fault else _RECEIVE_BYTES]
+        self._shared_buffer = buffer
+        self._flush_at = math.inf
+        self._flushing = trio.CancelScope()  # it waits until then
         self._on_stall = on_stall
         self._on_left = on_left
         self._rest = memoryview(b"")  # of a piece of which the sink has taken a part
@@ -66,6 +68,25 @@ class FaultyPump(Pump):
     def waits_for_time(self) -> bool:
         return not self._line.is_empty and not self.is_blocked
 
+    @property
+    def _buffer(self) -> memoryview:
+        most = _RECEIVE_BYTES_OF_FRAMES if self._faults.frame_rules else _RECEIVE_BYTES
+        return self._shared_buffer[:most]
+
+    def change(self, faults: Faults) -> None:
+        """Have these faults from now on; the format of frames stays.
+
+        Frames that have begun, and what was received, are done with as `Relay.change_faults` says it.
+        """
+        self._faults = faults
+        self._stream.change(faults)
+        self._line.change(faults, trio.current_time())
+        if self._stream.holds_back:
+            self._flush_at = self._flushing.deadline = trio.current_time()
+        if self._line.has_room:
+            self._has_room.set()
+        self._news.set()
+
     async def run(self) -> PumpEnd:
         with self._scope:
             async with trio.open_nursery() as nursery:
@@ -76,26 +97,25 @@ class FaultyPump(Pump):
     # ---- what comes ----
 
     async def _read(self) -> None:
-        flush_at = math.inf
         while True:
             while not self._line.has_room:
                 self._has_room = trio.Event()
                 await self._has_room.wait()
             steps: list[Step] | None = None
-            with trio.move_on_at(flush_at):
+            with trio.CancelScope(deadline=self._flush_at) as self._flushing:
                 await self.source.wait_readable()
                 steps = self._receive()
             if steps is None:
-                if trio.current_time() < flush_at:
+                if not self._flushing.cancelled_caught:
                     continue
                 steps = self._stream.flush()
             self._put(steps)
             if steps and isinstance(steps[-1], Cut):
                 break
             if not self._stream.holds_back:
-                flush_at = math.inf
-            elif math.isinf(flush_at):
-                flush_at = trio.current_time() + self._coalesce_s
+                self._flush_at = math.inf
+            elif math.isinf(self._flush_at):
+                self._flush_at = trio.current_time() + self._faults.coalesce_s
         # By a fault, or None if it is how the source has ended.
         cut = self._stream.cut
         if cut is Cut.END:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from ..errors import RemoteProtocolError
-from .faults import Cut, Faults, FrameFault
+from .faults import Cut, Faults, FrameFault, FrameRule, NumbersOf
 
 OnFault = Callable[[str, str], object]
 
@@ -35,20 +35,26 @@ class FrameStage:
     reported when it has happened: a frame that never becomes whole is not duplicated.
 
     Args:
-      faults: which fault, and of which frames.
-      numbers: the source of random numbers.
+      faults: which faults, and of which frames.
+      numbers_of: gives each rule its source of random numbers.
       on_fault: called with the kind of each fault, and its words for the log.
+      is_changeable: whether `change` may be called; frames are then counted without a fault, too.
     """
 
-    def __init__(self, faults: Faults, numbers: random.Random, on_fault: OnFault) -> None:
-        self._faults = faults
-        self._numbers = numbers
+    def __init__(
+        self, faults: Faults, numbers_of: NumbersOf, on_fault: OnFault, *, is_changeable: bool = False
+    ) -> None:
+        self._format = faults.format
+        self._numbers_of = numbers_of
+        self._rules: dict[FrameRule, random.Random] = {}
         self._on_fault = on_fault
         # A length that makes no sense begins no frame, and nothing after it is one.
-        self._is_framed = faults.frame_fault is not None
+        self._is_framed = bool(faults.frame_rules) or is_changeable
         self._header = b""  # the beginning of a header
+        self._passed = 0  # bytes of it that have been passed on; if any have, all
         self._count = 0
         self._fault: FrameFault | None = None  # of the frame that is under way
+        self._numbers = random.Random(0)  # of the rule that has chosen it
         self._at = 0  # bytes of it that have come, its header included
         self._left = 0  # bytes of it that have not
         self._where = -1  # the byte of it that has the fault; -1 for none
@@ -56,6 +62,15 @@ class FrameStage:
         self._overtaken: bytes | None = None  # a frame that waits for the next one to pass
         self._overtaken_number = 0
         self._is_cut = False
+        self.change(faults)
+
+    def change(self, faults: Faults) -> None:
+        """Choose by other rules, from the next frame on. The format stays.
+
+        A rule that there was before goes on with its random numbers.
+        """
+        before = self._rules
+        self._rules = {rule: before.get(rule) or self._numbers_of(rule) for rule in faults.frame_rules}
 
     def receive(self, data: bytes) -> list[bytes | Cut]:
         """Return what is passed on; after a `Cut` nothing follows."""
@@ -66,10 +81,15 @@ class FrameStage:
                 begun = self._header
                 found = self._find_header(data, at)
                 if found is None:
+                    # Without a rule nothing is kept, also where what comes has no frames of this format.
+                    if self._passed or not (self._rules or begun):
+                        self._passed = len(self._header)
+                        at = len(data)
                     return out + _some(data[start:at])
                 self._header = b""
-                self._begin(*found)
-                if begun:  # in an earlier receive, so nothing of this one has been passed on
+                passed, self._passed = self._passed, 0
+                self._begin(*found, passed)
+                if begun and not passed:  # in an earlier receive, so nothing of this one has been passed on
                     self._take(begun, out)
                     continue
             end = min(len(data), at + self._left)
@@ -87,7 +107,7 @@ class FrameStage:
     def end(self) -> list[bytes | Cut]:
         """Return what was kept, when the source has ended its stream."""
         kept = bytes(self._kept) if self._fault is FrameFault.SWAP else b""
-        return [*_some(kept), *_some(self._header), *_some(self._overtaken or b"")]
+        return [*_some(kept), *_some(self._header[self._passed :]), *_some(self._overtaken or b"")]
 
     def _find_header(self, data: bytes, at: int) -> tuple[bytes, int | None] | None:
         """Return the next header, and the payload's length, None if it makes no sense.
@@ -98,7 +118,7 @@ class FrameStage:
         at -= len(header)  # where it would begin in the data, had it come whole
         while True:
             try:
-                size, length = self._faults.format._measure(header, 0, len(header))
+                size, length = self._format._measure(header, 0, len(header))
             except RemoteProtocolError:
                 return header, None
             if length >= 0:
@@ -108,14 +128,16 @@ class FrameStage:
                 self._header = header
                 return None
 
-    def _begin(self, header: bytes, length: int | None) -> None:
+    def _begin(self, header: bytes, length: int | None, passed: int) -> None:
         self._at, self._where, self._fault = 0, -1, None
-        self._left = len(header)
+        self._left = len(header) - passed
         if length is None:
             self._is_framed = False
             return
-        self._left += length + self._faults.format._bytes_behind(header, 0, len(header))
+        self._left += length + self._format._bytes_behind(header, 0, len(header))
         self._count += 1
+        if passed:
+            return  # it began before there was a rule
         fault = self._choose()
         if fault in _CUTS:
             least = 1 if fault is FrameFault.TRUNCATE else 0
@@ -134,11 +156,13 @@ class FrameStage:
         self._fault = fault
 
     def _choose(self) -> FrameFault | None:
-        if self._faults.on_frame not in (None, self._count):
-            return None
-        if self._faults.probability < 1 and self._numbers.random() >= self._faults.probability:
-            return None
-        return self._faults.frame_fault
+        for rule, numbers in self._rules.items():
+            if rule.on_frame not in (None, self._count):
+                continue
+            if rule.probability >= 1 or numbers.random() < rule.probability:
+                self._numbers = numbers
+                return rule.fault
+        return None
 
     def _take(self, piece: bytes, out: list[bytes | Cut]) -> None:
         """Pass on, or keep, the next piece of a frame that has a fault."""

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import trio
@@ -19,7 +19,7 @@ from ..server.accepting import Admission, open_acceptor
 from .counts import Direction, ProxyCounts
 from .delay_line import DelayLine
 from .fault_stream import FaultStream
-from .faults import CLEAN, Faults
+from .faults import CLEAN, Faults, FrameRule
 from .faulty_pump import FaultyPump
 from .leave_watch import open_leave_watch
 from .proxied_connection import ProxiedConnection
@@ -72,33 +72,50 @@ async def relay_connections(
       OSError: accepting failed for a reason that waiting does not change; in an
         exception group, as from any nursery.
     """
-    relay = _Relay(
+    relay = Relay(
         (host, port),
         {Direction.TO_SERVER: to_server, Direction.TO_CLIENT: to_client},
-        seed,
-        counts or ProxyCounts(),
-        recording,
-        tls or ProxyTls(),
+        seed=seed,
+        counts=counts,
+        recording=recording,
+        tls=tls,
     )
     await relay.run(listeners, max_connections)
 
 
-class _Relay:
+class Relay:
+    """Passes the connections of some listeners on, with faults that can be changed meanwhile.
+
+    Args:
+      address: host and port of the server, as of `relay_connections`.
+      faults: what happens to what goes in each direction.
+      seed, counts, recording, tls: as of `relay_connections`.
+      is_changeable: whether `change_faults` may be called. Then frames are counted without a fault, too,
+        which takes a little time for each.
+      name: put before what is logged of a connection, as ``orders: ``.
+    """
+
     def __init__(
         self,
         address: tuple[str, int],
-        faults: dict[Direction, Faults],
-        seed: int,
-        counts: ProxyCounts,
-        recording: WireRecording | None,
-        tls: ProxyTls,
+        faults: Mapping[Direction, Faults],
+        *,
+        seed: int = 0,
+        counts: ProxyCounts | None = None,
+        recording: WireRecording | None = None,
+        tls: ProxyTls | None = None,
+        is_changeable: bool = False,
+        name: str = "",
     ) -> None:
         self._address = address
-        self._faults = faults
+        self._faults = dict(faults)
         self._seed = seed
-        self._counts = counts
+        self._counts = counts or ProxyCounts()
         self._recording = recording
-        self._tls = tls
+        self._tls = tls or ProxyTls()
+        self._is_changeable = is_changeable
+        self._name = name
+        self._pumps: dict[FaultyPump, Direction] = {}
         self._log = RateLimitedLog(logger)
         self._fault_log = RateLimitedLog(logger)  # many faults must not hide why a connection failed
         self._buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
@@ -106,7 +123,23 @@ class _Relay:
         self._nursery: trio.Nursery
         self._admission: Admission
 
+    def change_target(self, address: tuple[str, int]) -> None:
+        """Connect the next clients to another server."""
+        self._address = address
+
+    def change_faults(self, faults: Mapping[Direction, Faults]) -> None:
+        """Have these faults from now on, on all connections.
+
+        Faults of frames are for those that begin from now on, and others for the bytes that come from now
+        on; cuts, delays, the gap and the bandwidth are also for what is on its way. What is held back to be
+        joined passes at once. A connection that was reset, truncated or stalled stays so.
+        """
+        self._faults = dict(faults)
+        for pump, direction in self._pumps.items():
+            pump.change(faults[direction])
+
     async def run(self, listeners: Sequence[trio.SocketListener], max_connections: int) -> None:
+        """Pass connections on until cancelled, as `relay_connections` does."""
         async with contextlib.AsyncExitStack() as resources:
             for log in (self._log, self._fault_log):
                 resources.callback(log.flush)
@@ -150,16 +183,13 @@ class _Relay:
                         record = closing.enter_context(self._recording.of_connection(number))
                         connection.client.record = record.get(Direction.TO_SERVER)
                         connection.server.record = record.get(Direction.TO_CLIENT)
-                    await connection.run(
-                        self._pump(
-                            connection, connection.client, connection.server, Direction.TO_SERVER, number
-                        ),
-                        self._pump(
-                            connection, connection.server, connection.client, Direction.TO_CLIENT, number
-                        ),
-                    )
+                    client_side, server_side = sides
+                    to_server = self._pump(connection, client_side, server_side, Direction.TO_SERVER, number)
+                    to_client = self._pump(connection, server_side, client_side, Direction.TO_CLIENT, number)
+                    closing.callback(self._forget, to_server, to_client)
+                    await connection.run(to_server, to_client)
         except Exception as error:
-            logger.error("connection %d: ended by an unexpected error", number, exc_info=error)
+            logger.error("%sconnection %d: ended by an unexpected error", self._name, number, exc_info=error)
         finally:
             self._counts.open_connections -= 1
             self._admission.note_free_place()
@@ -183,7 +213,8 @@ class _Relay:
             return client_side, await open_tls_side(server, tls.target, self._buffer, server_hostname=name)
         except NoTlsError as error:
             self._counts.unconnected += 1
-            self._log.warning(f"connection {number}: the TLS handshake with the {what} failed: {error}")
+            where = f"{self._name}connection {number}"
+            self._log.warning(f"{where}: the TLS handshake with the {what} failed: {error}")
             return None
 
     async def _connect(self, number: int) -> SocketTransport | None:
@@ -199,7 +230,7 @@ class _Relay:
         else:
             return SocketTransport(socket.socket(fileno=stream.socket.detach()), self._buffer)
         self._counts.unconnected += 1
-        self._log.warning(f"connection {number}: cannot connect to the server: {reason}")
+        self._log.warning(f"{self._name}connection {number}: cannot connect to the server: {reason}")
         return None
 
     def _pump(
@@ -207,21 +238,38 @@ class _Relay:
     ) -> Pump:
         faults = self._faults[direction]
         on_passed = partial(self._note_passed, direction)
-        if faults == CLEAN:
+        if faults == CLEAN and not self._is_changeable:
             return PlainPump(source, sink, on_passed)
-        words = f"{self._seed} {number} {direction.value}"
-        return FaultyPump(
+        words = f"{number} {direction.value}"
+
+        def numbers_of(rule: FrameRule) -> random.Random:
+            seed = self._seed if rule.seed is None else rule.seed
+            return random.Random(f"{seed} {words} {rule.name}")
+
+        pump = FaultyPump(
             source,
             sink,
             on_passed,
             faults=faults,
-            stream=FaultStream(faults, random.Random(words), partial(self._note_fault, direction, number)),
+            stream=FaultStream(
+                faults,
+                numbers_of,
+                partial(self._note_fault, direction, number),
+                is_changeable=self._is_changeable,
+            ),
             # A generator of its own: how many numbers are drawn for pieces depends on how the bytes were cut.
-            line=DelayLine(faults, random.Random(f"{words} pieces"), trio.current_time()),
+            line=DelayLine(faults, random.Random(f"{self._seed} {words} pieces"), trio.current_time()),
             buffer=self._buffer,
             on_stall=connection.look,
             on_left=None if self._watch is not None else partial(connection.note_left, source),
         )
+        self._pumps[pump] = direction
+        return pump
+
+    def _forget(self, *pumps: Pump) -> None:
+        for pump in pumps:
+            if isinstance(pump, FaultyPump):
+                del self._pumps[pump]
 
     def _note_passed(self, direction: Direction, count: int) -> None:
         self._counts.passed_bytes[direction] += count
@@ -229,4 +277,4 @@ class _Relay:
     def _note_fault(self, direction: Direction, number: int, kind: str, words: str) -> None:
         if kind:
             self._counts.faults[kind] += 1
-        self._fault_log.warning(f"connection {number}, {direction.value}: {words}")
+        self._fault_log.warning(f"{self._name}connection {number}, {direction.value}: {words}")

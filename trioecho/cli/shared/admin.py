@@ -22,14 +22,14 @@ ADMIN_DESCRIPTORS = 80
 _NEEDED = {"hypercorn": "hypercorn", "prometheus_client": "prometheus-client"}
 
 
-def add_admin_option(parser: argparse._ActionsContainer, pages: str) -> None:
-    """Add ``--admin``; ``pages`` says what is served there."""
+def add_admin_option(parser: argparse._ActionsContainer, pages: str, *, does: str = "read them") -> None:
+    """Add ``--admin``; ``pages`` says what is served there, and ``does`` what one can do with it."""
     parser.add_argument(
         "--admin",
         type=_read_address,
         metavar="ADDRESS",
         help=f"serve {pages} over HTTP on HOST:PORT (port 0: any that is free) or unix:/path. Whoever can "
-        "connect can read them: take 127.0.0.1 (default: off)",
+        f"connect can {does}: take 127.0.0.1 (default: off)",
     )
 
 

@@ -17,7 +17,8 @@ from ...base.unix_socket import SocketFile
 from .admin import AdminListeners, open_admin_listeners
 
 if TYPE_CHECKING:
-    from ...admin.application import Page
+    from ...admin.application import Commands, Page
+    from ...admin.http_connection import HttpLimits
 
 # What a live page that is gone without a word may delay the end of the process.
 TELL_S = 0.5
@@ -34,20 +35,30 @@ class AdminServer:
     Args:
       address: where.
       pages: by their paths.
+      commands: what changes something; none by default.
+      limits: what is asked of it at most, if not what strangers may ask of a service.
 
     Attributes:
       address: where.
       listening: on what; empty before `listen`.
     """
 
-    def __init__(self, address: ListenAddress, pages: Mapping[str, Page]) -> None:
+    def __init__(
+        self,
+        address: ListenAddress,
+        pages: Mapping[str, Page],
+        *,
+        commands: Commands | None = None,
+        limits: HttpLimits | None = None,
+    ) -> None:
         # Not at the top of this module: without --admin, nothing of this is imported.
         from ...admin.application import AdminApplication
         from ...admin.http_server import serve_http
 
         self.address: ListenAddress = address
-        self._application = AdminApplication(pages)
+        self._application = AdminApplication(pages, commands)
         self._serve_http = serve_http
+        self._limits = limits
         self.listening: AdminListeners = AdminListeners(())
         self._scope = trio.CancelScope()
         self._where = ""
@@ -85,7 +96,7 @@ class AdminServer:
         failure: Exception | None = None
         try:
             with self._scope:
-                await self._serve_http(self._application, self.listening.listeners)
+                await self._serve_http(self._application, self.listening.listeners, self._limits)
         except Exception as error:  # noqa: BLE001 - the command goes on, whatever happened here
             failure = error
         finally:

@@ -12,6 +12,8 @@ from .exit_codes import ExitCode
 from .log import LogSettings
 from .output import CommandError, print_error
 
+# What an empty `FrameFormat` is, as people write it.
+DEFAULT_FORMAT = "u32be"
 _LEVELS = ("info", "warning", "error")
 
 
@@ -22,13 +24,23 @@ def add_address(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_format_option(parser: argparse._ActionsContainer) -> None:
-    """Add ``--format``, which is the same for all commands."""
+def add_format_option(parser: argparse._ActionsContainer, *, is_read: bool = True) -> None:
+    """Add ``--format``, which is the same for all commands.
+
+    Args:
+      parser: of a command.
+      is_read: whether the value is the format; else it is its text, which was read once.
+    """
+
+    def read_text(text: str) -> str:
+        values.frame_format(text)
+        return text
+
     parser.add_argument(
         "--format",
-        type=values.frame_format,
+        type=values.frame_format if is_read else read_text,
         metavar="FORMAT",
-        default=FrameFormat(),
+        default=FrameFormat() if is_read else DEFAULT_FORMAT,
         help="frames: u8, u16, u32 or u64, then be or le, and +header if lengths count it; or any of "
         "trioecho formats, as mqtt (default: u32be)",
     )

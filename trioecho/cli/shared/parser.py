@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ...base.printable import printable_line
+from ...base.suggestion import did_you_mean, quoted
 from .exit_codes import ExitCode
 from .help_format import HelpFormatter
 from .output import print_error, print_result
 from .settings import OptionSettings, SettingsError
-from .suggestion import did_you_mean, quoted
 
 Commands = argparse._SubParsersAction  # what add_subparsers() gives, which has no public name
 

@@ -20,14 +20,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from ...base.describe import describe
-from .suggestion import did_you_mean, quoted
+from ...base.suggestion import did_you_mean, quoted
+from .toml_file import TomlFileError, read_toml
 
 # Names the file, as the option --config does.
 CONFIG_VARIABLE = "TRIOECHO_CONFIG"
@@ -197,7 +194,10 @@ class OptionSettings:
             )
 
     def _from_file(self, path: str, settled: Container[str]) -> list[Setting]:
-        tables = _read_toml(path)
+        try:
+            tables = read_toml(path, "--config")
+        except TomlFileError as error:
+            raise SettingsError(str(error)) from None
         for name in tables:
             if name.partition("-")[0] not in self._commands:
                 raise SettingsError(
@@ -273,22 +273,6 @@ def _typed(words: Sequence[str], options: Mapping[str, argparse.Action]) -> Iter
             yield Setting(action, (), "command line")
         else:
             yield Setting(action, (value if value or equals else next(rest, ""),), "command line")
-
-
-def _read_toml(path: str) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        try:
-            import tomli as tomllib
-        except ModuleNotFoundError:
-            raise SettingsError("--config needs Python 3.11, or the package tomli") from None
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {describe(error)}") from None
-    except ValueError as error:  # of TOML, or of UTF-8
-        raise SettingsError(f"{path} is no TOML: {describe(error)}") from None
 
 
 def _as_word(value: object, origin: str) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ...base.client_tls import ClientTls
+from ...base.suggestion import quoted
 from ...base.tls_files import TlsFilesError, check_alpn
 from . import values
 from .exit_codes import ExitCode
 from .output import CommandError
-from .suggestion import quoted
 
 # What means nothing without --tls.
 _FURTHER = ("cacert", "certfile", "keyfile", "insecure", "servername", "alpn")

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from ...base.addresses import format_address
 from ...base.endpoint import checked_port, is_unix
 from ...base.listen_address import ListenAddress, is_host, parse_listen_address
 from ...base.printable import printable_line
-from ...base.units import parse_duration, parse_size
+from ...base.suggestion import did_you_mean, quoted
 from ...base.unix_socket import Owner, parse_mode, parse_owner
+from ...base.written_values import read_count, read_positive_count, read_seconds, read_size, read_size_range
 from ...framing import PRESETS, FormatSyntaxError, FrameFormat
-from .suggestion import did_you_mean, quoted
 
 # Where ``trioecho serve`` listens. Clients' own ports are above it (Linux gives them out from
 # 32768 on), Kubernetes' NodePorts, too (30000-32767); IANA has not assigned it.
 DEFAULT_PORT = 26066
-# More than any machine has; each command knows what a header can express.
-_MAX_SIZE = (1 << 63) - 1
 # Each is a process; a typing error must not fill the machine with them.
 _MAX_WORKERS = 1024
-# Longer than any user means, and short enough for every clock of the system.
-_MAX_DURATION_S = 365 * 24 * 3600.0
+
+_Value = TypeVar("_Value")
 
 
 def refusal(text: str, reason: str) -> argparse.ArgumentTypeError:
@@ -57,15 +57,26 @@ def _meant(text: str, names: tuple[str, ...]) -> str:
     return f"; {hint}" if hint else ""
 
 
-def size(text: str) -> int:
-    """Return bytes: ``65536``, ``64k``, ``64KiB``, ``1.5MiB``."""
-    try:
-        value = parse_size(text)
-    except ValueError:
-        raise refusal(text, "is not a size; write bytes as 65536, 64k, 64KiB or 1.5MiB") from None
-    if value > _MAX_SIZE:
-        raise refusal(text, f"is more than any machine has; {_MAX_SIZE} bytes at most")
-    return value
+def option_value(read: Callable[[str], _Value]) -> Callable[[str], _Value]:
+    """Return a reader for argparse, which has an error of its own, of one that raises `ValueError`."""
+
+    @functools.wraps(read)
+    def read_option(text: str) -> _Value:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read_option
+
+
+size = option_value(read_size)
+seconds = option_value(read_seconds)
+count = option_value(read_count)
+positive_count = option_value(read_positive_count)
+
+
+_size_range = option_value(read_size_range)
 
 
 class SizeBounds(NamedTuple):
@@ -80,11 +91,7 @@ class SizeBounds(NamedTuple):
 
 def size_range(text: str) -> SizeBounds:
     """Return one size, or two with a hyphen between them: ``64``, ``64-4096``, ``0-64KiB``."""
-    least, hyphen, most = text.partition("-")
-    sizes = SizeBounds(size(least), size(most if hyphen else least))
-    if sizes.least > sizes.most:
-        raise refusal(text, f"has its larger size first; write {most}-{least}")
-    return sizes
+    return SizeBounds(*_size_range(text))
 
 
 def frame_format(text: str) -> FrameFormat:
@@ -98,35 +105,9 @@ def frame_format(text: str) -> FrameFormat:
         raise refusal(text, f"{error.reason}; {hint}") from None
 
 
-def seconds(text: str) -> float:
-    """Return seconds: ``10``, ``10s``, ``500ms``, ``100us``, ``1m30s``, ``2d``."""
-    try:
-        value = float(parse_duration(text))
-    except ValueError:
-        raise refusal(text, "is not a duration; write 10 for seconds, or 500ms, 1m30s, 2d") from None
-    if value > _MAX_DURATION_S:
-        raise refusal(text, "is longer than a year; to switch a clock off, write 0")
-    return value
-
-
-def count(text: str) -> int:
-    """Return a whole number, 0 or more."""
-    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII):
-        raise refusal(text, "is not a whole number from 0 to 999999999")
-    return int(text)
-
-
 def seed(text: str) -> int | None:
     """Return the seed of a random generator; None for ``random``, which is another seed each time."""
     return None if text == "random" else count(text)
-
-
-def positive_count(text: str) -> int:
-    """Return a whole number, 1 or more."""
-    value = count(text)
-    if not value:
-        raise refusal(text, "is too few; at least 1")
-    return value
 
 
 def worker_count(text: str) -> int:

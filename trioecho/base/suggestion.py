@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from ...base.printable import printable_line
+from .printable import printable_line
 
 _SHOWN_CHARACTERS = 60
 _MOST_WORDS = 3

@@ -1,0 +1,39 @@
+"""The guide's page about the proxy: its file, its words for faults, and its requests."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from trioecho.guide import read_topic
+from trioecho.proxy import KINDS, read_proxy
+from trioecho.proxy.fault_kinds import PARAMETERS
+
+PAGE = read_topic("proxy")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the standard library reads TOML from 3.11 on")
+def test_the_file_of_the_page_has_the_proxies_that_it_says() -> None:
+    import tomllib
+
+    [text] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    orders, stock = map(read_proxy, tomllib.loads(text)["proxy"])
+    assert (orders.name, orders.target, str(orders.listen)) == (
+        "orders",
+        ("127.0.0.1", 26066),
+        "127.0.0.1:26067",
+    )
+    assert [(fault.name, fault.kind.word) for fault in stock.faults] == [
+        ("delay", "delay"),
+        ("seventh", "corrupt"),
+    ]
+    assert (stock.seed, stock.format_text, str(stock.listen)) == (7, "u16le", "127.0.0.1:0")
+
+
+def test_the_page_names_every_kind_of_fault_and_every_parameter() -> None:
+    [kinds] = re.findall(r"its option without the hyphens: (.*) \|", PAGE)
+    assert kinds == ", ".join(f"`{word}`" for word in KINDS)
+    for parameter in PARAMETERS:
+        assert f"`{parameter.word}`" in PAGE

@@ -1,0 +1,119 @@
+"""One proxy of a set: what it is to be, whether it runs, and what it has done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from ..base.addresses import format_addresses
+from ..base.describe import describe
+from ..base.listen_address import TcpAddress
+from .counts import ProxyCounts, counts_as_object
+from .proxy_settings import ProxySettings, format_target
+from .recording import WireRecording
+from .relay import Relay
+
+
+class CannotListenThereError(OSError):
+    """A proxy cannot listen where it should; the message says why."""
+
+
+class ManagedProxy:
+    """A proxy of a `ProxySet`, which alone changes it.
+
+    Attributes:
+      settings: what it is to be.
+      counts: what it has done, since it was added.
+      recording: keeps what both sides send; None if nothing does.
+      log_name: put before what is logged of it.
+      addresses: what its sockets are bound to, as ``getsockname`` gives it; they stay while it is disabled.
+      relay: what runs; None while it is disabled.
+    """
+
+    def __init__(self, settings: ProxySettings, recording: WireRecording | None, *, log_name: str) -> None:
+        self.settings: ProxySettings = settings
+        self.counts: ProxyCounts = ProxyCounts()
+        self.recording: WireRecording | None = recording
+        self.log_name: str = log_name
+        self.addresses: tuple[tuple[Any, ...], ...] = ()
+        self.relay: Relay | None = None
+        self._scope = trio.CancelScope()
+        self._stopped = trio.Event()
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.settings.name
+
+    def as_object(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        settings = self.settings
+        return {
+            "name": settings.name,
+            "listen": format_addresses(self.addresses) if self.addresses else str(settings.listen),
+            "target": format_target(settings.target),
+            "enabled": settings.enabled,
+            "format": settings.format_text,
+            "seed": settings.seed,
+            "faults": [fault.as_object() for fault in settings.faults],
+            "counters": counts_as_object(self.counts),
+        }
+
+    async def open_listeners(self) -> list[trio.SocketListener]:
+        """Listen where it did before, or, the first time, where it should.
+
+        Raises:
+          CannotListenThereError: that is not possible; nothing is left open.
+        """
+        if self.addresses:
+            return await _listen([(str(each[0]), each[1]) for each in self.addresses])
+        return await open_proxy_listeners(self.settings.listen)
+
+    async def run(self, relay: Relay, listeners: list[trio.SocketListener], max_connections: int) -> None:
+        """Pass connections on until `stop`."""
+        try:
+            with self._scope:
+                await relay.run(listeners, max_connections)
+        finally:
+            self._stopped.set()
+
+    def begin(self, relay: Relay, listeners: list[trio.SocketListener]) -> None:
+        """Note that it begins to run."""
+        self.relay = relay
+        self.addresses = tuple(listener.socket.getsockname() for listener in listeners)
+        self._scope, self._stopped = trio.CancelScope(), trio.Event()
+
+    async def stop(self) -> None:
+        """Listen no more, and reset all connections; return when that is done."""
+        if self.relay is not None:
+            self.relay = None
+            self._scope.cancel()
+            await self._stopped.wait()
+
+
+async def open_proxy_listeners(address: TcpAddress) -> list[trio.SocketListener]:
+    """Listen on an address.
+
+    Raises:
+      CannotListenThereError: that is not possible; nothing is left open.
+    """
+    return await _listen([(host, address.port) for host in address.hosts])
+
+
+async def _listen(addresses: list[tuple[str, int]]) -> list[trio.SocketListener]:
+    listeners: list[trio.SocketListener] = []
+    try:
+        for host, port in addresses:
+            # Port 0 is any that is free, and the same one on all hosts.
+            wanted = port or (listeners[0].socket.getsockname()[1] if listeners else 0)
+            try:
+                listeners += await trio.open_tcp_listeners(wanted, host=host)
+            except (OSError, UnicodeError) as error:
+                where = format_addresses([(host, port)])
+                raise CannotListenThereError(f"cannot listen on {where}: {describe(error)}") from error
+    except BaseException:
+        for listener in listeners:
+            listener.socket.close()
+        raise
+    return listeners

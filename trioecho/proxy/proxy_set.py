@@ -1,0 +1,291 @@
+"""The proxies of a process, which can be changed while they run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import trio
+
+from ..base.suggestion import did_you_mean, quoted
+from .counts import ProxyCounts
+from .managed_proxy import CannotListenThereError, ManagedProxy
+from .named_fault import NamedFault, ProxyRequestError, change_fault, read_fault
+from .proxy_settings import ProxySettings, change_proxy, read_proxy
+from .recording import WireRecording
+from .relay import Relay
+from .tls_side import ProxyTls
+
+
+class NotThereError(ProxyRequestError):
+    """There is no proxy, or no fault, of that name."""
+
+
+class ConflictError(ProxyRequestError):
+    """What is asked for does not go together with what there is: a name, or an address, is taken."""
+
+
+class ProxySet:
+    """Proxies by their names.
+
+    Every change is done as a whole or not at all. It holds for new connections and for those that there
+    are, as `Relay.change_faults` says it.
+
+    Args:
+      max_connections: of each proxy at a time; more wait in the kernel. 0 for no limit.
+      tls: where TLS ends and begins, for all proxies.
+      is_changeable: whether faults may be changed.
+      on_listening: called with each proxy that begins to listen.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 0,
+        tls: ProxyTls | None = None,
+        is_changeable: bool = True,
+        on_listening: Callable[[ManagedProxy], object] = lambda proxy: None,
+    ) -> None:
+        self._max_connections = max_connections
+        self._tls = tls
+        self._is_changeable = is_changeable
+        self._on_listening = on_listening
+        self._proxies: dict[str, ManagedProxy] = {}
+        self._gone = ProxyCounts()
+        self._lock = trio.Lock()
+        self._nursery: trio.Nursery
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the proxies until cancelled, which resets all connections. Report when some can be added.
+
+        Raises:
+          OSError: accepting failed for a reason that waiting does not change; in an exception group.
+        """
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            await trio.sleep_forever()
+
+    def __iter__(self) -> Iterator[ManagedProxy]:
+        return iter(self._proxies.values())
+
+    def __len__(self) -> int:
+        return len(self._proxies)
+
+    def __getitem__(self, name: str) -> ManagedProxy:
+        """Return the proxy of this name.
+
+        Raises:
+          NotThereError: there is none.
+        """
+        if name not in self._proxies:
+            hint = did_you_mean(name, self._proxies, _those(self._proxies))
+            raise NotThereError(f"there is no proxy {quoted(name)}; {hint}")
+        return self._proxies[name]
+
+    def total(self) -> ProxyCounts:
+        """Return what all proxies have done together, those that were removed, too."""
+        return _sum([self._gone, *(proxy.counts for proxy in self)])
+
+    async def add(
+        self,
+        settings: ProxySettings,
+        *,
+        listeners: list[trio.SocketListener] | None = None,
+        recording: WireRecording | None = None,
+        is_only: bool = False,
+    ) -> ManagedProxy:
+        """Add a proxy, and return it when clients can connect.
+
+        Args:
+          settings: what it is to be.
+          listeners: where it listens, if it does so already; they belong to it then.
+          recording: keeps what both sides send.
+          is_only: whether its name is left out of the log.
+
+        Raises:
+          ConflictError: its name is taken, or it cannot listen there.
+          ProxyRequestError: its faults do not go together.
+        """
+        async with self._lock:
+            if settings.name in self._proxies:
+                raise ConflictError(f"there is a proxy {settings.name} already; choose another name")
+            settings.combined()
+            proxy = ManagedProxy(settings, recording, log_name="" if is_only else f"{settings.name}: ")
+            if listeners is None and settings.enabled:
+                listeners = await _open_listeners(proxy)
+            self._proxies[settings.name] = proxy
+            if listeners is not None:
+                self._start(proxy, listeners)
+            return proxy
+
+    async def add_as(self, written: object) -> ManagedProxy:
+        """Add the proxy that an object asks for, as `add` does."""
+        return await self.add(read_proxy(written))
+
+    async def remove(self, name: str) -> None:
+        """Remove a proxy: nobody can connect any more, and its connections are reset.
+
+        Raises:
+          NotThereError: there is none of this name.
+        """
+        async with self._lock:
+            proxy = self[name]
+            del self._proxies[name]
+            await proxy.stop()
+            self._gone = _sum([self._gone, proxy.counts])
+
+    async def change(self, name: str, changes: object) -> ManagedProxy:
+        """Change what an object has of ``target``, ``faults`` and ``enabled``.
+
+        A proxy that is disabled resets its connections, and nobody can connect. When it is enabled again,
+        it listens where it did before. A new target is for new connections.
+
+        Raises:
+          NotThereError: there is none of this name.
+          ConflictError: another program listens there meanwhile.
+          ProxyRequestError: the changes make no sense.
+        """
+        async with self._lock:
+            proxy = self[name]
+            settings = change_proxy(proxy.settings, changes)
+            await self._become(proxy, settings)
+            return proxy
+
+    async def add_fault(self, name: str, written: object) -> NamedFault:
+        """Add the fault that an object asks for to a proxy.
+
+        Raises:
+          NotThereError: there is no proxy of this name.
+          ConflictError: the proxy has a fault of that name.
+          ProxyRequestError: the fault makes no sense, or does not go together with others.
+        """
+        async with self._lock:
+            proxy = self[name]
+            fault = read_fault(written)
+            if proxy.settings.fault(fault.name) is not None:
+                raise ConflictError(
+                    f"{name} has a fault {fault.name} already; change it, or give this one another name"
+                )
+            self._set_faults(proxy, (*proxy.settings.faults, fault))
+            return fault
+
+    async def change_fault(self, name: str, fault_name: str, changes: object) -> NamedFault:
+        """Change the value, the direction or parameters of a fault.
+
+        Raises:
+          NotThereError: there is no proxy of this name, or it has no such fault.
+          ProxyRequestError: the changes make no sense.
+        """
+        async with self._lock:
+            proxy = self[name]
+            before = find_fault(proxy, fault_name)
+            after = change_fault(before, changes)
+            faults = proxy.settings.faults
+            self._set_faults(proxy, tuple(after if each is before else each for each in faults))
+            return after
+
+    async def remove_fault(self, name: str, fault_name: str) -> None:
+        """Remove a fault.
+
+        Raises:
+          NotThereError: there is no proxy of this name, or it has no such fault.
+        """
+        async with self._lock:
+            proxy = self[name]
+            gone = find_fault(proxy, fault_name)
+            self._set_faults(proxy, tuple(each for each in proxy.settings.faults if each is not gone))
+
+    async def reset(self) -> None:
+        """Remove all faults of all proxies, and enable all of them.
+
+        Raises:
+          ConflictError: one cannot listen any more; nothing was changed.
+        """
+        async with self._lock:
+            opened: dict[ManagedProxy, list[trio.SocketListener]] = {}
+            try:
+                for proxy in self:
+                    if not proxy.settings.enabled:
+                        opened[proxy] = await _open_listeners(proxy)
+            except BaseException:
+                for listener in (each for listeners in opened.values() for each in listeners):
+                    listener.socket.close()
+                raise
+            for proxy in self:
+                self._set_faults(proxy, ())
+                proxy.settings = replace(proxy.settings, enabled=True)
+            for proxy, listeners in opened.items():
+                self._start(proxy, listeners)
+
+    async def _become(self, proxy: ManagedProxy, settings: ProxySettings) -> None:
+        listeners = None
+        if settings.enabled and proxy.relay is None:
+            listeners = await _open_listeners(proxy)
+        self._set_faults(proxy, settings.faults)
+        proxy.settings = settings
+        if proxy.relay is not None:
+            proxy.relay.change_target(settings.target)
+        if listeners is not None:
+            self._start(proxy, listeners)
+        elif not settings.enabled:
+            await proxy.stop()
+
+    def _set_faults(self, proxy: ManagedProxy, faults: tuple[NamedFault, ...]) -> None:
+        settings = replace(proxy.settings, faults=faults)
+        combined = settings.combined()
+        proxy.settings = settings
+        if proxy.relay is not None:
+            proxy.relay.change_faults(combined)
+
+    def _start(self, proxy: ManagedProxy, listeners: list[trio.SocketListener]) -> None:
+        settings = proxy.settings
+        relay = Relay(
+            settings.target,
+            settings.combined(),
+            seed=settings.seed,
+            counts=proxy.counts,
+            recording=proxy.recording,
+            tls=self._tls,
+            is_changeable=self._is_changeable,
+            name=proxy.log_name,
+        )
+        proxy.begin(relay, listeners)
+        self._nursery.start_soon(proxy.run, relay, listeners, self._max_connections)
+        self._on_listening(proxy)
+
+
+def find_fault(proxy: ManagedProxy, name: str) -> NamedFault:
+    """Return the fault of this name.
+
+    Raises:
+      NotThereError: the proxy has none.
+    """
+    fault = proxy.settings.fault(name)
+    if fault is None:
+        names = [each.name for each in proxy.settings.faults]
+        hint = did_you_mean(name, names, _those(names))
+        raise NotThereError(f"{proxy.name} has no fault {quoted(name)}; {hint}")
+    return fault
+
+
+async def _open_listeners(proxy: ManagedProxy) -> list[trio.SocketListener]:
+    try:
+        return await proxy.open_listeners()
+    except CannotListenThereError as error:
+        raise ConflictError(f"{proxy.name}: {error}") from error
+
+
+def _those(names: Iterable[str]) -> str:
+    listed = ", ".join(names)
+    return f"there are {listed}" if listed else "there is none"
+
+
+def _sum(parts: list[ProxyCounts]) -> ProxyCounts:
+    return ProxyCounts(
+        sum(each.connections for each in parts),
+        sum(each.open_connections for each in parts),
+        sum(each.unconnected for each in parts),
+        sum((each.passed_bytes for each in parts), Counter()),
+        sum((each.faults for each in parts), Counter()),
+    )

@@ -33,6 +33,7 @@ ROOMS = [
     "demo",
     "check",
     "proxy",
+    "testing",
     "admin",  # shows what those above it do while they run
     "locust",  # users of Locust; imports no Trio
     "guide",

@@ -243,8 +243,8 @@ def test_padding_belongs_to_a_frame() -> None:
     padded = encode_frame(b"hello", format=fastcgi, header=bytes.fromhex("0106000100000300"))
     plain = encode_frame(b"x", format=fastcgi)
     for size in (1, 7, 1000):
-        faults = Faults(frame_fault=FrameFault.DUPLICATE, on_frame=1, format=fastcgi)
-        stream = FaultStream(faults, random.Random(0), lambda *_: None)
+        faults = of_frames(FrameFault.DUPLICATE, on_frame=1, format=fastcgi)
+        stream = FaultStream(faults, numbers(0), lambda *_: None)
         steps = [step for piece in pieces(padded + plain, [size] * 50) for step in stream.receive(piece)]
         assert sent(steps) + sent(stream.end()) == 2 * padded + plain
 

@@ -7,13 +7,13 @@ import re
 import socket
 
 from ..base.endpoint import is_unix
+from ..base.suggestion import did_you_mean
 from ..load import SocketOptions
 from ..load.engine.socket_setup import check_options
 from ..load.socket_options import DSCP_NAMES, MAX_DSCP
 from .shared import values
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
-from .shared.suggestion import did_you_mean
 
 # Of TCP alone, by their attributes of `SocketOptions`.
 _OF_TCP = ("receive_buffer", "congestion", "mss", "dscp")

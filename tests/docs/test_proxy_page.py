@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 
 import pytest
 
+from tests.support.http import ask
+from tests.support.proxies import proxy_process
 from trioecho.guide import read_topic
 from trioecho.proxy import KINDS, read_proxy
 from trioecho.proxy.fault_kinds import PARAMETERS
@@ -37,3 +40,24 @@ def test_the_page_names_every_kind_of_fault_and_every_parameter() -> None:
     assert kinds == ", ".join(f"`{word}`" for word in KINDS)
     for parameter in PARAMETERS:
         assert f"`{parameter.word}`" in PAGE
+
+
+def test_the_requests_of_the_page_have_the_replies_that_it_shows() -> None:
+    shown = re.findall(r"^\$ (curl .*)\n(.*)\n", PAGE, re.MULTILINE)
+    assert len(shown) == 2
+    with proxy_process("127.0.0.1:1", "--port", "0", "--admin", "127.0.0.1:0") as process:
+        url = process.read_log_line().split(" admin on ")[1].strip()
+        for command, reply in shown:
+            words = iter(shlex.split(command)[1:])
+            method, body, headers, path = "POST", None, {}, ""
+            for word in words:
+                if word == "-X":
+                    method = next(words)
+                elif word == "-d":
+                    body = next(words).encode()
+                elif word == "-H":
+                    name, _, value = next(words).partition(": ")
+                    headers[name] = value
+                else:
+                    path = word.removeprefix("http://127.0.0.1:26080")
+            assert ask(url, path, method, body, **headers).text == f"{reply}\n"

@@ -66,12 +66,14 @@ SNIPPETS = dict.fromkeys(re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE
 LIBRARY = (ROOT / "trioecho" / "guide" / "library.md").read_text()
 # Those of the page on Locust are run by `tests.locust`.
 LOCUST = (ROOT / "trioecho" / "guide" / "locust.md").read_text()
+# Those of the page on the proxy are run by `tests.testing`.
+PROXY = (ROOT / "trioecho" / "guide" / "proxy.md").read_text()
 # The third is run by `tests.load.test_own_messages`, with the commands beside it; the next three, two
 # conversations and a key, by the tests of these.
 STUDENT, STUDENTS_CLIENT, _, _, _, _, PAYLOAD_AGAIN = (
     snippet
     for snippet in SNIPPETS
-    if ">>>" not in snippet and snippet not in LIBRARY and snippet not in LOCUST
+    if ">>>" not in snippet and not any(snippet in page for page in (LIBRARY, LOCUST, PROXY))
 )
 
 
@@ -102,6 +104,8 @@ def test_the_commands_are_those_that_are_run() -> None:
         ("trioecho", "check"),
         ("trioecho", "faulty"),
         ("trioecho", "proxy"),
+        ("curl", "-H"),  # by test_proxy_page
+        ("curl", "-X"),
         ("trioecho", "formats"),
         ("trioecho", "dissect"),  # by test_dissect_command, with what is behind it
         ("tshark", "-r"),
@@ -401,7 +405,9 @@ def test_the_guide_shows_what_explain_prints() -> None:
 def test_proxy_commands(command: str, tmp_path: Path) -> None:
     files = write_certificates(tmp_path)
     with server_process(*(files.options if "--target-tls" in command else ())) as server:
-        words = shlex.split(command.replace("26067", "0").replace("26066", str(server.port)))[1:]
+        words = shlex.split(
+            command.replace("26067", "0").replace("26080", "0").replace("26066", str(server.port))
+        )[1:]
         with listening(words, tmp_path) as (process, port):
             tls = ("--tls", "--cacert", "ca.pem") if "--certfile" in words else ()
             done = run_in_process("client", f"localhost:{port}", *tls, cwd=tmp_path)

@@ -14,6 +14,7 @@ _INSTALLED_IN_CI = {
     "fcgiwrap",
     "haproxy",
     "ip",
+    "nft",
     "nginx",
     "prometheus",
     "promtool",

@@ -9,6 +9,7 @@ from ..base.histogram import Histogram
 from ..base.quantities import in_full
 from ..base.version import version_and_build
 from ..load import LoadPlan, LoadProgress
+from ..load.results.path_counts import PathCounts
 from .board_feed import BoardFeed, heat_bins
 
 # Of the curve by percentile: for each nine.
@@ -89,6 +90,7 @@ class LoadBoard:
             "progress": self._share_done(progress),
             "server_mean": self._server_mean_ms,
             "heat": heat_bins(latency),
+            **_path_of(step.path),
         }
 
     def _share_done(self, progress: LoadProgress) -> float | None:
@@ -110,6 +112,19 @@ class LoadBoard:
             )
             for place in places
         ]
+
+
+def _path_of(path: PathCounts | None) -> dict[str, Any]:
+    """Return what the kernel knew of the path; nothing where it does not say."""
+    if path is None:
+        return {}
+    return {
+        "retransmits": path.retransmits,
+        "rtt_p50": _in_ms(path.rtt_ns.percentile(50)),
+        "rtt_max": _in_ms(path.rtt_ns.max if path.rtt_ns.count else None),
+        "window": path.congestion_window.percentile(50),
+        "unsent": path.unsent_bytes.mean,
+    }
 
 
 def _in_ms(time_ns: float | None) -> float | None:

@@ -47,6 +47,18 @@ class LoadCollector(Collector):
         yield histogram_metric(
             "trioecho_load_latency_seconds", "Of right replies, from when they were due.", state.latency_ns
         )
+        if state.path is not None:
+            yield CounterMetricFamily(
+                "trioecho_load_retransmits", "TCP segments that were sent again.", state.path.retransmits
+            )
+            yield CounterMetricFamily(
+                "trioecho_load_data_segments", "TCP segments with data sent.", state.path.data_segments
+            )
+            yield histogram_metric(
+                "trioecho_load_round_trip_seconds",
+                "Smoothed round trips of TCP, as read of connections in turns.",
+                state.path.rtt_ns,
+            )
         if progress is None:
             return
         yield GaugeMetricFamily("trioecho_load_connections", "Connections open now.", progress.connections)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
+from ..load.results.path_counts import PathCounts
 from .application import Page, PageReply, PageRequest, text_reply
 from .exposition import metrics_page
 from .load_metrics import load_registry
@@ -57,5 +59,18 @@ def progress_as_json(state: LoadState) -> str:
                 },
                 "max": round(latency.max / _MS, 6) if latency.count else None,
             },
+            "path": None if step.path is None else _path_as_json(step.path),
         }
     )
+
+
+def _path_as_json(path: PathCounts) -> dict[str, Any]:
+    median = path.rtt_ns.percentile(50)
+    return {
+        "retransmits": path.retransmits,
+        "data_segments": path.data_segments,
+        "rtt_p50_ms": None if median is None else round(median / _MS, 6),
+        "rtt_max_ms": round(path.rtt_ns.max / _MS, 6) if path.rtt_ns.count else None,
+        "congestion_window_p50": path.congestion_window.percentile(50),
+        "unsent_max_bytes": path.unsent_bytes.max,
+    }

@@ -6,6 +6,7 @@ from collections import Counter
 
 from ..base.histogram import Histogram
 from ..load import LoadPlan, LoadProgress
+from ..load.results.path_counts import PathCounts
 
 
 class LoadState:
@@ -17,6 +18,7 @@ class LoadState:
       progress: the last one of that run; None before the first.
       latency_ns: of all right replies of the measured parts, of all runs.
       bytes: of these replies on the wire.
+      path: what the kernel knew of the connections, of all runs; None where it does not say.
     """
 
     def __init__(self) -> None:
@@ -25,6 +27,7 @@ class LoadState:
         self.progress: LoadProgress | None = None
         self.latency_ns: Histogram = Histogram()
         self.bytes: int = 0
+        self.path: PathCounts | None = None
         # Of the runs before this one.
         self._sent = 0
         self._messages = 0
@@ -42,6 +45,9 @@ class LoadState:
         self.progress = progress
         self.latency_ns.merge(progress.interval.latency_ns)
         self.bytes += progress.interval.bytes
+        if progress.interval.path is not None:
+            self.path = PathCounts() if self.path is None else self.path
+            self.path.add(progress.interval.path)
 
     @property
     def sent(self) -> int:

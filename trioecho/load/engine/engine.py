@@ -19,6 +19,7 @@ from .cpu_time import cpu_and_waiting_ns
 from .first_reply import FirstReply
 from .open_connections import OpenConnections
 from .pacer import Pacer, SchedulePacer, ThinkTimePacer
+from .path_watch import PathWatch
 from .poller import Waiter
 from .recorder import Recorder
 from .renewals import Renewals, Renewing
@@ -55,6 +56,7 @@ class Engine:
       clock: ns, of any beginning.
       cpu_clock: ns of CPU time of this process, and ns in which it waited for a CPU.
       renewing: what is needed to open connections in the place of others, where the plan has that.
+      path: watches what the kernel knows of the connections; None if nothing does.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Engine:
         clock: Callable[[], int] = time.perf_counter_ns,
         cpu_clock: Callable[[], tuple[int, int]] = cpu_and_waiting_ns,
         renewing: Renewing | None = None,
+        path: PathWatch | None = None,
     ) -> None:
         self.is_over: bool = False
         self.tally: LoadTally = tally
@@ -86,7 +89,10 @@ class Engine:
             self._renewals = self._traffic.renewals = Renewals(
                 plan, self._connections, renewing, tally, begin=self._begin_later, clock=clock
             )
-        self._recorder = Recorder(plan, tally, planned=planned, clock=clock, cpu_clock=cpu_clock)
+        self._recorder = Recorder(plan, tally, planned=planned, clock=clock, cpu_clock=cpu_clock, path=path)
+        self._path = self._connections.path = path
+        if path is not None:
+            path.begin(connections.values())
         self._times = Timetable(plan)
         self._is_stopped = False
         self._is_lingering = False
@@ -187,6 +193,8 @@ class Engine:
             self._send_due(now)
         if now >= self._recorder.next_step or now >= self._times.next_moment():
             self._keep_time(now)
+        if self._path is not None and now >= self._path.next_moment:
+            self._path.look(now)
         renewals = self._renewals
         if renewals is not None and self.first_reply is None and not self.is_over:
             renewals.look_at_finished()
@@ -295,6 +303,8 @@ class Engine:
                     connection.limit = first + self._plan.messages
         if self._renewals is not None:
             self._renewals.begin_to_measure(self._times.measures_from)
+        if self._path is not None and self._plan.warmup_s:
+            self._path.begin_measured_part()
         self._recorder.begin_measured_part(self._times.measures_from, now, self._waiter.spun_ns)
 
     def _begin_to_drain(self, now: int) -> None:

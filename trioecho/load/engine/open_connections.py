@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, ValuesView
 
 from .connection import LoadConnection
+from .path_watch import PathWatch
 from .poller import Waiter
 
 
@@ -14,6 +15,7 @@ class OpenConnections:
     Attributes:
       unfinished: those on which something is still to be sent, or to be replied.
       by_number: all that are open.
+      path: watches what the kernel knows of them; None if nothing does.
 
     Args:
       connections: all of them, by number.
@@ -24,6 +26,7 @@ class OpenConnections:
         self.unfinished: set[LoadConnection] = set(connections.values())
         self.by_number: dict[int, LoadConnection] = dict(connections)
         self._numbers = {connection: number for number, connection in connections.items()}
+        self.path: PathWatch | None = None
         self._waiter = waiter
         self._blocked: set[int] = set()
 
@@ -47,6 +50,8 @@ class OpenConnections:
         self.by_number[number] = connection
         self._numbers[connection] = number
         self.unfinished.add(connection)
+        if self.path is not None:
+            self.path.add(connection)
 
     def note_blocked(self, connection: LoadConnection, number: int) -> None:
         """Wait for room to send on this connection, or no longer, as its state says."""
@@ -62,5 +67,7 @@ class OpenConnections:
         del self._numbers[connection]
         self._blocked.discard(number)
         self._waiter.unregister(number)
+        if self.path is not None:
+            self.path.remove(connection)
         connection.socket.close()
         return True

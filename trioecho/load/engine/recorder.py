@@ -15,6 +15,7 @@ from ..results.result import LoadResult
 from ..results.saturation import judged
 from ..results.time_series import FIRST_INTERVAL_S, LoadInterval, TimeSeries
 from .cpu_time import cpu_and_waiting_ns
+from .path_watch import PathWatch
 from .schedule import Schedule
 from .tally import LoadTally
 
@@ -37,6 +38,7 @@ class Recorder:
       planned: how many messages the measured part has, if that is known.
       clock: ns, of any beginning.
       cpu_clock: ns of CPU time of this process, and ns in which it waited for a CPU.
+      path: watches what the kernel knows of the connections; None if nothing does.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Recorder:
         planned: int | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
         cpu_clock: Callable[[], tuple[int, int]] = cpu_and_waiting_ns,
+        path: PathWatch | None = None,
     ) -> None:
         self.tally: LoadTally = tally
         self.next_step: float = math.inf
@@ -55,6 +58,7 @@ class Recorder:
         self._planned = planned
         self._clock = clock
         self._cpu_clock = cpu_clock
+        self._path = path
         self._series = TimeSeries()
         self._since_progress = LoadInterval(0.0, 0.0)
         self._from_send_ns = Histogram()  # of all replies up to the last progress
@@ -100,6 +104,8 @@ class Recorder:
             return
         begins = self.next_step - _STEP_NS
         step = self.tally.take_step((begins - self._measures_from) / NS_PER_S)
+        if self._path is not None:
+            step.path = self._path.take_step()
         self._series.add(step)
         self._since_progress.add(step)
         while self.next_step <= now:
@@ -171,6 +177,8 @@ class Recorder:
             (self._cpu_share,), (self._cpu_wait_share,), tally.send_lateness_ns, self.loop_delay_ns
         )
         result.health = judged(result)
+        if self._path is not None:
+            result.path = self._path.result()
         if tally.stages is not None:
             result.stages = tally.stages.results(result.length_s)
         return result

@@ -125,6 +125,11 @@ class TlsSocket:
         """See above."""
         return bool(self._rest)
 
+    @property
+    def plain(self) -> socket.socket:
+        """The socket below TLS."""
+        return self._plain
+
     def fileno(self) -> int:
         """Return the descriptor, to wait for."""
         return self._plain.fileno()

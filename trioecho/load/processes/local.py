@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 
 import trio
 
+from ...base.endpoint import is_unix
+from ...base.tcp_info import HAS_TCP_INFO
 from ...base.units import NS_PER_S
 from ...client.asking import ask_what_it_is
 from ..engine.connecting import Opened, open_connections
@@ -19,6 +21,7 @@ from ..engine.engine import Engine
 from ..engine.first_reply import FirstReply
 from ..engine.greeting import greeting_of
 from ..engine.making import ConnectionMaker
+from ..engine.path_watch import PathWatch
 from ..engine.poller import Poller, open_poller
 from ..engine.recording import Recording, RecordingTask
 from ..engine.renewals import Renewing
@@ -30,6 +33,7 @@ from ..errors import StrangeServerError, TooManyToWaitForError
 from ..message_list import MessageList
 from ..plan import LoadPlan
 from ..results.machine import this_machine
+from ..results.path_result import PathResult
 from ..results.progress import LoadProgress
 from ..results.result import LoadResult
 from ..results.time_series import LoadInterval
@@ -42,6 +46,8 @@ _IDLE_NS = 20_000_000
 _IDLE_WAIT_S = 0.02
 # A server that is silent for this time after the first frame is asked what it is.
 _SILENCE_S = 1.0
+
+_NO_TCP_INFO = "this system does not say (TCP_INFO is Linux's)"
 
 CONNECTING = LoadProgress("connecting", 0.0, LoadInterval(0.0, 0.0), 0, 0, {}, 0, None)
 
@@ -94,6 +100,10 @@ class LocalRun:
         )
         self._greeting = greeting_of(plan, first_messages)
         self._tls = None if plan.tls is None else TlsConnector(plan.tls, plan.host)
+        # Of a Unix socket there is no path, and other systems do not say.
+        is_unix_socket = is_unix(plan.host)
+        self._path = PathWatch() if HAS_TCP_INFO and not is_unix_socket else None
+        self._no_path = None if is_unix_socket or HAS_TCP_INFO else PathResult(missing=_NO_TCP_INFO)
         self._is_stopped = False
         self._connecting, self._waiting_to_start = trio.CancelScope(), trio.CancelScope()
         self._started_at = datetime.now(timezone.utc)
@@ -150,6 +160,7 @@ class LocalRun:
         result.churn.attempt_lateness_ns.merge(opened.lateness_ns)
         result.connections_opened = len(opened.sockets)
         result.sockets = [] if opened.given is None else [opened.given]
+        result.path = result.path or self._no_path
         result.started_at = self._started_at
         result.machines = [this_machine()]
         result.recording = recorded
@@ -225,6 +236,7 @@ class LocalRun:
             planned=planned,
             is_cautious=self._is_cautious,
             renewing=renewing,
+            path=self._path,
         )
 
     async def _start(self) -> int:

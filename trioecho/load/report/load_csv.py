@@ -9,9 +9,21 @@ from collections.abc import Iterable
 
 from .. import LoadInterval, LoadResult
 from ..goals.objectives import SHOWN_PERCENTS, shown_percents
+from ..results.path_counts import PathCounts
 from ..results.tls_result import TlsResult
+from .path_words import least
 from .stages_text import stages_between
 
+_OF_PATH = (
+    "retransmits",
+    "data_segments",
+    "rtt_p50_ms",
+    "rtt_max_ms",
+    "congestion_window_p50",
+    "congestion_window_least",
+    "unsent_mean_bytes",
+    "unsent_max_bytes",
+)
 _OF_TLS = ("handshakes", "handshake_p50_ms", "handshake_p99_ms", "handshakes_resumed")
 
 
@@ -21,6 +33,7 @@ def columns(
     with_stages: bool = False,
     with_outages: bool = False,
     with_tls: bool = False,
+    with_path: bool = False,
 ) -> tuple[str, ...]:
     """Return the names of the columns."""
     return (
@@ -36,6 +49,7 @@ def columns(
         *(f"latency_p{percent}_ms" for percent in percents),
         "latency_max_ms",
         "generator_saturated",
+        *(_OF_PATH if with_path else ()),
         *(_OF_TLS if with_tls else ()),
         *(("stage",) if with_stages else ()),
     )
@@ -54,6 +68,9 @@ def result_as_csv(result: LoadResult) -> str:
     ``generator_saturated`` is about the whole run, in every line, so that numbers which
     describe the generator cannot be taken for the server's.
 
+    What the kernel knew of the path is there where the system says it; round trips, windows and bytes are
+    those of the connections that were read in the interval, and empty if none was.
+
     What is said of handshakes is about the whole run, too. It is there for a load under TLS.
 
     ``stage`` is there for a schedule of stages. An interval that has a part in two has both names, as
@@ -64,8 +81,15 @@ def result_as_csv(result: LoadResult) -> str:
     percents = shown_percents(verdict.objective for verdict in result.objective_results)
     stages = bool(result.plan.stages)
     outages = result.plan.churn.reconnect
+    path = any(step.path is not None for step in result.intervals)
     writer.writerow(
-        columns(percents, with_stages=stages, with_outages=outages, with_tls=result.tls is not None)
+        columns(
+            percents,
+            with_stages=stages,
+            with_outages=outages,
+            with_tls=result.tls is not None,
+            with_path=path,
+        )
     )
     of_tls = _of_tls(result.tls)
     for step in result.intervals:
@@ -88,11 +112,24 @@ def result_as_csv(result: LoadResult) -> str:
                 *((f"{outage_s(result, step.t_s, step.t_s + measured_s):.6g}",) if outages else ()),
                 *("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times_ns),
                 str(result.saturated).lower(),
+                *(_of_path(step.path or PathCounts()) if path else ()),
                 *of_tls,
                 *((stages_between(result.plan.stages, step.t_s, step.t_s + measured_s),) if stages else ()),
             )
         )
     return text.getvalue()
+
+
+def _of_path(path: PathCounts) -> tuple[object, ...]:
+    times = (path.rtt_ns.percentile(percent) for percent in (50, 100))
+    window, unsent = path.congestion_window, path.unsent_bytes
+    return (
+        path.retransmits,
+        path.data_segments,
+        *("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times),
+        *((window.percentile(50), least(window)) if window.count else ("", "")),
+        *((f"{unsent.mean:.0f}", unsent.max) if unsent.count else ("", "")),
+    )
 
 
 def _of_tls(tls: TlsResult | None) -> tuple[object, ...]:

@@ -11,11 +11,12 @@ from ...base.quantities import in_full, in_ms, in_rate
 from .. import LoadResult
 from ..goals.objectives import ObjectiveResult, shown_percents
 from ..results.stage_result import StageResult
-from . import churn_words, words
+from . import churn_words, path_words, words
 from .drawing import draw
 from .json_in_page import json_in_page
 from .load_plots import latency_plot, percentile_plot, rate_plot, throughput_plot, timings_of
 from .page_style import page_style
+from .path_plots import retransmit_plot, round_trip_plot
 from .plot import Plot
 
 _MS = 1e6
@@ -121,7 +122,10 @@ def _latency(result: LoadResult) -> Iterator[Markup]:
         ],
     )
     remarks = [words.TWO_TIMINGS] if result.plan.is_open else []
-    remarks += filter(None, (words.law_in_words(result), words.few_samples(result)))
+    remarks += filter(
+        None,
+        (words.law_in_words(result), words.few_samples(result), path_words.explanation_in_words(result)),
+    )
     yield from (element("p", remark, class_="muted") for remark in remarks)
 
 
@@ -165,6 +169,8 @@ def _over_time(result: LoadResult) -> Iterator[Markup]:
     for title, plot in (
         ("Throughput over time", throughput_plot(result)),
         ("Latency over time", latency_plot(result)),
+        ("The path: round trips as the kernel sees them", round_trip_plot(result)),
+        ("The path: segments sent again", retransmit_plot(result)),
     ):
         if plot is not None:
             yield element("h2", title)
@@ -243,6 +249,8 @@ def _run(result: LoadResult) -> Iterator[Markup]:
         rows.append(("TLS", handshakes))
     if (given := churn_words.sockets_in_words(result)) is not None:
         rows.append(("sockets", f"the kernel gave: {given}"))
+    if (path := path_words.path_in_words(result)) is not None:
+        rows.append(("path", path))
     if churn.first_reply_ns.count:
         rows.append(("first reply on each, ms", churn_words.times_in_words(churn.first_reply_ns)))
     if (attempts := churn_words.attempts_in_words(result)) is not None:

@@ -85,8 +85,8 @@ def throughput_plot(result: LoadResult) -> Plot | None:
         "time, s",
         "messages/s",
         lines,
-        bands=_bands(result),
-        outages=_outages(result),
+        bands=bands_of(result),
+        outages=outages_of(result),
         limits=[
             (found.objective.limit, found.objective.text)
             for found in result.objective_results
@@ -97,7 +97,7 @@ def throughput_plot(result: LoadResult) -> Plot | None:
                 step.t_s,
                 step.t_s + step.width_s,
                 (
-                    _time_in_words(step),
+                    time_in_words(step),
                     f"{step.messages / measured_width_s(result, step):,.0f}/s right",
                     f"{step.sent / measured_width_s(result, step):,.0f}/s sent",
                     f"{step.errors:,} errors",
@@ -131,12 +131,12 @@ def latency_plot(result: LoadResult) -> Plot | None:
             for name, percent in (("p99", 99), ("max", 100))
         ],
         log=log,
-        bands=_bands(result),
-        outages=_outages(result),
+        bands=bands_of(result),
+        outages=outages_of(result),
         limits=latency_limits(result),
         heat=heat_of(columns, log=log),
         notes=[
-            PlotNote(step.t_s, step.t_s + step.width_s, (_time_in_words(step), *_latency_in_words(step)))
+            PlotNote(step.t_s, step.t_s + step.width_s, (time_in_words(step), *_latency_in_words(step)))
             for step in columns
         ],
     )
@@ -202,7 +202,7 @@ def _by_rate(result: LoadResult) -> list[tuple[float, _Times]]:
     ]
 
 
-def _bands(result: LoadResult) -> list[PlotBand]:
+def bands_of(result: LoadResult) -> list[PlotBand]:
     """Return the stages of the schedule, with their numbers as the table of the page has them."""
     stages = result.plan.stages
     return [
@@ -213,7 +213,7 @@ def _bands(result: LoadResult) -> list[PlotBand]:
     ]
 
 
-def _outages(result: LoadResult) -> list[tuple[float, float]]:
+def outages_of(result: LoadResult) -> list[tuple[float, float]]:
     """Return from when to when there was an outage, as far as it can be told apart from the next one."""
     least_s = result.length_s / _OUTAGES_SEEN
     seen: list[tuple[float, float]] = []
@@ -265,7 +265,8 @@ def _notes_by_rate(points: Sequence[tuple[float, _Times]]) -> list[PlotNote]:
     ]
 
 
-def _time_in_words(step: LoadInterval) -> str:
+def time_in_words(step: LoadInterval) -> str:
+    """Return from when to when a step was, in seconds."""
     return f"{step.t_s:g} to {step.t_s + step.width_s:g} s"
 
 

@@ -8,7 +8,7 @@ from ...base.histogram import Histogram
 from ...base.quantities import in_ms, in_rate, wrapped
 from .. import LoadProgress, LoadResult
 from ..goals.objectives import shown_percents
-from . import churn_words, words
+from . import churn_words, path_words, words
 from .stages_text import stages_as_lines
 
 # Columns of a label, and of each column of the table.
@@ -110,6 +110,8 @@ def _counts(result: LoadResult) -> Iterator[str]:
         yield _labelled("tls", handshakes)
     if (given := churn_words.sockets_in_words(result)) is not None:
         yield _labelled("sockets", f"the kernel gave: {given}")
+    if (path := path_words.path_in_words(result)) is not None:
+        yield _labelled("path", path)
     if result.churn.first_reply_ns.count:
         times = churn_words.times_in_words(result.churn.first_reply_ns)
         yield _labelled("first", f"reply on each connection, ms: {times}")
@@ -145,7 +147,11 @@ def _latency(result: LoadResult, width: int) -> Iterator[str]:
         yield f"  {name:<{_LABEL - 2}}{values}{above:>{above_column}}".rstrip()
     if result.plan.is_open:
         yield from wrapped(words.TWO_TIMINGS, width)
-    for remark in (words.law_in_words(result), words.few_samples(result)):
+    for remark in (
+        words.law_in_words(result),
+        words.few_samples(result),
+        path_words.explanation_in_words(result),
+    ):
         if remark is not None:
             yield from wrapped(remark, width)
 

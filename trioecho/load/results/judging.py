@@ -8,6 +8,7 @@ from dataclasses import replace
 from ...base.quantities import plural
 from ..goals.find_max import TrialOutcome
 from ..goals.objectives import Objective, ObjectiveResult
+from .path_result import explain
 from .result import LoadResult
 from .stage_result import StageResult
 
@@ -33,6 +34,8 @@ def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[Objective
 
 def _judge(result: LoadResult, objective: Objective) -> ObjectiveResult:
     verdict = objective.judge(_measured(result, objective))
+    if objective.is_latency and not verdict.holds and not objective.stage:
+        return replace(verdict, reason=_explanation(result, objective))
     if objective.is_latency and verdict.holds and result.ended_early is not None:
         return replace(verdict, holds=False, reason=f"the run {result.ended_early}")
     if objective.is_latency and verdict.holds and result.churn.outages:
@@ -42,6 +45,15 @@ def _judge(result: LoadResult, objective: Objective) -> ObjectiveResult:
         # A reply that was lost with a server that died would be an error; one that drains owes none.
         return replace(verdict, reason=f"beside {plural(result.churn.taken_back, 'message')} taken back")
     return verdict
+
+
+def _explanation(result: LoadResult, objective: Objective) -> str:
+    """Return whether segments that were sent again can be the reason for a latency; empty if they cannot."""
+    found = explain(result.path, result.latency_ns, result.plan, result.length_s)
+    measured_ms = _measured(result, objective)
+    if found is None or not found.is_whole or measured_ms is None or measured_ms * 1e6 < found.rto_ns:
+        return ""
+    return f"{plural(found.retransmits, 'retransmission')} can explain it"
 
 
 def _measured(result: LoadResult, objective: Objective) -> float | None:

@@ -16,6 +16,7 @@ from .discrepancy import first_of_each_kind
 from .generator_health import GeneratorHealth
 from .identity import refuse_same_run, runs_of
 from .judging import judge
+from .path_result import merge_paths
 from .plan_differences import differences
 from .recording_result import merge_recordings
 from .result import LoadResult
@@ -101,6 +102,7 @@ def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
     merged.discrepancies = first_of_each_kind([found for r in results for found in r.discrepancies])
     merged.intervals = merge_intervals([result.intervals for result in results])
     merged.recording = merge_recordings([result.recording for result in results])
+    merged.path = merge_paths([result.path for result in results])
     merged.stages = merge_stages([result.stages for result in results])
     health = GeneratorHealth(
         tuple(share for result in results for share in result.health.cpu_shares),

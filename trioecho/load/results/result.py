@@ -17,6 +17,7 @@ from .churn_result import ChurnResult
 from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
 from .machine import Machine
+from .path_result import PathResult
 from .recording_result import RecordingResult
 from .sockets_given import SocketsGiven
 from .stage_result import StageResult
@@ -71,6 +72,8 @@ class LoadResult:
       workers: of a cluster, what each of them did; empty without one.
       sockets: what the kernel gave to the first socket of each process, without repeats; empty for
         other sockets than those of TCP.
+      path: what the kernel knew of the connections; None for other sockets than those of TCP, and in
+        files of older versions.
     """
 
     plan: LoadPlan
@@ -103,6 +106,7 @@ class LoadResult:
     tls: TlsResult | None = None
     workers: list[WorkerShare] = field(default_factory=list)
     sockets: list[SocketsGiven] = field(default_factory=list)
+    path: PathResult | None = None
 
     @property
     def unsent(self) -> int:

@@ -35,7 +35,8 @@ notes               what else a reader must know, sentences
 generator           what it saw of itself: saturated, judged, reasons, cpu_shares, cpu_wait_shares,
                     send_lateness_ms and loop_delay_ms as latency_ms
 intervals           the time series: t_s, width_s, messages_sent, messages, bytes,
-                    errors (their number), and latency_ns, a histogram
+                    errors (their number), latency_ns, a histogram, and path, null or as below without
+                    connections and missing; it may be missing
 tls                 null, or, under TLS: handshakes (that were successful), resumed (those of an earlier
                     session), handshake_ms as latency_ms, and agreements: version, cipher, alpn (or null)
                     and handshakes; it may be missing
@@ -54,6 +55,12 @@ stages              of a plan with stages, for each: name, begins_s, length_s (0
 search              null, or the search for the highest rate: rate, confirmed, limited_by, and
                     trials: phase, rate, holds, saturated, reason, and p50_ms, p99_ms, max_ms of the
                     latency, which may be missing
+path                null, or what the kernel knew of the connections (TCP_INFO), as `PathResult` and
+                    `PathCounts`: connections, missing (why others are not known), retransmits, data_segments,
+                    out_of_order, busy_us, window_limited_us, buffer_limited_us, rtt_deviation_us (of
+                    all values together), least_rto_us, least_rtt_us, and the histograms rtt_ns,
+                    congestion_window and unsent_bytes; with rtt_ms, rtt_deviation_ms, and explains: null,
+                    or as `Explanation`; it may be missing
 sockets             what the kernel gave to the first socket of each process, without repeats: nodelay,
                     send_buffer and receive_buffer in bytes, congestion, mss and dscp (or null); it may be
                     missing
@@ -83,6 +90,7 @@ from ..goals.find_max import Search
 from ..goals.objectives import SHOWN_PERCENTS, shown_percents
 from .discrepancy import Discrepancy
 from .identity import runs_of
+from .path_result import explain
 from .result import LoadResult
 from .stage_result import StageResult
 from .time_series import LoadInterval
@@ -159,6 +167,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
         "recording": None if result.recording is None else asdict(result.recording),
         "stages": [_stage_as_json(stage, percents) for stage in result.stages],
         "search": None if result.search is None else _search_as_json(result.search),
+        "path": _path_as_json(result),
         "sockets": [asdict(given) for given in result.sockets],
         "machines": [asdict(machine) for machine in result.machines],
         "workers": [_worker_as_json(worker, result.sent) for worker in result.workers],
@@ -189,6 +198,7 @@ def interval_as_json(step: LoadInterval) -> dict[str, Any]:
         "bytes": step.bytes,
         "errors": step.errors,
         "latency_ns": histogram_as_json(step.latency_ns),
+        "path": None if step.path is None else step.path.to_dict(),
     }
 
 
@@ -218,6 +228,22 @@ def _tls_as_json(result: LoadResult) -> dict[str, Any] | None:
     if result.tls is None:
         return None
     return result.tls.to_dict() | {"handshake_ms": summary_ms(result.tls.handshake_ns)}
+
+
+def _path_as_json(result: LoadResult) -> dict[str, Any] | None:
+    path = result.path
+    if path is None:
+        return None
+    counts = path.counts
+    found = explain(path, result.latency_ns, result.plan, result.length_s)
+    return {
+        "connections": path.connections,
+        "missing": path.missing,
+        **counts.to_dict(),
+        "rtt_ms": summary_ms(counts.rtt_ns),
+        "rtt_deviation_ms": None if (each := counts.rtt_deviation_ns) is None else round(each / 1e6, 6),
+        "explains": None if found is None else asdict(found),
+    }
 
 
 def _discrepancy_as_json(found: Discrepancy) -> dict[str, Any]:

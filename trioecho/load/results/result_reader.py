@@ -22,6 +22,7 @@ from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
 from .machine import Machine
 from .measured_parts import read_churn_result, read_histogram, read_stages, read_time
+from .path_reader import read_path_counts, read_path_result
 from .recording_result import RecordingResult
 from .result import LoadResult
 from .result_json import LOAD_SCHEMA
@@ -115,6 +116,9 @@ def _result(document: Part) -> LoadResult:
         result.tls = read_tls_result(document["tls"], read_histogram(histograms["handshake_ns"]))
     if "workers" in document:
         result.workers = read_workers(document["workers"], result)
+    if "path" in document and document["path"].value is not None:
+        result.path = read_path_result(document["path"])
+        _check_path(document["path"], result)
     if "sockets" in document:
         result.sockets = document["sockets"].read(list[SocketsGiven])
     if "runs" in document:  # else it was written by an older version
@@ -172,6 +176,15 @@ def _check_agreement(document: Part, result: LoadResult) -> None:
         raise document["connections"].wrong(f"{result.connections_opened} is more than the plan has")
 
 
+def _check_path(part: Part, result: LoadResult) -> None:
+    path = result.path
+    found = sum(step.path.retransmits for step in result.intervals if step.path is not None)
+    if path is not None and path.counts.retransmits < found:
+        raise part["retransmits"].wrong(
+            f"{path.counts.retransmits} is less than the intervals add up to, {found}"
+        )
+
+
 def _moment(part: Part) -> datetime:
     try:
         moment = datetime.fromisoformat(part.text().replace("Z", "+00:00"))
@@ -191,6 +204,7 @@ def _interval(part: Part) -> LoadInterval:
         bytes=part["bytes"].count(),
         errors=part["errors"].count(),
         latency_ns=read_histogram(part["latency_ns"]),
+        path=read_path_counts(part["path"]) if "path" in part and part["path"].value is not None else None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...base.histogram import Histogram
+from .path_counts import PathCounts
 
 # The time series begins with intervals of this length. When there are more than this number,
 # each two become one: memory is bounded, and grids always fit together.
@@ -25,6 +26,7 @@ class LoadInterval:
       bytes: of these replies on the wire, headers included.
       errors: discrepancies and lost connections within it, of all kinds.
       latency_ns: of the replies within it.
+      path: what the kernel knew of the connections within it; None where it does not say.
     """
 
     t_s: float
@@ -34,6 +36,7 @@ class LoadInterval:
     bytes: int = 0
     errors: int = 0
     latency_ns: Histogram = field(default_factory=Histogram)
+    path: PathCounts | None = None
 
     def add(self, other: LoadInterval) -> None:
         """Add what another interval counted."""
@@ -42,6 +45,10 @@ class LoadInterval:
         self.bytes += other.bytes
         self.errors += other.errors
         self.latency_ns.merge(other.latency_ns)
+        if other.path is not None:
+            if self.path is None:
+                self.path = PathCounts()
+            self.path.add(other.path)
 
 
 class TimeSeries:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.admin.test_board_feed import events_of
+from trioecho.admin.application import Page, PageRequest
 from trioecho.admin.load_board import LoadBoard
+from trioecho.admin.load_pages import load_pages
+from trioecho.admin.load_state import LoadState
 from trioecho.admin.server_metrics import ServerMetricsError, ServerTimes
 from trioecho.load import LoadInterval, LoadPlan, LoadProgress
+from trioecho.load.results.path_counts import PathCounts
 
 PLAN = LoadPlan("127.0.0.1", 26066, rate=100.0, duration_s=4.0)
 MS = 1_000_000
+
+
+def body_of(pages: Mapping[str, Page], name: str) -> bytes:
+    body = pages[name](PageRequest(name)).body
+    assert isinstance(body, bytes)
+    return body
+
+
+def path(retransmits: int, *rtts_ns: int) -> PathCounts:
+    made = PathCounts(retransmits, data_segments=100)
+    made.rtt_ns.record_all(rtts_ns)
+    made.congestion_window.record_all([10] * len(rtts_ns))
+    made.unsent_bytes.record_all([6] * len(rtts_ns))
+    return made
 
 
 def progress(t_s: float, *, phase: Any = "measuring", messages: int = 100, **changes: Any) -> LoadProgress:
@@ -89,3 +109,40 @@ def test_what_has_no_service_times_is_said(text: str) -> None:
     with pytest.raises(ServerMetricsError) as caught:
         ServerTimes().mean_ms(text)
     assert "\n" not in str(caught.value)
+
+
+async def test_what_the_kernel_knows_of_the_path_is_in_the_samples_where_it_says_so() -> None:
+    board = LoadBoard()
+    board.begin_run(PLAN, "127.0.0.1:26066")
+    board.note_progress(progress(1.0))
+    known = progress(2.0)
+    known.interval.path = path(3, MS, MS, 4 * MS)
+    board.note_progress(known)
+    first, last = (await told(board))["samples"]
+    names = ("retransmits", "rtt_p50", "rtt_max", "window", "unsent")
+    assert not {*names} & {*first}
+    assert tuple(last[name] for name in names) == (3, pytest.approx(1.0, rel=0.02), 4.0, 10, 6.0)
+
+
+def test_metrics_and_the_report_have_the_path_of_all_runs() -> None:
+    state = LoadState()
+    pages = load_pages(state)
+    for number in range(2):
+        state.begin_run(PLAN)
+        made = progress(1.0)
+        assert (b"retransmits" in body_of(pages, "/metrics")) == (number > 0)
+        made.interval.path = path(3, MS, 4 * MS)
+        state.note_progress(made)
+    text = body_of(pages, "/metrics").decode()
+    assert "trioecho_load_retransmits_total 6.0" in text
+    assert "trioecho_load_data_segments_total 200.0" in text
+    assert "trioecho_load_round_trip_seconds_count 4.0" in text
+    report = json.loads(body_of(pages, "/report"))
+    assert report["path"] == {
+        "retransmits": 3,
+        "data_segments": 100,
+        "rtt_p50_ms": pytest.approx(1.0, rel=0.02),
+        "rtt_max_ms": 4.0,
+        "congestion_window_p50": 10,
+        "unsent_max_bytes": 6,
+    }

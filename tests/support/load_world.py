@@ -16,6 +16,7 @@ from trioecho.load.engine.connection import LoadConnection
 from trioecho.load.engine.dialing import Taken
 from trioecho.load.engine.engine import Engine
 from trioecho.load.engine.making import ConnectionMaker
+from trioecho.load.engine.path_watch import PathWatch
 from trioecho.load.engine.poller import ONLY_WRITABLE
 from trioecho.load.engine.renewals import Renewing
 from trioecho.load.engine.schedule import Schedule
@@ -242,6 +243,7 @@ def driven_in_world(
     is_cautious: bool = False,
     connection_class: type[LoadConnection] = LoadConnection,
     messages: MessageList | None = None,
+    path: PathWatch | None = None,
 ) -> Engine:
     """Carry out a plan in virtual time; the engine, when it is over."""
     world = world or World()
@@ -263,6 +265,7 @@ def driven_in_world(
         is_cautious=is_cautious,
         clock=lambda: world.now,
         cpu_clock=lambda: (0, 0),
+        path=path,
     )
     engine.start()
     for _ in range(most_turns):

@@ -37,7 +37,8 @@ def _shaded(column: HeatColumn, most: int) -> Iterator[tuple[_Box, int]]:
     shade = -1
     for height, count in column.counts:
         # By its logarithm: a single slow reply among thousands is seen, too.
-        found = math.ceil(_SHADES * math.log1p(count) / math.log1p(most)) - 1 if count else -1
+        # The quotient comes first: of the most frequent it is 1, and not a little more.
+        found = math.ceil(_SHADES * (math.log1p(count) / math.log1p(most))) - 1 if count else -1
         if found != shade:
             if shade >= 0:
                 yield (column.begin, begin, column.end, end), shade

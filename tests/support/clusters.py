@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import trio
@@ -110,17 +110,22 @@ def cluster_processes(
         cluster.end()
 
 
+Engine = Callable[[JsonChannel], Awaitable[None]]
+
+
 class FakeBridge:
     """In the place of the bridge: each engine runs in this process, behind a pair of sockets.
 
     Args:
       channel: to the `Cluster`.
       clocks: what the workers' clocks say beyond ours, by their numbers.
+      engine: what an engine does, with a channel to the command.
     """
 
-    def __init__(self, channel: JsonChannel, clocks: Mapping[int, int]) -> None:
+    def __init__(self, channel: JsonChannel, clocks: Mapping[int, int], engine: Engine) -> None:
         self.channel = channel
         self.clocks = clocks
+        self.engine = engine
         self.round_trips = [(400, 150), (90, 30), (300, 200)]  # and when the other clock is read
         self.started: list[StartEngine] = []
         self.ended: list[EndEngine] = []
@@ -182,7 +187,7 @@ class FakeBridge:
     async def _run_engine(self, connected: socket.socket, scope: trio.CancelScope) -> None:
         async with JsonChannel(connected) as channel:
             with scope:
-                await carry_out(channel)
+                await self.engine(channel)
 
     async def _carry(self, run: int, worker: int) -> None:
         channel, _ = self.engines[run, worker]
@@ -197,14 +202,16 @@ class FakeBridge:
 
 @contextlib.asynccontextmanager
 async def fake_cluster(
-    count: int, *, clocks: Mapping[int, int] | None = None
+    count: int, *, clocks: Mapping[int, int] | None = None, engine: Engine = carry_out, processors: int = 1
 ) -> AsyncIterator[tuple[Cluster, FakeBridge]]:
     """A cluster of workers that are all in this process, and what is in the place of its bridge."""
     ours, theirs = socket.socketpair()
-    machines = [ClusterMachine(number, f"w{number}", f"host{number // 2}", "") for number in range(count)]
+    machines = [
+        ClusterMachine(number, f"w{number}", f"host{number // 2}", "", processors) for number in range(count)
+    ]
     async with JsonChannel(ours) as channel, JsonChannel(theirs) as of_bridge:
         cluster = Cluster(channel, machines, count, load_purpose())
-        bridge = FakeBridge(of_bridge, clocks or {})
+        bridge = FakeBridge(of_bridge, clocks or {}, engine)
         async with open_background_nursery() as nursery:
             nursery.start_soon(cluster.serve)
             nursery.start_soon(bridge.serve)

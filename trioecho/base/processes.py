@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PACKAGE_PARENT = str(Path(__file__).parents[2])
+# The environment of our processes has the PYTHONPATH of whoever started the first of them here.
+_OUTER_PYTHONPATH = "_TRIOECHO_PYTHONPATH"  # not as options begin
 
 
 class Program(NamedTuple):
@@ -51,8 +53,19 @@ def own_program(*arguments: str, module: str = "trioecho") -> Program:
     # Before, the working directory must be one in which only the system's owner writes.
     cache = {"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}
     has_safe_path = sys.version_info >= (3, 11)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), **cache}
+    environment.setdefault(_OUTER_PYTHONPATH, os.environ.get("PYTHONPATH", ""))
     return Program(
         [sys.executable, *(["-P"] if has_safe_path else []), "-m", module, *arguments],
-        {**os.environ, "PYTHONPATH": os.pathsep.join(folders), **cache},
+        environment,
         None if has_safe_path else os.path.abspath(os.sep),  # noqa: PTH100 - of the drive, on Windows
     )
+
+
+def outer_environment() -> dict[str, str]:
+    """Return this process's environment without what `own_program` has added, for programs of others."""
+    environment = dict(os.environ)
+    if (outer := environment.pop(_OUTER_PYTHONPATH, None)) is not None:
+        environment.pop("PYTHONPATH", None)
+        environment.update({"PYTHONPATH": outer} if outer else {})
+    return environment

@@ -174,6 +174,22 @@ class ClientFacts:
 
 
 @dataclass(frozen=True)
+class CheckMachine:
+    """A worker of a cluster, on which a server or client was checked.
+
+    Attributes:
+      worker: its name in the cluster.
+      host: the machine's name.
+    """
+
+    worker: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} on {self.host}"
+
+
+@dataclass(frozen=True)
 class SuiteResult:
     """What came of a run.
 
@@ -199,6 +215,7 @@ class SuiteResult:
       asking: what was asked of a service that does not echo; None if echoes were.
       book: the rules that it was held to.
       client: what the client does with a server that is right; None for a server.
+      machine: where it was checked; None if that was this one.
     """
 
     target: str
@@ -221,6 +238,7 @@ class SuiteResult:
     asking: Asking | None = None
     book: Book = SERVERS
     client: ClientFacts | None = None
+    machine: CheckMachine | None = None
 
     def count(self, verdict: Verdict) -> int:
         """Return how many cases ended with this verdict."""

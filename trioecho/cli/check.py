@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import trio
 
-from ..base.processors import count_processors
+from ..base.printable import printable
 from ..check.output.text import book_lines, explain_lines, explain_section_lines
 from ..check.runner.suite import DEFAULT_JOBS
 from .check_files import Reports, add_report_options
 from .check_requests import Requests, add_request_options
 from .check_run import check_until_signal
-from .check_targets import BOOKS, add_target_options, case_id, rules_for, servers_and_cases
+from .check_targets import BOOKS, Candidate, add_target_options, case_id, rules_for, servers_and_cases
 from .shared import values
+from .shared.cluster_options import ClusterRequest, add_cluster_options, cluster_request
 from .shared.exit_codes import ExitCode
 from .shared.options import add_format_option, add_seed_option, chosen_seed
 from .shared.output import CommandError, print_result
@@ -50,6 +52,7 @@ examples:
   trioecho check --spawn 'python student.py {port}'
   trioecho check --spawn 'python student.py {port}' --html report.html
   trioecho check */server.py --class 'python {file} {port}' --html-dir report
+  trioecho check */server.py --class 'python {file} {port}' --cluster tcp://10.0.0.1:8786
   trioecho check --spawn 'go=./server-go {port}' --spawn 'rust=./server-rs {port}' --html-dir report
   trioecho check --client 'python client.py {host} {port}'
   trioecho check --explain 2.5
@@ -91,9 +94,9 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
     add(
         "--side-by-side",
         type=values.positive_count,
-        default=count_processors(),
         metavar="N",
-        help="servers that are checked at a time (default: as many as there are processors)",
+        help="servers that are checked at a time, of a cluster on each machine (default: as many as it has "
+        "processors)",
     )
     add(
         "--time-limit",
@@ -118,6 +121,10 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
         help="explain a rule, or a section: what, why, and who says so",
     )
     add_client_tls_options(parser.add_argument_group("under TLS"))
+    add_cluster_options(
+        parser.add_argument_group("where it is checked").add_argument,
+        "on the machines of {}; each of its workers checks one server at a time",
+    )
     add_request_options(parser)
     add_report_options(parser)
 
@@ -136,9 +143,24 @@ def run(arguments: argparse.Namespace) -> int:
         if targets[0].book.noun == "client":
             raise CommandError(ExitCode.WRONG_USAGE, "--tls is for servers, and --client checks a client")
         context_of(arguments.tls_client)  # what is wrong with its files is said before anything is done
+    arguments.cluster_request = _cluster(arguments, targets)
     arguments.requests = Requests(arguments)
     reports = Reports(arguments)
     return trio.run(check_until_signal, arguments, targets, rules, reports)
+
+
+def _cluster(arguments: argparse.Namespace, targets: Sequence[Candidate]) -> ClusterRequest | None:
+    request = cluster_request(arguments)
+    if request is None:
+        return None
+    listening = next((each.target.name for each in targets if each.command is None), None)
+    if listening is not None:
+        raise CommandError(
+            ExitCode.WRONG_USAGE,
+            f"{printable(listening)} listens already, and a --cluster is for what its machines start: "
+            "leave out --cluster, or say how to start it (--class, --spawn)",
+        )
+    return request
 
 
 def _book(arguments: argparse.Namespace) -> list[str]:

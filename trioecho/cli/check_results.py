@@ -90,7 +90,8 @@ class Results:
             verdict = outcome_of(outcome, strict=self._arguments.strict)
             words = f"{verdict}: {verdict_counts(outcome, COUNTED) or 'no case was run'}"
         done = sum(each is not None for each in self._known)
-        print_error(f"{done} of {len(self._known)}  {outcome.target}: {words}")
+        where = f" ({outcome.machine})" if outcome.machine is not None else ""
+        print_error(f"{done} of {len(self._known)}  {outcome.target}{where}: {words}")
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -7,32 +7,32 @@ import math
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import trio
 
 from ..base.describe import describe
 from ..base.endpoint import tls_name
-from ..base.memory import available_bytes
+from ..base.nursery import open_background_nursery
 from ..base.processes import working_folder
 from ..base.processors import count_processors
 from ..check.book.book import Rule
 from ..check.client.tls_client import TlsClient
 from ..check.output import Tested, Untested, outcome_of_all
 from ..check.runner.suite import DEFAULT_TIME_LIMIT_S, INTERRUPTED, Observer, Settings
-from ..check.spawned.memory_watch import MemoryBound
 from ..check.verdict import SuiteResult
 from .check_apart import check_apart
+from .check_cluster import check_on_cluster
 from .check_files import Reports
+from .check_messages import Job
 from .check_progress import AllProgress
 from .check_results import Results
 from .check_targets import Candidate
-from .check_worker import Job, check_job
+from .check_worker import check_job, memory_bound
 from .shared.exit_codes import ExitCode, ended_by_signal
 from .shared.signals import open_signals
 from .shared.tls_options import client_tls_words
 
-# What servers may take of the memory that is left; those that are checked at a time share it.
-_MEMORY_SHARE = 0.75
 # Whose certificate a server has that is started here.
 _SPAWNED_NAME = "localhost"
 
@@ -47,12 +47,15 @@ async def check_until_signal(
       servers: to check.
       rules: to try.
       reports: to write.
+
+    Raises:
+      CommandError: the cluster that was asked for cannot be used.
     """
     exit_code: int = ExitCode.UNAVAILABLE
     signalled = 0
     interrupt = trio.Event()
     with open_signals() as signals:
-        async with trio.open_nursery() as nursery:
+        async with open_background_nursery() as nursery:
 
             async def end_at_signal(signals: AsyncIterator[int]) -> None:
                 nonlocal signalled
@@ -75,9 +78,21 @@ async def _check_all(
     interrupt: trio.Event,
 ) -> int:
     results = Results(arguments, servers, reports)
-    at_a_time = min(len(servers), arguments.side_by_side)
+    at_a_time = min(len(servers), arguments.side_by_side or count_processors())
     jobs = [_job(server, arguments, rules, at_a_time) for server in servers]
-    if len(jobs) == 1:
+    if arguments.cluster_request is not None:
+        here = working_folder()
+        await check_on_cluster(
+            arguments.cluster_request,
+            jobs,
+            [server.files or (server.directory or here,) for server in servers],
+            lambda number, outcome: results.add(number, outcome, is_interrupted=interrupt.is_set()),
+            side_by_side=arguments.side_by_side,
+            time_limit_s=partial(_time_limit_s, arguments),
+            interrupt=interrupt,
+            prog=arguments.prog,
+        )
+    elif len(jobs) == 1:
         results.add(0, await _check_here(jobs[0], interrupt), is_interrupted=interrupt.is_set())
     else:
         await _check_side_by_side(jobs, results, at_a_time, interrupt)
@@ -99,24 +114,27 @@ def _job(server: Candidate, arguments: argparse.Namespace, rules: Sequence[Rule]
         max_frame_length=arguments.max_frame_length,
         command=server.command,
         directory=server.directory,
-        memory_bound=_memory_bound(at_a_time),
+        memory_bound=memory_bound(at_a_time),
         spawn_timeout_s=arguments.spawn_timeout or math.inf,
         reply_timeout_s=arguments.reply_timeout or math.inf,
         dialogue=arguments.requests.dialogue(),
         tls=_tls(server, arguments),
     )
-    time_limit_s = arguments.time_limit
-    if time_limit_s is None:  # what has a part of a processor takes longer
-        time_limit_s = DEFAULT_TIME_LIMIT_S * max(1.0, at_a_time / count_processors())
     return Job(
         server.target,
         settings,
         tuple(rule.id for rule in rules),
         arguments.jobs,
-        time_limit_s or math.inf,
+        _time_limit_s(arguments, at_a_time, count_processors()),
         dict(os.environ),
         is_client=server.book.noun == "client",
     )
+
+
+def _time_limit_s(arguments: argparse.Namespace, at_a_time: int, processors: int) -> float:
+    if arguments.time_limit is None:  # what has a part of a processor takes longer
+        return DEFAULT_TIME_LIMIT_S * max(1.0, at_a_time / processors)
+    return arguments.time_limit or math.inf
 
 
 def _tls(server: Candidate, arguments: argparse.Namespace) -> TlsClient | None:
@@ -124,13 +142,6 @@ def _tls(server: Candidate, arguments: argparse.Namespace) -> TlsClient | None:
         return None
     host = tls_name(server.target.address[0]) if server.target.address else _SPAWNED_NAME
     return TlsClient(arguments.tls_client, host, tuple(client_tls_words(arguments)))
-
-
-def _memory_bound(at_a_time: int) -> MemoryBound | None:
-    if (available := available_bytes()) is None:
-        return None
-    share = int(available * _MEMORY_SHARE)
-    return MemoryBound(share, available - share).shared_by(at_a_time)
 
 
 async def _check_here(job: Job, interrupt: trio.Event) -> Tested:

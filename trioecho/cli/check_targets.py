@@ -38,12 +38,14 @@ class Candidate:
       target: as the suite takes it.
       command: the words of what starts it; None if it listens already.
       directory: where it is started; None for here.
+      files: that have to be there, as whole paths.
       book: the rules that it is held to.
     """
 
     target: Target
     command: tuple[str, ...] | None = None
     directory: str | None = None
+    files: tuple[str, ...] = ()
     book: Book = SERVERS
 
 
@@ -256,7 +258,7 @@ def _of_class(template: str, name: str, path: str) -> Candidate:
         command=filled(template, shlex.quote(whole), shlex.quote(directory)),
         words=("--class", template, path),
     )
-    return Candidate(target, tuple(words), directory)
+    return Candidate(target, tuple(words), directory, (whole,))
 
 
 def _refuse_same_names(servers: Sequence[Candidate]) -> None:

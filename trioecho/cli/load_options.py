@@ -15,7 +15,7 @@ from ..load.engine.payloads import needed_memory
 from ..load.goals.objectives import Objective
 from ..load.message_list import GivenMessages
 from . import load_values
-from .load_cluster import ClusterRequest, add_cluster_options, cluster_of
+from .load_cluster import add_load_cluster_options, cluster_of
 from .load_connections import add_connection_options, churn_of
 from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of, traits_of
@@ -25,6 +25,7 @@ from .load_sockets import add_socket_options, sockets_of
 from .server_metrics import add_server_metrics_option, server_metrics_of
 from .shared import values
 from .shared.admin import add_admin_option, admin_of
+from .shared.cluster_options import ClusterRequest
 from .shared.exit_codes import ExitCode
 from .shared.options import add_address, add_format_option, add_seed_option, add_workers_option, chosen_seed
 from .shared.output import CommandError
@@ -74,7 +75,7 @@ def add_load_options(parser: Parser) -> None:
     add_socket_options(
         parser.add_argument_group("what its sockets are", "By iperf's names; every report has them.")
     )
-    add_cluster_options(parser.add_argument_group("where it comes from"))
+    add_load_cluster_options(parser.add_argument_group("where it comes from"))
     _add_tls(parser.add_argument_group("under TLS"))
     _add_objectives(parser.add_argument_group("what has to hold"))
     add_file_options(parser)

@@ -82,10 +82,12 @@ class Cluster:
             for engine in list(self._engines.values()):
                 engine.note_end(self._lost, None)
             nursery.cancel_scope.cancel()
+        self._to_write.close()  # nobody is to wait until something can be sent
 
     async def send(self, message: BridgeMessage) -> None:
-        """Send a message to the bridge. A cancelled call has sent it whole, or not."""
-        await self._to_writer.send(message)
+        """Send a message to the bridge, if it is there. A cancelled call has sent it whole, or not."""
+        with contextlib.suppress(trio.BrokenResourceError):  # then all engines have ended
+            await self._to_writer.send(message)
 
     def open_engine(self, run: int, worker: int) -> EngineChannel:
         """Return the channel to an engine that is about to be started."""

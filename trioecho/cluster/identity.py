@@ -15,7 +15,7 @@ class Purpose:
 
     Attributes:
       program: its module, and the words that follow; ``--name NAME`` is added.
-      identity: the module whose ``own_schema()`` both sides must agree on.
+      identity: the function on whose result both sides must agree, as ``module:name``.
       schema: what that returns on this machine.
       shared: what is different if they do not, in a word of several: "plans".
     """
@@ -35,8 +35,9 @@ def own_version() -> str:
 
 
 def schema_by(identity: str) -> str:
-    """Return what ``own_schema()`` of a module returns here."""
-    return str(import_module(identity).own_schema())
+    """Return what the function of this name returns here."""
+    module, _, name = identity.partition(":")
+    return str(getattr(import_module(module), name)())
 
 
 def schema_of(kinds: Iterable[Any]) -> str:

@@ -44,8 +44,6 @@ _ENDING = frozenset({"closing", "closing_gracefully", "closed", "failed", "stopp
 # What every engine takes for a sign of life.
 HEARTBEAT = {"Heartbeat": dict[str, object]()}
 _HEARTBEAT = json.dumps(HEARTBEAT).encode()
-# Has the PYTHONPATH of the Dask worker, for an engine that starts programs: its own finds this package.
-OUTER_PYTHONPATH = "TRIOECHO_OUTER_PYTHONPATH"
 
 
 class RemoteEngine:
@@ -87,7 +85,7 @@ class RemoteEngine:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={**(own.env or os.environ), OUTER_PYTHONPATH: os.environ.get("PYTHONPATH", "")},
+                env=own.env,
                 cwd=own.cwd,
                 start_new_session=True,  # signals of a terminal are for the command alone
             )

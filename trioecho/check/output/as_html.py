@@ -136,6 +136,7 @@ def _facts(server: SuiteResult, strict: bool) -> Markup:
         "Seed": str(server.seed),
         "Silence allowed": f"{duration_of(server.patience_s)}, then {duration_of(server.confirm_patience_s)}",
         "Side by side": counted(server.jobs, "case"),
+        "Checked by": None if server.machine is None else str(server.machine),
         "SHOULDs": "count (--strict)" if strict else "warn",
         "Started": f"{server.started_at[:19].replace('T', ' ')} UTC",
         "Took": duration_of(server.elapsed_s),

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...base.printable import printable
-from ..verdict import Asking, CaseResult, Cause, ClientFacts, Event, SuiteResult, Verdict, counts_against
+from ..verdict import (
+    Asking,
+    CaseResult,
+    Cause,
+    CheckMachine,
+    ClientFacts,
+    Event,
+    SuiteResult,
+    Verdict,
+    counts_against,
+)
 from .tested import Tested, outcome_of, outcome_of_all
 
 _SCHEMA = "trioecho-check"
@@ -36,6 +46,7 @@ def results_as_json(servers: Sequence[Tested], *, strict: bool = False) -> str:
         target        its name if it was given one, or is one of a class; else
                       "HOST:PORT", or the command that starts it
         outcome       of this server; the same words
+        machine       {worker, host} of the cluster where it was checked; null if on this one, or on none
         error         why it could not be tested; null if it was, and if not, then
                       the fields from here on are missing
         address       where it listened, "HOST:PORT"
@@ -122,6 +133,7 @@ def _server(server: Tested, strict: bool) -> dict[str, Any]:
     head = {
         "target": printable(server.target),
         "outcome": outcome_of(server, strict=strict),
+        "machine": None if server.machine is None else _machine(server.machine),
     }
     if not isinstance(server, SuiteResult):
         return {**head, "error": printable(server.reason)}
@@ -148,6 +160,10 @@ def _server(server: Tested, strict: bool) -> dict[str, Any]:
         "results": [_result(result, strict) for result in server.results],
         **({} if server.client is None else {"client": _client(server.client)}),
     }
+
+
+def _machine(machine: CheckMachine) -> dict[str, str]:
+    return {"worker": printable(machine.worker), "host": printable(machine.host)}
 
 
 def _client(client: ClientFacts) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..book.book import SERVERS, Book
-from ..verdict import SuiteResult
+from ..verdict import CheckMachine, SuiteResult
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,13 @@ class Untested:
       target: its name; if it has none, ``HOST:PORT``, or a command.
       reason: why, in a line.
       book: the rules that it would have been held to.
+      machine: where that was seen; None if on this one, or on none.
     """
 
     target: str
     reason: str
     book: Book = SERVERS
+    machine: CheckMachine | None = None
 
 
 Tested = SuiteResult | Untested

@@ -105,6 +105,8 @@ def suite_lines(result: SuiteResult, palette: Palette, *, strict: bool, is_verbo
         yield f"started{where} by {printable(result.command)}"  # whole, to be copied
     elif result.command is not None and where:
         yield f"started on {result.address}"
+    if result.machine is not None:
+        yield f"checked by {printable(str(result.machine))}"
     if result.asking is not None:
         for words in asking_words(result.asking):
             yield from _wrap(words, palette.width)

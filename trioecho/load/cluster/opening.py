@@ -37,7 +37,7 @@ def load_purpose() -> Purpose:
     """Return what the engines of a load are."""
     return Purpose(
         program=("trioecho.load.processes.worker",),
-        identity="trioecho.load.cluster.identity",
+        identity="trioecho.load.cluster.identity:own_schema",
         schema=own_schema(),
         shared="plans",
     )

@@ -115,11 +115,15 @@ async def carry_out(channel: JsonChannel) -> None:
 async def _receive_task(channel: JsonChannel) -> tuple[LoadWorkerConfig, GivenMessages]:
     """Return what to do, and the messages that are the user's own."""
     config = decode_load_message(await channel.receive())
+    while isinstance(config, Heartbeat):  # on a cluster it may come first
+        config = decode_load_message(await channel.receive())
     if not isinstance(config, LoadWorkerConfig):
         raise TypeError(f"a worker's first message is its configuration, not {config}")
     parts: list[LoadMessagesPart] = []
     while not (parts and parts[-1].is_last):
         part = decode_load_message(await channel.receive())
+        if isinstance(part, Heartbeat):
+            continue
         if not isinstance(part, LoadMessagesPart):
             raise TypeError(f"the messages of a load follow its configuration, not {part}")
         parts.append(part)

@@ -9,16 +9,18 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.balancers import wait_until
-from tests.support.captures import read_streams, show
+from tests.support.captures import ended_streams, read_streams, show
 from tests.support.guard import GUARD_S
 from tests.support.namespaces import HostNetwork, address_of, host_network
 from tests.support.processes import run_command, server_process
 from tests.support.programs import needs_program
+from tests.support.tls import write_files
 from trioecho.dissect import wireshark_dissector
 from trioecho.framing import FrameDecoder, FrameFormat
 
@@ -114,7 +116,7 @@ def test_a_load_is_shown_frame_by_frame(
             return sum(len(frames_of(stream, parsed)) for stream in streams.values()) == 120
 
         for file in files.values():
-            wait_until(lambda file=file: all_is_captured(file), "not all was captured")  # type: ignore[misc]
+            wait_until(partial(all_is_captured, file), "not all was captured")
         assert server.stop() == 0
     assert server.reports[-1]["messages_total"] == 60
 
@@ -140,3 +142,31 @@ def test_a_load_is_shown_frame_by_frame(
             for is_server in (False, True)
         )
         assert from_clients == from_server
+
+
+def test_frames_are_shown_inside_of_tls(network: HostNetwork, tmp_path: Path) -> None:
+    keys, file, script = tmp_path / "keys", tmp_path / "back.pcap", tmp_path / "frames.lua"
+    host = address_of("server1", "back")
+    with contextlib.ExitStack() as stack:
+        options = ("--host", host, *write_files(tmp_path).options)
+        server = stack.enter_context(server_process(*options, prefix=network.on("server1")))
+        stack.enter_context(capturing(network, "back", file))
+        done = run_command(
+            *("load", f"{host}:{server.port}", "--tls", "-k", "-c", "2", "-n", "30", "--size", "0-40k"),
+            prefix=network.on("balancer"),
+            env={"SSLKEYLOGFILE": str(keys)},
+        )
+        assert done.returncode == 0, done.stderr
+        assert server.stop() == 0
+        wait_until(lambda: len(ended_streams(file)) == 4, "the ends of the connections were not captured")
+    script.write_text(
+        wireshark_dissector(
+            FrameFormat(), max_frame_length=LIMIT, name="frames", ports=[server.port], under_tls=True
+        )
+    )
+    shown = show(file, [script], "-o", f"tls.keylog_file:{keys}")
+    assert not any(direction.problems for direction in shown.values())
+    assert [len(direction.frames) for direction in shown.values()] == [30] * 4
+    for stream in (0, 1):
+        one, other = (direction.frames for (number, _), direction in shown.items() if number == stream)
+        assert one == other

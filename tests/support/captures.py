@@ -65,14 +65,36 @@ def _connection(client_port: int, port: int, segments: Sequence[Segment]) -> Ite
 
 def read_streams(path: Path) -> dict[tuple[int, int], bytes]:
     """Return what was sent from each port to each other one over IPv4; the capture may still go on."""
+    begin: dict[tuple[int, int], int] = {}
+    segments: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
+    for ports, number, flags, payload in _segments(path):
+        if flags & _SYN:
+            begin[ports] = number + 1
+        segments.setdefault(ports, []).append((number, payload))
+    streams = {}
+    for ports, pieces in segments.items():
+        stream = bytearray()
+        for number, payload in pieces:
+            place = (number - begin[ports]) & 0xFFFFFFFF
+            if payload:
+                stream[place : place + len(payload)] = payload
+        streams[ports] = bytes(stream)
+    return streams
+
+
+def ended_streams(path: Path) -> set[tuple[int, int]]:
+    """Return between which ports a FIN was sent so far."""
+    return {ports for ports, _, flags, _ in _segments(path) if flags & _FIN}
+
+
+def _segments(path: Path) -> Iterator[tuple[tuple[int, int], int, int, bytes]]:
+    """Yield ports, sequence number, flags and payload of each segment, in the order of the capture."""
     data = path.read_bytes()
     if len(data) < 24:
-        return {}
+        return
     magic, link = struct.unpack_from("<I16xI", data)
     assert magic == _MAGIC
     skipped = {_ETHERNET: 14, _RAW_IP: 0}[link]
-    segments: dict[tuple[int, int], dict[int, bytes]] = {}
-    begin: dict[tuple[int, int], int] = {}
     at = 24
     while at + 16 <= len(data):
         captured, size = struct.unpack_from("<8xII", data, at)
@@ -85,18 +107,7 @@ def read_streams(path: Path) -> dict[tuple[int, int], bytes]:
             continue
         tcp = packet[(packet[0] & 15) * 4 : int.from_bytes(packet[2:4], "big")]
         source, target, number, _, offset, flags = struct.unpack_from(">HHIIBB", tcp)
-        if flags & _SYN:
-            begin[source, target] = number + 1
-        segments.setdefault((source, target), {})[number] = tcp[(offset >> 4) * 4 :]
-    streams = {}
-    for ports, by_number in segments.items():
-        stream = bytearray()
-        for number, payload in by_number.items():
-            place = (number - begin[ports]) & 0xFFFFFFFF
-            if payload:
-                stream[place : place + len(payload)] = payload
-        streams[ports] = bytes(stream)
-    return streams
+        yield (source, target), number, flags, tcp[(offset >> 4) * 4 :]
 
 
 @dataclass

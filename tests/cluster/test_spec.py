@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trioecho.cluster.spec import ClusterSpec, parse_cluster
+from trioecho.cluster.spec import ClusterSpec, SshHost, parse_cluster
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,11 @@ def test_an_address_of_a_scheduler(text: str) -> None:
 
 def test_a_cluster_that_is_started() -> None:
     assert parse_cluster("local:12") == ClusterSpec("local:12", "local", count=12)
-    assert parse_cluster("ssh:a") == ClusterSpec("ssh:a", "ssh", hosts=("a",))
-    assert parse_cluster("ssh:a, me@b.c,10.0.0.1").hosts == ("a", "me@b.c", "10.0.0.1")
+    assert parse_cluster("ssh:a") == ClusterSpec("ssh:a", "ssh", hosts=(SshHost("a"),))
+    assert parse_cluster("ssh:a, me@b.c,10.0.0.1:2222,::1,[fe80::1%eth-0]:22,me@[::1]").hosts == (
+        *(SshHost("a"), SshHost("b.c", "me"), SshHost("10.0.0.1", None, 2222)),
+        *(SshHost("::1"), SshHost("fe80::1%eth-0", None, 22), SshHost("::1", "me")),
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,10 @@ def test_a_cluster_that_is_started() -> None:
         ("ssh:a,,b", "names of hosts with commas"),
         ("ssh:-oProxyCommand=x", "names of hosts with commas"),
         ("ssh:a;b", "names of hosts with commas"),
+        ("ssh:a:0", "names of hosts with commas"),
+        ("ssh:a:65536", "names of hosts with commas"),
+        ("ssh:-x@a", "names of hosts with commas"),
+        ("ssh:me@", "names of hosts with commas"),
     ],
 )
 def test_what_is_no_cluster(text: str, reason: str) -> None:

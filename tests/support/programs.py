@@ -19,6 +19,7 @@ _INSTALLED_IN_CI = {
     "prometheus",
     "promtool",
     "ssh-agent",
+    "sshd",
     "systemd-analyze",
     "systemd-socket-activate",
     "tshark",

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from ..base.quantities import plural
-from .spec import ClusterSpec
+from .spec import ClusterSpec, SshHost
 
 # How long a call may take that does not wait for anything.
 _CALL_S = 30.0
@@ -144,12 +144,24 @@ async def _started(distributed: Any, spec: ClusterSpec, stack: contextlib.AsyncE
                 asynchronous=True,
             )
         else:
-            # The first host has the scheduler, too.
-            cluster = await distributed.SSHCluster([spec.hosts[0], *spec.hosts], asynchronous=True)
+            hosts = [spec.hosts[0], *spec.hosts]  # the first one has the scheduler, too
+            cluster = await distributed.SSHCluster(
+                [each.host for each in hosts],
+                connect_options=[_connect_options(each) for each in hosts],
+                scheduler_options={"port": 0, "dashboard": False},
+                worker_options={"nthreads": 1},
+                asynchronous=True,
+            )
     except Exception as error:  # noqa: BLE001 - SSH alone has dozens
         raise NoClusterError(f"could not be started: {in_a_line(error)}") from None
     stack.push_async_callback(_close, cluster)
     return cluster
+
+
+def _connect_options(host: SshHost) -> dict[str, object]:
+    """Return what `asyncssh.connect` gets; the rest it has from ``~/.ssh``, as the program ``ssh`` has."""
+    given: dict[str, object | None] = {"username": host.user, "port": host.port}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 async def _wait_for_workers(dask: DaskCluster, workers: int | None, wait_s: float) -> None:

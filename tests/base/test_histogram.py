@@ -277,3 +277,19 @@ def test_what_is_no_percent(percent: Percent) -> None:
 def test_no_value_has_a_rank_where_there_is_none() -> None:
     with pytest.raises(ValueError, match="of 0 values none has a rank"):
         rank_of(0, 50)
+
+
+def test_what_was_recorded_since_is_known_exactly_up_to_its_largest_value() -> None:
+    earlier, later = Histogram(), Histogram()
+    for histogram in (earlier, later):
+        histogram.record_all([5, 300, 1_000_000])
+    later.record_all([7, 300, 2_000])
+    since = later.since(earlier)
+    assert (since.count, since.total) == (3, 2_307)
+    assert 2_000 <= since.max <= 2_000 * 65 // 64
+    assert later.since(later).count == 0
+    assert later.since(Histogram()).buckets == later.buckets
+    assert later.since(Histogram()).max == later.max
+    earlier.record(9)
+    with pytest.raises(ValueError, match="values that the later one has not"):
+        later.since(earlier)

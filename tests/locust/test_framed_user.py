@@ -14,7 +14,7 @@ from tests.support.processes import server_process
 from tests.support.tls import write_files
 
 PAGE = (ROOT / "trioecho" / "guide" / "locust.md").read_text()
-[SAMPLE] = re.findall(r"^```python\n(# locustfile\.py\n.*?FramedUser.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+[SAMPLE] = re.findall(r"^```python\n((?:(?!```).)*?FramedUser.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 # The users do so many tasks, and then nothing. When the master knows of all, the test is over: Locust itself
 # does not wait for reports that are late.

@@ -20,6 +20,8 @@ from .sockets import LOOPBACK
 # Whatever a process of Locust warns of is an error, except where others do so at their import.
 _LOCUST = (sys.executable, "-W", "error:::trioecho", "-m", "locust")
 _TRIES = 5
+# Several processes import all that Locust needs, wait for each other, and report every 3 s.
+_GUARD_S = 3 * GUARD_S
 # Wide enough for names and failures.
 _ENVIRONMENT = {**os.environ, "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
 
@@ -56,11 +58,11 @@ class LocustMaster:
 
     def wait(self) -> int:
         """Wait for the end of all; return the master's exit code."""
-        output, _ = self.process.communicate(timeout=GUARD_S)
+        output, _ = self.process.communicate(timeout=_GUARD_S)
         self.log += output
         for worker in self.workers:
             # What it logs is shown where the test fails.
-            self.log += worker.communicate(timeout=GUARD_S)[0]
+            self.log += worker.communicate(timeout=_GUARD_S)[0]
         return self.process.returncode
 
     @property
@@ -108,7 +110,7 @@ def run_locust(folder: Path, locustfile: str, *words: str) -> subprocess.Complet
         text=True,
         cwd=folder,
         env=_ENVIRONMENT,
-        timeout=GUARD_S,
+        timeout=_GUARD_S,
         check=False,
     )
 

@@ -174,6 +174,22 @@ class Histogram:
         if not _lowest_value(last) <= self.max <= (_highest_value(last) if buckets else 0):
             raise ValueError(f"the largest value in these buckets is not {self.max}")
 
+    def since(self, earlier: Histogram) -> Histogram:
+        """Return what was recorded since this histogram was equal to ``earlier``.
+
+        Its ``max`` is that of this one, or the highest value of its last bucket, if that is lower.
+
+        Raises:
+          ValueError: this one never was as ``earlier``.
+        """
+        before = earlier._buckets
+        buckets = {bucket: count - before.get(bucket, 0) for bucket, count in self._buckets.items()}
+        buckets = {bucket: count for bucket, count in buckets.items() if count}
+        if sum(buckets.values()) != self.count - earlier.count:
+            raise ValueError("the earlier histogram has values that the later one has not")
+        most = min(self.max, _highest_value(max(buckets))) if buckets else 0
+        return Histogram.from_buckets(buckets, self.total - earlier.total, most)
+
     @property
     def mean(self) -> float | None:
         """The exact mean; None when nothing was recorded."""

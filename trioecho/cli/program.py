@@ -130,8 +130,14 @@ def _check_as_worker(words: list[str]) -> int:
     return exit_code
 
 
+def _plan_for_locust(words: list[str]) -> int:
+    """Check, carry out or join a load for a process of Locust."""
+    exit_code: int = importlib.import_module(".locust_plan", __package__).run_locust_plan(words)
+    return exit_code
+
+
 # Programs of their own, which are no commands for people.
-_WORKERS = {"worker": _serve_as_worker, "check-worker": _check_as_worker}
+_WORKERS = {"worker": _serve_as_worker, "check-worker": _check_as_worker, "locust-plan": _plan_for_locust}
 
 
 def _run(arguments: argparse.Namespace) -> int:

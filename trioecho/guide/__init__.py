@@ -22,7 +22,7 @@ TOPICS: dict[str, str] = {
     "send": "how to talk to any framed service from the command line",
     "load": "how to measure a server, read the percentiles, and when not to believe them",
     "cluster": "load from many machines: Dask clusters, clocks, what happens when a machine fails",
-    "locust": "requests by frame in locustfiles, for people who have Locust",
+    "locust": "for people who have Locust: requests by frame, and whole loads on its workers",
     "check": "how to find what is wrong with a server, in any language",
     "faulty": "servers with one bug each, and servers that are right",
     "proxy": "how to test a client: a proxy that makes trouble",

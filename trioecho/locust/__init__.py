@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .client import FramedClient
     from .errors import CheckFailedError, ReplyTimeoutError, RequestFailedError
     from .framed_user import FramedUser
+    from .plan_program import PlanFailedError
+    from .plan_user import PlanUser
     from .reply import FramedReply
 else:
     # Imported when they are first asked for (PEP 562): `import locust` patches the whole process, which
@@ -24,6 +26,8 @@ else:
         "FramedClient": ".client",
         "FramedReply": ".reply",
         "FramedUser": ".framed_user",
+        "PlanFailedError": ".plan_program",
+        "PlanUser": ".plan_user",
         "ReplyTimeoutError": ".errors",
         "RequestFailedError": ".errors",
     }
@@ -55,6 +59,8 @@ __all__ = [
     "FramedClient",
     "FramedReply",
     "FramedUser",
+    "PlanFailedError",
+    "PlanUser",
     "ReplyTimeoutError",
     "RequestFailedError",
 ]

@@ -75,12 +75,13 @@ class BlockingConnection:
 
     Args:
       connected: a socket, which the connection owns from now on.
-      settings: with which it was opened.
+      format: how headers are written.
+      max_frame_length: payload bytes that a frame may have that comes.
     """
 
-    def __init__(self, connected: socket.socket, settings: ConnectionSettings) -> None:
+    def __init__(self, connected: socket.socket, format: FrameFormat, max_frame_length: int) -> None:
         self._socket = connected
-        self._decoder = FrameDecoder(format=settings.format, max_frame_length=settings.max_frame_length)
+        self._decoder = FrameDecoder(format=format, max_frame_length=max_frame_length)
         self._has_ended = False
 
     @classmethod
@@ -96,7 +97,8 @@ class BlockingConnection:
             connected = _connected(settings.target, deadline)
             try:
                 send_at_once(connected)
-                return cls(_under_tls(connected, settings, deadline), settings)
+                secured = _under_tls(connected, settings, deadline)
+                return cls(secured, settings.format, settings.max_frame_length)
             except BaseException:
                 connected.close()
                 raise

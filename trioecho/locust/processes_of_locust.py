@@ -18,10 +18,10 @@ def is_headless_and_first(environment: Environment) -> bool:
     return options is not None and options.headless and not isinstance(environment.runner, WorkerRunner)
 
 
-def end_process(line: str) -> NoReturn:
+def end_process(line: str, exit_code: int = _WRONG_USAGE) -> NoReturn:
     """End this process of Locust, before it has begun, with a line in its log.
 
     Locust has nothing else for that: another exception in its `init` event is logged with a traceback.
     """
     _log.error("%s", line)
-    raise SystemExit(_WRONG_USAGE)
+    raise SystemExit(exit_code)

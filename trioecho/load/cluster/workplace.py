@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 
 import trio
 
@@ -17,8 +16,8 @@ from ..errors import CannotConnectError, ClusterWorkerFailedError, WorkerFailedE
 from ..processes.messages import LoadMessage, LoadWorkerConfig
 from ..processes.supervised_worker import SupervisedWorker
 from ..processes.workplace import Workplace
+from ..results.attribution import attribute
 from ..results.result import LoadResult
-from ..results.worker_share import WorkerShare
 
 # From when all are ready to when they start: longer than a command takes through the scheduler.
 _START_IN_NS = NS_PER_S // 2
@@ -94,21 +93,11 @@ class ClusterWorkplace(Workplace[ClusterWorker]):
         return [moment + worker.clock.ahead_ns for worker in workers]
 
     def complete(self, worker: ClusterWorker, result: LoadResult) -> None:
-        health = result.health
-        result.started_at -= timedelta(microseconds=worker.clock.day_ahead_ns / 1000)
-        result.workers = [
-            WorkerShare(
-                name=worker.machine.name,
-                host=worker.machine.host,
-                connections=worker.config.count,
-                sent=result.sent,
-                messages=result.messages,
-                errors=result.error_count,
-                cpu_share=max(health.cpu_shares, default=0.0),
-                cpu_wait_share=max(health.cpu_wait_shares, default=0.0),
-                clock_ahead_ns=worker.clock.day_ahead_ns,
-                clock_error_ns=worker.clock.error_ns,
-                start_late_ns=worker.started_late_ns or 0,
-                send_lateness_ns=health.send_lateness_ns,
-            )
-        ]
+        attribute(
+            result,
+            worker.machine.name,
+            worker.machine.host,
+            connections=worker.config.count,
+            clock=worker.clock,
+            start_late_ns=worker.started_late_ns or 0,
+        )

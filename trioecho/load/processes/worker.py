@@ -42,6 +42,17 @@ async def carry_out(channel: JsonChannel) -> None:
         config, given = await _receive_task(channel)
     except (trio.EndOfChannel, trio.BrokenResourceError, RemoteProtocolError):
         return  # the supervisor is gone, and wants nothing
+    await carry_out_part(channel, config, given)
+
+
+async def carry_out_part(
+    channel: JsonChannel, config: LoadWorkerConfig, given: GivenMessages
+) -> LoadResult | CannotConnectError | TooManyConnectionsError | None:
+    """Do the same with a configuration that is known, and with the messages that are the user's own.
+
+    Returns:
+      What came of it, which was also sent; None if the supervisor is gone.
+    """
     start_at: list[int] = []
     may_start = trio.Event()
     silence = SilenceWatch()
@@ -97,6 +108,7 @@ async def carry_out(channel: JsonChannel) -> None:
             async for message in to_write:
                 await channel.send(encode_load_message(message))
 
+    outcome: LoadResult | CannotConnectError | TooManyConnectionsError | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(follow_commands)
         if config.most_silent_beats is not None:
@@ -110,6 +122,7 @@ async def carry_out(channel: JsonChannel) -> None:
                     beating.cancel_scope.cancel()
                 to_writer.send_nowait(outcome)
         nursery.cancel_scope.cancel()
+    return outcome
 
 
 async def _receive_task(channel: JsonChannel) -> tuple[LoadWorkerConfig, GivenMessages]:

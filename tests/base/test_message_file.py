@@ -50,6 +50,28 @@ def test_json_lines(tmp_path: Path) -> None:
     ]
 
 
+def test_what_opens_a_connection_may_be_raw_and_have_several_replies(tmp_path: Path) -> None:
+    path = tmp_path / "opening.jsonl"
+    path.write_text(
+        '{"hex": "ff", "raw": true, "until": "5a 00"}\n'
+        '{"text": "user", "raw": false}\n{"text": "a", "until": ""}\n'
+    )
+    assert read(path, opens=True) == [
+        Message(b"\xff", is_raw=True, until=b"Z\0"),
+        Message(b"user"),
+        Message(b"a"),
+    ]
+    assert refused(path).startswith(", line 1: 'raw' means nothing here; write text, hex, base64")
+    for line, reason in (
+        ('{"text": "a", "raw": 1}', "raw: 1 is neither true nor false"),
+        ('{"text": "a", "until": "Z"}', "until: 'Z' is not hexadecimal"),
+        ('{"text": "a", "raw": true, "header": "00"}', "what is raw is in no frame, and has no header"),
+        ('{"text": "a", "reply": {"text": "b", "raw": true}}', "reply: 'raw' means nothing here"),
+    ):
+        path.write_text(line)
+        assert reason in refused(path, opens=True)
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

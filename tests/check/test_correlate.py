@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import random
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.support.numbered_services import (
     reply_to,
 )
 from tests.support.slow import slow
+from tests.support.sockets import receive_exactly
 from trioecho.check.book.book import RULES, select
 from trioecho.check.client.asked import Asked
 from trioecho.check.client.correlation import Correlation, Identifiers, Place, how_many
@@ -327,3 +329,20 @@ def test_all_of_it_by_the_command(tmp_path: Path) -> None:
     assert "First on every connection: 1 message, each with its reply." in said
     assert "Each request has an identifier of its own (--correlate 0:4)" in said
     assert "All bytes of the replies are compared." in said
+
+
+def after_a_greeting_in_no_frame(peer: socket.socket) -> None:
+    """Two replies to a greeting, of which the second has to be awaited, and then `in_order`."""
+    if receive_exactly(peer, 6) == b"HELLO\n":
+        peer.sendall(frame(b"version 1") + frame(b"ready"))
+        in_order(peer)
+
+
+def test_a_session_that_opens_with_bytes_in_no_frame_and_has_several_replies(tmp_path: Path) -> None:
+    requests, hello = tmp_path / "requests.jsonl", tmp_path / "hello.jsonl"
+    requests.write_text('"0000get alpha"\n')
+    hello.write_text('{"text": "HELLO\\n", "raw": true, "until": "00000005 7265616479", "reply": "ready"}\n')
+    asking = ("--ask", str(requests), "--correlate", "0:4", "--first-message", str(hello))
+    with listening(after_a_greeting_in_no_frame) as (host, port):
+        done = run_in_process("check", *asking, f"{host}:{port}", "2.5")
+    assert (done.returncode, done.stderr) == (0, "")

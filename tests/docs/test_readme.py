@@ -68,9 +68,9 @@ LIBRARY = (ROOT / "trioecho" / "guide" / "library.md").read_text()
 LOCUST = (ROOT / "trioecho" / "guide" / "locust.md").read_text()
 # Those of the page on the proxy are run by `tests.testing`.
 PROXY = (ROOT / "trioecho" / "guide" / "proxy.md").read_text()
-# The third is run by `tests.load.test_own_messages`, with the commands beside it; the next three, two
+# The third is run by `tests.load.test_own_messages`, with the commands beside it; the next four, three
 # conversations and a key, by the tests of these.
-STUDENT, STUDENTS_CLIENT, _, _, _, _, PAYLOAD_AGAIN = (
+STUDENT, STUDENTS_CLIENT, _, _, _, _, _, PAYLOAD_AGAIN = (
     snippet
     for snippet in SNIPPETS
     if ">>>" not in snippet and not any(snippet in page for page in (LIBRARY, LOCUST, PROXY))
@@ -215,7 +215,8 @@ def test_these_are_all_send_commands() -> None:
 @pytest.mark.parametrize(
     "command",
     quick_of_readme(
-        [command for command in LOAD_COMMANDS if "--find-max" not in command and "--messages" not in command]
+        # Those with files of messages are run by `tests.load`.
+        [each for each in LOAD_COMMANDS if not re.search("--find-max|--messages|--first-message", each)]
     ),
 )
 def test_load_commands(command: str, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.support.in_process import run_in_process
 from tests.support.slow import slow
 from tests.support.wire import frame
 from trioecho.base.message import Message
+from trioecho.base.message_template import Template
 from trioecho.framing import FrameFormat, encode_frame
 from trioecho.guide import read_topic
 from trioecho.load import (
@@ -34,6 +35,8 @@ from trioecho.load import (
     run_load,
 )
 from trioecho.load.engine.greeting import Greeting, GreetingError, bytes_missing
+from trioecho.load.message_list import GivenMessages
+from trioecho.load.processes.message_parts import messages_from_parts, messages_in_parts
 from trioecho.load.processes.messages import LoadWorkerConfig, decode_load_message, encode_load_message
 
 GOOD = (0, 5)
@@ -185,6 +188,52 @@ async def test_each_reply_has_the_timeout_of_the_plan(
     assert slow_socket.sent == frame(b"user") + (frame(b"secret") if "message 2" in reason else b"")
 
 
+# A session that begins with a message of another format, and has several replies to it.
+STARTUP = MessageList("startup.jsonl", [Message(b"\xff\0\0hi", is_raw=True, until=b"\0\0\0\x05ready")])
+
+
+@pytest.mark.parametrize(
+    ("received", "reason"),
+    [
+        (frame(b"one") + frame(b"") + frame(b"ready"), None),
+        (frame(b"ready"), None),
+        (
+            frame(b"one") + frame(b"two") + b"\0\0",
+            "sent no reply to first message 1 of startup.jsonl within 99 s, but 2 bytes of one; no frame "
+            "came that begins 00 00 00 05 72 65 61 64 79, and the last one was b'\\x00\\x00\\x00\\x03two'",
+        ),
+        (
+            b"",
+            "sent no reply to first message 1 of startup.jsonl within 99 s; no frame came that begins "
+            "00 00 00 05 72 65 61 64 79",
+        ),
+    ],
+)
+async def test_a_session_may_open_with_bytes_in_no_frame_and_with_several_replies(
+    received: bytes, reason: str | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    plan = LoadPlan("h", 1, service=ServiceTraits(STARTUP.source), timeout_s=99)
+    slow_socket = SlowSocket(received + b"more")
+    if reason is None:
+        await Greeting(plan, STARTUP).exchange(cast("trio.socket.SocketType", slow_socket), 0)
+        assert await slow_socket.recv(1) == b"m"
+    else:
+        slow_socket = SlowSocket(received)
+        with pytest.raises(GreetingError) as error:
+            await Greeting(plan, STARTUP).exchange(cast("trio.socket.SocketType", slow_socket), 0)
+        assert str(error.value) == reason
+    assert slow_socket.sent == b"\xff\0\0hi"
+
+
+def test_what_opens_a_connection_comes_to_every_process_whole() -> None:
+    template = Template("\\xff{{connection}}", "text")
+    made = MessageList("s", [*STARTUP.messages, Message(b"", template=template, is_raw=True)])
+    [_, back] = messages_from_parts([*messages_in_parts(GivenMessages(None, made), length=9)])
+    assert back is not None
+    assert (back.messages, back.source) == (made.messages, made.source)
+    assert MessageList("startup.jsonl", [Message(b"\xff\0\0hi")]).source != STARTUP.source
+
+
 async def test_other_connections_go_on_when_one_is_not_let_in() -> None:
     def welcomes(number: int) -> bytes:
         return frame(b"go away") if number == 2 else frame(b"welcome")
@@ -275,6 +324,53 @@ def test_the_command(tmp_path: Path, workers: str) -> None:
     result = result_from_json((tmp_path / "a.json").read_text())
     assert (service.logins, result.messages, result.errors) == (5, 25, {})
     assert result.plan.service.first_messages is not None
+
+
+def message_of_postgresql(kind: bytes, payload: bytes) -> bytes:
+    return kind + (4 + len(payload)).to_bytes(4, "big") + payload
+
+
+class Database(LoginService):
+    """Replies as PostgreSQL does: to a startup packet, and to a query."""
+
+    def serve(self, peer: socket.socket) -> None:
+        say = message_of_postgresql
+        with peer, contextlib.suppress(OSError):
+            size = int.from_bytes(self.received(peer, 4), "big")
+            if b"user\0postgres\0" not in self.received(peer, size - 4):
+                peer.sendall(say(b"E", b"SFATAL\0\0"))
+                return
+            with self._lock:
+                self.logins += 1
+            peer.sendall(say(b"R", bytes(4)) + say(b"S", b"TimeZone\0UTC\0") + say(b"Z", b"I"))
+            while self.received(peer, 1) == b"Q":
+                self.received(peer, int.from_bytes(self.received(peer, 4), "big") - 4)
+                row = say(b"D", b"\0\1\0\0\0\x0242")
+                peer.sendall(say(b"T", b"\0\1?column?\0" + bytes(18)) + row)
+                peer.sendall(say(b"C", b"SELECT 1\0") + say(b"Z", b"I"))
+
+
+@pytest.mark.parametrize("workers", ["1", slow("2")])
+def test_the_command_for_a_database(tmp_path: Path, workers: str) -> None:
+    """That of the guide, with its files."""
+    guide = read_topic("load")
+    [words] = re.findall(r"^\$ trioecho (load .*--format postgres --first-message .*)", guide, re.MULTILINE)
+    [startup] = re.findall(r"```json\n(.*\"raw\".*\n)```", guide)
+    [queries] = re.findall(r"```python\n((?:(?!```)[\s\S])*yield None[\s\S]*?)```", guide)
+    (tmp_path / "startup.jsonl").write_text(startup)
+    (tmp_path / "queries.py").write_text(queries)
+    with serving(Database()) as service:
+        command = words.replace("5432", str(service.port)).split()
+        options = ("-n", "5", "-c", "4", "--workers", workers, "--json", "a.json")
+        done = run_in_process(*command, *options, cwd=tmp_path)
+        (tmp_path / "startup.jsonl").write_text(startup.replace("7573657200 706f", "7573657200 716f"))
+        refused = run_in_process(*command, cwd=tmp_path)
+    assert done.returncode in GOOD, done.stderr
+    result = result_from_json((tmp_path / "a.json").read_text())
+    assert (service.logins, result.messages, result.errors) == (4, 20, {})
+    assert refused.returncode == 3
+    assert "no frame came that begins 5a, and the last one was b'E" in refused.stderr
+    assert refused.stderr.count("\n") == 1
 
 
 def test_a_wrong_reply_is_one_line(tmp_path: Path) -> None:

@@ -156,7 +156,12 @@ class Part:
                 return word
         raise self.wrong(f"{self} is none of {', '.join(map(str, words))}")
 
-    def _flag(self) -> bool:
+    def flag(self) -> bool:
+        """Return the boolean that it is.
+
+        Raises:
+          DamagedError: it is none.
+        """
         if not isinstance(self.value, bool):
             raise self.wrong(f"{self} is neither true nor false")
         return self.value
@@ -172,7 +177,7 @@ _SIMPLE: Mapping[Any, Callable[[Part], object]] = {
     int: Part.count,
     float: Part.number,
     str: Part.text,
-    bool: Part._flag,
+    bool: Part.flag,
     bytes: Part._bytes,
 }
 

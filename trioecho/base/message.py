@@ -13,6 +13,7 @@ from .message_template import Template, TemplateKind
 _ENCODINGS = ("text", "hex", "base64")
 _HEADER = "header"
 _TEMPLATE = "template"
+_RAW, _UNTIL = "raw", "until"
 _TEMPLATE_KINDS: tuple[TemplateKind, ...] = ("text", "hex")
 
 
@@ -28,6 +29,8 @@ class Message(NamedTuple):
       header: what the frame's header has beside its length; None where the file does not say.
       reply_header: the same of the right reply.
       header_template, reply_header_template: make these; None if there is none.
+      is_raw: whether the payload is sent as it is, in no frame.
+      until: how the frame begins that is the last one of the reply; empty if any is.
     """
 
     payload: bytes
@@ -38,6 +41,8 @@ class Message(NamedTuple):
     reply_header: bytes | None = None
     header_template: Template | None = None
     reply_header_template: Template | None = None
+    is_raw: bool = False
+    until: bytes = b""
 
     @property
     def templates(self) -> tuple[Template, ...]:
@@ -65,8 +70,13 @@ def _lengths(data: bytes, template: Template | None) -> tuple[int, int]:
     return (len(data),) * 2 if template is None else (template.least_bytes, template.most_bytes)
 
 
-def written_message(part: Part, *, with_templates: bool) -> Message:
+def written_message(part: Part, *, with_templates: bool, opens: bool = False) -> Message:
     """Return the message that a string or an object stands for.
+
+    Args:
+      part: the string or object.
+      with_templates: whether it may be a template.
+      opens: whether it opens a connection; then it may be raw, and have several replies.
 
     Raises:
       DamagedError: it stands for none.
@@ -75,9 +85,15 @@ def written_message(part: Part, *, with_templates: bool) -> Message:
     if not isinstance(part.value, dict):
         return Message(_bytes_of(part))
     encodings = (*_ENCODINGS, _TEMPLATE) if with_templates else _ENCODINGS
-    payload, template = _payload_of(part, encodings, "reply")
+    payload, template = _payload_of(part, encodings, "reply", *((_RAW, _UNTIL) if opens else ()))
     header, header_template = _header_of(part, encodings)
     message = Message(payload, None, template, header=header, header_template=header_template)
+    if _RAW in part and part[_RAW].flag():
+        if _HEADER in part:
+            raise part.wrong("what is raw is in no frame, and has no header")
+        message = message._replace(is_raw=True)
+    if _UNTIL in part:
+        message = message._replace(until=_from_hex(part[_UNTIL]))
     if "reply" not in part:
         return message
     if not isinstance(part["reply"].value, dict):

@@ -4,9 +4,10 @@ Two kinds of file:
 
 - JSON Lines: a JSON value a line. A string is the message's text; an object has exactly one
   of ``text``, ``hex`` and ``base64``, and perhaps ``reply``, which is written likewise. Either may have
-  a ``header``, in hexadecimal. Lines of nothing but white space do not count. Who can use them also
-  allows ``template``, a text or an object with ``text`` or ``hex`` (see `message_template`), also as
-  what a ``header`` is.
+  a ``header``, in hexadecimal. Where messages open a connection, one may have ``raw``, which is true if
+  it is sent in no frame, and ``until``, in hexadecimal: how the last frame of its reply begins. Lines of
+  nothing but white space do not count. Who can use them also allows ``template``, a text or an object
+  with ``text`` or ``hex`` (see `message_template`), also as what a ``header`` is.
 - Raw frames, one behind the other, as they are on the wire. What finds them is the caller's:
   this module knows nothing of frames.
 
@@ -115,6 +116,7 @@ def read_messages(
     most_payload_bytes: int = MAX_MESSAGES_BYTES,
     with_replies: bool = False,
     with_templates: bool = False,
+    opens: bool = False,
     complete_header: CompleteHeader = _any_header,
     refuse: Callable[[Message], str | None] = lambda _: None,
 ) -> list[Message]:
@@ -129,6 +131,7 @@ def read_messages(
       most_payload_bytes: that a message, or a reply, may have.
       with_replies: whether every message must have its reply.
       with_templates: whether a message, or a reply, may be a template.
+      opens: whether they open a connection; then one may be raw, and have several replies.
       complete_header: returns a header as it is to be kept, for a payload of so many bytes.
       refuse: returns why a message is of no use, or None.
 
@@ -151,6 +154,7 @@ def read_messages(
                     refuse,
                     with_replies=with_replies,
                     with_templates=with_templates,
+                    opens=opens,
                     complete_header=complete_header,
                 )
             else:
@@ -181,6 +185,7 @@ def _json_lines(
     *,
     with_replies: bool,
     with_templates: bool,
+    opens: bool,
     complete_header: CompleteHeader,
 ) -> Iterator[Message]:
     number = 0
@@ -191,7 +196,7 @@ def _json_lines(
         if line.isspace():
             continue
         try:
-            message = written_message(Part(json.loads(line)), with_templates=with_templates)
+            message = written_message(Part(json.loads(line)), with_templates=with_templates, opens=opens)
         except TemplateError as error:
             raise MessageFileError(name, f"{_column_of(error.piece, line)}{error}", number) from None
         except UnicodeDecodeError as error:

@@ -131,8 +131,12 @@ class Requests:
             self._options += ("--first-message", arguments.first_message)
             path = arguments.first_message
             self._first_messages = [
-                FirstMessage(self.wire.frame(each.payload), given=each.reply)
-                for each in _messages("--first-message", path, arguments.format, self.wire)
+                FirstMessage(
+                    each.payload if each.is_raw else self.wire.frame(each.payload),
+                    until=each.until,
+                    given=each.reply,
+                )
+                for each in _messages("--first-message", path, arguments.format, self.wire, opens=True)
             ]
 
     def _refuse(self, message: Message) -> str | None:
@@ -211,6 +215,8 @@ def _messages(
     frame_format: FrameFormat,
     wire: Wire,
     refuse: Callable[[Message], str | None] = lambda _: None,
+    *,
+    opens: bool = False,
 ) -> list[Message]:
     """Read messages; those of raw frames keep their frames."""
     most = min(_MOST_PAYLOAD_BYTES, frame_format.max_payload_length)
@@ -232,6 +238,7 @@ def _messages(
             keeper,
             errors=(RemoteProtocolError,),
             most_payload_bytes=most,
+            opens=opens,
             complete_header=header_completer(frame_format),
             refuse=look_at,
         )

@@ -46,7 +46,8 @@ def add_message_options(group: argparse._ArgumentGroup) -> None:
         "--first-message",
         metavar="FILE",
         help="send what is in it first on every connection, and await each reply: a login, a session "
-        "request; written as --messages, with the reply beside it if that has to be a certain one",
+        "request; written as --messages, with the reply beside it if that has to be a certain one, and "
+        "perhaps raw, in no frame",
     )
     add(
         "--reply",
@@ -108,7 +109,7 @@ def messages_of(arguments: argparse.Namespace) -> GivenMessages:
     message_format = arguments.messages_format and MessageFormat(arguments.messages_format)
     return GivenMessages(
         _read("--messages", path, arguments.format, message_format, with_replies=is_recorded),
-        _read("--first-message", arguments.first_message, arguments.format),
+        _read("--first-message", arguments.first_message, arguments.format, opens=True),
     )
 
 
@@ -163,6 +164,7 @@ def _read(
     message_format: MessageFormat | None = None,
     *,
     with_replies: bool = False,
+    opens: bool = False,
 ) -> MessageList | None:
     if path is None:
         return None
@@ -172,6 +174,7 @@ def _read(
             format,
             message_format=message_format,
             with_replies=with_replies,
+            opens=opens,
         )
     except MessageFileError as error:
         raise CommandError(ExitCode.WRONG_USAGE, f"{option}: {error}") from None

@@ -85,6 +85,8 @@ class MessageList:
             for name, header in (("header", message.header), ("reply", message.reply_header)):
                 if header is not None and not wires:
                     digest.update(json.dumps([name, header.hex()]).encode())
+            if message.is_raw or message.until:
+                digest.update(json.dumps([message.is_raw, message.until.hex()]).encode())
         for wire in wires:
             digest.update(wire)
         lengths = [message.lengths for message in messages]
@@ -111,7 +113,10 @@ class MessageList:
         if self.wires:
             return list(self.wires)
         return [
-            encode_frame(message.payload, format=format, header=message.header) for message in self.messages
+            message.payload
+            if message.is_raw
+            else encode_frame(message.payload, format=format, header=message.header)
+            for message in self.messages
         ]
 
     def reply_frames(self, format: FrameFormat) -> list[bytes]:
@@ -195,6 +200,7 @@ def read_message_list(
     *,
     message_format: MessageFormat | None = None,
     with_replies: bool = False,
+    opens: bool = False,
 ) -> MessageList:
     """Read the messages of a file, of which `trioecho.base.message_file` says how they are written.
 
@@ -203,6 +209,8 @@ def read_message_list(
       format: of frames; those of the file, too.
       message_format: how messages are written there; None if the file's name says it.
       with_replies: whether each must have its reply.
+      opens: whether they are the first messages of a connection; then one may be raw, in no frame,
+        and have several replies.
 
     Raises:
       MessageFileError: it cannot be read, is too large, has no message, or one that is malformed, that
@@ -222,6 +230,7 @@ def read_message_list(
         most_payload_bytes=format.max_payload_length,
         with_replies=with_replies,
         with_templates=True,
+        opens=opens,
         complete_header=header_completer(format),
     )
     if keeper.headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ _VERSIONS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: i
 _PROGRAMS = _VERSIONS[-1] if _VERSIONS else Path("/usr/lib/postgresql/bin")
 # It does not run as root.
 _AS_POSTGRES = () if os.geteuid() else ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
-_STARTUP = b"\0\3\0\0user\0postgres\0database\0postgres\0\0"
+_PARAMETERS = b"\0\3\0\0user\0postgres\0database\0postgres\0\0"
+_STARTUP = (len(_PARAMETERS) + 4).to_bytes(4, "big") + _PARAMETERS
+_QUERIES = Path(__file__).with_name("postgresql_queries.py")
 
 
 def _make_database(folder: Path) -> None:
@@ -26,6 +29,9 @@ def _make_database(folder: Path) -> None:
         check=True,
         stdout=subprocess.DEVNULL,
     )
+    # No frame as all others are; the replies end with ReadyForQuery.
+    startup = {"hex": _STARTUP.hex(), "raw": True, "until": b"Z".hex()}
+    (folder / "startup.jsonl").write_text(json.dumps(startup))
 
 
 CANDIDATE = Candidate(
@@ -47,8 +53,11 @@ CANDIDATE = Candidate(
     needs=(Need(str(_PROGRAMS / "postgres"), "postgresql"),),
     version=(str(_PROGRAMS / "postgres"), "--version"),
     check=("--preset", "postgres"),
-    ready=Ready((len(_STARTUP) + 4).to_bytes(4, "big") + _STARTUP, b"R"),
-    note="While it recovers it listens, and refuses sessions; so the suite is given one that serves. It is "
-    "not loaded: its session begins with a message of another format, and with many replies to that one.",
+    load=(
+        *("--format", "postgres", "--first-message", "{folder}/startup.jsonl"),
+        *("--reply", f"{_QUERIES}:select", "-c", "10", "-n", "500"),
+    ),
+    ready=Ready(_STARTUP, b"R"),
+    note="While it recovers it listens, and refuses sessions; so the suite is given one that serves.",
     prepare=_make_database,
 )

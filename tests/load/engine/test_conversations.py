@@ -21,12 +21,13 @@ from tests.support.load_world import (
 from tests.support.wire import frame
 from trioecho.base.functions_by_name import FunctionNotFoundError
 from trioecho.base.message import Message
-from trioecho.framing import FrameFormat
+from trioecho.framing import Frame, FrameFormat
 from trioecho.guide import read_topic
 from trioecho.load import Churn, LoadPlan, LoadResult, MessageList, ReplyRule, ServiceTraits, Span
 from trioecho.load.engine.conversation import conversations_of, is_conversation
 from trioecho.load.engine.engine import Engine
 from trioecho.load.engine.making import ConnectionMaker
+from trioecho.load.engine.payload import reply_of
 from trioecho.load.engine.reply_check import check_of
 from trioecho.load.engine.tally import LoadTally
 
@@ -99,6 +100,12 @@ def yield_text(connection: int) -> Talk:
     yield "b" if connection == 0 else b"b"
 
 
+def await_what_was_not_asked_for(connection: int) -> Talk:
+    if connection == 0:
+        yield None
+    yield b"a"
+
+
 def yield_too_much(connection: int) -> Talk:
     yield bytes(300)
 
@@ -157,6 +164,25 @@ def test_the_conversation_of_the_guide() -> None:
     with pytest.raises(StopIteration) as end:
         refused.send(b"NO")
     assert end.value.value is False
+
+
+def test_the_conversation_of_the_guide_with_several_replies() -> None:
+    snippets = re.findall(r"```python\n(.*?)```", read_topic("load"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(next(snippet for snippet in snippets if "yield None" in snippet), names)  # noqa: S102 - it is the guide's
+    select: Callable[[int], Talk] = names["select"]
+
+    def reply(kind: bytes, payload: bytes) -> bytes:
+        return reply_of(payload, kind + (4 + len(payload)).to_bytes(4, "big"), FrameFormat.parse("postgres"))
+
+    for row, is_right in ((b"42", True), (b"41", False)):
+        talk = select(0)
+        assert next(talk) == Frame(b"Q", b"SELECT 6 * 7\0")
+        for kind, payload in ((b"T", b"?column?"), (b"D", b"\0\1\0\0\0\2" + row), (b"C", b"SELECT 1")):
+            assert talk.send(reply(kind, payload)) is None
+        with pytest.raises(StopIteration) as end:
+            talk.send(reply(b"Z", b"I"))
+        assert end.value.value is is_right
 
 
 def test_a_conversation_needs_no_number() -> None:
@@ -283,6 +309,7 @@ def test_one_that_raises_is_named_with_its_place_and_the_next_one_begins() -> No
         (fail_at_once, 1, 0, "raised LookupError: not on this one (test_conversations.py:"),
         (end_at_once, 0, 0, "ended without a message"),
         (yield_text, 0, 1, "yielded str, and no bytes"),
+        (await_what_was_not_asked_for, 0, 0, "yielded None, to await another reply, and had sent nothing"),
     ],
 )
 def test_a_conversation_without_a_message_ends_its_connection_alone(
@@ -295,6 +322,48 @@ def test_a_conversation_without_a_message_ends_its_connection_alone(
     assert found.detail.startswith(f"{rule_of(function)} {reason}")
     assert (result.sent, result.messages) == (7 + sent, 7 + sent)
     assert result.elapsed_s < 0.5  # no other connection has waited for it
+
+
+class Shop(Server):
+    """Has a row for each digit of a message, a millisecond apart, and then says that there are no more."""
+
+    def answer(self, connection: WorldSocket, frame_: bytes, number: int) -> None:
+        rows = [*(bytes([digit]) for digit in frame_[4:]), b"end"]
+        for place, row in enumerate(rows, start=1):
+            connection.deliver(frame(row), connection.world.now + place * MS)
+
+
+def read_rows(connection: int) -> Talk:
+    reply = yield b"321"
+    rows = []
+    while reply != b"end":
+        rows.append(reply)
+        reply = yield None
+    return rows == [b"3", b"2", b"1"]
+
+
+def read_no_rows(connection: int) -> Talk:
+    assert (yield b"") == b"end"
+
+
+def await_too_many(connection: int) -> Talk:
+    yield b""
+    yield None
+
+
+@pytest.mark.parametrize("think_s", [0.0, 0.5])
+def test_a_message_with_several_replies_has_its_time_with_the_last_one(think_s: float) -> None:
+    result = run(read_rows, Shop(), think_s=think_s)
+    assert (result.sent, result.messages, result.errors) == (14, 14, {})
+    assert (result.latency_ns.count, result.latency_ns.mean, result.latency_ns.max) == (14, 4 * MS, 4 * MS)
+    assert result.bytes == 14 * (3 * 5 + 7)
+    assert run(read_no_rows, Shop()).messages == 14
+
+
+def test_a_reply_that_never_comes_is_missing() -> None:
+    result = run(await_too_many, Shop(), timeout_s=1.0)
+    assert (result.sent, result.messages) == (2, 0)
+    assert result.errors == {"missing": 2, "unsent": 12}
 
 
 def test_a_message_that_no_frame_can_have() -> None:

@@ -12,7 +12,8 @@
             assert reply == b"SOLD"            # or it is unchecked, with the place of this line
 
 When it returns, the connection begins another one. It may yield a `Frame` with a header of its own, and
-where headers are more than a length, a reply has its `header` as an attribute.
+where headers are more than a length, a reply has its `header` as an attribute. When it yields None, nothing
+is sent, and the next reply is awaited: a message that has several is answered when the last one is here.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from ...base.printable import printable_line
 from ...errors import PayloadTooLargeError
 from ...framing import Frame, FrameFormat, encode_frame
 from ..reply_rule import ReplyRule
-from .reply_check import ReplyVerdict, verdict_of
+from .reply_check import MORE, RIGHT, ReplyVerdict, verdict_of
 
-_Talk = Generator["bytes | Frame", bytes, object]
+_Talk = Generator["bytes | Frame | None", bytes, object]
 
 
 class NoMessageError(Exception):
@@ -121,6 +122,8 @@ class UserConversation:
         if self._talk is None:
             self._next = self._first_message()
         payload, self._next = self._next, None
+        if payload is None:
+            raise NoMessageError(f"{self._name} yielded None, to await another reply, and had sent nothing")
         self._header = None
         header = None
         if isinstance(payload, Frame):
@@ -150,7 +153,8 @@ class UserConversation:
     def take_reply(self, message: bytes, reply: bytes) -> ReplyVerdict:
         """Give a reply to the conversation, and return what that makes of it. As `ReplyCheck`.
 
-        What it returns is as with a function that checks replies; while it goes on, a reply is right.
+        What it returns is as with a function that checks replies; while it goes on, a reply is right,
+        unless it awaits another one to the same message.
         """
         talk = self._talk
         if talk is None:
@@ -163,7 +167,7 @@ class UserConversation:
         except Exception as error:  # noqa: BLE001 - a function of the user may raise anything, and ends nothing
             self._talk = None
             return ReplyVerdict("unchecked", self._raised(error))
-        return ReplyVerdict("right")
+        return MORE if self._next is None else RIGHT
 
     def close(self) -> None:
         """End the conversation, as the connection has ended; it is too late for what that raises."""

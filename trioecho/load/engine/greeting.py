@@ -1,13 +1,13 @@
 """The first messages of every connection, before any load: a login, a session request.
 
-Each reply is awaited before the next message is sent. No byte is taken from the socket beyond the
-last reply: what else a server sends is seen by the load, as on any connection.
+Each reply, of one frame or several, is awaited before the next message is sent. No byte is taken from
+the socket beyond the last reply: what else a server sends is seen by the load, as on any connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -23,6 +23,7 @@ from ..plan import LoadPlan
 from .template_ring import TemplateRing
 
 _RECEIVE_BYTES = 1 << 16
+_SHOWN_BYTES = 100
 
 
 class AsyncSocket(Protocol):
@@ -50,6 +51,28 @@ class GreetingError(Exception):
         return self.reason
 
 
+class _Step(NamedTuple):
+    """What is sent, and what is to come for it.
+
+    Attributes:
+      wire: what is sent.
+      expected: the last frame of the reply, if that has to be a certain one; any header will do if its
+        header is empty.
+      until: how the last frame of the reply begins.
+    """
+
+    wire: bytes
+    expected: Frame | None
+    until: bytes
+
+    def seen_in_words(self, seen: list[bytes]) -> str:
+        """Return what came before the frame that did not come; nothing if that would be any frame."""
+        if not self.until:
+            return ""
+        awaited = f"; no frame came that begins {self.until.hex(' ')}"
+        return awaited + "".join(f", and the last one was {_shown(frame)}" for frame in seen)
+
+
 class Greeting:
     """Sends the first messages of a connection, and verifies the replies.
 
@@ -72,8 +95,8 @@ class Greeting:
         self._file = printable_line(messages.source.file)
         self._seed = plan.seed
         self._messages = messages
-        # None where templates make them for each connection.
-        self._wires = None if messages.source.templates else messages.frames(plan.format)
+        # Empty where templates make them for each connection.
+        self._wires = [] if messages.source.templates else messages.frames(plan.format)
         self._largest = max(MOST_REPLY_BYTES, messages.source.most_reply_bytes or 0)
 
     async def exchange(self, connection: AsyncSocket, number: int) -> None:
@@ -89,43 +112,62 @@ class Greeting:
         Raises:
           GreetingError: a reply did not come in time, is wrong, or is no frame; or the connection ended.
         """
-        for message, (wire, expected) in enumerate(self._for_connection(number)):
+        for message, step in enumerate(self._for_connection(number)):
             where = f"first message {message + 1} of {self._file}"
             received = bytearray()
+            seen: list[bytes] = []
             try:
                 with trio.fail_after(self._timeout_s):
-                    await _send_all(connection, wire)
-                    reply = await self._receive(connection, received)
+                    await _send_all(connection, step.wire)
+                    reply = await self._last_reply(connection, step.until, received, seen)
             except trio.TooSlowError:
                 come = f", but {plural(len(received), 'byte')} of one" if received else ""
                 reason = f"sent no reply to {where} within {self._timeout_s:g} s{come}"
-                raise GreetingError(reason, message) from None
+                raise GreetingError(f"{reason}{step.seen_in_words(seen)}", message) from None
             except RemoteProtocolError:
                 what = self._in_words(bytes(received), message)
                 raise GreetingError(f"{what}, after {where}", message) from None
             except OSError as error:
-                raise GreetingError(
-                    f"ended the connection after {where}: {describe(error)}", message
-                ) from None
-            wrong = "" if expected is None else _difference(expected, reply)
+                reason = f"ended the connection after {where}: {describe(error)}"
+                raise GreetingError(f"{reason}{step.seen_in_words(seen)}", message) from None
+            wrong = "" if step.expected is None else _difference(step.expected, reply)
             if wrong:
                 raise GreetingError(f"sent a wrong reply to {where}: {wrong}", message)
 
-    def _for_connection(self, number: int) -> Iterator[tuple[bytes, Frame | None]]:
-        """Yield each frame when it is to be sent, and its reply if that has to be a certain one.
-
-        The header of that is empty if any will do.
-        """
-        if self._wires is not None:
-            for wire, message in zip(self._wires, self._messages.messages, strict=True):
-                expected = message.reply
-                yield wire, None if expected is None else Frame(message.reply_header or b"", expected)
-            return
-        ring = TemplateRing(self._messages, self._format, number, self._seed)
+    def _for_connection(self, number: int) -> Iterator[_Step]:
+        """Yield what is to be done for each message, when it is to be sent."""
+        ring = None if self._wires else TemplateRing(self._messages, self._format, number, self._seed)
         for index, message in enumerate(self._messages.messages):
-            wire = ring.render(index)
-            has_reply = message.reply is not None
-            yield wire, Frame(ring.reply_header(index) or b"", ring.reply(index)) if has_reply else None
+            reply, header = message.reply, message.reply_header
+            if ring is None:
+                wire = self._wires[index]
+            else:
+                wire = ring.render(index)
+                if reply is not None:
+                    reply, header = ring.reply(index), ring.reply_header(index)
+            yield _Step(wire, None if reply is None else Frame(header or b"", reply), message.until)
+
+    async def _last_reply(
+        self, connection: AsyncSocket, until: bytes, received: bytearray, seen: list[bytes]
+    ) -> Frame:
+        """Receive frames until one begins as the last one does, and not a byte more.
+
+        Args:
+          connection: to the server.
+          until: how the last one begins.
+          received: what has come of the next one; empty at first.
+          seen: the latest of those before the last one, alone; empty at first.
+
+        Raises:
+          RemoteProtocolError: what came is no frame.
+          OSError: the connection has ended.
+        """
+        while True:
+            frame = await self._receive(connection, received)
+            if received.startswith(until):
+                return frame
+            seen[:] = [bytes(received)]
+            received.clear()
 
     async def _receive(self, connection: AsyncSocket, received: bytearray) -> Frame:
         """Receive one frame, and not a byte more.
@@ -186,6 +228,11 @@ async def _send_all(connection: AsyncSocket, data: bytes) -> None:
         sent = 0
         while sent < len(data):
             sent += await connection.send(view[sent:])
+
+
+def _shown(frame: bytes) -> str:
+    more = "..." if len(frame) > _SHOWN_BYTES else ""
+    return f"{printable_line(repr(frame[:_SHOWN_BYTES]))}{more}"
 
 
 def _difference(right: Frame, reply: Frame) -> str:

@@ -17,7 +17,7 @@ from .connection import MOST_TIMEOUTS, LoadConnection
 from .inspection import Inspection
 from .matching import InFlight, MessageTimes
 from .payload import message_of, reply_of
-from .reply_check import ReplyCheck
+from .reply_check import MORE, ReplyCheck
 from .ring import Ring
 from .sending import Socket
 from .tally import LoadTally
@@ -26,7 +26,7 @@ from .tally import LoadTally
 class InOrderInspection(Inspection):
     """Counts replies, or has each judged, and assigns them to messages in order."""
 
-    __slots__ = ("_check", "_frames", "_with_headers")
+    __slots__ = ("_check", "_earlier_bytes", "_frames", "_with_headers")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class InOrderInspection(Inspection):
     ) -> None:
         super().__init__(number, ring, in_flight, tally, format=format, largest=largest)
         self._check = check
+        self._earlier_bytes = 0  # of replies to the same message
         self._with_headers = not format.is_plain
         self._frames = FrameDecoder(format=format, max_frame_length=largest)
 
@@ -112,8 +113,13 @@ class InOrderInspection(Inspection):
         if not len(in_flight):
             tally.add_error("unexpected", self._number, message, received=reply.payload)
             return
-        due, sent = in_flight.pop()
         kind, detail = ("right", "") if check is None else self._judge(check, message, reply)
+        size += self._earlier_bytes
+        if kind == MORE.kind:
+            self._earlier_bytes = size
+            return
+        self._earlier_bytes = 0
+        due, sent = in_flight.pop()
         if kind != "right":
             tally.add_error(kind, self._number, message, detail=detail, due=due)
         elif now - sent > tally.timeout_ns:

@@ -18,7 +18,8 @@ class ReplyVerdict(NamedTuple):
     """What a reply is.
 
     Attributes:
-      kind: "right", or a kind of error: "wrong", "unchecked".
+      kind: "right", or a kind of error: "wrong", "unchecked"; or "more", if it is not the last one to
+        its message.
       detail: why, in words.
     """
 
@@ -29,6 +30,7 @@ class ReplyVerdict(NamedTuple):
 ReplyCheck = Callable[[bytes, bytes], ReplyVerdict]
 
 RIGHT = ReplyVerdict("right")
+MORE = ReplyVerdict("more")
 
 
 def check_of(rule: ReplyRule, folder: str) -> ReplyCheck | None:

@@ -65,6 +65,8 @@ class TemplateRing:
         """Make the frame of a message, counted from 0, which is about to be sent."""
         if self._has_time:
             self._times[message] = self._clock_ms()
+        if self._messages[message % len(self._messages)].is_raw:
+            return self.payload(message)
         return encode_frame(self.payload(message), format=self._format, header=self.header(message))
 
     def payload(self, message: int) -> bytes:

@@ -42,6 +42,8 @@ def _as_document(messages: MessageList) -> dict[str, Any]:
         "reply_header_templates": _templates(message.reply_header_template for message in messages.messages),
         "headers": _headers(message.header for message in messages.messages),
         "reply_headers": _headers(message.reply_header for message in messages.messages),
+        "raw": [number for number, message in enumerate(messages.messages) if message.is_raw],
+        "untils": _headers(message.until or None for message in messages.messages),
     }
 
 
@@ -57,6 +59,10 @@ def _from_document(document: dict[str, Any]) -> MessageList:
         messages[number] = messages[number]._replace(header=bytes.fromhex(header))
     for number, header in document["reply_headers"]:
         messages[number] = messages[number]._replace(reply_header=bytes.fromhex(header))
+    for number in document["raw"]:
+        messages[number] = messages[number]._replace(is_raw=True)
+    for number, until in document["untils"]:
+        messages[number] = messages[number]._replace(until=bytes.fromhex(until))
     return MessageList(document["file"], messages, wires)
 
 

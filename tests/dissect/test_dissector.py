@@ -23,7 +23,7 @@ from trioecho.errors import (
     MalformedFrameError,
     RemoteProtocolError,
 )
-from trioecho.framing import PRESETS, FrameDecoder, FrameFormat, encode_frame
+from trioecho.framing import PRESETS, FrameDecoder, FrameFormat, encode_frame, parse_layout
 
 LIMIT = 3000
 FIRST_PORT = 2000
@@ -34,6 +34,7 @@ LAYOUTS = (
     *("varint", "varint1", "varint9,any2", "x01,varint2,payload,x0d0a", "ber", "ber2", "x30,ber8,any1"),
     *("dec4", "dec19", "dec1-9,x3a,payload,x2c", "hex4+header", "hex1-8,x0d0a,payload,x0d0a", "hex2-16,x20"),
     *("any3,u32be,payload,xce", "u16be+trailer,payload,any2", "u16be+header+trailer,any1,payload,any1,xff"),
+    *("x01,any3,u16be,pad8,any1", "pad8,varint", "any1,pad8,dec1-9,x3a,any2", "hex4+header,x00,pad8"),
     *("u32be+itself,any2", "u32be+4", f"x{'ff' * 40},u16be+header,any1"),
 )
 # A format, what comes behind two frames, and which problem that is.
@@ -99,7 +100,19 @@ def whole_case(format: FrameFormat, values: random.Random) -> Case:
 def frames_of(format: FrameFormat, values: random.Random) -> list[bytes]:
     most = min(format.max_payload_length, LIMIT)
     sizes = [min(most, size) for size in (5, 0, 1, 0, 127, 128, 300, 2, 1600, most)]
-    return [encode_frame(values.randbytes(size), format=format) for size in sizes]
+    padding_at = parse_layout(str(format)).padding_at
+    frames = []
+    for size in sizes:
+        header, payload, padding = (
+            bytearray(format.encode_header(size)),
+            values.randbytes(size),
+            format.trailer,
+        )
+        if padding_at is not None:
+            padding = values.randbytes(size % 7)
+            header[padding_at] = len(padding)
+        frames.append(bytes(header) + payload + padding)
+    return frames
 
 
 def show_cases(

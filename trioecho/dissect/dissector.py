@@ -84,6 +84,9 @@ local payload_dissector = {_dissector_of(payload)}
 local BEFORE_BYTES, BEFORE = {_filler(layout.before)}
 local BEHIND_BYTES, BEHIND = {_filler(layout.behind)}
 local TRAILER_BYTES, TRAILER = {_filler(layout.trailer)}
+-- Where the byte is that says how much padding follows the payload: from the header's begin, or, if
+-- it is negative, from its end. There may be none.
+local PADDING_AT = {"nil" if layout.padding_at is None else layout.padding_at}
 -- A header has at least so many bytes.
 local LEAST_HEADER_BYTES = {layout.least_header_bytes}
 -- Bytes that the length counts beside the payload.

@@ -10,7 +10,7 @@ local field = {
     behind = ProtoField.bytes(NAME .. ".behind", "Behind the length"),
     payload_length = ProtoField.uint64(NAME .. ".payload_length", "Bytes of payload"),
     payload = ProtoField.bytes(NAME .. ".payload", "Payload"),
-    trailer = ProtoField.bytes(NAME .. ".trailer", "Trailer"),
+    trailer = ProtoField.bytes(NAME .. ".trailer", "Trailer, or padding"),
     rest = ProtoField.bytes(NAME .. ".rest", "No frames"),
 }
 proto.fields = field
@@ -88,7 +88,12 @@ local function measure(tvb, start)
     end
     -- From here on a number of Lua's own can express it.
     frame.payload = frame.payload:tonumber()
-    frame.bytes = frame.header + frame.payload + TRAILER_BYTES
+    frame.trailer = TRAILER_BYTES
+    if PADDING_AT then
+        local place = PADDING_AT >= 0 and PADDING_AT or frame.header + PADDING_AT
+        frame.trailer = tvb(start + place, 1):uint()
+    end
+    frame.bytes = frame.header + frame.payload + frame.trailer
     return frame
 end
 
@@ -180,7 +185,7 @@ local function show(tvb, pinfo, tree, frame)
     end
     tree:add(field.payload_length, tvb(0, frame.header), UInt64(frame.payload)):set_generated()
     add_bytes(tree, field.payload, tvb, frame.header, frame.payload)
-    add_bytes(tree, field.trailer, tvb, frame.header + frame.payload, TRAILER_BYTES)
+    add_bytes(tree, field.trailer, tvb, frame.header + frame.payload, frame.trailer)
     if tvb:len() < frame.bytes then
         frame.problem = problem.cut
         local why = string.format("%d of %d bytes are here", tvb:len(), frame.bytes)

@@ -244,15 +244,18 @@ def driven_in_world(
     connection_class: type[LoadConnection] = LoadConnection,
     messages: MessageList | None = None,
     path: PathWatch | None = None,
+    first: int = 0,
+    count: int | None = None,
 ) -> Engine:
-    """Carry out a plan in virtual time; the engine, when it is over."""
+    """Carry out a plan in virtual time, or some of its connections; the engine, when it is over."""
     world = world or World()
-    sockets = [WorldSocket(world, server, number, room) for number in range(plan.connections)]
+    count = plan.connections if count is None else count
+    sockets = [WorldSocket(world, server, number, room) for number in range(count)]
     tally = LoadTally(plan, lambda: world.now)
     maker = ConnectionMaker(
         plan, tally, messages=messages, clock=lambda: world.now, echo_class=connection_class
     )
-    connections = {number: maker.make(number, socket) for number, socket in enumerate(sockets)}
+    connections = {number: maker.make(first + number, socket) for number, socket in enumerate(sockets)}
     waiter = WorldWaiter(world, sockets, grain_ns)
     dialer = WorldDialer(world, waiter, server, room)
     engine = Engine(
@@ -261,7 +264,7 @@ def driven_in_world(
         tally,
         waiter,
         renewing=Renewing(dialer, maker) if plan.churn.renews else None,
-        due=Schedule(plan).due() if plan.is_open else None,
+        due=Schedule(plan).due(first, count) if plan.is_open else None,
         is_cautious=is_cautious,
         clock=lambda: world.now,
         cpu_clock=lambda: (0, 0),

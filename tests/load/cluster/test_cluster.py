@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trio
 
 from tests.load.test_run import plan_for, serving
+from tests.load.test_truth import SERVICE_NS, assert_agree, due_times, out_of_stall
 from tests.support.clusters import fake_cluster
 from tests.support.guard import guarded
+from tests.support.load_world import MS, Server, WorldSocket, run_in_world
 from tests.support.wire import split_frames
 from trioecho.base.nursery import open_background_nursery
 from trioecho.cluster.messages import EngineEnded
+from trioecho.connection.json_frames import JsonChannel
 from trioecho.load import (
     CannotConnectError,
     ClusterWorkerFailedError,
+    LoadPlan,
     LoadProgress,
     LoadResult,
     LoadRun,
@@ -28,6 +34,68 @@ from trioecho.load import (
     run_load,
 )
 from trioecho.load.processes import supervised_worker
+from trioecho.load.processes.messages import (
+    LoadWorkerConfig,
+    LoadWorkerReady,
+    LoadWorkerStarted,
+    StartCommand,
+    decode_load_message,
+    encode_load_message,
+)
+
+
+class StandingStill(Server):
+    """Has a thread for each message, all of which stand still on a schedule; serves for 0.2 ms."""
+
+    def answer(self, connection: WorldSocket, frame: bytes, number: int) -> None:
+        connection.deliver(frame, out_of_stall(connection.world.now) + SERVICE_NS)
+
+
+async def engine_in_a_world(channel: JsonChannel) -> None:
+    """Carry out the part of a plan that a worker has, in virtual time of its own."""
+    config = decode_load_message(await channel.receive())
+    assert isinstance(config, LoadWorkerConfig)
+    await channel.receive()  # that there are no messages of the user's own
+    await channel.send(encode_load_message(LoadWorkerReady()))
+    assert isinstance(decode_load_message(await channel.receive()), StartCommand)
+    result = run_in_world(config.plan, StandingStill(), first=config.first, count=config.count)
+    await channel.send(encode_load_message(LoadWorkerStarted(0)))
+    await channel.send(encode_load_message(result))
+
+
+@pytest.mark.parametrize("arrival", ["uniform", "poisson"])
+async def test_a_stall_gives_the_percentiles_that_its_schedule_gives(
+    arrival: Literal["uniform", "poisson"],
+) -> None:
+    plan = LoadPlan("h", 1, connections=7, duration_s=10.0, rate=500, arrival=arrival)
+    async with fake_cluster(3, engine=engine_in_a_world) as (cluster, _):
+        with guarded():
+            result = await run_load(plan, cluster=cluster)
+    latencies = [out_of_stall(due) + SERVICE_NS - due for due in due_times(plan)]
+    assert_agree(result.latency_ns, latencies)
+    p95 = result.latency_ns.percentile(95)
+    assert p95 is not None
+    assert p95 > 200 * MS  # a tenth of all came while it stood still, and half of these waited so long
+    assert [worker.connections for worker in result.workers] == [3, 2, 2]
+    assert sum(worker.messages for worker in result.workers) == result.messages == len(latencies)
+    assert not result.errors
+
+
+async def test_a_stall_of_a_real_server_shows_on_a_cluster() -> None:
+    def stalling(peer: socket.socket) -> None:
+        count = 0
+        while data := peer.recv(1 << 16):
+            before, count = count, count + len(data)
+            if before < 20 * 68 <= count:  # however many come together
+                time.sleep(0.4)
+            peer.sendall(data)
+
+    async with fake_cluster(3) as (cluster, _):
+        with serving(stalling) as port, guarded():
+            result = await run_load(plan_for(port, connections=3, duration_s=1.0, rate=500), cluster=cluster)
+    p80 = result.latency_ns.percentile(80)
+    assert p80 is not None
+    assert p80 > 150_000_000  # of each connection, two of five messages were due while it stood still
 
 
 class Counting:

@@ -49,6 +49,7 @@ INNER_ROOMS = {
         "message_list",
         "reply_rule",
         "service_traits",
+        "recorded_traffic",
         "sizes",
         "stages",
         "churn",

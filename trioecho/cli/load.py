@@ -199,6 +199,7 @@ class _Load:
             record=self._request.record,
             messages=self._request.given.messages,
             first_messages=self._request.given.first_messages,
+            recorded=self._request.recorded,
             cluster=self._cluster,
         )
         try:

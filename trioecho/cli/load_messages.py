@@ -56,7 +56,7 @@ def add_message_options(group: argparse._ArgumentGroup) -> None:
         default=ReplyRule(),
         help="what a reply has to be: echo, count (any frame), same-length, recorded (as in FILE), or what "
         "MODULE:FUNCTION says, which gets message and reply; if it has a yield in it, it makes the messages, "
-        "too (default: %(default)s)",
+        "too (default: %(default)s; with --replay recorded)",
     )
     add(
         "--key",
@@ -193,7 +193,7 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
             "--messages-format says how a file is written; give --messages FILE, too",
         ),
         (
-            path is None and rule.word == "recorded",
+            path is None and arguments.replay is None and rule.word == "recorded",
             "--reply recorded compares with the replies of a file; give --messages FILE, too",
         ),
     ):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..base.listen_address import ListenAddress
 from ..base.processors import count_processors
 from ..base.quantities import in_bytes, in_full, plural
-from ..load import LoadPlan, Sizes
+from ..load import LoadPlan, RecordedTraffic, Sizes
 from ..load.engine.payloads import needed_memory
 from ..load.goals.objectives import Objective
 from ..load.message_list import GivenMessages
@@ -20,6 +20,7 @@ from .load_connections import add_connection_options, churn_of
 from .load_files import add_file_options
 from .load_messages import add_message_options, messages_of, traits_of
 from .load_record import add_record_option, check_record
+from .load_replay import add_replay_options, replay_of
 from .load_schedule import add_schedule_option, contradictions, refuse_unknown_stages
 from .load_sockets import add_socket_options, sockets_of
 from .server_metrics import add_server_metrics_option, server_metrics_of
@@ -53,6 +54,7 @@ class LoadRequest:
       cluster: on which it runs; None for this machine.
       admin: where the load shows itself as it runs; None for nowhere.
       server_metrics: the URL of the server's own metrics, for that page; None if they are not wanted.
+      recorded: the messages of a recording that the plan replays; None for any other plan.
     """
 
     plan: LoadPlan
@@ -63,13 +65,16 @@ class LoadRequest:
     cluster: ClusterRequest | None = None
     admin: ListenAddress | None = None
     server_metrics: str | None = None
+    recorded: RecordedTraffic | None = None
 
 
 def add_load_options(parser: Parser) -> None:
     """Add the address, and every option, in groups."""
     add_address(parser)
     _add_amount(parser.add_argument_group("how much"))
-    add_message_options(parser.add_argument_group("what is sent, and what has to come"))
+    sent = parser.add_argument_group("what is sent, and what has to come")
+    add_message_options(sent)
+    add_replay_options(sent)
     _add_pace(parser.add_argument_group("how fast"))
     add_connection_options(parser.add_argument_group("how connections come and go"))
     add_socket_options(
@@ -206,6 +211,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
     Raises:
       CommandError: they contradict each other, or ask for something impossible.
     """
+    replay = replay_of(arguments)
     _refuse_contradictions(arguments)
     refuse_unknown_stages(arguments.slo, arguments.stages or ())
     check_record(arguments)
@@ -228,7 +234,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             arguments.address.host,
             arguments.address.port,
             format=arguments.format,
-            connections=arguments.connections,
+            connections=arguments.connections if replay is None else len(replay[0].connections),
             messages=arguments.messages,
             duration_s=duration_s,
             sizes=arguments.size or Sizes(),
@@ -241,13 +247,14 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             stages=arguments.stages or (),
             seed=chosen_seed(arguments),
             timeout_s=arguments.timeout,
-            source=given.source,
+            source=given.source if replay is None else replay[0].source,
+            replay=None if replay is None else replay[1],
             reply=arguments.reply,
             churn=churn,
             tls=tls,
             sockets=sockets,
             service=traits_of(arguments, given),
-            processes=arguments.workers or min(count_processors(), arguments.connections),
+            processes=1 if replay is not None else _processes_of(arguments),
         )
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
@@ -270,7 +277,13 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
         cluster,
         admin_of(arguments),
         server_metrics_of(arguments),
+        None if replay is None else replay[0],
     )
+
+
+def _processes_of(arguments: argparse.Namespace) -> int:
+    workers: int = arguments.workers
+    return workers or min(count_processors(), arguments.connections)
 
 
 def _refuse_too_much_memory(plan: LoadPlan) -> None:

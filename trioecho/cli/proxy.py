@@ -14,10 +14,11 @@ from ..base.addresses import listening_line
 from ..base.describe import describe
 from ..base.endpoint import is_unix
 from ..base.open_files import connections_that_fit
-from ..proxy import ManagedProxy, ProxySet, ProxySettings, counts_in_words
+from ..proxy import ManagedProxy, ProxySet, ProxySettings, TimedFileRecording, counts_in_words
 from .proxy_options import (
     MAX_CONNECTIONS,
     add_proxy_options,
+    check_recording,
     recording_of,
     settings_of,
     settings_of_file,
@@ -68,6 +69,9 @@ TLS passes as it is, and its records have no frames to find. With --certfile the
 proxy ends the TLS of clients, and with --target-tls it begins one of its own to
 the server: faults and recordings are then of what is inside.
 
+--record writes a line of JSON for each piece, with its time, up to 1 GiB; trioecho
+load --replay sends it again.
+
 --proxies names a TOML file, in which each proxy stands below [[proxy]], with name,
 target, listen and faults: faults = [{ fault = "corrupt", on-frame = 7 }].
 --admin has an API that changes proxies and faults while connections last; the
@@ -108,6 +112,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Pass connections on until a signal ends the proxy."""
     settings = _settings(arguments)
+    check_recording(arguments)
     proxies = ProxySet(
         max_connections=connections_that_fit(arguments.max_connections, _DESCRIPTORS_EACH),
         tls=tls_of_proxy(arguments),
@@ -144,7 +149,7 @@ async def _proxy(
     is_only = arguments.address is not None
     for each in settings:
         await _check_host(values.Address(*each.target))
-    recordings = [recording_of(arguments, "" if is_only else each.name) for each in settings]
+    recordings = [recording_of(arguments, each) for each in settings]
     if admin is not None:
         await refuse_same_address(admin.address, [each.listen for each in settings], "the proxy")
     opened = await _open_all(settings, arguments.proxies, admin)
@@ -169,6 +174,9 @@ async def _proxy(
             _log_few_connections(arguments.max_connections)
             await anext(signals)
             nursery.cancel_scope.cancel()
+        for recording in recordings:
+            if isinstance(recording, TimedFileRecording):
+                recording.close()
         report_counts("final: ")
         for writer in (report, log):
             writer.flush(_FLUSH_S)

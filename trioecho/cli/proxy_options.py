@@ -20,7 +20,9 @@ from ..proxy import (
     ProxyRequestError,
     ProxySettings,
     ProxyTls,
+    TimedFileRecording,
     WireRecording,
+    format_target,
     read_fault,
     read_proxy,
 )
@@ -80,6 +82,11 @@ def add_proxy_options(parser: Parser) -> None:
         "--record-dir",
         metavar="FOLDER",
         help="keep what both sides send, before any fault, in a new folder: 1-to-server.frames and so on",
+    )
+    add(
+        "--record",
+        metavar="FILE",
+        help="keep what both sides send, before any fault, and when, in a new file, for load --replay",
     )
     add_admin_option(
         parser, "/metrics for Prometheus, /livez, /report and an API that changes proxies,", does="command it"
@@ -198,19 +205,49 @@ def settings_of_file(arguments: argparse.Namespace, seed: int) -> list[ProxySett
     return list(found.values())
 
 
-def recording_of(arguments: argparse.Namespace, name: str = "") -> WireRecording | None:
-    """Return what keeps the bytes of connections, in a folder of this name; None if nothing does.
+def recording_of(
+    arguments: argparse.Namespace, settings: ProxySettings
+) -> WireRecording | TimedFileRecording | None:
+    """Return what keeps the bytes of a proxy's connections; None if nothing does.
 
     Raises:
-      CommandError: the folder cannot be used.
+      CommandError: the folder, or the file, cannot be used.
     """
+    if arguments.record is not None:
+        return _timed_recording_of(arguments, settings)
     if arguments.record_dir is None:
         return None
+    name = "" if settings.name == ONLY_NAME and arguments.proxies is None else settings.name
     try:
         return WireRecording(Path(arguments.record_dir, name))
     except (OSError, ValueError) as error:
         raise CommandError(
             ExitCode.WRONG_USAGE, f"cannot record in {quoted(arguments.record_dir)}: {describe(error)}"
+        ) from None
+
+
+def check_recording(arguments: argparse.Namespace) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+      CommandError: why.
+    """
+    if arguments.record is None:
+        return
+    if arguments.record_dir is not None:
+        raise CommandError(ExitCode.WRONG_USAGE, "--record and --record-dir both keep what passes; give one")
+    if arguments.address is None:
+        raise CommandError(ExitCode.WRONG_USAGE, "--record is for one proxy; give HOST:PORT")
+
+
+def _timed_recording_of(arguments: argparse.Namespace, settings: ProxySettings) -> TimedFileRecording:
+    try:
+        return TimedFileRecording(
+            arguments.record, target=format_target(settings.target), format=settings.format_text
+        )
+    except (OSError, ValueError) as error:
+        raise CommandError(
+            ExitCode.WRONG_USAGE, f"cannot record in {quoted(arguments.record)}: {describe(error)}"
         ) from None
 
 

@@ -19,6 +19,7 @@ from .errors import (
 )
 from .message_list import MessageList, MessageSource, read_message_list
 from .plan import LoadPlan
+from .recorded_traffic import RecordedTraffic, Replay, read_recorded_traffic
 from .reply_rule import ReplyRule
 from .results.discrepancy import Discrepancy
 from .results.generator_health import GeneratorHealth
@@ -52,6 +53,8 @@ __all__ = [
     "MessageList",
     "MessageSource",
     "Ramp",
+    "RecordedTraffic",
+    "Replay",
     "ReplyRule",
     "ServiceTraits",
     "SizeRange",
@@ -67,6 +70,7 @@ __all__ = [
     "merge",
     "open_cluster",
     "read_message_list",
+    "read_recorded_traffic",
     "rebuild_payload",
     "result_as_json",
     "result_from_json",

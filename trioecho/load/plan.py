@@ -13,6 +13,7 @@ from ..base.json_part import Part
 from ..framing import FrameFormat
 from .churn import Churn, read_churn
 from .message_list import MOST_REPLY_BYTES, MessageSource, read_message_source
+from .recorded_traffic import Replay
 from .reply_rule import ReplyRule
 from .service_traits import ServiceTraits, read_service_traits
 from .sizes import SizeRange, Sizes
@@ -62,6 +63,8 @@ class LoadPlan:
       service: what the service wants of its clients, beside the messages of the load.
       churn: how connections come and go.
       tls: how connections are under TLS; None if they are plain.
+      replay: the messages are those of a recording, which says when each is due, and on which connection:
+        an open loop without a rate, a length and a warm-up. None for any other load.
       sockets: the options that sockets have.
 
     Raises:
@@ -90,6 +93,7 @@ class LoadPlan:
     service: ServiceTraits = field(default_factory=ServiceTraits)
     churn: Churn = field(default_factory=Churn)
     tls: ClientTls | None = None
+    replay: Replay | None = None
     sockets: SocketOptions = field(default_factory=SocketOptions)
 
     def __post_init__(self) -> None:
@@ -115,6 +119,8 @@ class LoadPlan:
             )
 
     def _settle_length(self) -> None:
+        if self.replay is not None:
+            return  # it ends with its last message
         if self.messages is not None and self.duration_s is not None:
             raise ValueError("give a number of messages or a duration, not both")
         if self.stages:
@@ -163,6 +169,8 @@ class LoadPlan:
             raise ValueError(f"arrival must be 'uniform' or 'poisson', not {self.arrival!r}")
         if (self.rate is not None) + (self.ramp is not None) + bool(self.stages) > 1:
             raise ValueError("give a rate, a ramp or stages, not several of them")
+        if self.replay is not None:
+            self._check_replay()
         if self.rate is not None and not 0 < self.rate <= MAX_RATE_PER_S:
             raise ValueError(f"a rate of {self.rate:g} messages/s is impossible; it must be more than 0")
         if self.ramp is not None:
@@ -175,6 +183,18 @@ class LoadPlan:
             raise ValueError(
                 "a think time belongs to a closed loop: in an open one the rate says what is sent"
             )
+
+    def _check_replay(self) -> None:
+        others = (self.rate, self.ramp, self.stages, self.messages, self.duration_s, self.warmup_s)
+        for is_wrong, reason in (
+            (any(others), "has its own times: leave out rate, ramp, stages, numbers, durations and warm-up"),
+            (self.source is None, "needs the source of its messages"),
+            (self.processes != 1, "is done by one process, which keeps the order of all connections"),
+            (self.churn.renews, "has its own connections, which are open to its end"),
+            (self.service.key is not None, "has replies in their order: leave out the key"),
+        ):
+            if is_wrong:
+                raise ValueError(f"a replay {reason}")
 
     def _check_service(self) -> None:
         if self.reply.word == "recorded" and (self.source is None or self.source.most_reply_bytes is None):
@@ -206,7 +226,8 @@ class LoadPlan:
     @property
     def is_open(self) -> bool:
         """True if messages are due on a schedule, whatever the replies do."""
-        return self.rate is not None or self.ramp is not None or bool(self.stages)
+        is_scheduled = self.rate is not None or self.ramp is not None or bool(self.stages)
+        return is_scheduled or self.replay is not None
 
     @property
     def largest_reply(self) -> int:
@@ -229,6 +250,7 @@ class LoadPlan:
         plan["churn"] = self.churn.to_dict()
         plan["tls"] = None if self.tls is None else asdict(self.tls) | {"alpn": list(self.tls.alpn)}
         plan["sockets"] = self.sockets.to_dict()
+        plan["replay"] = None if self.replay is None else asdict(self.replay)
         return plan
 
     @classmethod
@@ -242,7 +264,9 @@ class LoadPlan:
 
 
 # Attributes that old files do not have: they mean the defaults.
-_ADDED_LATER = frozenset({"think_s", "stages", "source", "reply", "service", "churn", "tls", "sockets"})
+_ADDED_LATER = frozenset(
+    {"think_s", "stages", "source", "reply", "service", "churn", "tls", "sockets", "replay"}
+)
 
 
 def read_plan(part: Part) -> LoadPlan:

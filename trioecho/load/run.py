@@ -17,6 +17,7 @@ from .processes.recording_files import RecordingFiles
 from .processes.supervisor import WorkersRun
 from .processes.worker_process import WorkerProcess
 from .processes.workplace import ThisMachine
+from .recorded_traffic import RecordedTraffic
 from .results.progress import LoadProgress
 from .results.result import LoadResult
 
@@ -35,6 +36,7 @@ class LoadRun:
         with a frame; else what it does is in the result's errors.
       messages: those of the plan's `source`; None if it has none.
       first_messages: those of the plan's `service.first_messages`; None if it has none.
+      recorded: the messages of the plan's `source`, if it replays a recording. Not on a cluster.
       record: the file that is to have what is sent; its name ends in .frames or in .jsonl. If it
         cannot be written, the result's `recording` says why. Not on a cluster.
       cluster: where the load runs, in as many processes as the cluster has workers, but for each there
@@ -54,10 +56,15 @@ class LoadRun:
         is_cautious: bool = True,
         messages: MessageList | None = None,
         first_messages: MessageList | None = None,
+        recorded: RecordedTraffic | None = None,
         record: str | None = None,
         cluster: Cluster | None = None,
     ) -> None:
+        if (recorded is None) != (plan.replay is None):
+            raise ValueError("a plan with a replay needs what was recorded, and no other plan does")
         if cluster is not None:
+            if recorded is not None:
+                raise ValueError("a replay is done by one process: leave out the cluster")
             if record is not None:
                 raise ValueError("on a cluster nothing is recorded: its machines have no common files")
             plan = replace(plan, processes=min(len(cluster.machines), plan.connections))
@@ -102,6 +109,7 @@ class LoadRun:
                 is_cautious=is_cautious,
                 messages=messages,
                 first_messages=first_messages,
+                recorded=recorded,
                 folder=folder,
                 recording=recordings[0] if recordings else None,
             )
@@ -146,6 +154,7 @@ async def run_load(
     is_cautious: bool = True,
     messages: MessageList | None = None,
     first_messages: MessageList | None = None,
+    recorded: RecordedTraffic | None = None,
     record: str | None = None,
     cluster: Cluster | None = None,
 ) -> LoadResult:
@@ -157,6 +166,7 @@ async def run_load(
         is_cautious=is_cautious,
         messages=messages,
         first_messages=first_messages,
+        recorded=recorded,
         record=record,
         cluster=cluster,
     )

@@ -20,6 +20,7 @@ from .proxy_set import ConflictError, NotThereError, ProxySet, find_fault
 from .proxy_settings import ProxySettings, format_target, read_proxy, read_target
 from .recording import WireRecording
 from .relay import Relay, relay_connections
+from .timed_file import TimedFileRecording
 from .tls_side import ProxyTls
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Relay",
     "Send",
     "Step",
+    "TimedFileRecording",
     "TokenBucket",
     "WireRecording",
     "counts_as_object",

@@ -11,7 +11,7 @@ from ..base.describe import describe
 from ..base.listen_address import TcpAddress
 from .counts import ProxyCounts, counts_as_object
 from .proxy_settings import ProxySettings, format_target
-from .recording import WireRecording
+from .recording import ConnectionRecording
 from .relay import Relay
 
 
@@ -31,10 +31,12 @@ class ManagedProxy:
       relay: what runs; None while it is disabled.
     """
 
-    def __init__(self, settings: ProxySettings, recording: WireRecording | None, *, log_name: str) -> None:
+    def __init__(
+        self, settings: ProxySettings, recording: ConnectionRecording | None, *, log_name: str
+    ) -> None:
         self.settings: ProxySettings = settings
         self.counts: ProxyCounts = ProxyCounts()
-        self.recording: WireRecording | None = recording
+        self.recording: ConnectionRecording | None = recording
         self.log_name: str = log_name
         self.addresses: tuple[tuple[Any, ...], ...] = ()
         self.relay: Relay | None = None

@@ -13,7 +13,7 @@ from .counts import ProxyCounts
 from .managed_proxy import CannotListenThereError, ManagedProxy
 from .named_fault import NamedFault, ProxyRequestError, change_fault, read_fault
 from .proxy_settings import ProxySettings, change_proxy, read_proxy
-from .recording import WireRecording
+from .recording import ConnectionRecording
 from .relay import Relay
 from .tls_side import ProxyTls
 
@@ -92,7 +92,7 @@ class ProxySet:
         settings: ProxySettings,
         *,
         listeners: list[trio.SocketListener] | None = None,
-        recording: WireRecording | None = None,
+        recording: ConnectionRecording | None = None,
         is_only: bool = False,
     ) -> ManagedProxy:
         """Add a proxy, and return it when clients can connect.

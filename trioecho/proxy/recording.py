@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from ..base.describe import describe
 from .counts import Direction
@@ -18,6 +19,13 @@ MAX_CONNECTIONS: int = 100
 MAX_BYTES: int = 64 << 20
 
 Record = Callable[[bytes | memoryview], None]
+
+
+class ConnectionRecording(Protocol):
+    """Keeps what passes on connections."""
+
+    def of_connection(self, number: int) -> contextlib.AbstractContextManager[Mapping[Direction, Record]]:
+        """Return what records each direction of a connection, until the block is left; perhaps none."""
 
 
 class WireRecording:

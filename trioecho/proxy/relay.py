@@ -24,7 +24,7 @@ from .faulty_pump import FaultyPump
 from .leave_watch import open_leave_watch
 from .proxied_connection import ProxiedConnection
 from .pump import PlainPump, Pump, Side
-from .recording import WireRecording
+from .recording import ConnectionRecording
 from .tls_side import NoTlsError, ProxyTls, open_tls_side
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ async def relay_connections(
     seed: int = 0,
     max_connections: int = 0,
     counts: ProxyCounts | None = None,
-    recording: WireRecording | None = None,
+    recording: ConnectionRecording | None = None,
     tls: ProxyTls | None = None,
 ) -> None:
     """Pass connections on, with faults, until cancelled.
@@ -102,7 +102,7 @@ class Relay:
         *,
         seed: int = 0,
         counts: ProxyCounts | None = None,
-        recording: WireRecording | None = None,
+        recording: ConnectionRecording | None = None,
         tls: ProxyTls | None = None,
         is_changeable: bool = False,
         name: str = "",

@@ -23,6 +23,7 @@ from .path_watch import PathWatch
 from .poller import Waiter
 from .recorder import Recorder
 from .renewals import Renewals, Renewing
+from .replay_times import ReplayTimes
 from .schedule import DueTimes
 from .tally import LoadTally
 from .timetable import MOST_OVERTIME_S, NEVER, Timetable
@@ -66,7 +67,7 @@ class Engine:
         tally: LoadTally,
         waiter: Waiter,
         *,
-        due: DueTimes | None = None,
+        due: DueTimes | ReplayTimes | None = None,
         planned: int | None = None,
         is_cautious: bool = False,
         clock: Callable[[], int] = time.perf_counter_ns,

@@ -9,6 +9,7 @@ from typing import TypedDict
 from ...framing import FrameFormat
 from ..message_list import MessageList
 from ..plan import LoadPlan
+from ..recorded_traffic import RecordedTraffic
 from .connection import RECEIVE_BUFFER_BYTES, LoadConnection
 from .conversation import UserConversation, conversations_of
 from .in_order import InOrderConnection
@@ -41,7 +42,8 @@ class ConnectionMaker:
     Args:
       plan: of the load.
       tally: of the connections.
-      messages: those of the plan's `source`; None if it has none.
+      messages: those of the plan's `source`; None if it has none, or they are recorded.
+      recorded: the messages of each connection, where the plan replays a recording.
       folder: where the module of a user's function may be.
       clock: ns.
       echo_class: of connections whose replies are their messages.
@@ -58,12 +60,14 @@ class ConnectionMaker:
         tally: LoadTally,
         *,
         messages: MessageList | None = None,
+        recorded: RecordedTraffic | None = None,
         folder: str = "",
         clock: Callable[[], int] = time.perf_counter_ns,
         echo_class: type[LoadConnection] = LoadConnection,
         recording: Recording | None = None,
     ) -> None:
-        if plan.source != (messages and messages.source):
+        given = messages if recorded is None else recorded
+        if plan.source != (given and given.source):
             raise ValueError("the messages are not those of the plan: its source has to be theirs")
         self._plan = plan
         self._tally = tally
@@ -73,9 +77,14 @@ class ConnectionMaker:
         self._buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
         self._ring_of: Callable[[int], Ring]
         self._kept: dict[int, Ring] = {}
-        self._replies: Ring | None = None
+        self._replies_of: Callable[[int], Ring] | None = None
         self._templates: MessageList | None = None
-        if messages is None:
+        if recorded is not None:
+            lists = recorded.connections
+            self._ring_of = lambda number: sent_ring(lists[number], plan.format)
+            if plan.reply.word == "recorded":
+                self._replies_of = lambda number: reply_ring(lists[number], plan.format)
+        elif messages is None:
             self._ring_of = PayloadRings(plan).ring
         elif messages.source.templates:
             self._templates = messages
@@ -83,7 +92,8 @@ class ConnectionMaker:
             ring = sent_ring(messages, plan.format)
             self._ring_of = lambda number: ring
             if plan.reply.word == "recorded":
-                self._replies = reply_ring(messages, plan.format)
+                replies = reply_ring(messages, plan.format)
+                self._replies_of = lambda number: replies
         traits = plan.service
         self._begin_conversation = conversations_of(plan.reply, folder) if traits.conversation else None
         is_checked = not (plan.reply.is_compared or traits.conversation)
@@ -117,8 +127,9 @@ class ConnectionMaker:
         if self._templates is not None:
             return self._make_rendered(number, connected, self._templates, arguments)
         ring, tally = self._ring(number), self._tally
+        recorded = None if self._replies_of is None else self._replies_of(number)
         if self._key_of is not None:
-            replies = self._replies or (ring if plan.reply.is_compared else None)
+            replies = recorded or (ring if plan.reply.is_compared else None)
             return KeyedConnection(
                 number,
                 connected,
@@ -131,8 +142,8 @@ class ConnectionMaker:
             )
         if not plan.reply.is_compared:
             return InOrderConnection(number, connected, ring, tally, check=self._check, **arguments)
-        if self._replies is not None:
-            return RecordedConnection(number, connected, ring, tally, replies=self._replies, **arguments)
+        if recorded is not None:
+            return RecordedConnection(number, connected, ring, tally, replies=recorded, **arguments)
         return self._echo_class(number, connected, ring, tally, **arguments)
 
     def _ring(self, number: int) -> Ring:

@@ -11,6 +11,7 @@ from typing import Protocol
 from ...base.units import NS_PER_S
 from ..plan import LoadPlan
 from .connection import LoadConnection
+from .replay_times import ReplayTimes
 from .schedule import DueTimes
 from .tally import LoadTally
 
@@ -63,7 +64,7 @@ class SchedulePacer:
 
     def __init__(
         self,
-        due: DueTimes,
+        due: DueTimes | ReplayTimes,
         began: int,
         connections: Sequence[LoadConnection],
         tally: LoadTally,
@@ -98,11 +99,17 @@ class SchedulePacer:
         for _ in range(_MOST_AT_ONCE):
             if self.next_due > now:
                 break
-            due = int(self.next_due)
+            due = now if self._due.is_at_once else int(self.next_due)
             connection = self._connection()
+            if connection is None:
+                self._tally.count_unsent(1, measured=int(due >= measured_from))
+                self._take_next()
+                continue
             waiting = connection.due
             if waiting is None:
                 raise TypeError("a schedule is for connections of an open loop")
+            if self._due.is_at_once and len(waiting) >= self._most_waiting:
+                break
             is_full = connection.in_flight.stop >= connection.limit  # another one will send it
             if connection.is_blocked or is_full or connection.is_over:
                 if due >= measured_from:
@@ -123,13 +130,16 @@ class SchedulePacer:
                     lateness.record(now - due)
             yield connection
 
-    def _connection(self) -> LoadConnection:
+    def _connection(self) -> LoadConnection | None:
         """Return the connection that is next, or another if that is over for good.
 
-        There always is one: the engine ends when there is none.
+        There always is one: the engine ends when there is none. Of a schedule that keeps connections
+        return None instead of another.
         """
         connection = self._connections.get(self._next_connection)
         if connection is None or _is_gone(connection):
+            if self._due.keeps_connections:
+                return None
             live = [connection for connection in self._connections.values() if not _is_gone(connection)]
             return live[self._next_connection % len(live)]
         return connection

@@ -153,7 +153,10 @@ class Recorder:
         if self.next_step != math.inf:
             result.elapsed_s = max(0, ended - int(self._measures_from)) / NS_PER_S
         if self._is_cut_short:
-            length_s = Schedule(plan).length_s if plan.is_open else plan.duration_s or 0.0
+            if plan.replay is not None:
+                length_s = plan.replay.planned_s
+            else:
+                length_s = Schedule(plan).length_s if plan.is_open else plan.duration_s or 0.0
             result.cut_from_s = max(result.elapsed_s, length_s)
         result.sent = tally.sent
         result.churn.taken_back = tally.taken_back

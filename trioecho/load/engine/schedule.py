@@ -153,6 +153,10 @@ class DueTimes(Iterable[tuple[int, int]]):
       last: the one behind the last.
     """
 
+    # Another connection sends what one cannot, and each message has its time, whatever the server does.
+    keeps_connections = False
+    is_at_once = False
+
     def __init__(self, schedule: Schedule, first: int, last: int) -> None:
         self._schedule = schedule
         self._first, self._last = first, last

@@ -25,13 +25,15 @@ from ..engine.path_watch import PathWatch
 from ..engine.poller import Poller, open_poller
 from ..engine.recording import Recording, RecordingTask
 from ..engine.renewals import Renewing
-from ..engine.schedule import Schedule
+from ..engine.replay_times import ReplayTimes
+from ..engine.schedule import DueTimes, Schedule
 from ..engine.socket_setup import SocketSetup
 from ..engine.tally import LoadTally
 from ..engine.tls import TlsConnector
 from ..errors import StrangeServerError, TooManyToWaitForError
 from ..message_list import MessageList
 from ..plan import LoadPlan
+from ..recorded_traffic import RecordedTraffic
 from ..results.machine import this_machine
 from ..results.path_result import PathResult
 from ..results.progress import LoadProgress
@@ -62,7 +64,7 @@ class LocalRun:
       on_progress: called with a `LoadProgress` every ``progress_interval_s``; must return at once.
       progress_interval_s: seconds.
       is_cautious: as of `LoadRun`.
-      messages, first_messages: as of `LoadRun`.
+      messages, first_messages, recorded: as of `LoadRun`.
       folder: where the module of a user's function may be.
       recording: what to record; None for nothing.
       when_to_start: awaited when all is ready; gives the time of `time.perf_counter_ns`.
@@ -79,6 +81,7 @@ class LocalRun:
         progress_interval_s: float,
         is_cautious: bool = True,
         messages: MessageList | None = None,
+        recorded: RecordedTraffic | None = None,
         first_messages: MessageList | None = None,
         folder: str = "",
         recording: RecordingTask | None = None,
@@ -96,8 +99,14 @@ class LocalRun:
         self._tally = LoadTally(plan)
         self._recording = None if recording is None else Recording(recording, plan)
         self._maker = ConnectionMaker(
-            plan, self._tally, messages=messages, folder=folder, recording=self._recording
+            plan,
+            self._tally,
+            messages=messages,
+            recorded=recorded,
+            folder=folder,
+            recording=self._recording,
         )
+        self._recorded = recorded
         self._greeting = greeting_of(plan, first_messages)
         self._tls = None if plan.tls is None else TlsConnector(plan.tls, plan.host)
         # Of a Unix socket there is no path, and other systems do not say.
@@ -223,8 +232,12 @@ class LocalRun:
         renewing: Renewing | None,
     ) -> Engine:
         plan = self._plan
-        due, planned = None, None if plan.messages is None else plan.messages * self._count
-        if plan.is_open:
+        due: DueTimes | ReplayTimes | None = None
+        planned = None if plan.messages is None else plan.messages * self._count
+        if plan.replay is not None and self._recorded is not None:
+            due = ReplayTimes(self._recorded.times, plan.replay.speed)
+            planned = len(self._recorded.times)
+        elif plan.is_open:
             schedule = Schedule(plan)
             due, planned = schedule.due(self._first, self._count), schedule.planned
         return Engine(

@@ -53,10 +53,7 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
       parts: what each was to do, if they were several.
     """
     parts = parts or (plan,)
-    how_long = _any_of(
-        f"x {part.messages:,} messages" if part.duration_s is None else f"for {part.duration_s:g} s, messages"
-        for part in parts
-    )
+    how_long = _any_of(_length_in_words(part) for part in parts)
     sizes = _any_of(_messages_in_words(part) for part in parts)
     words = [f"{plural(plan.connections, 'connection')} {how_long} of {sizes}", pace_in_words(plan, parts)]
     if any(part.service.first_messages for part in parts):
@@ -76,6 +73,14 @@ def plan_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
     if plan.processes > 1:
         words.append(f"{plan.processes} processes")
     return "; ".join(words)
+
+
+def _length_in_words(plan: LoadPlan) -> str:
+    if plan.replay is not None:
+        return "with the messages"
+    if plan.duration_s is None:
+        return f"x {plan.messages:,} messages"
+    return f"for {plan.duration_s:g} s, messages"
 
 
 def _messages_in_words(plan: LoadPlan) -> str:
@@ -143,6 +148,8 @@ def planned_in_words(result: LoadResult) -> str | None:
 def pace_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
     """Return what decides when a message is sent; the arguments are those of `plan_in_words`."""
     parts = parts or (plan,)
+    if plan.replay is not None:
+        return _any_of(_replay_in_words(part) for part in parts)
     arrivals = f"{_any_of(part.arrival for part in parts)} arrivals"
     if plan.ramp is not None:
         begin, end, over_s = plan.ramp
@@ -155,6 +162,15 @@ def pace_in_words(plan: LoadPlan, parts: Sequence[LoadPlan] = ()) -> str:
         return f"open loop, {plural(len(plan.stages), 'stage')} ({names}), {arrivals}"
     think = f", {_think_time(plan)} after each reply" if plan.think_s else ""
     return f"closed loop, {_any_of(f'{part.pipeline:,}' for part in parts)} in flight on each{think}"
+
+
+def _replay_in_words(plan: LoadPlan) -> str:
+    if plan.replay is None:
+        return "no replay"
+    if not plan.replay.speed:
+        return "open loop, a replay as fast as it goes"
+    times = "at the recorded times" if plan.replay.speed == 1 else f"{plan.replay.speed:g} times as fast"
+    return f"open loop, a replay {times}, {in_full(round(plan.replay.planned_s, 3))} s"
 
 
 def _plans_of(result: LoadResult) -> Sequence[LoadPlan]:

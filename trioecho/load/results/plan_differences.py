@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ...base.addresses import format_address
 from ..message_list import MessageSource
 from ..plan import LoadPlan
+from ..recorded_traffic import Replay
 from ..stages import stage_in_words
 
 _MOST_NAMES = 3
@@ -18,6 +19,12 @@ def _seconds(value: float | None) -> str:
 
 def _file(source: MessageSource | None) -> str:
     return "none" if source is None else f"{source.file} ({source.sha256[:8]})"
+
+
+def _replay(replay: Replay | None) -> str:
+    if replay is None:
+        return "none"
+    return f"{replay.speed:g} times as fast" if replay.speed else "as fast as it goes"
 
 
 # What two plans can differ in, without the number of connections and of processes, and the seed,
@@ -35,6 +42,7 @@ _ATTRIBUTES: Mapping[str, Callable[[LoadPlan], str]] = {
     "ramp": lambda plan: f"{plan.ramp.from_rate:g} to {plan.ramp.to_rate:g}/s" if plan.ramp else "none",
     "stages": lambda plan: ", ".join(map(stage_in_words, plan.stages)) or "none",
     "arrivals": lambda plan: plan.arrival,
+    "replay": lambda plan: _replay(plan.replay),
     "messages from": lambda plan: _file(plan.source),
     "first messages": lambda plan: _file(plan.service.first_messages),
     "PROXY headers": lambda plan: plan.service.proxy_headers or "none",

@@ -28,6 +28,7 @@ from tests.support.processes import SERVE, server_process
 from tests.support.protocol_services import SERVICES
 from tests.support.slow import slow
 from tests.support.tls import Files, authority, write_files
+from trioecho.base.timed_recording import TO_CLIENT, TO_SERVER, first_line, last_line, piece_line
 from trioecho.cli import main
 from trioecho.load import result_as_json
 
@@ -225,6 +226,13 @@ def test_load_commands(command: str, tmp_path: Path) -> None:
     options = write_certificates(tmp_path).options if "--tls" in command else ()
     if "--proxy-protocol" in command:
         options = ("--proxy-protocol", "auto")
+    if "--replay" in command:
+        pieces = [
+            piece_line(t, 1, direction, b"\0\0\0\2hi") for t, direction in enumerate((TO_SERVER, TO_CLIENT))
+        ]
+        first = first_line(began="", target="", format="u32be")
+        recording = b"".join([first, *pieces, last_line(2, is_full=False)])
+        (tmp_path / "traffic.jsonl").write_bytes(recording)
     with server_process(*options) as server:
         words = shlex.split(shorter.replace("26066", str(server.port)))[1:]
         done = run_in_process(*words, cwd=tmp_path)

@@ -115,6 +115,7 @@ class RunOnAServerWithACapacity:
         progress_interval_s: float,
         messages: MessageList | None,
         first_messages: MessageList | None,
+        recorded: RecordedTraffic | None,
         record: str | None,
         cluster: object,
     ) -> None:

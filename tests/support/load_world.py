@@ -19,10 +19,12 @@ from trioecho.load.engine.making import ConnectionMaker
 from trioecho.load.engine.path_watch import PathWatch
 from trioecho.load.engine.poller import ONLY_WRITABLE
 from trioecho.load.engine.renewals import Renewing
-from trioecho.load.engine.schedule import Schedule
+from trioecho.load.engine.replay_times import ReplayTimes
+from trioecho.load.engine.schedule import DueTimes, Schedule
 from trioecho.load.engine.tally import LoadTally
 from trioecho.load.message_list import MessageList
 from trioecho.load.plan import LoadPlan
+from trioecho.load.recorded_traffic import RecordedTraffic
 from trioecho.load.results.result import LoadResult
 
 from .wire import split_frames
@@ -246,6 +248,7 @@ def driven_in_world(
     path: PathWatch | None = None,
     first: int = 0,
     count: int | None = None,
+    recorded: RecordedTraffic | None = None,
 ) -> Engine:
     """Carry out a plan in virtual time, or some of its connections; the engine, when it is over."""
     world = world or World()
@@ -253,7 +256,12 @@ def driven_in_world(
     sockets = [WorldSocket(world, server, number, room) for number in range(count)]
     tally = LoadTally(plan, lambda: world.now)
     maker = ConnectionMaker(
-        plan, tally, messages=messages, clock=lambda: world.now, echo_class=connection_class
+        plan,
+        tally,
+        messages=messages,
+        recorded=recorded,
+        clock=lambda: world.now,
+        echo_class=connection_class,
     )
     connections = {number: maker.make(first + number, socket) for number, socket in enumerate(sockets)}
     waiter = WorldWaiter(world, sockets, grain_ns)
@@ -264,7 +272,7 @@ def driven_in_world(
         tally,
         waiter,
         renewing=Renewing(dialer, maker) if plan.churn.renews else None,
-        due=Schedule(plan).due(first, count) if plan.is_open else None,
+        due=_due(plan, recorded, first, count),
         is_cautious=is_cautious,
         clock=lambda: world.now,
         cpu_clock=lambda: (0, 0),
@@ -279,6 +287,14 @@ def driven_in_world(
         engine.turn()
         on_turn(engine, world)
     raise AssertionError("the load does not end")
+
+
+def _due(
+    plan: LoadPlan, recorded: RecordedTraffic | None, first: int, count: int
+) -> DueTimes | ReplayTimes | None:
+    if recorded is not None and plan.replay is not None:
+        return ReplayTimes(recorded.times, plan.replay.speed, plan.timeout_s)
+    return Schedule(plan).due(first, count) if plan.is_open else None
 
 
 def errors_of(result: LoadResult) -> list[tuple[str, int, int]]:

@@ -21,6 +21,8 @@ _MOST_AT_ONCE = 256
 # At most this number of messages that were due waits for a server that does not read. Further
 # ones are counted as unsent: memory stays bounded.
 MOST_WAITING = 1 << 18
+# How soon to look again whether a connection goes on that is waited for.
+_LOOK_AGAIN_NS = NS_PER_S // 1000
 
 
 class Pacer(Protocol):
@@ -80,6 +82,9 @@ class SchedulePacer:
         self._tally = tally
         self._clock = clock
         self._next_connection = 0
+        # A connection that does not go on, how many messages it had sent, and since when it has been so.
+        self._stuck: tuple[int, int, int] | None = None
+        self._given_up: set[int] = set()
         self._most_waiting = max(16, MOST_WAITING // max(1, len(connections)))
         self._take_next()
 
@@ -108,7 +113,8 @@ class SchedulePacer:
             waiting = connection.due
             if waiting is None:
                 raise TypeError("a schedule is for connections of an open loop")
-            if self._due.is_at_once and len(waiting) >= self._most_waiting:
+            if len(waiting) >= self._most_waiting and self._waits_for(connection, now):
+                self.next_due = now + _LOOK_AGAIN_NS
                 break
             is_full = connection.in_flight.stop >= connection.limit  # another one will send it
             if connection.is_blocked or is_full or connection.is_over:
@@ -129,6 +135,18 @@ class SchedulePacer:
                 if due >= measured_from:
                     lateness.record(now - due)
             yield connection
+
+    def _waits_for(self, connection: LoadConnection, now: int) -> bool:
+        """Return whether to wait until a connection goes on; of one that does not for long, never again."""
+        if not self._due.is_at_once or connection.number in self._given_up:
+            return False
+        sent = connection.in_flight.stop
+        if self._stuck is None or self._stuck[:2] != (connection.number, sent):
+            self._stuck = (connection.number, sent, now)
+        if now - self._stuck[2] < self._due.patience_ns:
+            return True
+        self._given_up.add(connection.number)
+        return False
 
     def _connection(self) -> LoadConnection | None:
         """Return the connection that is next, or another if that is over for good.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from ...base.units import NS_PER_S
 from .schedule import Rest
 
 
@@ -17,16 +18,19 @@ class ReplayTimes(Iterable[tuple[int, int]]):
       keeps_connections: no other connection sends what one cannot.
       is_at_once: whether messages are due when they can be sent, whenever that is: the one that takes
         them then waits for a connection that does not go on.
+      patience_ns: how long, at most.
 
     Args:
       times: as recorded.
       speed: 2 for half of the recorded times; 0 for at once.
+      patience_s: how long a connection that does not go on is waited for, where messages are due at once.
     """
 
     keeps_connections = True
 
-    def __init__(self, times: Sequence[tuple[int, int]], speed: float) -> None:
+    def __init__(self, times: Sequence[tuple[int, int]], speed: float, patience_s: float = 0.0) -> None:
         self.is_at_once: bool = not speed
+        self.patience_ns: int = round(patience_s * NS_PER_S)
         self._times = times
         self._speed = speed
         self._next = 0

@@ -156,6 +156,7 @@ class DueTimes(Iterable[tuple[int, int]]):
     # Another connection sends what one cannot, and each message has its time, whatever the server does.
     keeps_connections = False
     is_at_once = False
+    patience_ns = 0
 
     def __init__(self, schedule: Schedule, first: int, last: int) -> None:
         self._schedule = schedule

@@ -235,7 +235,7 @@ class LocalRun:
         due: DueTimes | ReplayTimes | None = None
         planned = None if plan.messages is None else plan.messages * self._count
         if plan.replay is not None and self._recorded is not None:
-            due = ReplayTimes(self._recorded.times, plan.replay.speed)
+            due = ReplayTimes(self._recorded.times, plan.replay.speed, plan.timeout_s)
             planned = len(self._recorded.times)
         elif plan.is_open:
             schedule = Schedule(plan)

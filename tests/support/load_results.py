@@ -17,6 +17,7 @@ from trioecho.load import (
     LoadProgress,
     LoadResult,
     MessageList,
+    RecordedTraffic,
 )
 from trioecho.load.goals.find_max import Search, Trial, TrialOutcome
 from trioecho.load.goals.objectives import parse_objective

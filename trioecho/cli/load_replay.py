@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import math
+import re
 
 from ..base.suggestion import quoted
 from ..base.timed_recording import TimedRecordingError, read_recorded_format
@@ -85,10 +85,8 @@ def _speed(text: str) -> float:
     """Return how many times as fast; 0 for as fast as it goes."""
     if text == "max":
         return 0.0
-    try:
-        speed = float(text.removesuffix("x"))
-    except ValueError:
-        speed = math.nan
+    match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,9})?)x?", text, re.ASCII)
+    speed = 0.0 if match is None else float(match[1])
     if not 0 < speed <= _MOST_SPEED:
         raise values.refusal(text, "is not a speed; write 1x, 2x, 0.5x or max")
     return speed

@@ -15,6 +15,7 @@ from trioecho.cli.shared.parser import Parser
 
 from . import arguments as args
 from . import decoder, instructions, turns
+from .admin import measure_admin
 from .builds import NotBuiltError
 from .compare import AGAIN, Means, compare
 from .contenders import BUILDS, ECHO, HANDLER_PEERS, HANDLERS, PEERS, Contender, name_of, trioecho
@@ -75,9 +76,13 @@ def _run(parser: Parser, arguments: argparse.Namespace) -> int:
         run_load = choose_load(arguments.load)
     except NotBuiltError as error:
         parser.error(f"there is no load in C: {error}")
-    means = Means(run_load, arguments.seconds or (0.3 if quick else 1.0), repeats, choose_cpus())
+    seconds = arguments.seconds or _seconds_of(what, quick=quick)
+    means = Means(run_load, seconds, repeats, choose_cpus())
     if means.cpus.load is not None:
         os.sched_setaffinity(0, {means.cpus.load})  # the load inherits it, and this process only waits
+    if what == args.ADMIN:
+        print(trio.run(measure_admin, means, _say), end="", flush=True)
+        return _MEASURED
     if what in VARIANTS:
         return _MEASURED if measure_variants(VARIANTS[what], means, _say) else _FAILED
     builds = [build for build in arguments.builds or BUILDS if _can_run(trioecho(build))]
@@ -97,6 +102,12 @@ def _run(parser: Parser, arguments: argparse.Namespace) -> int:
     if arguments.json:
         arguments.json.write_text(sitting.to_json())
     return _show(sitting, arguments.picture)
+
+
+def _seconds_of(what: str, *, quick: bool) -> float:
+    if what == args.ADMIN:  # most of what a crowd may do, it may do at its beginning
+        return 2.0 if quick else 10.0
+    return 0.3 if quick else 1.0
 
 
 def _measure(

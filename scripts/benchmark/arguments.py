@@ -15,14 +15,16 @@ from .contenders import BUILDS, PEERS, Contender, ours
 from .variants import VARIANTS
 from .workloads import WORKLOADS
 
-SERVERS, IDLE, TIMERS, DECODER, TURNS = "servers", "idle", "timers", "decoder", "turns"
-_WHAT = (SERVERS, IDLE, TIMERS, *VARIANTS, DECODER, TURNS)
+SERVERS, IDLE, TIMERS, ADMIN = "servers", "idle", "timers", "admin"
+DECODER, TURNS = "decoder", "turns"
+_WHAT = (SERVERS, IDLE, TIMERS, ADMIN, *VARIANTS, DECODER, TURNS)
 
 # What an option is of use for; all others take --repeats and --quick, and nothing else.
 _TAKES = {
     SERVERS: {"only", "peers", "builds", "ours", "load", "seconds", "json", "picture", "show"},
     IDLE: {"peers", "builds", "ours", "seconds", "connections"},
     TIMERS: {"only", "builds", "load", "seconds"},
+    ADMIN: {"seconds"},
     **{name: {"load", "seconds"} for name in VARIANTS},
 }
 
@@ -30,6 +32,7 @@ _EPILOG = """\
 scripts/bench           servers: trioecho beside others, under the same load
 scripts/bench idle      the memory of a connection that does nothing
 scripts/bench timers    how late another task's timer fires while the server is busy
+scripts/bench admin     what a thousand hostile HTTP connections at --admin do to the echo
 scripts/bench splice    large frames through pipes, or copied, by their size
 scripts/bench spin      how long the server looks again before it sleeps, with few connections
 scripts/bench tls       TLS beside that of asyncio and uvloop; the load is trioecho load

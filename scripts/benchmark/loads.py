@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,26 @@ async def _run_trioecho_load(port: int, workload: Workload, duration_s: float) -
     command += ["--connections", str(workload.connections), "--pipeline", str(workload.pipeline)]
     command += ["--size", workload.size, "--duration", f"{duration_s:g}s", "--timeout", f"{_REPLY_S:g}s"]
     command += ["--tls", "--insecure"] if workload.is_tls else []
+    return await _run_load(command, duration_s)
+
+
+async def thinking_load(
+    port: int, connections: int, think_s: float, warmup_s: float, duration_s: float
+) -> Any:
+    """Run ``trioecho load`` with pauses between messages of 64 B; return its result, as its ``--json``.
+
+    Other than an open loop, it leaves some of its processor to others.
+
+    Raises:
+      BenchError: a reply was wrong, or did not come.
+    """
+    command = [sys.executable, "-m", "trioecho", "load", f"127.0.0.1:{port}", "--quiet", "--json", "-"]
+    command += ["--connections", str(connections), "--think", f"{think_s:g}s", "--timeout", f"{_REPLY_S:g}s"]
+    command += ["--warmup", f"{warmup_s:g}s", "--duration", f"{duration_s:g}s"]
+    return await _run_load(command, warmup_s + duration_s)
+
+
+async def _run_load(command: Sequence[str], duration_s: float) -> Any:
     with trio.move_on_after(duration_s + 2 * _REPLY_S):
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
         if done.returncode not in (_ALL_RIGHT, _SATURATED):

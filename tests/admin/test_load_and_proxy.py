@@ -24,7 +24,7 @@ from tests.support.processes import server_process
 from tests.support.prometheus import promtool
 from tests.support.sockets import receive_exactly
 from tests.support.wire import frame
-from trioecho.admin.application import PageRequest
+from trioecho.admin.application import PageRequest, reply_of
 from trioecho.admin.load_board import LoadBoard
 from trioecho.admin.load_pages import load_pages
 from trioecho.admin.load_state import LoadState
@@ -90,21 +90,21 @@ def progress(sent: int, messages: int, **errors: int) -> LoadProgress:
     return LoadProgress("measuring", 1.0, step, sent, messages, errors, 2, 100)
 
 
-def test_counts_of_several_runs_add_up() -> None:
+async def test_counts_of_several_runs_add_up() -> None:
     state = LoadState()
     page = load_pages(state)["/metrics"]
 
-    def shown() -> dict[str, float]:
-        body = page(PageRequest("/metrics")).body
+    async def shown() -> dict[str, float]:
+        body = (await reply_of(page, PageRequest("/metrics"))).body
         assert isinstance(body, bytes)
         return samples_of(body.decode())
 
-    assert load_pages(state)["/report"](PageRequest("/report")).status == 503
-    assert shown()["trioecho_load_sent_total"] == 0
+    assert (await reply_of(load_pages(state)["/report"], PageRequest("/report"))).status == 503
+    assert (await shown())["trioecho_load_sent_total"] == 0
     for run in (1, 2, 3):
         state.begin_run(LoadPlan("127.0.0.1", 1))
         state.note_progress(progress(10, 7, lost=2))
-        now = shown()
+        now = await shown()
         assert now["trioecho_load_runs"] == run
         assert now["trioecho_load_sent_total"] == 10 * run
         assert now["trioecho_load_messages_total"] == 7 * run

@@ -6,12 +6,14 @@ import math
 import re
 
 import pytest
+import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from tests.support.checkout import ROOT
 from tests.support.http import samples_of
-from trioecho.admin.application import PageReply, PageRequest
+from trioecho.admin.application import PageReply, PageRequest, reply_of
 from trioecho.admin.metric_parts import DURATION_BOUNDS_NS
 from trioecho.admin.service_pages import service_pages
 from trioecho.admin.service_state import ServiceState
@@ -44,18 +46,19 @@ async def state() -> ServiceState:
     return state
 
 
-def metrics_of(state: ServiceState, accept: str = "") -> PageReply:
-    return service_pages(state, 2.0)["/metrics"](PageRequest("/metrics", headers={"accept": accept}))
+async def metrics_of(state: ServiceState, accept: str = "") -> PageReply:
+    page = service_pages(state, 2.0)["/metrics"]
+    return await reply_of(page, PageRequest("/metrics", headers={"accept": accept}))
 
 
-def samples(state: ServiceState) -> dict[str, float]:
-    body = metrics_of(state).body
+async def samples(state: ServiceState) -> dict[str, float]:
+    body = (await metrics_of(state)).body
     assert isinstance(body, bytes)
     return samples_of(body.decode())
 
 
 async def test_each_count_has_its_name(state: ServiceState) -> None:
-    shown = samples(state)
+    shown = await samples(state)
     assert shown["trioecho_messages_total"] == 7
     assert shown["trioecho_received_bytes_total"] == 705
     assert shown["trioecho_sent_bytes_total"] == 700
@@ -77,20 +80,51 @@ async def test_each_count_has_its_name(state: ServiceState) -> None:
 
 
 async def test_before_the_service_serves_all_is_0() -> None:
-    shown = samples(ServiceState())
+    shown = await samples(ServiceState())
     assert shown["trioecho_workers"] == shown["trioecho_messages_total"] == shown["trioecho_connections"] == 0
 
 
 async def test_the_scraper_chooses_the_format(state: ServiceState) -> None:
     for accept in ("", "*/*", "text/html", "application/openmetrics-text;version=x"):
-        reply = metrics_of(state, accept)
+        reply = await metrics_of(state, accept)
         assert reply.content_type == TEXT, accept
         assert b"# EOF" not in bytes(reply.body)  # type: ignore[arg-type] # it is no stream
-    reply = metrics_of(state, OPEN_METRICS)
+    reply = await metrics_of(state, OPEN_METRICS)
     assert reply.content_type.startswith("application/openmetrics-text; version=1.0.0")
     assert isinstance(reply.body, bytes)
     assert reply.body.endswith(b"# EOF\n")
     assert b"# TYPE trioecho_messages counter\n" in reply.body
+
+
+async def test_a_crowd_of_scrapers_shares_what_is_made_after_each_has_asked(
+    state: ServiceState, autojump_clock: MockClock
+) -> None:
+    page = service_pages(state, 2.0)["/metrics"]
+    made_at: list[float] = []
+
+    def totals() -> Counts:
+        made_at.append(trio.current_time())
+        counts = Counts()
+        counts.messages = len(made_at)
+        return counts
+
+    state.begin(totals, lambda: 0)
+    shown: list[tuple[float, float]] = []
+
+    async def scrape() -> None:
+        while True:
+            asked = trio.current_time()
+            body = (await reply_of(page, PageRequest("/metrics"))).body
+            assert isinstance(body, bytes)
+            shown.append((asked, made_at[int(samples_of(body.decode())["trioecho_messages_total"]) - 1]))
+
+    with trio.move_on_after(30):
+        async with trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(scrape)
+    assert len(made_at) <= 2 * 30 + 10
+    assert len(shown) > 30 * len(made_at)
+    assert all(made >= asked for asked, made in shown)
 
 
 async def test_every_kind_of_error_is_there_before_it_occurs() -> None:

@@ -118,6 +118,14 @@ def test_how_late_timers_are_is_measured() -> None:
     assert "| trioecho: 100 connections, 1 in flight, 64 B" in done.stdout
 
 
+@pytest.mark.slow
+def test_what_a_hostile_crowd_does_to_the_echo_is_measured() -> None:
+    done = run_bench("admin", "--repeats", "1", "--seconds", "500ms")
+    assert done.returncode == 0, done.stderr
+    for attackers in ("nobody", "1,000 elsewhere", "1,000 at --admin"):
+        assert re.search(rf"\| {attackers} +\| +[\d.]+ \(", done.stdout)
+
+
 def test_the_turns_of_a_server_are_measured() -> None:
     command = [sys.executable, "-m", "scripts.benchmark", "turns", "--quick", "--repeats", "1"]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -133,6 +141,7 @@ def test_the_turns_of_a_server_are_measured() -> None:
         ("--ours", "no-command"),
         ("idle", "--only", "many"),
         ("timers", "--peers", "threads"),
+        ("admin", "--only", "many"),
         ("splice", "--only", "bulk"),
         ("--only", "nothing"),
         ("--show", "no-such-file"),

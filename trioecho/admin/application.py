@@ -65,7 +65,13 @@ def text_reply(line: str, status: int = 200, **headers: str) -> PageReply:
     )
 
 
-Page = Callable[[PageRequest], PageReply]
+Page = Callable[[PageRequest], PageReply | Awaitable[PageReply]]
+
+
+async def reply_of(page: Page, request: PageRequest) -> PageReply:
+    """Return what a page replies, whether it is an async function or not."""
+    reply = page(request)
+    return reply if isinstance(reply, PageReply) else await reply
 
 
 class Commands(Protocol):
@@ -88,7 +94,8 @@ class AdminApplication:
     """Replies to GET and HEAD with the page of a path, and to others with what commands reply.
 
     Args:
-      pages: by their paths. A page returns at once; one that raises is a 500, and a line in the log.
+      pages: by their paths. A page returns at once, or is an async function; one that raises is a 500, and a
+        line in the log.
       commands: likewise, but they may take a while.
     """
 
@@ -108,7 +115,7 @@ class AdminApplication:
                 return
             reply = await self._run_command(self._commands, scope, body)
         else:
-            reply = self._reply(scope)
+            reply = await self._reply(scope)
         if scope["method"] == "HEAD" and not isinstance(reply.body, bytes):
             reply = replace(reply, body=b"")
         is_stream = not isinstance(reply.body, bytes)
@@ -128,7 +135,7 @@ class AdminApplication:
                 await _send(reply, send)
             nursery.cancel_scope.cancel()
 
-    def _reply(self, scope: Mapping[str, Any]) -> PageReply:
+    async def _reply(self, scope: Mapping[str, Any]) -> PageReply:
         page = self._pages.get(scope["path"])
         if page is None:
             shown = sorted(path for path in self._pages if "." not in path)  # others are parts of a page
@@ -139,7 +146,7 @@ class AdminApplication:
             )
         request = _request_of(scope)
         try:
-            return page(request)
+            return await reply_of(page, request)
         except Exception as error:  # noqa: BLE001 - it must end only this request
             return _failed(request, error)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.admin.test_board_feed import events_of
-from trioecho.admin.application import Page, PageRequest
+from trioecho.admin.application import Page, PageRequest, reply_of
 from trioecho.admin.load_board import LoadBoard
 from trioecho.admin.load_pages import load_pages
 from trioecho.admin.load_state import LoadState
@@ -21,8 +21,8 @@ PLAN = LoadPlan("127.0.0.1", 26066, rate=100.0, duration_s=4.0)
 MS = 1_000_000
 
 
-def body_of(pages: Mapping[str, Page], name: str) -> bytes:
-    body = pages[name](PageRequest(name)).body
+async def body_of(pages: Mapping[str, Page], name: str) -> bytes:
+    body = (await reply_of(pages[name], PageRequest(name))).body
     assert isinstance(body, bytes)
     return body
 
@@ -124,20 +124,20 @@ async def test_what_the_kernel_knows_of_the_path_is_in_the_samples_where_it_says
     assert tuple(last[name] for name in names) == (3, pytest.approx(1.0, rel=0.02), 4.0, 10, 6.0)
 
 
-def test_metrics_and_the_report_have_the_path_of_all_runs() -> None:
+async def test_metrics_and_the_report_have_the_path_of_all_runs() -> None:
     state = LoadState()
     pages = load_pages(state)
     for number in range(2):
         state.begin_run(PLAN)
         made = progress(1.0)
-        assert (b"retransmits" in body_of(pages, "/metrics")) == (number > 0)
+        assert (b"retransmits" in await body_of(pages, "/metrics")) == (number > 0)
         made.interval.path = path(3, MS, 4 * MS)
         state.note_progress(made)
-    text = body_of(pages, "/metrics").decode()
+    text = (await body_of(pages, "/metrics")).decode()
     assert "trioecho_load_retransmits_total 6.0" in text
     assert "trioecho_load_data_segments_total 200.0" in text
     assert "trioecho_load_round_trip_seconds_count 4.0" in text
-    report = json.loads(body_of(pages, "/report"))
+    report = json.loads(await body_of(pages, "/report"))
     assert report["path"] == {
         "retransmits": 3,
         "data_segments": 100,

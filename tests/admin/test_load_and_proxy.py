@@ -24,7 +24,7 @@ from tests.support.processes import server_process
 from tests.support.prometheus import promtool
 from tests.support.sockets import receive_exactly
 from tests.support.wire import frame
-from trioecho.admin.application import PageRequest, reply_of
+from trioecho.admin.application import PageRequest, page_reply
 from trioecho.admin.load_board import LoadBoard
 from trioecho.admin.load_pages import load_pages
 from trioecho.admin.load_state import LoadState
@@ -95,11 +95,11 @@ async def test_counts_of_several_runs_add_up() -> None:
     page = load_pages(state)["/metrics"]
 
     async def shown() -> dict[str, float]:
-        body = (await reply_of(page, PageRequest("/metrics"))).body
+        body = (await page_reply(page, PageRequest("/metrics"))).body
         assert isinstance(body, bytes)
         return samples_of(body.decode())
 
-    assert (await reply_of(load_pages(state)["/report"], PageRequest("/report"))).status == 503
+    assert (await page_reply(load_pages(state)["/report"], PageRequest("/report"))).status == 503
     assert (await shown())["trioecho_load_sent_total"] == 0
     for run in (1, 2, 3):
         state.begin_run(LoadPlan("127.0.0.1", 1))

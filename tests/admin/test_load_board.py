@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.admin.test_board_feed import events_of
-from trioecho.admin.application import Page, PageRequest, reply_of
+from trioecho.admin.application import Page, PageRequest, page_reply
 from trioecho.admin.load_board import LoadBoard
 from trioecho.admin.load_pages import load_pages
 from trioecho.admin.load_state import LoadState
@@ -22,7 +22,7 @@ MS = 1_000_000
 
 
 async def body_of(pages: Mapping[str, Page], name: str) -> bytes:
-    body = (await reply_of(pages[name], PageRequest(name))).body
+    body = (await page_reply(pages[name], PageRequest(name))).body
     assert isinstance(body, bytes)
     return body
 

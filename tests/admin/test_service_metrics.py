@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from tests.support.checkout import ROOT
 from tests.support.http import samples_of
-from trioecho.admin.application import PageReply, PageRequest, reply_of
+from trioecho.admin.application import PageReply, PageRequest, page_reply
 from trioecho.admin.metric_parts import DURATION_BOUNDS_NS
 from trioecho.admin.service_pages import service_pages
 from trioecho.admin.service_state import ServiceState
@@ -48,7 +48,7 @@ async def state() -> ServiceState:
 
 async def metrics_of(state: ServiceState, accept: str = "") -> PageReply:
     page = service_pages(state, 2.0)["/metrics"]
-    return await reply_of(page, PageRequest("/metrics", headers={"accept": accept}))
+    return await page_reply(page, PageRequest("/metrics", headers={"accept": accept}))
 
 
 async def samples(state: ServiceState) -> dict[str, float]:
@@ -114,7 +114,7 @@ async def test_a_crowd_of_scrapers_shares_what_is_made_after_each_has_asked(
     async def scrape() -> None:
         while True:
             asked = trio.current_time()
-            body = (await reply_of(page, PageRequest("/metrics"))).body
+            body = (await page_reply(page, PageRequest("/metrics"))).body
             assert isinstance(body, bytes)
             shown.append((asked, made_at[int(samples_of(body.decode())["trioecho_messages_total"]) - 1]))
 

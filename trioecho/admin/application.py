@@ -68,7 +68,7 @@ def text_reply(line: str, status: int = 200, **headers: str) -> PageReply:
 Page = Callable[[PageRequest], PageReply | Awaitable[PageReply]]
 
 
-async def reply_of(page: Page, request: PageRequest) -> PageReply:
+async def page_reply(page: Page, request: PageRequest) -> PageReply:
     """Return what a page replies, whether it is an async function or not."""
     reply = page(request)
     return reply if isinstance(reply, PageReply) else await reply
@@ -146,7 +146,7 @@ class AdminApplication:
             )
         request = _request_of(scope)
         try:
-            return await reply_of(page, request)
+            return await page_reply(page, request)
         except Exception as error:  # noqa: BLE001 - it must end only this request
             return _failed(request, error)
 

@@ -16,6 +16,7 @@ from tests.support.browser import Browser, Scheme, Tab, open_browser
 from tests.support.guard import GUARD_S
 from tests.support.processes import SERVE_WITH_WORKERS
 from tests.support.sockets import receive_all
+from trioecho.base.tcp_info import HAS_TCP_INFO
 
 BACKGROUNDS: dict[Scheme, str] = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}
 
@@ -183,12 +184,16 @@ def test_the_board_of_a_load_beside_the_server_s_own_times(browser: Browser) -> 
             tab = browser.open_tab(width_px=1280, scheme="light")
             tab.load(url + "/")
             tab.wait_until("samples.some((sample) => sample.server_mean > 0)")
+            if HAS_TCP_INFO:
+                tab.wait_until("samples.some((sample) => sample.rtt_p50 > 0)")
             page = seen(tab)
             assert page["state"] == "measuring"
             assert page["numbers"]["connections"] == "5"
             assert page["events"][-1] == "s run 1 begins at 200 messages/s"  # behind the 0
             assert tab.evaluate("document.querySelector('#progress').value") < 0.1
             assert "server, mean: now " in "\n".join(page["plots"])
+            of_the_path = "p50 of the connections: now ", "segments: now ", "window: now ", "unsent: now "
+            assert all(words in "\n".join(page["plots"]) for words in of_the_path) or not HAS_TCP_INFO
             assert tab.evaluate("samples.at(-1).curve.every(([, due, send]) => due >= send && send > 0)")
             load.send_signal(signal.SIGINT)
             tab.wait_until("document.querySelector('#state-text').textContent === 'ended'")

@@ -139,8 +139,8 @@ def test_of_many_connections_some_are_read_in_each_interval_and_all_in_turn() ->
     kernel = Kernel()
     connections = 5 * MOST_READS
     result = run(kernel, rate=1000.0, duration_s=2.0, connections=connections)
-    assert counts_of(result).rtt_ns.count == pytest.approx(20 * MOST_READS, rel=0.1)
-    assert kernel.reads <= connections * 2 + 21 * MOST_READS  # and each at its beginning and its end
+    assert counts_of(result).rtt_ns.count == pytest.approx(20 * MOST_READS / 0.9, rel=0.1)
+    assert kernel.reads <= connections * 2 + 24 * MOST_READS  # and each at its beginning and its end
     assert counts_of(result).rtt_ns.max == (100 + connections - 1) * 1000
 
 

@@ -1,9 +1,9 @@
 """Watch what the kernel knows of a load's connections: read some at a time, and each when it is closed.
 
 Reading a connection takes some microseconds, in which no message is sent or received. So all are read in
-turns, a few in one go, and at most `MOST_READS` in each interval; with more connections each is read more
-rarely. What the kernel counts is exact all the same: a count is the difference to what was read before,
-and the last difference is taken when the connection is closed.
+turns, a few in one go, and at most `MOST_READS` in a round of nine tenths of an interval; with more
+connections each is read more rarely. What the kernel counts is exact all the same: a count is the
+difference to what was read before, and the last one is taken when the connection is closed.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from .connection import LoadConnection
 from .sending import Socket
 from .tls import TlsSocket
 
-# Connections that are read in an interval of the time series, and in one go, at most.
-MOST_READS = 128
+# Connections that are read in a round, and in one go, at most.
+MOST_READS = 64
 _AT_ONCE = 8
-_INTERVAL_NS = FIRST_INTERVAL_S * NS_PER_S
+# From one round to the next: a little less than an interval, so that each has one also where turns are late.
+_ROUND_NS = 0.9 * FIRST_INTERVAL_S * NS_PER_S
 # Of a connection of which nothing was read: what its kernel counts since it was opened is of the load.
 _NOTHING_YET = TcpInfo(0, 0, 0, 0, 0, 0, None, 0, 0, 0, 0, 0)
 _US = 1000  # in nanoseconds
@@ -87,7 +88,7 @@ class PathWatch:
         """Read the next few connections."""
         self._look(_AT_ONCE)
         reads = max(_AT_ONCE, min(MOST_READS, len(self._known)))
-        self.next_moment = now + _INTERVAL_NS * _AT_ONCE / reads if self._known else math.inf
+        self.next_moment = now + _ROUND_NS * _AT_ONCE / reads if self._known else math.inf
 
     def _look(self, most: int) -> None:
         turns, known = self._turns, self._known

@@ -29,7 +29,7 @@ def test_every_segment_that_was_sent_again_is_in_the_result(
         done = run_command(
             "load",
             f"{FAR}:{server.port}",
-            *("-n", "60", "--workers", str(workers), "--slo", "p99<1ms"),
+            *("-n", "60", "--workers", str(workers), "--slo", "p99<1ms", "--saturation", "warn"),
             *("--json", str(tmp_path / "load.json"), "--csv", str(tmp_path / "load.csv")),
             prefix=link.near,
         )
@@ -48,5 +48,10 @@ def test_every_segment_that_was_sent_again_is_in_the_result(
     text = " ".join(done.stdout.split())
     assert f"path {path['retransmits']} of {path['data_segments']} segments sent again" in text
     assert f"{path['retransmits']} segments were sent again, and " in text
-    assert "that can explain the p99 (" in text
-    assert f"{path['retransmits']} retransmissions can explain it" in text
+    explains = path["explains"]
+    assert (explains["percentile"], explains["most"]) == ("p99", path["retransmits"])
+    if explains["slow"] <= explains["most"]:
+        assert "that can explain the p99 (" in text
+        assert f"{path['retransmits']} retransmissions can explain it" in text
+    else:  # the machine was so busy that others were as slow
+        assert f"that can explain {explains['most']} of them at most" in text

@@ -24,10 +24,13 @@ from .reply_rule import ReplyRule
 from .results.discrepancy import Discrepancy
 from .results.generator_health import GeneratorHealth
 from .results.merging import merge
+from .results.path_counts import PathCounts
+from .results.path_result import PathResult
 from .results.progress import LoadProgress
 from .results.result import LoadResult
 from .results.result_json import result_as_json
 from .results.result_reader import UnreadableResultError, result_from_json
+from .results.sockets_given import SocketsGiven
 from .results.time_series import LoadInterval
 from .results.worker_share import WorkerShare
 from .run import LoadRun, run_load
@@ -52,6 +55,8 @@ __all__ = [
     "LoadRun",
     "MessageList",
     "MessageSource",
+    "PathCounts",
+    "PathResult",
     "Ramp",
     "RecordedTraffic",
     "Replay",
@@ -60,6 +65,7 @@ __all__ = [
     "SizeRange",
     "Sizes",
     "SocketOptions",
+    "SocketsGiven",
     "Span",
     "Stage",
     "StrangeServerError",

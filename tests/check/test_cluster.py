@@ -167,8 +167,8 @@ async def test_what_a_worker_that_is_gone_had_is_checked_by_another(
     other = {"w0": "w1", "w1": "w0"}[lost[0]]
     assert outcome.machine == CheckMachine(other, "host0")
     assert outcome.notes[-1] == (
-        f"It was begun before by another worker, which was lost: worker {lost[0]} on host0 is gone: its Dask "
-        "worker is gone."
+        f"it was begun before by another worker, which was lost: worker {lost[0]} on host0 is gone: its Dask "
+        "worker is gone"
     )
     assert capsys.readouterr().err.splitlines() == [
         f"check: worker {lost[0]} on host0 is gone: its Dask worker is gone; x is checked again by another "

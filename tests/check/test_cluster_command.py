@@ -160,7 +160,7 @@ def test_what_a_dask_worker_checks_that_is_killed_is_checked_by_another(
     assert "trioecho check: 1 of 3 workers lost; 1 server checked again\n" in errors
     [checked] = json.loads(report.read_text())["servers"]
     assert checked["machine"]["worker"] in cluster.workers
-    assert checked["notes"][-1].startswith("It was begun before by another worker, which was lost: worker ")
+    assert checked["notes"][-1].startswith("it was begun before by another worker, which was lost: worker ")
 
 
 @pytest.mark.slow

@@ -23,8 +23,9 @@ from tests.support.check_results import (
 )
 from trioecho.check import output
 from trioecho.check.book.book import RULES
-from trioecho.check.output import Tested, Untested, results_as_json
-from trioecho.check.verdict import Verdict
+from trioecho.check.output import Tested, Untested, results_as_html, results_as_json
+from trioecho.check.output.text import Palette, suite_lines
+from trioecho.check.verdict import CheckMachine, Verdict
 
 
 def load(*servers: Tested, strict: bool = False) -> Any:
@@ -75,6 +76,7 @@ def test_a_server_is_told_in_full() -> None:
     assert server == {
         "target": "127.0.0.1:26066",
         "outcome": "not conformant",
+        "machine": None,
         "error": None,
         "address": "127.0.0.1:26066",
         "command": None,
@@ -146,7 +148,12 @@ def test_the_worst_outcome_is_that_of_all() -> None:
 
 def test_a_server_that_could_not_be_tested_says_why() -> None:
     assert load(Untested("python a.py", "it ended before it listened"))["servers"] == [
-        {"target": "python a.py", "outcome": "not tested", "error": "it ended before it listened"}
+        {
+            "target": "python a.py",
+            "outcome": "not tested",
+            "machine": None,
+            "error": "it ended before it listened",
+        }
     ]
 
 
@@ -182,3 +189,21 @@ def test_reports_do_no_input_and_no_output(module: Path) -> None:
         *("urllib.parse", "xml.etree.ElementTree"),
     }
     assert called.isdisjoint({"open", "print", "input"})
+
+
+def test_a_verdict_names_the_worker_of_a_cluster_and_its_machine() -> None:
+    machine = CheckMachine("a\x1b[2J", "alpha")
+    tested, untested = load(
+        replace(good_suite(), machine=machine), Untested("x", "it is gone", machine=machine)
+    )["servers"]
+    assert tested["machine"] == untested["machine"] == {"worker": "a\\x1b[2J", "host": "alpha"}
+    [alone] = load(good_suite())["servers"]
+    assert alone["machine"] is None
+
+
+def test_pages_and_lines_name_it_too() -> None:
+    result = replace(good_suite(), machine=CheckMachine("<a>\x1b", "alpha"))
+    page = results_as_html([result])
+    assert "Checked by</dt><dd>worker &lt;a&gt;" in page
+    lines = [*suite_lines(result, Palette(is_coloured=False), strict=False, is_verbose=False)]
+    assert "checked by worker <a>\\x1b on alpha" in lines

@@ -176,9 +176,7 @@ class ClusterCheck:
 
     def _add(self, item: Waiting, outcome: Tested) -> None:
         if isinstance(outcome, SuiteResult) and item.losses:
-            notes = (
-                f"It was begun before by another worker, which was lost: {loss}." for loss in item.losses
-            )
+            notes = (f"it was begun before by another worker, which was lost: {loss}" for loss in item.losses)
             outcome = replace(outcome, notes=(*outcome.notes, *notes))
         self._on_outcome(item.number, outcome)
 

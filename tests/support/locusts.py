@@ -17,8 +17,7 @@ from typing import Any
 from .guard import GUARD_S
 from .sockets import LOOPBACK
 
-# Whatever a process of Locust warns of is an error, except where others do so at their import.
-_LOCUST = (sys.executable, "-W", "error:::trioecho", "-m", "locust")
+_LOCUST = (sys.executable, "-W", "error", "-m", "locust")
 _TRIES = 5
 # Several processes import all that Locust needs, wait for each other, and report every 3 s.
 _GUARD_S = 3 * GUARD_S

@@ -26,6 +26,8 @@ _LOOK_S = 1.0
 # When the test stops: beyond the timeout of replies, for results, which come every 3 s, and for the reports.
 _STOP_S = 20.0
 _MOST_SILENT_BEATS = 30
+# What a load waits for is said this often.
+_SAY_S = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -98,9 +100,9 @@ class PlanRun:
         """Carry the load out; a failure is logged, and counted by Locust."""
         try:
             checked = self._checked = self._checked or check_plan(self._words)
-            self._wait_until(self._all_have_joined)
+            self._wait_until(self._all_have_joined, "its users")
             self._assign(checked)
-            self._wait_until(lambda: all(part.is_ready for part in self._parts))
+            self._wait_until(lambda: all(part.is_ready for part in self._parts), "connections of its users")
             at = time.perf_counter_ns() + _START_IN_NS
             self._send_to_all(START, at=at)
             self._wait_until(lambda: all(part.outcome for part in self._parts), has_begun=True)
@@ -142,14 +144,23 @@ class PlanRun:
 
     # ---- the steps ----
 
-    def _wait_until(self, is_so: Callable[[], bool], *, has_begun: bool = False) -> None:
+    def _wait_until(self, is_so: Callable[[], bool], what: str = "", *, has_begun: bool = False) -> None:
+        said_at = time.monotonic()
         while not is_so():
             if self._is_stopped and not has_begun:
-                raise PlanFailedError(f"{self.name} was stopped before the load had begun; nothing was sent")
+                raise PlanFailedError("the test was stopped before the load had begun; nothing was sent")
             self._refuse_failed()
+            if what and time.monotonic() - said_at > _SAY_S:
+                said_at = time.monotonic()
+                _log.warning("%s waits for %s: %d are there", self.name, what, self._there)
             self._changed.wait(_LOOK_S)
             self._changed.clear()
         self._refuse_failed()
+
+    @property
+    def _there(self) -> int:
+        """How many users are as far as the load waits for."""
+        return sum(part.is_ready for part in self._parts) if self._parts else len(self._joined)
 
     def _refuse_failed(self) -> None:
         """Raise the failure of a part, or that its Locust worker is gone: the rest is another load."""

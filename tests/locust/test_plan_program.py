@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.guard import GUARD_S
 from tests.support.processes import server_process
 from trioecho.locust.plan_program import CheckedPlan, PlanEngine, PlanFailedError, check_plan, join_parts
 
@@ -91,8 +93,12 @@ def test_parts_are_carried_out_and_joined_exactly(
 
 
 def ended(engine: PlanEngine) -> PlanFailedError:
+    guard = threading.Timer(GUARD_S, engine.kill)  # one that goes on would send heartbeats for ever
+    guard.start()
     with pytest.raises(PlanFailedError) as failed:
         list(engine.messages())
+    guard.cancel()
+    guard.join()
     engine.end()
     engine.end()  # which may be called twice
     with pytest.raises(ProcessLookupError):
@@ -134,5 +140,5 @@ def test_an_engine_ends_with_the_process_that_has_started_it(port: int) -> None:
     while next(messages)[0] != "LoadWorkerReady":
         pass
     engine._connection.close()  # as when that process is gone
-    assert engine._process.wait(60) in (0, -signal.SIGPIPE)
+    assert engine._process.wait(GUARD_S) in (0, -signal.SIGPIPE)
     engine.end()

@@ -400,3 +400,13 @@ def test_a_file_of_which_one_proxy_cannot_listen_starts_none(tmp_path: Path, ser
     done = run_in_process("proxy", "--proxies", str(path))
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert f"{path}: taken: cannot listen on 127.0.0.1:{server_port}: " in done.stderr
+
+
+def test_a_connection_that_has_been_open_for_longer_is_reset_at_once(proxy: Commanded) -> None:
+    with contextlib.closing(proxy.process.connect()) as peer:
+        assert echo(peer, b"one") == b"one"
+        proxy.did("POST", FAULTS, {"fault": "reset-after-time", "value": "1h"})
+        assert echo(peer, b"two") == b"two"
+        proxy.did("PATCH", f"{FAULTS}/reset-after-time", {"value": "1us"})
+        assert is_ended(peer)
+    assert proxy.did("GET", "/proxies/proxy")["counters"]["faults"] == {"reset": 1}

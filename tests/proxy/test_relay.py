@@ -350,3 +350,24 @@ async def test_what_has_passed_is_counted_to_the_byte() -> None:
             passed_bytes=proxy.counts.passed_bytes,
         )
         assert proxy.counts.passed_bytes == {Direction.TO_SERVER: 200_000, Direction.TO_CLIENT: 10}
+
+
+# ---- the time of a connection ----
+
+
+@pytest.mark.parametrize(
+    "faults", [{"to_server": Faults(reset_after_s=0.05)}, {"to_client": Faults(reset_after_s=0.05)}]
+)
+async def test_a_connection_is_reset_when_its_time_is_over(
+    faults: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with relaying(**faults) as proxy:
+        client, server = await proxy.pair()
+        assert await is_reset(client)
+        assert await is_reset(server)
+        await proxy.until(lambda: not proxy.counts.open_connections)
+        assert proxy.counts.faults == {"reset": 1}
+        await client.aclose()
+        await server.aclose()
+    [line] = log_lines(caplog)
+    assert line.startswith("connection 1: it is reset after ")

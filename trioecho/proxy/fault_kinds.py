@@ -98,6 +98,14 @@ _OF_STREAMS = (
         read_size,
         "1MiB",
     ),
+    FaultKind(
+        "reset-after-time",
+        "reset a connection when it has been open for this time",
+        None,
+        "TIME",
+        read_seconds,
+        "30s",
+    ),
 )
 _OF_FRAMES = tuple(
     FaultKind(fault.value, text, fault)

@@ -86,6 +86,7 @@ class Faults:
       gap_s: the least seconds from one piece to the next.
       bandwidth_bytes_per_s: bytes that pass in a second; 0 for no limit.
       reset_after_bytes: the connection is reset when this many bytes have been passed on; None for never.
+      reset_after_s: the connection is reset when it has been open for so many seconds; None for never.
       frame_rules: what happens to chosen frames. A frame has the fault of the first rule that chooses it.
       format: how headers are written.
 
@@ -100,6 +101,7 @@ class Faults:
     gap_s: float = 0.0
     bandwidth_bytes_per_s: int = 0
     reset_after_bytes: int | None = None
+    reset_after_s: float | None = None
     frame_rules: tuple[FrameRule, ...] = ()
     format: FrameFormat = field(default_factory=FrameFormat)
 
@@ -108,6 +110,8 @@ class Faults:
             raise ValueError(f"pieces cannot have {self.slice_bytes} bytes")
         if not 0 <= self.delay_s[0] <= self.delay_s[1] < math.inf:
             raise ValueError(f"a delay cannot be {self.delay_s} s")
+        if self.reset_after_s is not None and not 0 <= self.reset_after_s < math.inf:
+            raise ValueError(f"a reset cannot come after {self.reset_after_s} s")
         for number in (self.coalesce_bytes, self.coalesce_s, self.gap_s, self.bandwidth_bytes_per_s):
             if not 0 <= number < math.inf:
                 raise ValueError(f"a size, a time or a rate cannot be {number}")

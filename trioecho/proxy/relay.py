@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import random
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import trio
@@ -116,6 +117,8 @@ class Relay:
         self._is_changeable = is_changeable
         self._name = name
         self._pumps: dict[FaultyPump, Direction] = {}
+        # What ends each connection when its time is over, and when it was opened.
+        self._lifetimes: dict[trio.CancelScope, float] = {}
         self._log = RateLimitedLog(logger)
         self._fault_log = RateLimitedLog(logger)  # many faults must not hide why a connection failed
         self._buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
@@ -135,6 +138,8 @@ class Relay:
         joined passes at once. A connection that was reset, truncated or stalled stays so.
         """
         self._faults = dict(faults)
+        for scope, opened_at in self._lifetimes.items():
+            scope.deadline = opened_at + self._most_open_s
         for pump, direction in self._pumps.items():
             pump.change(faults[direction])
 
@@ -187,12 +192,34 @@ class Relay:
                     to_server = self._pump(connection, client_side, server_side, Direction.TO_SERVER, number)
                     to_client = self._pump(connection, server_side, client_side, Direction.TO_CLIENT, number)
                     closing.callback(self._forget, to_server, to_client)
-                    await connection.run(to_server, to_client)
+                    with self._lifetime(number):
+                        await connection.run(to_server, to_client)
         except Exception as error:
             logger.error("%sconnection %d: ended by an unexpected error", self._name, number, exc_info=error)
         finally:
             self._counts.open_connections -= 1
             self._admission.note_free_place()
+
+    @property
+    def _most_open_s(self) -> float:
+        """How long a connection may be open."""
+        limits = [faults.reset_after_s for faults in self._faults.values()]
+        return min((limit for limit in limits if limit is not None), default=math.inf)
+
+    @contextlib.contextmanager
+    def _lifetime(self, number: int) -> Iterator[None]:
+        """Cancel the block, which resets the connection, when it has been open for its time."""
+        opened_at = trio.current_time()
+        with trio.CancelScope(deadline=opened_at + self._most_open_s) as scope:
+            self._lifetimes[scope] = opened_at
+            try:
+                yield
+            finally:
+                del self._lifetimes[scope]
+        if scope.cancelled_caught:
+            self._counts.faults["reset"] += 1
+            after_s = trio.current_time() - opened_at
+            self._fault_log.warning(f"{self._name}connection {number}: it is reset after {after_s:.3g} s")
 
     async def _open_sides(
         self, client: SocketTransport, number: int, closing: contextlib.AsyncExitStack

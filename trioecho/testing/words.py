@@ -13,6 +13,7 @@ FaultWord = Literal[
     "gap",
     "bandwidth",
     "reset-after",
+    "reset-after-time",
     "corrupt",
     "drop",
     "duplicate",

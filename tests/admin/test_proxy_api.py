@@ -234,7 +234,24 @@ FAULTS = "/proxies/proxy/faults"
             *("PATCH", "/proxies/proxy", {"target": "127.0.0.1:9", "faults": [{"fault": "delay"}]}),
             *(400, "delay needs a value"),
         ),
-        ("PUT", "/proxies/proxy", {}, 405, "/proxies/proxy has GET, PATCH, DELETE, and no 'PUT'"),
+        ("PUT", "/proxies/proxy", {}, 405, "'/proxies/proxy' has GET, PATCH, DELETE, and no 'PUT'"),
+        ("PUT", "/proxies/%1b%5bm", {}, 405, r"'/proxies/\x1b[m' has GET"),
+        (
+            *("POST", "/proxies", {"name": "x", "target": "127.0.0.1\0.example:9"}),
+            *(400, r"'127.0.0.1\x00.example:9' has no host"),
+        ),
+        ("POST", FAULTS, {"fault": "delay", "value": -1}, 400, "'-1' is not a duration"),
+        ("POST", FAULTS, {"fault": "delay", "value": "5ms-"}, 400, "'5ms-' is not a duration"),
+        ("POST", FAULTS, {"fault": "slice", "value": -1}, 400, "'-1' is not a size"),
+        ("POST", FAULTS, {"fault": "delay", "value": float("nan")}, 400, "'nan' is not a duration"),
+        (
+            *(
+                "PATCH",
+                "/proxies/proxy",
+                {"faults": [{"fault": "drop", "name": f"d{n}"} for n in range(101)]},
+            ),
+            *(400, "a proxy has at most 100 faults"),
+        ),
         ("GET", "/proxies/proxy/toxics", None, 404, "there are /proxies and /reset"),
     ],
 )
@@ -250,6 +267,40 @@ def test_what_is_wrong_is_a_sentence_and_changes_nothing(
 def shared_proxy(server_port: int) -> Iterator[Commanded]:
     with proxy_process(server_port, "--port", "0", "--admin", "127.0.0.1:0") as process:
         yield Commanded(process, process.read_log_line().split(" admin on ")[1].strip())
+
+
+def test_a_number_is_read_as_it_was_meant_however_json_writes_it(proxy: Commanded) -> None:
+    assert proxy.did("POST", FAULTS, {"fault": "delay", "value": 0.00005})["value"] == "0.00005"
+    assert proxy.did("POST", FAULTS, {"fault": "bandwidth", "value": 1e6})["value"] == "1000000"
+    assert proxy.did("POST", FAULTS, {"fault": "drop", "on_frame": 3.0})["on_frame"] == 3
+
+
+@pytest.mark.parametrize("line", ["OPTIONS *", "CONNECT 127.0.0.1:9", "GET proxies", "GET ?"])
+def test_a_request_without_a_path_is_none_of_the_api(shared_proxy: Commanded, line: str) -> None:
+    host, port = shared_proxy.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=GUARD_S) as peer:
+        peer.sendall(f"{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert peer.recv(100).startswith(b"HTTP/1.1 404 ")
+
+
+def test_proxies_are_added_while_there_are_files_for_them_and_can_be_removed_then(server_port: int) -> None:
+    options = ("--port", "0", "--admin", "127.0.0.1:0")
+    with proxy_process(server_port, *options, limit_of_open_files=64) as process:
+        proxy = Commanded(process, process.read_log_line().split(" admin on ")[1].strip())
+        for number in range(64):
+            status, done = proxy.call(
+                "POST", "/proxies", {"name": f"p{number}", "target": f"127.0.0.1:{server_port}"}
+            )
+            if status != 201:
+                break
+        assert (status, "the limit of open files has no room for it" in done["error"]) == (409, True)
+        shown = proxy.did("GET", "/proxies")["proxies"]
+        assert [each["name"] for each in shown] == ["proxy", *(f"p{n}" for n in range(number))]
+        with contextlib.closing(connect(shown[-1]["listen"])) as peer:
+            assert echo(peer, b"one") == b"one"
+        proxy.did("DELETE", "/proxies/p0")
+        proxy.did("DELETE", "/proxies/p1")
+        proxy.did("POST", "/proxies", {"name": "again", "target": f"127.0.0.1:{server_port}"})
 
 
 def test_a_second_fault_of_one_stream_is_refused(proxy: Commanded) -> None:

@@ -46,6 +46,16 @@ def test_a_frame_is_dropped_to_its_end_when_the_rule_has_gone() -> None:
     assert sent(stream.receive(one[5:] + two)) == two
 
 
+def test_a_frame_that_is_duplicated_overtakes_as_any_other() -> None:
+    rules = (
+        FrameRule(FrameFault.SWAP, on_frame=1, name="swap"),
+        FrameRule(FrameFault.DUPLICATE, name="duplicate"),
+    )
+    stream = FaultStream(Faults(frame_rules=rules), numbers(0))
+    passed = sent(stream.receive(frames(b"1", b"2", b"3")))
+    assert passed == frames(b"2", b"2", b"1", b"3", b"3")
+
+
 def test_frames_are_counted_from_the_beginning_of_the_connection() -> None:
     stream = FaultStream(CLEAN, numbers(0), is_changeable=True)
     stream.receive(frames(b"1", b"2"))

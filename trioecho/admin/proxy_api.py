@@ -7,6 +7,7 @@ sentence, ``{"error": ...}``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -46,7 +47,7 @@ class ProxyApi:
 
     def has(self, path: str) -> bool:
         """Return whether a path begins as one of the API does."""
-        return path.split("/")[1] in ("proxies", "reset")
+        return re.match(r"/(proxies|reset)(/|$)", path) is not None
 
     async def reply_to(self, method: str, request: PageRequest, body: bytes | None) -> PageReply:
         """Do what a request asks for; reply with an object, or with an error in one sentence."""
@@ -58,7 +59,9 @@ class ProxyApi:
         action = actions.get("GET" if method == "HEAD" else method)
         if action is None:
             allowed = ", ".join(actions)
-            return _error(405, f"{request.path} has {allowed}, and no {quoted(method)}", allow=allowed)
+            return _error(
+                405, f"{quoted(request.path)} has {allowed}, and no {quoted(method)}", allow=allowed
+            )
         if method in _CHANGING and (refusal := _refusal_of_a_page(method, request)) is not None:
             return refusal
         if body is None:

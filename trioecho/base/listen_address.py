@@ -86,4 +86,4 @@ def is_host(name: str) -> bool:
         name.encode("idna")  # as the resolver wants it: each label from 1 to 63 characters
     except UnicodeError:
         return False
-    return re.fullmatch(r"[^\s/@\[\]]+", name) is not None
+    return re.fullmatch(r"[^\s/@\[\]\x00-\x1f\x7f]+", name) is not None

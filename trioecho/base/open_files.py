@@ -38,6 +38,17 @@ def allow_open_files(wanted: float) -> float:
     return soft
 
 
+def has_room_for(descriptors: int) -> bool:
+    """Return whether this process can open so many files more, and has a few left then."""
+    limit = allow_open_files(0)
+    try:
+        lowest_free = os.open(os.devnull, os.O_RDONLY)
+        os.close(lowest_free)
+    except OSError:
+        return False
+    return lowest_free + descriptors + _SPARE_DESCRIPTORS <= limit
+
+
 # What may be open for a moment beside all connections: while names are resolved, and
 # several addresses tried.
 _SPARE_DESCRIPTORS = 16

@@ -36,13 +36,19 @@ def read_size(text: str) -> int:
     return value
 
 
+def split_range(text: str) -> tuple[str, str, str]:
+    """Return what stands at both sides of a hyphen; if one is missing, all as the first: it is no range."""
+    least, hyphen, most = text.partition("-")
+    return (least, hyphen, most) if least and most else (text, "", "")
+
+
 def read_size_range(text: str) -> tuple[int, int]:
     """Return one size twice, or two with a hyphen between them: ``64``, ``64-4096``, ``0-64KiB``.
 
     Raises:
       ValueError: they are no sizes, or in the wrong order.
     """
-    least, hyphen, most = text.partition("-")
+    least, hyphen, most = split_range(text)
     sizes = read_size(least), read_size(most if hyphen else least)
     if sizes[0] > sizes[1]:
         raise refused(text, f"has its larger size first; write {most}-{least}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,18 @@ class ProxyCounts:
     unconnected: int = 0
     passed_bytes: Counter[Direction] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+
+
+def total_of(parts: Iterable[ProxyCounts]) -> ProxyCounts:
+    """Return what several proxies have done together."""
+    parts = list(parts)
+    return ProxyCounts(
+        sum(each.connections for each in parts),
+        sum(each.open_connections for each in parts),
+        sum(each.unconnected for each in parts),
+        sum((each.passed_bytes for each in parts), Counter()),
+        sum((each.faults for each in parts), Counter()),
+    )
 
 
 def counts_as_object(counts: ProxyCounts) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ..base.written_values import (
     read_size,
     read_size_range,
     refused,
+    split_range,
 )
 from .faults import FrameFault
 
@@ -70,7 +71,7 @@ def _read_pieces(text: str) -> tuple[int, int]:
 
 
 def _read_delays(text: str) -> tuple[float, float]:
-    least, hyphen, most = text.partition("-")
+    least, hyphen, most = split_range(text)
     delays = read_seconds(least), read_seconds(most if hyphen else least)
     if delays[0] > delays[1]:
         raise refused(text, f"has its longer time first; write {most}-{least}")

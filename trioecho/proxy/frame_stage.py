@@ -195,10 +195,11 @@ class FrameStage:
         kept, self._kept = self._kept, bytearray()
         if self._fault is FrameFault.SWAP:
             self._overtaken, self._overtaken_number = bytes(kept), self._count
-        elif self._fault is FrameFault.DUPLICATE:
+            return
+        if self._fault is FrameFault.DUPLICATE:
             out.append(bytes(kept))
             self._report(self._fault)
-        elif self._overtaken is not None:
+        if self._overtaken is not None:
             out.append(self._overtaken)
             self._overtaken = None
             self._report(FrameFault.SWAP, self._overtaken_number)

@@ -72,26 +72,51 @@ class ManagedProxy:
             return await _listen([(str(each[0]), each[1]) for each in self.addresses])
         return await open_proxy_listeners(self.settings.listen)
 
-    async def run(self, relay: Relay, listeners: list[trio.SocketListener], max_connections: int) -> None:
-        """Pass connections on until `stop`."""
+    async def start(
+        self,
+        nursery: trio.Nursery,
+        relay: Relay,
+        listeners: list[trio.SocketListener],
+        max_connections: int,
+    ) -> None:
+        """Pass connections on in a task of the nursery, until `stop`.
+
+        Raises:
+          OSError: the machine is short of descriptors; the listeners are closed, and nothing has begun.
+        """
+        addresses = tuple(listener.socket.getsockname() for listener in listeners)
+        try:
+            await nursery.start(self._run, relay, listeners, max_connections)
+        except BaseException:  # it may have been cancelled when it had begun already
+            self.give_up()
+            raise
+        self.relay, self.addresses = relay, addresses
+
+    async def _run(
+        self,
+        relay: Relay,
+        listeners: list[trio.SocketListener],
+        max_connections: int,
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        self._scope, self._stopped = trio.CancelScope(), trio.Event()
         try:
             with self._scope:
-                await relay.run(listeners, max_connections)
+                await relay.run(listeners, max_connections, task_status=task_status)
         finally:
             self._stopped.set()
-
-    def begin(self, relay: Relay, listeners: list[trio.SocketListener]) -> None:
-        """Note that it begins to run."""
-        self.relay = relay
-        self.addresses = tuple(listener.socket.getsockname() for listener in listeners)
-        self._scope, self._stopped = trio.CancelScope(), trio.Event()
 
     async def stop(self) -> None:
         """Listen no more, and reset all connections; return when that is done."""
         if self.relay is not None:
-            self.relay = None
-            self._scope.cancel()
+            self.give_up()
             await self._stopped.wait()
+
+    def give_up(self) -> None:
+        """Begin to do what `stop` does."""
+        self.relay = None
+        self._scope.cancel()
 
 
 async def open_proxy_listeners(address: TcpAddress) -> list[trio.SocketListener]:

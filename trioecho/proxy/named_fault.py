@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, cast
 
 from ..base.suggestion import did_you_mean, quoted
@@ -151,6 +153,8 @@ def change_fault(fault: NamedFault, changes: object) -> NamedFault:
 def _as_text(key: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ProxyRequestError(f"{key} is a text or a number")
+    if isinstance(value, float) and math.isfinite(value):  # 0.00005, and not 5e-05; 3, and not 3.0
+        return f"{Decimal(repr(value)):f}".removesuffix(".0")
     return str(value)
 
 

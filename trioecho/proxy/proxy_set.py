@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import trio
 
+from ..base.describe import describe
+from ..base.open_files import has_room_for
 from ..base.suggestion import did_you_mean, quoted
-from .counts import ProxyCounts
+from .counts import ProxyCounts, total_of
 from .managed_proxy import CannotListenThereError, ManagedProxy
 from .named_fault import NamedFault, ProxyRequestError, change_fault, read_fault
 from .proxy_settings import ProxySettings, change_proxy, read_proxy
 from .recording import ConnectionRecording
 from .relay import Relay
 from .tls_side import ProxyTls
+
+# Each takes a little of every request that lists them all.
+MOST_PROXIES = 1000
+# What listens, a duplicate to accept from, for two hosts, and what notices who leaves.
+_DESCRIPTORS_EACH = 5
 
 
 class NotThereError(ProxyRequestError):
@@ -85,7 +91,7 @@ class ProxySet:
 
     def total(self) -> ProxyCounts:
         """Return what all proxies have done together, those that were removed, too."""
-        return _sum([self._gone, *(proxy.counts for proxy in self)])
+        return total_of([self._gone, *(proxy.counts for proxy in self)])
 
     async def add(
         self,
@@ -110,13 +116,13 @@ class ProxySet:
         async with self._lock:
             if settings.name in self._proxies:
                 raise ConflictError(f"there is a proxy {settings.name} already; choose another name")
+            if len(self._proxies) >= MOST_PROXIES:
+                raise ConflictError(f"there are {MOST_PROXIES} proxies, and that is the most; remove one")
             settings.combined()
             proxy = ManagedProxy(settings, recording, log_name="" if is_only else f"{settings.name}: ")
-            if listeners is None and settings.enabled:
-                listeners = await _open_listeners(proxy)
+            if settings.enabled or listeners is not None:
+                await self._start(proxy, settings, listeners)
             self._proxies[settings.name] = proxy
-            if listeners is not None:
-                self._start(proxy, listeners)
             return proxy
 
     async def add_as(self, written: object) -> ManagedProxy:
@@ -132,8 +138,10 @@ class ProxySet:
         async with self._lock:
             proxy = self[name]
             del self._proxies[name]
-            await proxy.stop()
-            self._gone = _sum([self._gone, proxy.counts])
+            try:
+                await proxy.stop()
+            finally:  # who has asked may be gone meanwhile
+                self._gone = total_of([self._gone, replace(proxy.counts, open_connections=0)])
 
     async def change(self, name: str, changes: object) -> ManagedProxy:
         """Change what an object has of ``target``, ``faults`` and ``enabled``.
@@ -203,32 +211,28 @@ class ProxySet:
           ConflictError: one cannot listen any more; nothing was changed.
         """
         async with self._lock:
-            opened: dict[ManagedProxy, list[trio.SocketListener]] = {}
+            begun: list[ManagedProxy] = []
             try:
                 for proxy in self:
-                    if not proxy.settings.enabled:
-                        opened[proxy] = await _open_listeners(proxy)
+                    if proxy.relay is None:
+                        await self._start(proxy, _reset(proxy.settings))
+                        begun.append(proxy)
             except BaseException:
-                for listener in (each for listeners in opened.values() for each in listeners):
-                    listener.socket.close()
+                for proxy in begun:
+                    proxy.give_up()
                 raise
             for proxy in self:
                 self._set_faults(proxy, ())
-                proxy.settings = replace(proxy.settings, enabled=True)
-            for proxy, listeners in opened.items():
-                self._start(proxy, listeners)
+                proxy.settings = _reset(proxy.settings)
 
     async def _become(self, proxy: ManagedProxy, settings: ProxySettings) -> None:
-        listeners = None
         if settings.enabled and proxy.relay is None:
-            listeners = await _open_listeners(proxy)
+            await self._start(proxy, settings)
         self._set_faults(proxy, settings.faults)
         proxy.settings = settings
         if proxy.relay is not None:
             proxy.relay.change_target(settings.target)
-        if listeners is not None:
-            self._start(proxy, listeners)
-        elif not settings.enabled:
+        if not settings.enabled:
             await proxy.stop()
 
     def _set_faults(self, proxy: ManagedProxy, faults: tuple[NamedFault, ...]) -> None:
@@ -238,8 +242,20 @@ class ProxySet:
         if proxy.relay is not None:
             proxy.relay.change_faults(combined)
 
-    def _start(self, proxy: ManagedProxy, listeners: list[trio.SocketListener]) -> None:
-        settings = proxy.settings
+    async def _start(
+        self,
+        proxy: ManagedProxy,
+        settings: ProxySettings,
+        listeners: list[trio.SocketListener] | None = None,
+    ) -> None:
+        """Have a proxy run with these settings, or leave it as it is and raise a `ConflictError`."""
+        if listeners is None:
+            if not has_room_for(_DESCRIPTORS_EACH):  # the last ones are for removing proxies
+                raise ConflictError(
+                    f"{proxy.name}: the limit of open files has no room for it; remove a proxy (ulimit -n "
+                    "raises the limit)"
+                )
+            listeners = await _open_listeners(proxy)
         relay = Relay(
             settings.target,
             settings.combined(),
@@ -250,8 +266,10 @@ class ProxySet:
             is_changeable=self._is_changeable,
             name=proxy.log_name,
         )
-        proxy.begin(relay, listeners)
-        self._nursery.start_soon(proxy.run, relay, listeners, self._max_connections)
+        try:
+            await proxy.start(self._nursery, relay, listeners, self._max_connections)
+        except OSError as error:
+            raise ConflictError(f"{proxy.name}: cannot listen: {describe(error)}") from error
         self._on_listening(proxy)
 
 
@@ -276,16 +294,10 @@ async def _open_listeners(proxy: ManagedProxy) -> list[trio.SocketListener]:
         raise ConflictError(f"{proxy.name}: {error}") from error
 
 
+def _reset(settings: ProxySettings) -> ProxySettings:
+    return replace(settings, faults=(), enabled=True)
+
+
 def _those(names: Iterable[str]) -> str:
     listed = ", ".join(names)
     return f"there are {listed}" if listed else "there is none"
-
-
-def _sum(parts: list[ProxyCounts]) -> ProxyCounts:
-    return ProxyCounts(
-        sum(each.connections for each in parts),
-        sum(each.open_connections for each in parts),
-        sum(each.unconnected for each in parts),
-        sum((each.passed_bytes for each in parts), Counter()),
-        sum((each.faults for each in parts), Counter()),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,8 @@ from .named_fault import NamedFault, ProxyRequestError, check_name, combine, in_
 _KEYS = ("name", "target", "listen", "format", "seed", "faults", "enabled")
 _CHANGEABLE = ("target", "faults", "enabled")
 DEFAULT_FORMAT = "u32be"
+# Each frame has to be given to each of them.
+MOST_FAULTS = 100
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,10 @@ class ProxySettings:
         Raises:
           ProxyRequestError: they do not go together.
         """
-        names = [fault.name for fault in self.faults]
-        for name in names:
-            if names.count(name) > 1:
+        if len(self.faults) > MOST_FAULTS:
+            raise ProxyRequestError(f"a proxy has at most {MOST_FAULTS} faults; remove some")
+        for name, count in Counter(fault.name for fault in self.faults).items():
+            if count > 1:
                 raise ProxyRequestError(f"two faults are called {name}; give one of them another name")
         return combine(self.faults, self.format)
 

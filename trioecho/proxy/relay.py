@@ -22,7 +22,7 @@ from .delay_line import DelayLine
 from .fault_stream import FaultStream
 from .faults import CLEAN, Faults, FrameRule
 from .faulty_pump import FaultyPump
-from .leave_watch import open_leave_watch
+from .leave_watch import LeaveWatch, open_leave_watch
 from .proxied_connection import ProxiedConnection
 from .pump import PlainPump, Pump, Side
 from .recording import ConnectionRecording
@@ -122,7 +122,7 @@ class Relay:
         self._log = RateLimitedLog(logger)
         self._fault_log = RateLimitedLog(logger)  # many faults must not hide why a connection failed
         self._buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
-        self._watch = open_leave_watch()
+        self._watch: LeaveWatch | None = None
         self._nursery: trio.Nursery
         self._admission: Admission
 
@@ -143,15 +143,26 @@ class Relay:
         for pump, direction in self._pumps.items():
             pump.change(faults[direction])
 
-    async def run(self, listeners: Sequence[trio.SocketListener], max_connections: int) -> None:
-        """Pass connections on until cancelled, as `relay_connections` does."""
+    async def run(
+        self,
+        listeners: Sequence[trio.SocketListener],
+        max_connections: int,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Pass connections on until cancelled, as `relay_connections` does. Report when that begins.
+
+        Raises:
+          OSError: as `relay_connections`; before it begins, the machine is short of descriptors.
+        """
         async with contextlib.AsyncExitStack() as resources:
             for log in (self._log, self._fault_log):
                 resources.callback(log.flush)
-            if self._watch is not None:
-                resources.enter_context(self._watch)
             for listener in listeners:
                 await resources.enter_async_context(listener)
+            self._watch = open_leave_watch()
+            if self._watch is not None:
+                resources.enter_context(self._watch)
             acceptors = [
                 await resources.enter_async_context(open_acceptor(listener, self._buffer))
                 for listener in listeners
@@ -170,6 +181,7 @@ class Relay:
                     self._nursery.start_soon(self._watch.run)
                 for acceptor in acceptors:
                     self._nursery.start_soon(self._admission.accept_from, acceptor)
+                task_status.started()
 
     def _start(self, client: Transport, peer: str) -> None:
         assert isinstance(client, SocketTransport)  # noqa: S101 - for the type checker: the listeners have sockets

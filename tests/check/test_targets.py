@@ -74,6 +74,7 @@ def test_a_class_has_a_server_for_each_file_in_its_folder(
         ),
         (f"{tmp_path}/run", f"{folder}/ada l/a=1.py", f"{folder}/ada l/x", "{port}"),
         f"{folder}/ada l",
+        (f"{folder}/ada l/a=1.py",),
     )
     assert (alan.target.name, alan.directory) == ("K", f"{folder}/alan")
     assert seven.target.name == "7"

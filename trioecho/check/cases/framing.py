@@ -117,7 +117,9 @@ async def largest_frame(probe: Probe) -> str:
         return await _echo_of_size(probe, size)
     except Deviation as deviation:
         if nothing_came(deviation):
-            # It may have a lower limit, which was not given.
+            # It may have a lower limit, which was not given; where that is this one but for so little,
+            # it is likelier to be this one.
+            deviation.cause_id = await _why_refused(probe, size)
             deviation.level = Level.SHOULD
             deviation.actual += "; if its limit is lower, give it with --max-frame-length"
         raise

@@ -94,12 +94,16 @@ async def _read_repeated(peer: Peer, probe: Probe, block: bytes, count: int, las
             deviation = echo_deviation(
                 probe.wire, Kind.WRONG, twice[: len(came)], came, waited_s=peer.patience_s, noun=noun
             )
-            if at >= _LEAST_BUFFERED_BYTES:
+            same = common_length(twice, came)
+            if at - start + same >= _LEAST_BUFFERED_BYTES:
                 # The receive may have ended right behind the first byte that differs.
-                told_by = common_length(twice, came) + _TELLING_BYTES
+                told_by = same + _TELLING_BYTES
                 while len(came) < told_by and isinstance(more := await peer.receive(), bytes):
                     came += more
-                deviation.cause_id = _what_is_missing(probe, twice, last, came)
+                cause_id = _what_is_missing(probe, twice, last, came)
+                # A later frame among the first ones may be out of order.
+                is_known = at >= _LEAST_BUFFERED_BYTES or cause_id == "partial-send-ignored"
+                deviation.cause_id = cause_id if is_known else None
         else:
             at += len(piece)
             continue

@@ -17,6 +17,7 @@ import pytest
 import trio
 
 import trioecho.testing
+from tests.support.balancers import wait_until
 from tests.support.guard import GUARD_S, guarded
 from tests.support.processes import server_process
 from tests.support.sockets import receive_exactly
@@ -161,6 +162,53 @@ def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
     with run_proxies():
         started[0].send_signal(signal.SIGSTOP)
     assert started[0].returncode == -signal.SIGKILL
+
+
+OWNER = """
+import os, signal, sys
+from trioecho.testing import run_proxies
+with run_proxies() as proxies:
+    try:
+        if sys.argv[1] == "SIGINT":
+            os.killpg(0, signal.SIGINT)
+        print(proxies.admin, flush=True)
+        sys.stdin.read()
+    except KeyboardInterrupt:
+        print(len(proxies.proxies()), flush=True)
+"""
+
+
+def run_owner(word: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", OWNER, word],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_the_process_ends_with_the_tests_when_these_are_killed() -> None:
+    with run_owner("") as owner:
+        assert owner.stdout is not None
+        host, _, port = owner.stdout.readline().strip().rpartition(":")
+        owner.kill()
+        assert owner.wait(GUARD_S) == -signal.SIGKILL
+
+        def is_gone() -> bool:
+            try:
+                socket.create_connection((host, int(port)), timeout=GUARD_S).close()
+            except ConnectionError:
+                return True
+            return False
+
+        wait_until(is_gone, "the proxies outlive their owner")
+
+
+def test_a_signal_of_the_terminal_is_for_the_tests_alone() -> None:
+    with run_owner("SIGINT") as owner:
+        assert owner.communicate(timeout=GUARD_S)[0] == "0\n"
+        assert owner.returncode == 0
 
 
 def test_a_process_that_does_not_start_says_why() -> None:

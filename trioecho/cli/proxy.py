@@ -39,6 +39,7 @@ from .shared.options import (
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.signals import open_signals
+from .standard_input import wait_for_end_of_stdin
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ SIGTERM, SIGHUP or Ctrl-C resets all connections and ends the proxy; its last
 line, on stdout, counts what has passed. SIGUSR1 prints such a line at once.
 
 exit codes:
-  0  stopped by a signal
+  0  stopped by a signal, or by the end of stdin
   2  wrong usage
   3  cannot listen on that address
 
@@ -172,6 +173,8 @@ async def _proxy(
                 nursery.start_soon(admin.run)
                 admin.log_where()
             _log_few_connections(arguments.max_connections)
+            if arguments.end_with_stdin:
+                nursery.start_soon(_end_with_stdin, nursery.cancel_scope)
             await anext(signals)
             nursery.cancel_scope.cancel()
         for recording in recordings:
@@ -181,6 +184,11 @@ async def _proxy(
         for writer in (report, log):
             writer.flush(_FLUSH_S)
     return ExitCode.OK
+
+
+async def _end_with_stdin(scope: trio.CancelScope) -> None:
+    await wait_for_end_of_stdin()
+    scope.cancel()
 
 
 async def _open_all(

@@ -88,6 +88,12 @@ def add_proxy_options(parser: Parser) -> None:
         metavar="FILE",
         help="keep what both sides send, before any fault, and when, in a new file, for load --replay",
     )
+    add(
+        "--end-with-stdin",
+        action="store_true",
+        help="end when stdin ends, and so with the program that holds the other end of its pipe, however "
+        "that ends",
+    )
     add_admin_option(
         parser, "/metrics for Prometheus, /livez, /report and an API that changes proxies,", does="command it"
     )

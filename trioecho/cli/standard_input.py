@@ -75,6 +75,13 @@ async def lines_of_stdin(most_bytes: int) -> AsyncIterator[bytes]:
         yield bytes(unfinished)
 
 
+async def wait_for_end_of_stdin() -> None:
+    """Wait until stdin has ended, or cannot be read; what comes before means nothing."""
+    with contextlib.suppress(OSError):
+        while await _read(sys.stdin.fileno()):
+            pass
+
+
 async def _read(descriptor: int) -> bytes:
     while True:
         await trio.lowlevel.checkpoint()

@@ -28,7 +28,8 @@ class ProxyProcessError(Exception):
 def run_proxies(*options: str, admin: str = "127.0.0.1:0") -> Iterator[ProxyClient]:
     """Run ``trioecho proxy`` in a process of its own, and return what commands it; without proxies at first.
 
-    The block begins when the process takes commands, and after it the process is gone. It needs the extra
+    The block begins when the process takes commands, and after it the process is gone; it also ends with this
+    process, however that ends. It needs the extra
     ``admin``: ``pip install 'trioecho[admin]'``. The block of the caller's thread waits while it starts,
     about a second.
 
@@ -44,10 +45,11 @@ def run_proxies(*options: str, admin: str = "127.0.0.1:0") -> Iterator[ProxyClie
         log = Path(folder, "log")
         with log.open("w") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "trioecho", "proxy", "--admin", admin, *options],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "trioecho", "proxy", "--end-with-stdin", "--admin", admin, *options],
+                stdin=subprocess.PIPE,  # it ends with this process, also if that is killed
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
+                start_new_session=True,  # Ctrl-C is for the tests, which may need their proxies to end
             )
         try:
             yield ProxyClient(_wait_until_ready(process, log))
@@ -72,6 +74,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> str:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
+    if process.stdin is not None:
+        process.stdin.close()
     try:
         process.wait(_STOP_S)
     except subprocess.TimeoutExpired:

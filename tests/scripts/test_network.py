@@ -46,7 +46,7 @@ def on(network: HostNetwork, host: str, *words: str) -> str:
 
 
 def namespaces() -> set[str]:
-    return {path.name for path in Path("/run/netns").iterdir() if path.name.startswith(NAME)}
+    return {path.name for path in Path("/run/netns").iterdir() if path.name.startswith(f"{NAME}-")}
 
 
 def links() -> str:

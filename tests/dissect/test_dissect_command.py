@@ -47,6 +47,7 @@ def test_all_of_it_is_in_lines_that_can_be_read() -> None:
         ("--port 0", "argument --port: '0' is no port that a connection can have"),
         ("--port 70000", "argument --port: '70000' is not a port"),
         ("--name 1st", "argument --name: '1st' is no name for a protocol of Wireshark"),
+        ("--name and", "argument --name: 'and' is no name for a protocol of Wireshark"),
         ('--name a"b', "argument --name: 'a\"b' is no name for a protocol of Wireshark"),
         ('--payload "', "argument --payload: '\"' is no name of a dissector"),
         (

@@ -115,7 +115,7 @@ def _name(text: str) -> str:
         raise values.refusal(
             text,
             "is no name for a protocol of Wireshark; write a small letter, then small letters, digits or _, "
-            "at most 32",
+            "at most 32, and no word of filters, as and",
         )
     return text
 

@@ -16,10 +16,7 @@ MOST_FRAME_LENGTH = 1 << 30
 # As Wireshark has it for what stands in front of a dot in a filter.
 NAME_PATTERN = "[a-z][a-z0-9_]{0,31}"
 # Words of filters: Wireshark ends at a protocol that is called so.
-_RESERVED = frozenset(
-    ("eq", "ne", "all_eq", "any_eq", "all_ne", "any_ne", "gt", "ge", "lt", "le", "bitwise_and", "contains")
-    + ("matches", "not", "and", "or", "xor", "in", "any", "all")
-)
+_RESERVED_PATTERN = "(all|any)(_eq|_ne)?|eq|ne|[gl][te]|bitwise_and|contains|matches|not|and|x?or|in"
 
 _READERS = {
     NumberKind.UNSIGNED: "unsigned",
@@ -103,7 +100,7 @@ local COUNTED = {layout.counted}
 
 def is_name(text: str, *, dots: bool = False) -> bool:
     """Return whether Wireshark takes this as the name of a protocol; with dots, as that of a dissector."""
-    if not dots and text in _RESERVED:
+    if not dots and re.fullmatch(_RESERVED_PATTERN, text):
         return False
     pattern = r"[A-Za-z0-9_.-]{1,64}" if dots else NAME_PATTERN
     return re.fullmatch(pattern, text, re.ASCII) is not None

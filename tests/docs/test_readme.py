@@ -132,10 +132,12 @@ def test_the_commands_are_those_that_are_run() -> None:
 
 def write_certificates(folder: Path) -> Files:
     """Write those of a server, of a client and of their authority, by the names that the pages use."""
+    files = write_files(folder)
+    # Here the client's key is a file of its own.
     client = authority().issue_cert("client@example.org")
     client.private_key_pem.write_to_path(str(folder / "client-key.pem"))
-    client.cert_chain_pems[0].write_to_path(str(folder / "client.pem"))
-    return write_files(folder)
+    client.cert_chain_pems[0].write_to_path(files.client_certfile)
+    return files
 
 
 @pytest.mark.parametrize("command", quick_of_readme(SERVE_COMMANDS))

@@ -235,6 +235,10 @@ FAULTS = "/proxies/proxy/faults"
             *(400, "delay needs a value"),
         ),
         ("PUT", "/proxies/proxy", {}, 405, "'/proxies/proxy' has GET, PATCH, DELETE, and no 'PUT'"),
+        (
+            *("POST", "/proxies", {"name": "x", "target": "127.0.0.1:9", "listen": "127.0.0.1:9"}),
+            *(400, "target: 127.0.0.1:9 is where the proxy listens itself; give the server's"),
+        ),
         ("PUT", "/proxies/%1b%5bm", {}, 405, r"'/proxies/\x1b[m' has GET"),
         (
             *("POST", "/proxies", {"name": "x", "target": "127.0.0.1\0.example:9"}),

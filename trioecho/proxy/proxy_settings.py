@@ -97,6 +97,7 @@ def read_proxy(written: object, defaults: Mapping[str, Any] | None = None) -> Pr
             settings = replace(settings, seed=read_count(str(given["seed"])))
         except ValueError as error:
             raise ProxyRequestError(f"seed: {error}") from None
+    _check_target(settings)
     settings.combined()
     return settings
 
@@ -116,6 +117,7 @@ def change_proxy(settings: ProxySettings, changes: object) -> ProxySettings:
     if "target" in given:
         settings = replace(settings, target=read_target(given["target"]))
     settings = replace(settings, **_read_shared(given))
+    _check_target(settings)
     settings.combined()
     return settings
 
@@ -134,6 +136,14 @@ def read_target(text: object) -> tuple[str, int]:
             f"target: {quoted(str(text))} is not an address to connect to; write HOST:PORT or unix:/path"
         )
     return address.hosts[0], address.port
+
+
+def _check_target(settings: ProxySettings) -> None:
+    """Refuse a proxy before itself: one client would become as many connections as there can be."""
+    if settings.target in [(host, settings.listen.port) for host in settings.listen.hosts]:
+        raise ProxyRequestError(
+            f"target: {format_target(settings.target)} is where the proxy listens itself; give the server's"
+        )
 
 
 def format_target(target: tuple[str, int]) -> str:

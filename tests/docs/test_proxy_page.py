@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
-
-import pytest
+from pathlib import Path
 
 from tests.support.http import ask
 from tests.support.proxies import proxy_process
+from trioecho.cli.shared.toml_file import read_toml
 from trioecho.guide import read_topic
 from trioecho.proxy import KINDS, read_proxy
 from trioecho.proxy.fault_kinds import PARAMETERS
@@ -17,12 +16,11 @@ from trioecho.proxy.fault_kinds import PARAMETERS
 PAGE = read_topic("proxy")
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="the standard library reads TOML from 3.11 on")
-def test_the_file_of_the_page_has_the_proxies_that_it_says() -> None:
-    import tomllib
-
+def test_the_file_of_the_page_has_the_proxies_that_it_says(tmp_path: Path) -> None:
     [text] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    orders, stock = map(read_proxy, tomllib.loads(text)["proxy"])
+    file = tmp_path / "proxies.toml"
+    file.write_text(text)
+    orders, stock = map(read_proxy, read_toml(str(file), "--proxies")["proxy"])
     assert (orders.name, orders.target, str(orders.listen)) == (
         "orders",
         ("127.0.0.1", 26066),

@@ -70,10 +70,10 @@ def option_value(read: Callable[[str], _Value]) -> Callable[[str], _Value]:
     return read_option
 
 
-size = option_value(read_size)
-seconds = option_value(read_seconds)
-count = option_value(read_count)
-positive_count = option_value(read_positive_count)
+size: Callable[[str], int] = option_value(read_size)
+seconds: Callable[[str], float] = option_value(read_seconds)
+count: Callable[[str], int] = option_value(read_count)
+positive_count: Callable[[str], int] = option_value(read_positive_count)
 
 
 _size_range = option_value(read_size_range)

@@ -49,7 +49,9 @@ def test_every_segment_that_was_sent_again_is_in_the_result(
     assert f"path {path['retransmits']} of {path['data_segments']} segments sent again" in text
     assert f"{path['retransmits']} segments were sent again, and " in text
     explains = path["explains"]
-    assert (explains["percentile"], explains["most"]) == ("p99", path["retransmits"])
+    # A segment that was lost twice, or was sent again for nothing, makes no other reply slow.
+    assert explains["most"] == min(explains["slow"], path["retransmits"])
+    assert explains["percentile"] == "p99"
     if explains["slow"] <= explains["most"]:
         assert "that can explain the p99 (" in text
         assert f"{path['retransmits']} retransmissions can explain it" in text

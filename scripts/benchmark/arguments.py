@@ -35,7 +35,7 @@ scripts/bench timers    how late another task's timer fires while the server is 
 scripts/bench admin     what a thousand hostile HTTP connections at --admin do to the echo
 scripts/bench splice    large frames through pipes, or copied, by their size
 scripts/bench spin      how long the server looks again before it sleeps, with few connections
-scripts/bench tls       TLS beside that of asyncio and uvloop; the load is trioecho load
+scripts/bench tls       TLS beside that of asyncio, uvloop and Go; the load is trioecho load
 scripts/bench decoder   decoders alone, in one process, without a socket
 scripts/bench turns     the order of a server's turn: send for all together, or one by one
 

@@ -18,6 +18,16 @@ def python_with_certificate() -> Path:
     """Make the certificate, if it is not there; return this Python, which runs the servers.
 
     Raises:
+      NotBuiltError: as of `make_certificate`.
+    """
+    make_certificate()
+    return Path(sys.executable)
+
+
+def make_certificate() -> None:
+    """Make the certificate, if it is not there.
+
+    Raises:
       NotBuiltError: the package that makes it is not installed.
     """
     file = certificate_file()
@@ -32,4 +42,3 @@ def python_with_certificate() -> Path:
             str(made)
         )
         made.replace(file)
-    return Path(sys.executable)

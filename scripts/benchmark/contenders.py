@@ -116,11 +116,12 @@ def _peer(name: str, file: str, *options: str, module: str | None = None) -> Con
     return Contender(name, (str(SERVERS / file), "{max_frame_length}", *options), module=module)
 
 
+# One processor is what each server gets; Go would ask for their number before it is placed there.
+GO_ENV = {"GOMAXPROCS": "1"}
+
+
 def _native_peer(name: str, build: Callable[[str], Path], source: str) -> Contender:
-    # One processor is what each server gets; Go would ask for their number before it is placed there.
-    return Contender(
-        name, ("{max_frame_length}",), lambda: build(f"servers/{source}"), env={"GOMAXPROCS": "1"}
-    )
+    return Contender(name, ("{max_frame_length}",), lambda: build(f"servers/{source}"), env=GO_ENV)
 
 
 ASYNCIO_PROTOCOL = _peer("asyncio Protocol", "asyncio_protocol.py")

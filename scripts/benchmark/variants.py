@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import trio
 
-from .certificate import certificate_file, python_with_certificate
+from .builds import go_program
+from .certificate import certificate_file, make_certificate, python_with_certificate
 from .compare import Means, compare
-from .contenders import ASYNCIO_PROTOCOL, ECHO, SERVERS, UVLOOP_PROTOCOL, Contender
+from .contenders import ASYNCIO_PROTOCOL, ECHO, GO_ENV, SERVERS, UVLOOP_PROTOCOL, Contender
 from .table import details, failures
 from .workloads import Workload
 
@@ -41,6 +43,15 @@ def _under_tls(name: str, *arguments: str, module: str | None = None) -> Contend
     return Contender(name, (*arguments, "--certfile", certificate), python_with_certificate, module)
 
 
+def _go_under_tls() -> Contender:
+    def program() -> Path:
+        make_certificate()
+        return go_program("servers/goroutines.go")
+
+    arguments = ("{max_frame_length}", "--certfile", str(certificate_file()))
+    return Contender("Go crypto/tls", arguments, program, env=GO_ENV)
+
+
 VARIANTS: Mapping[str, Variants] = {
     # From which size on frames cost less through pipes than copied.
     "splice": Variants(
@@ -55,12 +66,13 @@ VARIANTS: Mapping[str, Variants] = {
         [_spinning(time) for time in ("50us", "0", "20us", "100us", "200us")],
         [Workload(f"spin {count}", count, 1, "64B") for count in (1, 3, 10)],
     ),
-    # TLS beside that of asyncio and uvloop: small frames, many at a time, and large ones.
+    # TLS beside that of asyncio, uvloop and Go: small frames, many at a time, and large ones.
     "tls": Variants(
         [
             _under_tls("trioecho", *ECHO.arguments),
             _under_tls("asyncio Protocol", *ASYNCIO_PROTOCOL.arguments),
             _under_tls("uvloop Protocol", *UVLOOP_PROTOCOL.arguments, module="uvloop"),
+            _go_under_tls(),
         ],
         [
             Workload("tls many", 100, 1, "64B", is_tls=True),

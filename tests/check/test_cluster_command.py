@@ -255,7 +255,7 @@ def test_a_package_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     done = run_in_process("check", "--spawn", "x{port}", "--cluster", "local:2")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "trioecho check: cluster local:2: there is no package distributed here: "
+        "trioecho check: cluster local:2: this needs distributed, which is not installed: "
         "pip install 'trioecho[cluster]'\n"
     )
 

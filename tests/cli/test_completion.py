@@ -102,5 +102,5 @@ def test_a_missing_package_is_said_in_one_line(words: tuple[str, ...], package: 
     done = subprocess.run(
         [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False
     )
-    said = f"this needs the package {package}, which is not installed: pip install {package}\n"
+    said = f"this needs {package}, which is not installed: pip install 'trioecho[shell]'\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"trioecho {words[0]}: {said}")

@@ -49,7 +49,10 @@ def test_a_package_that_is_missing_is_one_line(
     )
     done = run_in_process(*TARGET, "--cluster", cluster)
     assert done.returncode == 2
-    assert done.stderr == f"trioecho load: cluster {cluster}: there is no package {missing} here: {hint}\n"
+    assert (
+        done.stderr
+        == f"trioecho load: cluster {cluster}: this needs {missing}, which is not installed: {hint}\n"
+    )
 
 
 def test_an_address_without_a_scheduler_is_one_line() -> None:

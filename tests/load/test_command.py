@@ -488,7 +488,7 @@ def test_plots_without_their_library(tmp_path: Path) -> None:
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert line.endswith(
-        "--html: plots need the package matplotlib, which is not installed: pip install matplotlib"
+        "--html: the page needs matplotlib, which is not installed: pip install 'trioecho[plot]'"
     )
     assert list(tmp_path.iterdir()) == []
 

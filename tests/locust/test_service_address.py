@@ -59,8 +59,7 @@ def test_nothing_here_imports_trio(name: str) -> None:
 def test_without_locust_one_line_says_what_to_install() -> None:
     done = run_python("import sys; sys.modules['locust'] = None\nfrom trioecho.locust import FramedUser")
     assert done.stderr.splitlines()[-1] == (
-        "ImportError: trioecho.locust needs the package locust, which is not installed: "
-        "pip install 'trioecho[locust]'"
+        "ImportError: trioecho.locust needs locust, which is not installed: pip install 'trioecho[locust]'"
     )
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,7 @@ def test_servers_under_tls_are_measured() -> None:
     for shown in (
         "100 connections, 1 in flight, 64 B, under TLS",
         "| asyncio Protocol ",
+        *(["| Go crypto/tls "] if shutil.which("go") else []),
         "64 KiB, under TLS",
     ):
         assert shown in done.stdout

@@ -36,7 +36,7 @@ _WORDS: Mapping[tuple[str, str], Sequence[str]] = {
 }
 
 _EPILOG = """\
-Needs the package shtab (pip install shtab). The text is of this version: print it
+Needs the package shtab (pip install 'trioecho[shell]'). The text is of this version: print it
 again after an update.
 
 exit codes:
@@ -70,7 +70,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
-    shtab: Any = import_package("shtab", "shtab")
+    shtab: Any = import_package("shtab", "shtab", "shell")
     parser, commands = make_parsers(COMMANDS)
     for command in commands.values():
         _mark_values(shtab, command, arguments.shell)

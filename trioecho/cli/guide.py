@@ -17,7 +17,7 @@ from .shared.terminal import terminal_width
 
 _EPILOG = """\
 In a terminal a page is shown in your pager ($PAGER, or less), rendered by rich
-if that is installed (pip install rich). Elsewhere it is printed as it is, in
+if that is installed (pip install 'trioecho[progress]'). Elsewhere it is printed as it is, in
 Markdown.
 
 exit codes:

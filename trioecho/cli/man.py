@@ -21,7 +21,7 @@ _HEADINGS = {"exit codes": "EXIT STATUS", "examples": "EXAMPLES", "environment":
 _SUMMARY = "serve, check and measure services of length-prefixed frames"
 
 _EPILOG = """\
-Needs the package argparse-manpage (pip install argparse-manpage).
+Needs the package argparse-manpage (pip install 'trioecho[shell]').
 
 exit codes:
   0  printed
@@ -49,7 +49,7 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the page."""
-    manpage: Any = import_package("argparse_manpage.manpage", "argparse-manpage")
+    manpage: Any = import_package("argparse_manpage.manpage", "argparse-manpage", "shell")
     parser, summary = _parser_of(arguments.command)
     sections = dict(_sections(parser.epilog or ""))
     parser.epilog = None

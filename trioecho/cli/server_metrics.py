@@ -61,7 +61,7 @@ def server_metrics_of(arguments: argparse.Namespace) -> str | None:
             raise CommandError(
                 ExitCode.WRONG_USAGE, "--server-metrics is shown on the page of --admin: give that, too"
             )
-        import_package("httpx", "httpx")
+        import_package("httpx", "httpx", "admin", "--server-metrics")
     return url
 
 

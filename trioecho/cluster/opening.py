@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from ..base.missing_package import missing_words
 from ..base.nursery import open_background_nursery
 from ..base.own_process import OwnProcess, run_own_process
 from ..base.processes import own_program
@@ -89,10 +90,8 @@ def check_support(spec: ClusterSpec) -> None:
     """
     for package in _PACKAGES.get(spec.kind, ("distributed",)):
         if importlib.util.find_spec(package) is None:
-            more = "" if package == "distributed" else f" {package}"
-            raise ClusterSupportMissingError(
-                str(spec), f"there is no package {package} here: pip install 'trioecho[cluster]'{more}"
-            )
+            more = [] if package == "distributed" else [package]
+            raise ClusterSupportMissingError(str(spec), missing_words("this", [package], "cluster", *more))
 
 
 async def _open(

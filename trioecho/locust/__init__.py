@@ -42,9 +42,10 @@ else:
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] not in ("locust", "gevent"):
                 raise
+            from ..base.missing_package import missing_words
+
             raise ImportError(
-                f"{__name__} needs the package {error.name}, which is not installed: "
-                "pip install 'trioecho[locust]'",
+                missing_words(__name__, [str(error.name)], "locust"),
                 name=__name__,
             ) from None
         globals()[name] = value

@@ -1,13 +1,14 @@
 // Go as its users write it: a goroutine per connection, buffered reading and writing.
 //
-// goroutines MAX_FRAME_LENGTH
+// goroutines MAX_FRAME_LENGTH [--certfile FILE]
 //
 // It flushes where nothing more has come, so frames that came together leave together.
-// Go sets TCP_NODELAY itself.
+// Go sets TCP_NODELAY itself. With a certificate it serves under TLS; the file has the private key, too.
 package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -71,6 +72,13 @@ func main() {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
+	}
+	if len(os.Args) > 3 && os.Args[2] == "--certfile" {
+		certificate, err := tls.LoadX509KeyPair(os.Args[3], os.Args[3])
+		if err != nil {
+			panic(err)
+		}
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}})
 	}
 	fmt.Fprintf(os.Stderr, "listening on %s\n", listener.Addr())
 	for {

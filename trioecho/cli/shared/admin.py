@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from dataclasses import dataclass
 
 import trio
@@ -16,6 +15,7 @@ from . import values
 from .exit_codes import ExitCode
 from .listening import open_listeners
 from .output import CommandError
+from .required_package import require_packages
 
 # Its connections, and what it listens on.
 ADMIN_DESCRIPTORS = 80
@@ -48,13 +48,7 @@ def admin_of(arguments: argparse.Namespace) -> ListenAddress | None:
     """
     address: ListenAddress | None = arguments.admin
     if address is not None:
-        missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
-        if missing:
-            raise CommandError(
-                ExitCode.WRONG_USAGE,
-                f"--admin needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
-                "installed: pip install 'trioecho[admin]'",
-            )
+        require_packages("--admin", _NEEDED, "admin")
     return address
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.describe import describe
+from ...base.missing_package import missing_words
 
 
 class TomlFileError(Exception):
@@ -25,7 +26,9 @@ def read_toml(path: str, option: str) -> dict[str, Any]:
         try:
             import tomli as tomllib
         except ModuleNotFoundError:
-            raise TomlFileError(f"{option} needs Python 3.11, or the package tomli") from None
+            raise TomlFileError(
+                f"{missing_words(option, ['tomli'], 'config')}; or take Python 3.11"
+            ) from None
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -17,6 +17,7 @@ import re
 from typing import Any
 
 from ...base.html import Markup, element, joined
+from ...base.missing_package import missing_words
 from .heat_map import add_heat_map
 from .hover import hover_texts
 from .plot import Plot, nines
@@ -84,9 +85,7 @@ def check_matplotlib() -> None:
       PlotsUnavailableError: it is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise PlotsUnavailableError(
-            "plots need the package matplotlib, which is not installed: pip install matplotlib"
-        )
+        raise PlotsUnavailableError(missing_words("the page", ["matplotlib"], "plot"))
 
 
 def draw(plot: Plot) -> Markup:

@@ -28,10 +28,9 @@ class ProxyProcessError(Exception):
 def run_proxies(*options: str, admin: str = "127.0.0.1:0") -> Iterator[ProxyClient]:
     """Run ``trioecho proxy`` in a process of its own, and return what commands it; without proxies at first.
 
-    The block begins when the process takes commands, and after it the process is gone; it also ends with this
-    process, however that ends. It needs the extra
-    ``admin``: ``pip install 'trioecho[admin]'``. The block of the caller's thread waits while it starts,
-    about a second.
+    The block begins when the process takes commands; the calling thread waits for that, about a second. After
+    the block the process is gone. It also ends with the process that started it, however that ends. It needs
+    the extra ``admin``: ``pip install 'trioecho[admin]'``.
 
     Args:
       options: more of the command's, as ``"--proxies", "proxies.toml"``.

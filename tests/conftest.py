@@ -45,7 +45,8 @@ def signals_stay() -> Iterator[None]:
 
 
 def _signal_handlers() -> dict[signal.Signals, object]:
-    return {number: signal.getsignal(number) for number in signal.Signals}
+    # SIGALRM is for pytest-timeout, which may leave it when a test fails.
+    return {number: signal.getsignal(number) for number in signal.Signals if number.name != "SIGALRM"}
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -101,7 +101,11 @@ def test_up_twice_is_up_once_and_down_ends_what_runs(network: HostNetwork) -> No
         assert run_script("up").stderr == f"scripts/network: {NAME} is up\n"
         there = namespaces()
         assert len(there) == 9
-        with subprocess.Popen([*HostNetwork(NAME).on("gen1"), "sleep", "1000"]) as process:
+        with subprocess.Popen(
+            [*HostNetwork(NAME).on("gen1"), "sh", "-c", "echo it runs; exec sleep 50"], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"it runs\n"
             delayed = run_script("up", "--delay", "1ms")  # it stays, and each network card gets a delay
             assert delayed.returncode == 0
             assert " is up" in delayed.stderr

@@ -11,6 +11,8 @@ from trioecho.errors import (
     FrameTooLargeError,
 )
 from trioecho.framing import (
+    ConnectionDecoder,
+    Frame,
     FrameBatch,
     FrameDecoder,
     FrameFormat,
@@ -108,3 +110,16 @@ class CountingBuffer(ReceiveBuffer):
     def _replace(self, storage: bytes | bytearray) -> None:
         CountingBuffer.moved += len(storage)
         super()._replace(storage)
+
+
+def decode_all(name: str, wire: bytes, limit: int) -> list[Frame]:
+    frames: list[Frame] = []
+    for kind in (FrameDecoder, ConnectionDecoder):
+        decoder = kind(format=FrameFormat.parse(name), max_frame_length=limit)
+        frames = []
+        for at in range(0, len(wire), 1000):
+            decoder.receive_data(wire[at : at + 1000])
+            frames += list(iter(decoder.next_whole_frame, None))
+        decoder.end_of_data()
+        assert decoder.next_frame() is None
+    return frames

@@ -1,20 +1,21 @@
-"""Every preset takes frames of its protocol apart: made by a library, or quoted from its specification."""
+"""Every preset takes frames of its protocol apart: made by libraries, or quoted from its specification."""
 
 from __future__ import annotations
 
-import io
-import socket
-import subprocess
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.guard import GUARD_S
-from tests.support.programs import needs_program
-from tests.support.sockets import receive_all, receive_exactly
-from trioecho.framing import PRESETS, ConnectionDecoder, Frame, FrameDecoder, FrameFormat, encode_frame
+import trioecho
+from tests.framing.examples import decode_all
+from tests.framing.frames_of_libraries import OF_LIBRARIES
+from tests.framing.frames_of_scapy import OF_SCAPY
+from tests.framing.frames_of_stores import OF_STORES
+from trioecho.framing import PRESETS, Frame, FrameFormat, encode_frame
 from trioecho.framing.format_guess import guess_formats
+
+MADE = OF_LIBRARIES | OF_STORES | OF_SCAPY
 
 # A frame in hexadecimal, with bars around its payload; and where it stands.
 QUOTED: dict[str, tuple[str, str]] = {
@@ -92,149 +93,6 @@ QUOTED: dict[str, tuple[str, str]] = {
 }
 
 
-def dns() -> list[tuple[bytes, bytes]]:
-    message = pytest.importorskip("dns.message").make_query("example.com", "A")
-    return [(message.to_wire(prepend_length=True), message.to_wire())]
-
-
-def http2() -> list[tuple[bytes, bytes]]:
-    frames: Any = pytest.importorskip("hyperframe.frame")
-    ping = frames.PingFrame(0, b"12345678", flags=["ACK"])
-    return [(frames.DataFrame(3, b"x" * 300).serialize(), b"x" * 300), (ping.serialize(), b"12345678")]
-
-
-def amqp() -> list[tuple[bytes, bytes]]:
-    pamqp: Any = pytest.importorskip("pamqp.frame")
-    commands: Any = pytest.importorskip("pamqp.commands")
-    body = pytest.importorskip("pamqp.body").ContentBody(b"\xce" * 700)
-    method = commands.Channel.Open()
-    return [
-        (pamqp.marshal(method, 1), b"\0\x14\0\x0a" + method.marshal()),
-        (pamqp.marshal(body, 1), b"\xce" * 700),
-    ]
-
-
-def ldap() -> list[tuple[bytes, bytes]]:
-    encoder: Any = pytest.importorskip("pyasn1.codec.ber.encoder")
-    univ: Any = pytest.importorskip("pyasn1.type.univ")
-    messages = []
-    for size in (1, 100, 200, 300, 70_000):
-        parts = [univ.Integer(1), univ.OctetString(b"y" * size)]
-        message = univ.Sequence()
-        for place, part in enumerate(parts):
-            message[place] = part
-        messages.append((encoder.encode(message), b"".join(map(encoder.encode, parts))))
-    return messages
-
-
-def thrift() -> list[tuple[bytes, bytes]]:
-    transport: Any = pytest.importorskip("thrift.transport.TTransport")
-    memory = transport.TMemoryBuffer()
-    framed = transport.TFramedTransport(memory)
-    framed.write(b"hello")
-    framed.flush()
-    return [(memory.getvalue(), b"hello")]
-
-
-def protobuf() -> list[tuple[bytes, bytes]]:
-    proto: Any = pytest.importorskip("google.protobuf.proto")
-    wrappers: Any = pytest.importorskip("google.protobuf.wrappers_pb2")
-    made = []
-    for size in (0, 5, 127, 128, 300, 20_000, 3 << 20):
-        message = wrappers.StringValue(value="z" * size)
-        out = io.BytesIO()
-        proto.serialize_length_prefixed(message, out)
-        made.append((out.getvalue(), message.SerializeToString()))
-    return made
-
-
-def smpp() -> list[tuple[bytes, bytes]]:
-    smpplib: Any = pytest.importorskip("smpplib.smpp")
-    client = pytest.importorskip("smpplib.client").Client("localhost", 1, allow_unknown_opt_params=True)
-    link = smpplib.make_pdu("enquire_link", client=client).generate()
-    bind = smpplib.make_pdu("bind_transceiver", client=client, system_id="me", password="x").generate()  # noqa: S106 - no secret
-    return [(link, b""), (bind, bind[16:])]
-
-
-def mysql() -> list[tuple[bytes, bytes]]:
-    connections: Any = pytest.importorskip("pymysql.connections")
-    connection = connections.Connection.__new__(connections.Connection)
-    sent: list[bytes] = []
-    connection._next_seq_id, connection._write_bytes = 0, sent.append
-    connection.write_packet(b"\x03SELECT 1")
-    connection.write_packet(b"y" * 70_000)
-    connection._force_close()
-    return [(sent[0], b"\x03SELECT 1"), (sent[1], b"y" * 70_000)]
-
-
-def mongodb() -> list[tuple[bytes, bytes]]:
-    op_msg: Any = pytest.importorskip("pymongo.message")._op_msg
-    primary: Any = pytest.importorskip("pymongo.read_preferences").ReadPreference.PRIMARY
-    bson: Any = pytest.importorskip("bson")
-    made = []
-    for command in ({"ping": 1}, {"find": "words", "filter": {"word": "x" * 20_000}}):
-        wire = op_msg(0, dict(command), "admin", primary, bson.CodecOptions())[1]
-        body = bson.encode({**command, "$db": "admin"})
-        made.append((wire, b"\0\0\0\0\0" + body))
-    return made
-
-
-def stun() -> list[tuple[bytes, bytes]]:
-    stun: Any = pytest.importorskip("aioice.stun")
-    made = []
-    for transaction in (b"0123456789ab", b"\x21\x12\xa4\x42" * 3):
-        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, transaction_id=transaction)
-        plain = bytes(request)
-        request.attributes["SOFTWARE"] = "one"  # 4 bytes of attribute, 3 of value, and a byte to align it
-        made += [(plain, b""), (bytes(request), b"\x80\x22\0\x03one\0")]
-    return made
-
-
-def someip() -> list[tuple[bytes, bytes]]:
-    header: Any = pytest.importorskip("someip.header")
-    made = []
-    for payload in (b"", b"hello", b"x" * 70_000):
-        message = header.SOMEIPHeader(
-            service_id=0x1234,
-            method_id=0x8001,
-            client_id=1,
-            session_id=2,
-            interface_version=1,
-            message_type=header.SOMEIPMessageType.REQUEST,
-            payload=payload,
-        )
-        made.append((message.build(), payload))
-    return made
-
-
-LIBRARIES = {
-    "dns": dns,
-    "http2": http2,
-    "amqp": amqp,
-    "ldap": ldap,
-    "thrift": thrift,
-    "protobuf": protobuf,
-    "smpp": smpp,
-    "mysql": mysql,
-    "mongodb": mongodb,
-    "stun": stun,
-    "someip": someip,
-}
-
-
-def decode_all(name: str, wire: bytes, limit: int) -> list[Frame]:
-    frames: list[Frame] = []
-    for kind in (FrameDecoder, ConnectionDecoder):
-        decoder = kind(format=FrameFormat.parse(name), max_frame_length=limit)
-        frames = []
-        for at in range(0, len(wire), 1000):
-            decoder.receive_data(wire[at : at + 1000])
-            frames += list(iter(decoder.next_whole_frame, None))
-        decoder.end_of_data()
-        assert decoder.next_frame() is None
-    return frames
-
-
 @pytest.mark.parametrize("name", QUOTED)
 def test_frames_of_a_specification_are_frames(name: str) -> None:
     header, payload, trailer = map(bytes.fromhex, QUOTED[name][0].split("|"))
@@ -246,9 +104,10 @@ def test_frames_of_a_specification_are_frames(name: str) -> None:
     assert encode_frame(payload, format=FrameFormat.parse(name), header=header) == wire
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize("name", MADE)
 def test_frames_of_a_library_are_frames(name: str) -> None:
-    made = LIBRARIES[name]()
+    made = MADE[name]()
+    assert len({len(wire) for wire, _ in made}) > 1
     limit = PRESETS[name].limit or 1 << 20
     frames = decode_all(name, b"".join(wire for wire, _ in made), limit)
     assert [frame.payload for frame in frames] == [payload for _, payload in made]
@@ -257,55 +116,19 @@ def test_frames_of_a_library_are_frames(name: str) -> None:
         assert encode_frame(frame.payload, format=FrameFormat.parse(name), header=frame.header) == wire
 
 
-def test_an_agent_of_openssh_speaks_its_frames(tmp_path: Path) -> None:
-    address = tmp_path / "agent"
-    with subprocess.Popen([needs_program("ssh-agent"), "-D", "-a", address], stdout=subprocess.PIPE) as agent:
-        try:
-            assert agent.stdout is not None
-            assert str(address).encode() in agent.stdout.readline()  # it listens
-            with socket.socket(socket.AF_UNIX) as peer:
-                peer.settimeout(GUARD_S)
-                peer.connect(str(address))
-                header, payload, _ = map(bytes.fromhex, QUOTED["ssh-agent"][0].split("|"))
-                peer.sendall(2 * (header + payload))
-                replies = receive_exactly(peer, 18)
-        finally:
-            agent.kill()
-    # SSH_AGENT_IDENTITIES_ANSWER, and none.
-    frame = Frame(b"\0\0\0\x05", b"\x0c\0\0\0\0")
-    assert decode_all("ssh-agent", replies, 256 << 10) == [frame, frame]
-
-
-def test_fastcgi_pads_its_records() -> None:
-    """An application of FastCGI's own library, libfcgi, takes padded records and makes some."""
-    fastcgi = FrameFormat.parse("fastcgi")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        application = subprocess.Popen([needs_program("fcgiwrap")], stdin=listener.fileno())
-        try:
-            with socket.create_connection(listener.getsockname(), timeout=GUARD_S) as peer:
-                begin = encode_frame(
-                    b"\0\1" + bytes(6), format=fastcgi, header=bytes.fromhex("0101000100000000")
-                )
-                name = b"\x0f\x04SCRIPT_FILENAME/no!"
-                params = encode_frame(name, format=fastcgi, header=bytes.fromhex("0104000100000300"))
-                assert len(params) == 8 + len(name) + 3
-                peer.sendall(begin + params + bytes.fromhex("0104000100000000 0105000100000000"))
-                replies = receive_all(peer)
-        finally:
-            application.kill()
-            application.wait()
-    frames = decode_all("fastcgi", replies, 65_535)
-    assert [frame.header[1] for frame in frames] == [6, 6, 3]  # FCGI_STDOUT, its end, FCGI_END_REQUEST
-    assert frames[0].payload.startswith(b"Status: 403 ")
-    assert len(frames[0].trailer) == frames[0].header[6] == -len(frames[0].payload) % 8 > 0
-    assert b"".join(map(b"".join, frames)) == replies
-    assert guess_formats(replies)[0].protocols == ("fastcgi",)
-    assert [guess.protocols for guess in guess_formats(2 * replies) if guess.is_likely] == [("fastcgi",)]
-
-
 def test_every_preset_is_tried() -> None:
-    assert {*QUOTED, *LIBRARIES} == set(PRESETS)
-    assert not set(QUOTED) & set(LIBRARIES)
+    assert {*QUOTED, *MADE} == set(PRESETS)
+    assert len(MADE) == len(OF_LIBRARIES) + len(OF_STORES) + len(OF_SCAPY)
+
+
+def test_the_guide_says_who_made_the_frames() -> None:
+    guide = (Path(trioecho.__file__).parent / "guide" / "formats.md").read_text(encoding="utf-8")
+    listed = guide.partition("Who made them differs:")[2].partition("\n|")[0].split("\n- ")[1:]
+    named = [set(re.findall(r"`([^`]+)`", names)) for names in listed]
+    libraries, programs, scapy, once, servers, nobody = named
+    assert libraries == {*OF_LIBRARIES, *OF_STORES}
+    assert scapy == set(OF_SCAPY)
+    assert nobody == set(PRESETS) - libraries - programs - scapy - once - servers
 
 
 def test_a_guess_finds_the_format_of_several_frames() -> None:

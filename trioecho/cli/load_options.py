@@ -171,7 +171,7 @@ def _add_pace(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_tls(group: argparse._ArgumentGroup) -> None:
-    add_client_tls_options(group, has_other_key=True)
+    add_client_tls_options(group)
     group.add_argument(
         "--tls-resume",
         action="store_true",

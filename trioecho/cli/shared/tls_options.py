@@ -1,7 +1,7 @@
 """The options for TLS of all commands that connect to a server.
 
-They have curl's names. The client's own certificate and key are ``--certfile`` and ``--keyfile`` first, as
-those of a server are; in ``trioecho load``, ``--key`` is another thing.
+They have curl's names, except for that of the client's own key: ``--key`` is another thing in ``trioecho
+load``. It is ``--keyfile``, as a server's is, and ``--cert`` is a second name of ``--certfile``.
 """
 
 from __future__ import annotations
@@ -29,16 +29,8 @@ class TlsConnecting(NamedTuple):
     server_hostname: str | None = None
 
 
-def add_client_tls_options(
-    parser: argparse._ActionsContainer, prefix: str = "", *, has_other_key: bool = False
-) -> None:
-    """Add ``--tls`` and what belongs to it.
-
-    Args:
-      parser: of the command.
-      prefix: such as ``target-`` where there is another TLS.
-      has_other_key: whether ``--key`` means something else there.
-    """
+def add_client_tls_options(parser: argparse._ActionsContainer, prefix: str = "") -> None:
+    """Add ``--tls`` and what belongs to it, with a prefix such as ``target-`` where there is another TLS."""
     add = parser.add_argument
     begin = f"--{prefix}"
     add(f"{begin}tls", action="store_true", help="connect under TLS, and verify the server's certificate")
@@ -51,7 +43,6 @@ def add_client_tls_options(
     )
     add(
         f"{begin}keyfile",
-        *([] if has_other_key else [f"{begin}key"]),
         metavar="FILE",
         help=f"the private key of {begin}certfile (PEM; default: it is in that file, too)",
     )

@@ -14,16 +14,15 @@ import contextlib
 import math
 import socket
 from bisect import bisect_right
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from ...base.describe import describe
 from ...errors import RemoteProtocolError
-from ...framing import FrameFormat
 from ..results.discrepancy import KEPT_DISCREPANCIES
+from .connection_parts import ConnectionParts
 from .inspection import Inspection
 from .ring import Ring
-from .sending import MOST_FLIGHT_BYTES, MessageSender, Socket
-from .tally import LoadTally
+from .sending import MOST_FLIGHT_BYTES, MessageSender
 
 # What one receive takes at most: it bounds how long one connection keeps the others waiting.
 RECEIVE_BUFFER_BYTES = 1 << 18
@@ -51,6 +50,10 @@ class LoadConnection(MessageSender):
       taken_back_of_warmup: those of them that were sent in the warm-up, if the measured part has begun.
       unanswered_end: how it ended (a kind of error), and what had come of a frame by then, if
         there was no reply on it; else None.
+
+    Args:
+      parts: what it is made of.
+      replies: with which what comes is compared; None if these are the messages.
     """
 
     __slots__ = (
@@ -75,23 +78,10 @@ class LoadConnection(MessageSender):
         "unanswered_end",
     )
 
-    def __init__(
-        self,
-        number: int,
-        plain_socket: Socket,
-        ring: Ring,
-        tally: LoadTally,
-        *,
-        format: FrameFormat,
-        largest: int,
-        buffer: memoryview,
-        clock: Callable[[], int],
-        replies: Ring | None = None,
-        first: int = 0,
-    ) -> None:
-        super().__init__(plain_socket, ring, tally, clock, first)
-        self._replies = ring if replies is None else replies
-        self.number: int = number
+    def __init__(self, parts: ConnectionParts, replies: Ring | None = None) -> None:
+        super().__init__(parts.socket, parts.ring, parts.tally, parts.clock, parts.first)
+        self._replies = parts.ring if replies is None else replies
+        self.number: int = parts.number
         self.is_over: bool = False
         self.has_successor: bool = False
         self.is_limit_planned: bool = True
@@ -99,15 +89,20 @@ class LoadConnection(MessageSender):
         self.sent_beyond: int = 0
         self.taken_back: int = 0
         self.taken_back_of_warmup: int = 0
-        self._first = first
+        self._first = parts.first
         self.unanswered_end: tuple[str, bytes] | None = None
-        self._buffer = buffer
-        self._receive_round, index = divmod(first, self._replies.frames)
+        self._buffer = parts.buffer
+        self._receive_round, index = divmod(parts.first, self._replies.frames)
         self._receive_wire = self._wires[0]
         self._receive_at = self._replies.starts[index]
         self._asked_to_end = False
         self._inspection = Inspection(
-            number, self._replies, self.in_flight, tally, format=format, largest=largest
+            parts.number,
+            self._replies,
+            self.in_flight,
+            parts.tally,
+            format=parts.format,
+            largest=parts.largest_reply,
         )
         self._is_inspecting = False  # whether frames are looked at one by one
         self._silent_since: int | None = None  # when a timeout passed and nothing has come since

@@ -8,18 +8,17 @@ over: its reply may come late.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NoReturn
 
 from ...errors import RemoteProtocolError
 from ...framing import Frame, FrameBatch, FrameDecoder, FrameFormat
 from .connection import MOST_TIMEOUTS, LoadConnection
+from .connection_parts import ConnectionParts
 from .inspection import Inspection
 from .matching import InFlight, MessageTimes
 from .payload import message_of, reply_of
 from .reply_check import MORE, ReplyCheck
 from .ring import Ring
-from .sending import Socket
 from .tally import LoadTally
 
 
@@ -162,33 +161,16 @@ class InOrderConnection(LoadConnection):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        number: int,
-        plain_socket: Socket,
-        ring: Ring,
-        tally: LoadTally,
-        *,
-        check: ReplyCheck | None,
-        format: FrameFormat,
-        largest: int,
-        buffer: memoryview,
-        clock: Callable[[], int],
-        first: int = 0,
-    ) -> None:
-        super().__init__(
-            number,
-            plain_socket,
-            ring,
-            tally,
-            format=format,
-            largest=largest,
-            buffer=buffer,
-            clock=clock,
-            first=first,
-        )
+    def __init__(self, parts: ConnectionParts, *, check: ReplyCheck | None) -> None:
+        super().__init__(parts)
         self._inspection = InOrderInspection(
-            number, ring, self.in_flight, tally, format=format, largest=largest, check=check
+            parts.number,
+            parts.ring,
+            self.in_flight,
+            parts.tally,
+            format=parts.format,
+            largest=parts.largest_reply,
+            check=check,
         )
         self._is_inspecting = True
 

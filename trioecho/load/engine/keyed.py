@@ -13,10 +13,11 @@ key it is unexpected. If the function raises for a reply, that is unchecked, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from ...framing import Frame, FrameFormat
 from .connection import LoadConnection
+from .connection_parts import ConnectionParts
 from .inspection import Inspection, after, wrong_header
 from .keyed_messages import KEYLESS, KeyedInFlight, KeyFunction, NoKeyError, shown_key
 from .matching import InFlight, MessageTimes
@@ -24,7 +25,6 @@ from .payload import message_of, reply_of
 from .rendered import RenderedSending
 from .reply_check import ReplyCheck
 from .ring import Ring
-from .sending import Socket
 from .tally import LoadTally
 
 
@@ -177,40 +177,24 @@ class KeyedConnection(LoadConnection):
 
     def __init__(
         self,
-        number: int,
-        plain_socket: Socket,
-        ring: Ring,
-        tally: LoadTally,
+        parts: ConnectionParts,
         *,
         replies: Ring | None,
         check: ReplyCheck | None,
         key_of: KeyFunction,
-        format: FrameFormat,
-        largest: int,
-        buffer: memoryview,
-        clock: Callable[[], int],
-        first: int = 0,
     ) -> None:
-        super().__init__(
-            number,
-            plain_socket,
-            ring,
-            tally,
-            format=format,
-            largest=largest,
-            buffer=buffer,
-            clock=clock,
-            first=first,
+        super().__init__(parts)
+        in_flight = KeyedInFlight(
+            key_of, lambda message: message_of(parts.ring, message, parts.format), parts.first
         )
-        in_flight = KeyedInFlight(key_of, lambda message: message_of(ring, message, format), first)
         self.in_flight = in_flight
         self._inspection = KeyedInspection(
-            number,
-            ring,
+            parts.number,
+            parts.ring,
             in_flight,
-            tally,
-            format=format,
-            largest=largest,
+            parts.tally,
+            format=parts.format,
+            largest=parts.largest_reply,
             replies=replies,
             check=check,
             key_of=key_of,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypedDict
 
-from ...framing import FrameFormat
 from ..message_list import MessageList
 from ..plan import LoadPlan
 from ..recorded_traffic import RecordedTraffic
 from .connection import RECEIVE_BUFFER_BYTES, LoadConnection
+from .connection_parts import ConnectionParts
 from .conversation import UserConversation, conversations_of
 from .in_order import InOrderConnection
 from .keyed import KeyedConnection, RenderedKeyedConnection
@@ -24,16 +23,6 @@ from .ring import Ring, reply_ring, sent_ring
 from .sending import ClosedSocket, Socket
 from .tally import LoadTally
 from .template_ring import TemplateReplies, TemplateRing
-
-
-class _Arguments(TypedDict):
-    """What connections of every kind are made with."""
-
-    format: FrameFormat
-    largest: int
-    buffer: memoryview
-    clock: Callable[[], int]
-    first: int
 
 
 class ConnectionMaker:
@@ -111,40 +100,39 @@ class ConnectionMaker:
         if self._recording is not None:
             connected = self._recording.watch(connected)
         plan = self._plan
-        arguments: _Arguments = {
-            "format": plan.format,
-            "largest": plan.largest_reply,
-            "buffer": self._buffer,
-            "clock": self._clock,
-            "first": first,
-        }
+
+        def parts_with(ring: Ring) -> ConnectionParts:
+            return ConnectionParts(
+                number,
+                connected,
+                ring,
+                self._tally,
+                format=plan.format,
+                largest_reply=plan.largest_reply,
+                buffer=self._buffer,
+                clock=self._clock,
+                first=first,
+            )
+
         if self._begin_conversation is not None:
             conversation = UserConversation(plan.reply.text, self._begin_conversation, number, plan.format)
-            talking = ConversationConnection(number, connected, conversation, self._tally, **arguments)
+            talking = ConversationConnection(parts_with(conversation), conversation)
             if plan.service.ends_whole and not plan.churn.renews:
                 talking.most_beyond = plan.messages or 0
             return talking
         if self._templates is not None:
-            return self._make_rendered(number, connected, self._templates, arguments)
-        ring, tally = self._ring(number), self._tally
+            templates = TemplateRing(self._templates, plan.format, number, plan.seed)
+            return self._make_rendered(parts_with(templates), templates)
+        parts = parts_with(self._ring(number))
         recorded = None if self._replies_of is None else self._replies_of(number)
         if self._key_of is not None:
-            replies = recorded or (ring if plan.reply.is_compared else None)
-            return KeyedConnection(
-                number,
-                connected,
-                ring,
-                tally,
-                replies=replies,
-                check=self._check,
-                key_of=self._key_of,
-                **arguments,
-            )
+            replies = recorded or (parts.ring if plan.reply.is_compared else None)
+            return KeyedConnection(parts, replies=replies, check=self._check, key_of=self._key_of)
         if not plan.reply.is_compared:
-            return InOrderConnection(number, connected, ring, tally, check=self._check, **arguments)
+            return InOrderConnection(parts, check=self._check)
         if recorded is not None:
-            return RecordedConnection(number, connected, ring, tally, replies=recorded, **arguments)
-        return self._echo_class(number, connected, ring, tally, **arguments)
+            return RecordedConnection(parts, recorded)
+        return self._echo_class(parts)
 
     def _ring(self, number: int) -> Ring:
         if not self._plan.churn.renews:
@@ -160,24 +148,12 @@ class ConnectionMaker:
         connection.is_over = True
         return connection
 
-    def _make_rendered(
-        self, number: int, connected: Socket, templates: MessageList, arguments: _Arguments
-    ) -> LoadConnection:
-        plan, tally = self._plan, self._tally
-        ring = TemplateRing(templates, plan.format, number, plan.seed)
-        replies = TemplateReplies(ring) if plan.reply.word == "recorded" else None
+    def _make_rendered(self, parts: ConnectionParts, ring: TemplateRing) -> LoadConnection:
+        plan = self._plan
+        recorded = TemplateReplies(ring) if plan.reply.word == "recorded" else None
         if self._key_of is not None:
-            return RenderedKeyedConnection(
-                number,
-                connected,
-                ring,
-                tally,
-                replies=replies or (ring if plan.reply.is_compared else None),
-                check=self._check,
-                key_of=self._key_of,
-                **arguments,
-            )
+            replies = recorded or (ring if plan.reply.is_compared else None)
+            return RenderedKeyedConnection(parts, replies=replies, check=self._check, key_of=self._key_of)
         if not plan.reply.is_compared:
-            check = self._check
-            return RenderedInOrderConnection(number, connected, ring, tally, check=check, **arguments)
-        return RenderedConnection(number, connected, ring, tally, replies=replies, **arguments)
+            return RenderedInOrderConnection(parts, check=self._check)
+        return RenderedConnection(parts, recorded)

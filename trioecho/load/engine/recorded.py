@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from ...framing import FrameFormat
 from .connection import LoadConnection
+from .connection_parts import ConnectionParts
 from .ring import Ring
-from .sending import Socket
-from .tally import LoadTally
 
 
 class RecordedConnection(LoadConnection):
@@ -19,32 +15,8 @@ class RecordedConnection(LoadConnection):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        number: int,
-        plain_socket: Socket,
-        ring: Ring,
-        tally: LoadTally,
-        *,
-        replies: Ring,
-        format: FrameFormat,
-        largest: int,
-        buffer: memoryview,
-        clock: Callable[[], int],
-        first: int = 0,
-    ) -> None:
-        super().__init__(
-            number,
-            plain_socket,
-            ring,
-            tally,
-            format=format,
-            largest=largest,
-            buffer=buffer,
-            clock=clock,
-            replies=replies,
-            first=first,
-        )
+    def __init__(self, parts: ConnectionParts, replies: Ring) -> None:
+        super().__init__(parts, replies)
         self._receive_wire = replies.round(self._receive_round)
 
     def _offer_flight(self) -> bool:

@@ -7,16 +7,14 @@ made and offered to the kernel as one piece, and each reply is looked at by itse
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, cast
 
-from ...framing import FrameFormat
 from .connection import LoadConnection
+from .connection_parts import ConnectionParts
 from .conversation import NoMessageError, UserConversation
 from .in_order import InOrderConnection
 from .ring import Ring
-from .sending import Socket
-from .tally import LoadTally
 
 # What is made at a time, so that nothing is made long before it is sent.
 _BATCH_BYTES = 1 << 14
@@ -103,32 +101,8 @@ class RenderedConnection(RenderedSending):
     # What was made while nothing else was awaited; empty if no such piece is awaited.
     _awaited = b""
 
-    def __init__(
-        self,
-        number: int,
-        plain_socket: Socket,
-        ring: Ring,
-        tally: LoadTally,
-        *,
-        format: FrameFormat,
-        largest: int,
-        buffer: memoryview,
-        clock: Callable[[], int],
-        replies: Ring | None = None,
-        first: int = 0,
-    ) -> None:
-        super().__init__(
-            number,
-            plain_socket,
-            ring,
-            tally,
-            format=format,
-            largest=largest,
-            buffer=buffer,
-            clock=clock,
-            replies=replies,
-            first=first,
-        )
+    def __init__(self, parts: ConnectionParts, replies: Ring | None = None) -> None:
+        super().__init__(parts, replies)
         self._begin_to_inspect()
 
     def _begin_to_inspect(self) -> None:
@@ -186,32 +160,9 @@ class ConversationConnection(RenderedInOrderConnection):
     has_successor: bool
     unanswered_end: tuple[str, bytes] | None
 
-    def __init__(
-        self,
-        number: int,
-        plain_socket: Socket,
-        conversation: UserConversation,
-        tally: LoadTally,
-        *,
-        format: FrameFormat,
-        largest: int,
-        buffer: memoryview,
-        clock: Callable[[], int],
-        first: int = 0,
-    ) -> None:
+    def __init__(self, parts: ConnectionParts, conversation: UserConversation) -> None:
         self._conversation = conversation
-        super().__init__(
-            number,
-            plain_socket,
-            conversation,
-            tally,
-            check=conversation.take_reply,
-            format=format,
-            largest=largest,
-            buffer=buffer,
-            clock=clock,
-            first=first,
-        )
+        super().__init__(parts, check=conversation.take_reply)
 
     def _take(self, chunk: memoryview, now: int) -> None:
         super()._take(chunk, now)

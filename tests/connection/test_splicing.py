@@ -38,6 +38,7 @@ class Registry:
         self.epoll = select.epoll()
         self.pipes = PipePool()
         self.connections: list[Connection] = []
+        self.cut: list[Registration] = []
 
     def leave(self, registration: Registration) -> None:
         pass

@@ -372,20 +372,16 @@ async def test_a_record_that_was_changed_on_its_way_is_a_loss_after_what_came_be
 # ---- what has arrived ----
 
 
-async def test_a_record_that_is_here_in_part_has_arrived_and_its_rest_is_waited_for() -> None:
+async def test_whether_a_record_has_come_in_part_is_known_and_nobody_waits_for_its_rest() -> None:
     client, server = await pair()
     assert await server.receive_arrived() is None
+    assert not server.is_inside_record
     wire_of(client).accepts = iter([3, 9, EVER])
+    for receive in (server.look, server.receive_arrived):
+        client.send_nowait(b"hello")
+        assert await receive() is None
+        assert server.is_inside_record
     client.send_nowait(b"hello")
-    assert await server.look() is None
-    with guarded():
-        async with trio.open_nursery() as nursery:
-
-            async def send_the_rest() -> None:
-                for _ in range(2):
-                    await trio.testing.wait_all_tasks_blocked()
-                    client.send_nowait(b"hello")
-
-            nursery.start_soon(send_the_rest)
-            assert await server.receive_arrived() == b"hello"
+    assert await server.receive_arrived() == b"hello"
+    assert not server.is_inside_record
     assert await server.receive_arrived() is None

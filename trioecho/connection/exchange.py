@@ -59,6 +59,10 @@ may be received as `PipedBytes`, which lie in pipes and of which only the number
 When the frame is whole, it is sent: what was seen of it, and then what is in the pipes. Before
 anything else is called than `receive` of more of them, `sent`, `begin_block` or `drain`, what
 is still in the pipes (`piped_bytes`) comes out of them again, by `take_back`.
+
+Rule 8. Under TLS, what has come may be a part of a record, in which nothing can be seen yet. It counts
+as a part of a frame. `note_record` says whether it is so, where there was nothing to receive; or after
+`receive` and the sends at once that follow from it, which take it that the record is whole by now.
 """
 
 from __future__ import annotations
@@ -97,6 +101,7 @@ class Exchange(Replying):
       has_received_eof: whether the peer has ended its stream.
       is_draining: after `drain`: only what has arrived, and the rest of a frame that has begun,
         is received.
+      is_inside_record: whether a record of TLS has come in part.
       expects_small: whether what comes next is likely to be small, so that it is to be
         received as bytes of its own, of at most `SMALL_BYTES`.
       expects_header: whether it is likely to be another frame of which most need not be
@@ -198,7 +203,7 @@ class Exchange(Replying):
     def _receive_any(self, data: Wire, now: float) -> Wire | None:
         self._read_wait_ended_at = now
         self._blocked_since_receive_s = 0.0
-        self.is_at_rest = False
+        self.is_at_rest = self.is_inside_record = False
         if isinstance(data, PipedBytes):
             return self._receive_piped(data, now)
         self.expects_small = len(data) < SMALL_BYTES and not self.expects_header

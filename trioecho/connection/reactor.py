@@ -122,6 +122,7 @@ class Reactor:
     Attributes:
       epoll: in which their sockets are.
       pipes: for the rest of large frames.
+      cut: as in `Registry`.
       busy_tasks: how many tasks have more messages to reply to than a turn's work. While
         there are any, the reactor does not wait by itself, which would keep them waiting.
       has_ended: whether `run` has; then tasks move bytes by themselves.
@@ -134,6 +135,7 @@ class Reactor:
         self.has_ended: bool = False
         self._registrations: dict[int, Registration] = {}
         self._turns = Turns(self._registrations)
+        self.cut: list[Registration] = self._turns.cut
         self._somebody_is_here = trio.Event()
         self._spinning = _Patience(0.0, _WORTH_SPINS)
         self._spins = 0  # in a row that have found something
@@ -301,6 +303,8 @@ class Reactor:
                     registration.wake()
                 elif deadline < first:
                     first = deadline
+                if registration.exchange.is_inside_record:
+                    first = min(first, registration.exchange.deadline_without_record(now))
             await trio.sleep_until(max(first, now + _CLOCK_PRECISION * shortest_clock_s))
 
 

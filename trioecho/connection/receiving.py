@@ -16,6 +16,9 @@ from .sending import OnSent, Sending, SendingHalf
 # What comes in fewer bytes at a time is small.
 SMALL_BYTES: Final = 1 << 14
 
+# What is known of a frame that is late, if it has begun inside a record of TLS that is not whole.
+_ONLY_A_RECORD = "only a part of a TLS record has come"
+
 # To fetch a member of an enum takes as long as a call, before Python 3.12.
 _READABLE, _ARRIVED, _LAST_CHANCE = Interest.READABLE, Interest.ARRIVED, Interest.LAST_CHANCE
 _WRITABLE, _MESSAGES, _ENDED = Interest.WRITABLE, Interest.MESSAGES, Interest.ENDED
@@ -33,6 +36,7 @@ class ReceivingHalf(SendingHalf):
 
     __slots__ = (
         "_drain_bytes_left",
+        "_idle_deadline",
         "_idle_timeout_s",
         "_is_late",
         "_is_plain",
@@ -49,6 +53,7 @@ class ReceivingHalf(SendingHalf):
         "has_received_eof",
         "interest",
         "is_draining",
+        "is_inside_record",
         "opened_at",
         "use",
     )
@@ -82,6 +87,7 @@ class ReceivingHalf(SendingHalf):
         self.opened_at: float = now
         self.has_received_eof: bool = False
         self.is_draining: bool = False
+        self.is_inside_record: bool = False
         self.expects_small: bool = True
         self.expects_header: bool = False
         self.use: Use = Use.TAKE
@@ -90,6 +96,7 @@ class ReceivingHalf(SendingHalf):
         self.frame_timeout_s: float = or_infinite(limits.frame_timeout_s)
         self._receive_capacity = receive_capacity
         self._read_deadline = math.inf
+        self._idle_deadline = math.inf  # again, if the record that has come in part has no data
         self._read_wait_ended_at = now
         self._timed_frame = -1  # the number of the frame whose deadline that is
         self._is_late = False  # that frame: only what has already arrived still counts
@@ -108,9 +115,19 @@ class ReceivingHalf(SendingHalf):
 
     def deadline_of_rest(self, now: float) -> float:
         """Return when a frame that has begun would be late, if a wait for its rest began now."""
-        if not self.decoder.buffered_bytes or self._timed_frame != self.decoder.frames_decoded:
+        if not self._has_begun or self._timed_frame != self.decoder.frames_decoded:
             return math.inf
         return max(now, now + self._read_deadline - self._read_wait_ended_at)
+
+    def deadline_without_record(self, now: float) -> float:
+        """Return the deadline that is the next one if the record that has come in part has no data."""
+        is_it = self.is_inside_record and not self.decoder.buffered_bytes and self._idle_deadline > now
+        return self._idle_deadline if is_it else math.inf
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a frame has; what is in a record is taken for one until it can be seen."""
+        return self.is_inside_record or self.decoder.buffered_bytes > 0
 
     def deadline_passed(self) -> None:
         """Receive what is here already, and wait for no more; does nothing for a send that is blocked."""
@@ -122,8 +139,9 @@ class ReceivingHalf(SendingHalf):
         """Return what to raise when a deadline has passed, and nothing has come of it."""
         if self.interest is _WRITABLE:
             return WriteTimeoutError(self._write_timeout_s)
-        if self.decoder.buffered_bytes:
-            return FrameTimeoutError(self.frame_timeout_s, self.decoder.diagnose_incomplete())
+        if self._has_begun:
+            what_came = self.decoder.diagnose_incomplete() if self.decoder.buffered_bytes else _ONLY_A_RECORD
+            return FrameTimeoutError(self.frame_timeout_s, what_came)
         return IdleTimeoutError(self._idle_timeout_s)
 
     # ---- waiting, and not waiting any more ----
@@ -131,8 +149,9 @@ class ReceivingHalf(SendingHalf):
     def _listen(self, now: float) -> None:
         """Wait for more, within the clocks."""
         decoder = self.decoder
-        if not decoder.buffered_bytes:
-            self._read_deadline = now + self._idle_timeout_s
+        self._idle_deadline = now + self._idle_timeout_s
+        if not self._has_begun:
+            self._read_deadline = self._idle_deadline
             if self._is_plain:
                 self.interest = _READABLE
                 if self.expects_small and self.use is not _TAKE and self.sending is _FREE:
@@ -155,6 +174,33 @@ class ReceivingHalf(SendingHalf):
             self.interest = self._interest_in_drain()
         else:
             self.interest = _LAST_CHANCE if self._is_late else _READABLE
+
+    def note_record(self, is_inside: bool, now: float) -> None:
+        """Note whether a record of TLS has come in part, if it has, behind all that `receive` was given.
+
+        Nothing in it can be seen before it is whole. It is taken for the beginning of a frame, or else a
+        peer could hide from the frame clock behind a part of a record. If it then has no data, it was
+        nothing: the idle clock has not stopped meanwhile.
+        """
+        if is_inside is self.is_inside_record:
+            return
+        self.is_inside_record = is_inside
+        if is_inside:
+            self.is_at_rest = False
+        if self.decoder.buffered_bytes or self.interest not in RECEIVING:
+            return  # its clock runs on, or `_listen` will come
+        self._is_late = False
+        if is_inside:
+            self._idle_deadline = self._read_deadline
+            self._read_deadline = now + self.frame_timeout_s
+            self._timed_frame = self.decoder.frames_decoded
+        else:
+            self._read_deadline = self._idle_deadline
+            self._timed_frame = -1
+        if self.is_draining:
+            self.interest = self._interest_in_drain()
+        else:
+            self.interest = _READABLE if now < self._read_deadline else _LAST_CHANCE
 
     def _be_late(self) -> None:
         """Note that a frame's clock has run out and that the frame is not whole with what has come since.
@@ -214,8 +260,8 @@ class ReceivingHalf(SendingHalf):
         if self._drain_bytes_left > 0:
             return _ARRIVED
         frame = self.decoder.frames_decoded
-        if self._last_frame is None:
+        if self._last_frame is None and not self.is_inside_record:  # else the last one may begin in that
             self._last_frame = frame
-        if not self.decoder.buffered_bytes or self._last_frame != frame:
+        if not self._has_begun or self._last_frame not in (None, frame):
             return _ENDED
         return _LAST_CHANCE if self._is_late else _READABLE

@@ -45,10 +45,12 @@ class Registry(Protocol):
     Attributes:
       epoll: watches their sockets.
       pipes: for the rest of large frames.
+      cut: those of whose last record of TLS a part has come in this turn, or the rest.
     """
 
     epoll: select.epoll
     pipes: PipePool
+    cut: list[Registration]
 
     def leave(self, registration: Registration, /) -> None:
         """Watch the registration's socket no longer."""
@@ -94,7 +96,7 @@ class Registration:
         self._under_tls: TlsInTurn | None = None
         if isinstance(transport, TlsTransport):
             connection = cast("SocketTransport", transport.below).socket
-            self._under_tls = TlsInTurn(transport, connection, self.wake)
+            self._under_tls = TlsInTurn(transport, connection, self)
             self.receive: Callable[[int], bytes] = self._under_tls.receive
             self.send: Callable[[Wire], int] = cast("Callable[[Wire], int]", self._under_tls.send)
         else:
@@ -133,6 +135,15 @@ class Registration:
             )
             self.send = self._splice.send
         return self._splice.receive(most, beginning)
+
+    def note_cut(self) -> None:
+        """Have `note_record` called when the turn has handed over what was received."""
+        if self.exchange.is_inside_record or self._transport.is_inside_record:
+            self._registry.cut.append(self)
+
+    def note_record(self, now: float) -> None:
+        """Report to the exchange whether a record of TLS has come in part."""
+        self.exchange.note_record(self._transport.is_inside_record, now)
 
     def translate_error(self, error: BaseException) -> BaseException:
         """Return what to raise for what ``receive`` or ``send`` has raised."""

@@ -14,6 +14,8 @@ from .exchange import Exchange
 from .interest import Interest
 from .transport import Transport
 
+_WHAT_IS_HERE = (Interest.ARRIVED, Interest.LAST_CHANCE)
+
 
 class TaskDriver:
     """Gives an exchange what it waits for, in the task that calls.
@@ -41,7 +43,7 @@ class TaskDriver:
         Raises:
           Whatever the exchange and the transport raise.
         """
-        exchange, now = self._exchange, self._now
+        exchange, transport, now = self._exchange, self._transport, self._now
         if exchange.interest is Interest.WRITABLE:
             await self.send_unsent()
             return
@@ -50,16 +52,21 @@ class TaskDriver:
             if exchange.resume(now()) is not None:
                 await self.send_unsent()
             return
-        if exchange.interest is Interest.READABLE:
+        # A part of a record may have come with the handshake, or in a receive that was cancelled.
+        exchange.note_record(transport.is_inside_record, now())
+        was_readable = exchange.interest is Interest.READABLE
+        if was_readable:
             data = await self.receive_until(exchange.deadline, exchange.decoder.get_buffer())
-            if data is None and now() >= exchange.deadline:
-                exchange.deadline_passed()
         else:
             data = await self._receive_what_is_here()
-            if data is None:
-                exchange.nothing_arrived()
         if data is not None and exchange.receive(data, now()) is not None:
             await self.send_unsent()
+        exchange.note_record(transport.is_inside_record, now())
+        if data is None:
+            if not was_readable and exchange.interest in _WHAT_IS_HERE:
+                exchange.nothing_arrived()
+            elif now() >= exchange.deadline:
+                exchange.deadline_passed()
 
     async def receive_until(
         self, deadline: float, buffer: memoryview | None = None
@@ -77,10 +84,7 @@ class TaskDriver:
         buffer = self._exchange.decoder.get_buffer()
         if self._exchange.interest is Interest.LAST_CHANCE:
             return await self._transport.look(buffer)
-        # Under TLS, what has arrived may be a part of a record, and so of a frame: its clock runs.
-        with trio.CancelScope(deadline=self._now() + self._exchange.frame_timeout_s):
-            return await self._transport.receive_arrived(buffer)
-        return None
+        return await self._transport.receive_arrived(buffer)
 
     async def send_unsent(self) -> None:
         """Send all that is unsent, within the write clock; a checkpoint only if it has to wait.

@@ -10,7 +10,7 @@ All connections decrypt into one buffer. It is taken out, or handed over, before
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from typing import Protocol
 
 from .tls_transport import TlsTransport
 from .transport import SHARED_RECEIVE_BYTES, STREAM_SEND_BYTES
@@ -22,23 +22,31 @@ _LEAST_BUFFER_BYTES = 4 * _RECORD_BYTES
 _NOTHING = memoryview(b"")
 
 
+class Owner(Protocol):
+    """Who receives: a registration."""
+
+    def wake(self) -> None:
+        """Wake the connection's task: more is here than was received."""
+
+    def note_cut(self) -> None:
+        """Compare what the exchange knows of a record that has come in part, after this receive."""
+
+
 class TlsInTurn:
     """Receives and sends for a reactor; nothing here waits.
 
     Args:
       transport: the connection's.
       connection: the socket below it.
-      on_more: called if more is here than was received.
+      owner: who receives.
     """
 
-    __slots__ = ("_codec", "_on_more", "_receive", "_receive_into", "_send", "_transport")
+    __slots__ = ("_codec", "_owner", "_receive", "_receive_into", "_send", "_transport")
 
-    def __init__(
-        self, transport: TlsTransport, connection: socket.socket, on_more: Callable[[], object]
-    ) -> None:
+    def __init__(self, transport: TlsTransport, connection: socket.socket, owner: Owner) -> None:
         self._transport = transport
         self._codec = transport.codec
-        self._on_more = on_more
+        self._owner = owner
         self._receive = connection.recv
         self._receive_into = connection.recv_into
         self._send = connection.send
@@ -81,11 +89,12 @@ class TlsInTurn:
 
     def _after_decrypting(self, data: memoryview) -> memoryview:
         codec = self._codec
+        self._owner.note_cut()
         if codec.pending_bytes:
             self._transport.send_own()
         if data:
             if codec.may_have_more or codec.lost is not None:
-                self._on_more()
+                self._owner.wake()
             return data
         if codec.lost is not None:
             raise codec.lost

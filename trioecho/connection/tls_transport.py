@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -131,25 +132,17 @@ class TlsTransport(Transport):
         return self._decrypt(buffer)
 
     async def receive_arrived(self, buffer: memoryview | None = None) -> bytes | memoryview | None:
-        """Return what is here already, and wait for the rest of a record that is here in part.
-
-        What is in that record may be the beginning of a frame.
-        """
-        await trio.lowlevel.checkpoint()
-        while (data := self._decrypt(buffer)) is None:
-            raw = await self.below.receive_arrived()
-            if raw is None:
-                if not self.codec.is_inside_record:
-                    return None
-                raw = await self.below.receive()
-            if raw is not None:
-                self.codec.feed(raw)
-        return data
+        return await self._receive_here(self.below.receive_arrived, buffer)
 
     async def look(self, buffer: memoryview | None = None) -> bytes | memoryview | None:
+        return await self._receive_here(self.below.look, buffer)
+
+    async def _receive_here(
+        self, receive_below: Callable[[], Awaitable[bytes | memoryview | None]], buffer: memoryview | None
+    ) -> bytes | memoryview | None:
         await trio.lowlevel.checkpoint()
         while (data := self._decrypt(buffer)) is None:
-            raw = await self.below.look()
+            raw = await receive_below()
             if raw is None:
                 return None
             self.codec.feed(raw)
@@ -179,6 +172,10 @@ class TlsTransport(Transport):
             codec.lost = ConnectionLostError(
                 "connection lost: the peer does not read what TLS itself replies"
             )
+
+    @property
+    def is_inside_record(self) -> bool:
+        return self.codec.is_inside_record
 
     # ---- in the turns of a reactor ----
 

@@ -100,6 +100,11 @@ class Transport(abc.ABC):
         """Return how many bytes can have arrived and not been received: the size of the kernel's buffer."""
 
     @property
+    def is_inside_record(self) -> bool:
+        """Whether a record of TLS has come in part, so that nothing in it can be received yet."""
+        return False
+
+    @property
     @abc.abstractmethod
     def can_send_nowait(self) -> bool:
         """Whether `send_nowait` sends, if the kernel has room."""

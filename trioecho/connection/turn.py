@@ -32,15 +32,17 @@ class Turns:
 
     Attributes:
       waiting: connections with more messages than one turn replies to: they are in the next, too.
+      cut: those of whose last record of TLS a part has come in this turn, or the rest.
 
     Args:
       registrations: all connections, by their descriptors. The reactor removes them.
     """
 
-    __slots__ = ("_echoes", "_now", "_registrations", "waiting")
+    __slots__ = ("_echoes", "_now", "_registrations", "cut", "waiting")
 
     def __init__(self, registrations: dict[int, Registration]) -> None:
         self.waiting: list[Registration] = []
+        self.cut: list[Registration] = []
         self._registrations = registrations
         self._echoes: EchoesAtRest | None = None  # like the first connection
         # The same as trio.current_time(), which looks for the clock at every call.
@@ -96,7 +98,22 @@ class Turns:
             woken += self._echo_all(resting, received_at_rest)
         if received or outgoing:
             woken += self._hand_over(received, outgoing)
+        if self.cut:
+            woken += self._note_records()
         return woken + self.resume_all(waiting) if waiting else woken
+
+    def _note_records(self) -> int:
+        """Report to exchanges whether a record of TLS has come in part, behind all that they were given."""
+        cut, now = self.cut[:], self._now()
+        self.cut.clear()
+        woken = 0
+        for registration in cut:
+            if self._registrations.get(registration.descriptor) is registration:
+                was_readable = registration.exchange.interest is _READABLE
+                registration.note_record(now)
+                if was_readable and registration.exchange.interest is not _READABLE:
+                    woken += self._attend(registration)
+        return woken
 
     def resume_all(self, resumed: Sequence[Registration]) -> int:
         """Go on with connections whose tasks have taken their messages, or that have waited."""

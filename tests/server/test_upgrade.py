@@ -23,6 +23,8 @@ from tests.support.http import ask, samples_of
 from tests.support.processes import SERVE, SERVE_WITH_WORKERS, ServerProcess, run_command
 from tests.support.slow import slow
 from tests.support.sockets import LOOPBACK, echoes, receive_all
+from tests.support.tls import write_files
+from tests.support.tls_by_hand import TlsPeer, receive, shake_hands
 from tests.support.wire import frame
 from trioecho.base.handover import READY, VARIABLE, Handover
 from trioecho.cli import service_upgrade
@@ -300,6 +302,75 @@ async def shop():
             os.sched_yield()
         server.end()  # which reads until no process is left that could write
     assert "SIGTERM: the service had not started" in server.said + server.log
+
+
+SLOW_SHOP = """
+import contextlib, pathlib, trio
+
+@contextlib.asynccontextmanager
+async def shop():
+    slow = pathlib.Path(__file__).with_name("slow")
+    while slow.exists():
+        await trio.sleep(0.01)
+    yield bytes.upper
+"""
+
+
+def test_a_second_one_while_the_first_goes_on_is_ignored_and_says_so(tmp_path: Path) -> None:
+    module, files = tmp_path / "shop.py", write_files(tmp_path)
+    module.write_text(SLOW_SHOP)
+    where = "--listen", f"unix:{tmp_path}/shop.sock"
+    with upgradable(f"{module}:shop", *where, "--grace", "0", *files.options) as server:
+        first = server.number
+        plain, peer = server.connect(), TlsPeer()
+        shake_hands(peer, plain)
+        plain.sendall(peer.records(frame(b"hello") + frame(b"unfinished")[:6]))
+        assert receive(peer, plain, 9) == frame(b"HELLO")
+        (tmp_path / "slow").touch()
+        os.kill(first, signal.SIGUSR2)
+        server.log_line_with("SIGUSR2: starting the process that takes the place of process")
+        os.kill(first, signal.SIGUSR2)
+        server.log_line_with("SIGUSR2: ignored: a process that takes the place of this one starts already")
+        os.kill(first, signal.SIGHUP)  # it still serves
+        server.log_line_with(f"SIGHUP: {files.certfile} was read again, for new connections")
+        (tmp_path / "slow").unlink()
+        line = server.log_line_with("has taken over; draining 1 connection")
+        [new] = re.findall(r"SIGUSR2: process (\d+) has taken over", line)
+        for number, words in (
+            (signal.SIGUSR2, f"SIGUSR2: ignored: process {new} has taken over already"),
+            (signal.SIGHUP, f"SIGHUP: ignored: in a drain no connection begins that needs {files.certfile}"),
+        ):
+            os.kill(first, number)
+            server.log_line_with(words)
+        plain.sendall(peer.records(frame(b"unfinished")[6:]))
+        assert receive(peer, plain, 14) == frame(b"UNFINISHED")
+        plain.close()
+        server.number = int(new)
+        server.end()
+    assert server.messages == [2, 0]
+
+
+def test_in_a_drain_and_when_a_service_ends_before_the_other_serves(tmp_path: Path) -> None:
+    module = tmp_path / "shop.py"
+    module.write_text(SLOW_SHOP)
+    where = "--listen", f"unix:{tmp_path}/shop.sock"
+    with upgradable(f"{module}:shop", *where, "--grace", "0") as server, server.connect() as peer:
+        peer.sendall(frame(b"hello") + frame(b"unfinished")[:6])
+        assert peer.recv(9) == frame(b"HELLO")
+        (tmp_path / "slow").touch()
+        os.kill(server.number, signal.SIGUSR2)
+        server.log_line_with("SIGUSR2: starting the process")
+        os.kill(server.number, signal.SIGTERM)
+        server.log_line_with("SIGTERM: draining 1 connection")
+        server.log_line_with(f"that was to take the place of process {server.number} is ended, too")
+        os.kill(server.number, signal.SIGUSR2)
+        server.log_line_with(
+            f"SIGUSR2: ignored: process {server.number} drains, and is not replaced any more"
+        )
+        peer.sendall(frame(b"unfinished")[6:])
+        assert receive_all(peer) == frame(b"UNFINISHED")
+        assert server.wait() == 0
+    assert server.messages == [2]
 
 
 def test_one_signal_does_not_cut_the_drain_short_that_follows_an_upgrade_and_two_do() -> None:

@@ -109,6 +109,7 @@ class ServiceRun:
         self._server: FrameServer | WorkerPool | None = None
         self._result: ServeResult | None = None
         self._has_opened = False
+        self._is_draining = False
         self._is_told = trio.Event()
         self._first_signal = ""
         self._manager = manager
@@ -134,6 +135,9 @@ class ServiceRun:
         """Read the files of TLS again, for new connections; those that cannot be used leave all as it is."""
         tls, logger = self._settings.tls, logging.getLogger("trioecho")
         if not isinstance(tls, TlsFiles):
+            return
+        if self._is_draining:
+            logger.warning("SIGHUP: ignored: in a drain no connection begins that needs %s", tls.certfile)
             return
         self._manager.tell_reloading()
         try:
@@ -194,6 +198,7 @@ class ServiceRun:
             bound = f"for at most {grace_s:g} s" if grace_s else "without a limit"
             draining = f"draining {plural(server.connections, 'connection')}, {bound}"
             if self.successor is not None:
+                self._is_draining = True
                 server.drain(leave_queued=True)
                 self._listening.files.clear()  # they are the other one's
                 if self._admin is not None:
@@ -211,6 +216,7 @@ class ServiceRun:
                 await trio.sleep(delay_s)
             # While the sockets are open: who finds no file does not come into a queue that is closed.
             self._listening.remove_files()
+            self._is_draining = True
             server.drain()
 
     def _take_place(self, handover: Handover, logger: logging.Logger, nursery: trio.Nursery) -> None:

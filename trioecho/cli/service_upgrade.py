@@ -53,10 +53,21 @@ class Upgrades:
     def __init__(self, command: OwnCommand | None) -> None:
         self._command = command
         self._is_asked = trio.Event()
+        self._successor: trio.Process | None = None
+        self._is_over = False
 
     def ask(self) -> None:
-        """Have it start one; returns at once."""
-        self._is_asked.set()
+        """Have it start one, or log why it does not; returns at once."""
+        if self._command is None:
+            return
+        if self._successor is not None:
+            logger.warning("SIGUSR2: ignored: process %d has taken over already", self._successor.pid)
+        elif self._is_over:
+            logger.warning("SIGUSR2: ignored: process %d drains, and is not replaced any more", os.getpid())
+        elif self._is_asked.is_set():
+            logger.warning("SIGUSR2: ignored: a process that takes the place of this one starts already")
+        else:
+            self._is_asked.set()
 
     async def wait_for_successor(self, handover: Callable[[], Handover]) -> trio.Process:
         """Return the process that serves in place of this one, once there is one.
@@ -66,20 +77,28 @@ class Upgrades:
 
         Cancellation ends one that does not serve yet.
         """
-        while True:
-            await self._is_asked.wait()
-            if self._command is not None:
-                try:
-                    return await self._start(self._command, handover())
-                except UpgradeError as error:
-                    logger.error("SIGUSR2: %s; process %d serves on", error, os.getpid())
-            self._is_asked = trio.Event()
+        try:
+            while True:
+                await self._is_asked.wait()
+                if self._command is not None:
+                    try:
+                        self._successor = await self._start(self._command, handover())
+                        return self._successor
+                    except UpgradeError as error:
+                        logger.error("SIGUSR2: %s; process %d serves on", error, os.getpid())
+                self._is_asked = trio.Event()
+        finally:
+            self._is_over = True
 
     async def _start(self, command: OwnCommand, handover: Handover) -> trio.Process:
         if os.getpid() == 1:
             raise UpgradeError("process 1 of a container cannot be replaced, as the container ends with it")
         logger.info("SIGUSR2: starting the process that takes the place of process %d", os.getpid())
-        return await start_successor(command, handover, os.environ)
+        try:
+            return await start_successor(command, handover, os.environ)
+        except trio.Cancelled:
+            logger.info("the process that was to take the place of process %d is ended, too", os.getpid())
+            raise
 
 
 def handover_of(

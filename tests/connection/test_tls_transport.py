@@ -17,6 +17,7 @@ from tests.support.examples import examples
 from tests.support.guard import guarded
 from tests.support.tls import authority, client_context, other_authority
 from tests.support.tls_wires import EVER, Wire, pair, under_tls, wire_of, wires
+from tests.support.wire import frame
 from trioecho import ConnectionLostError, FrameChannel, FrameFormat, Limits
 from trioecho.connection.tls_errors import TlsHandshakeError
 from trioecho.connection.tls_transport import TlsTransport
@@ -57,6 +58,61 @@ def test_bytes_arrive_as_they_were_sent_and_are_accepted_only_when_all_of_their_
         assert received == b"".join(payloads)
 
     trio.run(run)
+
+
+async def test_each_record_that_is_accepted_counts_and_no_part_of_one() -> None:
+    client, server = await pair()
+    data = bytes(range(256)) * 200  # of four records
+    sizes = [1 << 14, 1 << 14, 1 << 14, len(data) - 3 * (1 << 14)]
+    wire_of(client).accepts = iter([sizes[0] + 30, 0, sizes[1] + 20, EVER])
+    accepted = client.send_nowait(data)
+    assert accepted == sizes[0] == len(receive_all_that_is_here(server))
+    assert client.send_nowait(data[accepted:]) == 0
+    accepted += await client.send(data[accepted:])
+    assert accepted == sizes[0] + sizes[1]
+    assert len(receive_all_that_is_here(server)) == sizes[1]
+    assert client.send_nowait(data[accepted:]) == sizes[2] + sizes[3]
+    assert receive_all_that_is_here(server) == data[accepted:]
+
+
+class Full(Wire):
+    """A wire on which a send that has to wait waits for ever."""
+
+    async def send(self, data: bytes | memoryview) -> int:
+        await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("accepted", [0, 21, 16_405, 16_406, 40_000, 65_624])
+async def test_what_was_accepted_before_a_connection_is_aborted_is_what_its_peer_can_read(
+    accepted: int,
+) -> None:
+    reports: list[tuple[int, int]] = []
+    client, server = await pair()
+    channel = FrameChannel._of_server(
+        server,
+        FrameFormat(),
+        Limits(),
+        "the peer",
+        reactor=None,
+        pool=None,
+        on_sent=lambda frames, size, *_: reports.append((frames, size)),
+    )
+    receive_all_that_is_here(client)
+    wire = frame(bytes(96)) * 800  # 80,000 bytes
+    client.send_nowait(wire)
+    full = Full([accepted, *itertools.repeat(0, 100)])
+    full.peer, full.arrived = wire_of(client), wire_of(server).arrived
+    server.below = full
+    with guarded():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(channel.echo)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        await channel.abort()
+    received = receive_all_that_is_here(client)
+    assert wire.startswith(received)
+    frames = len(received) // 100
+    assert [sum(numbers) for numbers in zip(*reports, strict=True)] == [frames, frames * 100]
 
 
 async def test_a_send_that_waits_reports_what_it_completes() -> None:
@@ -326,19 +382,9 @@ async def test_the_end_is_said_in_tls(way: str) -> None:
     assert not wire_of(client).arrived
 
 
-class Full(Wire):
-    """A wire with room for nothing more."""
-
-    def send_nowait(self, data: bytes | memoryview) -> int:
-        return 0
-
-    async def send(self, data: bytes | memoryview) -> int:
-        await trio.sleep_forever()
-
-
 async def test_an_end_that_finds_no_room_is_waited_for_as_long_as_a_linger(autojump_clock: MockClock) -> None:
     client, server = await pair()
-    server.below = full = Full()
+    server.below = full = Full([0, 0, 0])
     full.peer = wire_of(client)
     channel = FrameChannel._of_server(
         server, FrameFormat(), Limits(), "the peer", reactor=None, pool=None, on_sent=None

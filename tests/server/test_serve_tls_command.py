@@ -16,14 +16,17 @@ from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.processes import (
     SERVE,
+    SERVE_WITH_WORKERS,
     ServerProcess,
     in_one_process_and_slowly_in_two,
     in_one_process_or_two,
     run_command,
     server_process,
 )
+from tests.support.slow import slow
 from tests.support.sockets import receive_all, receive_exactly
 from tests.support.tls import Files, authority, client_context, days_ago, write_files
+from tests.support.tls_by_hand import TlsPeer, shake_hands
 from tests.support.wire import frame, whole_frames
 
 
@@ -273,6 +276,40 @@ def test_past_the_grace_what_is_unfinished_is_aborted(files: Files) -> None:
         assert receive_exactly(peer, 7) == frame(b"one")
         assert server.stop() == 4
     assert server.reports[-1]["errors"] == {"aborted": 1}
+
+
+@pytest.mark.parametrize("length", [96, 5000])
+@pytest.mark.parametrize(
+    ("command", "signals"),
+    [(SERVE, 1), (SERVE, 2), slow(SERVE_WITH_WORKERS, 1)],
+    ids=["one process", "two signals", "workers"],
+)
+def test_what_is_counted_at_an_abort_is_what_a_peer_can_read_that_has_not_read_before(
+    command: tuple[str], length: int, signals: int, files: Files, tmp_path: Path
+) -> None:
+    """A Unix socket gives its peer all that was accepted, also after the end."""
+    where = ("--grace", "0.1s") if signals == 1 else ("--grace", "1h")
+    listen = [f"unix:{tmp_path}/echo.sock"]
+    with server_process(*files.options, *where, listen=listen, command=command) as server:
+        plain, peer = server.connect(), TlsPeer()
+        shake_hands(peer, plain)
+        plain.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):  # the server does not read on, as nobody takes its echoes
+            while True:
+                plain.sendall(peer.records(frame(bytes(length)) * (60_000 // length)))
+        plain.settimeout(GUARD_S)
+        server.send_signal()
+        assert "SIGTERM" in server.read_log_line()
+        if signals == 2:
+            server.send_signal()
+        code = server.wait()
+        with contextlib.suppress(ConnectionResetError):
+            received = 0
+            while raw := plain.recv(1 << 16):
+                received += len(peer.decrypt(raw))
+        plain.close()
+    assert code == (4 if signals == 1 else 130)
+    assert server.reports[-1]["messages_total"] == received // (4 + length) > 0
 
 
 # ---- bad peers ----

@@ -19,6 +19,8 @@ from .trio_errors import ConnectionLostError
 # How much OpenSSL is given at a time: the longest record (RFC 8446, section 5.2), or some hundred of
 # those without data.
 _FEED_BYTES = 5 + (1 << 14) + 256
+# How much data one record has at most (RFC 8446, section 5.1).
+RECORD_DATA_BYTES = 1 << 14
 # A peer changes its keys once in gigabytes, and a server sends some tickets after the handshake.
 _MOST_RECORDS_WITHOUT_DATA = 100
 # Of a record: its header, the type that data has, and the least that one with data has.

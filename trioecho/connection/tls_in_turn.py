@@ -12,8 +12,9 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
+from .tls_codec import RECORD_DATA_BYTES
 from .tls_transport import TlsTransport
-from .transport import SHARED_RECEIVE_BYTES, STREAM_SEND_BYTES
+from .transport import SHARED_RECEIVE_BYTES
 
 # What one record may add to what is received: one that has come in part before (RFC 8446, section 5.2).
 _RECORD_BYTES = 5 + (1 << 14) + 256
@@ -110,14 +111,14 @@ class TlsInTurn:
           OSError: likewise.
         """
         transport, size = self._transport, len(data)
-        if transport.has_unsent or size > STREAM_SEND_BYTES:
+        if transport.has_unsent or size > RECORD_DATA_BYTES:
             return transport.send_nowait(data)
-        records = self._codec.encrypt(data)
+        record = self._codec.encrypt(data)
         try:
-            accepted = self._send(records)
+            accepted = self._send(record)
         except BlockingIOError:
             accepted = 0
-        if accepted == len(records):
+        if accepted == len(record):
             return size
-        transport.keep_unsent(records[accepted:], size)
+        transport.keep_unsent(record[accepted:], size)
         return 0

@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from .tls_codec import TlsCodec
+from .tls_codec import RECORD_DATA_BYTES, TlsCodec
 from .tls_errors import TlsHandshakeError
 from .transport import RECEIVE_BYTES, SHARED_RECEIVE_BYTES, STREAM_SEND_BYTES, SocketTransport, Transport
 from .trio_errors import ConnectionLostError
@@ -45,7 +45,7 @@ class TlsTransport(Transport):
       shared_buffer: where to decrypt; all connections of a thread can share one, with those below, too.
     """
 
-    __slots__ = ("_unsent", "_unsent_payload", "below", "codec", "shared_buffer")
+    __slots__ = ("_unsent", "_unsent_records", "below", "codec", "shared_buffer")
 
     def __init__(
         self,
@@ -59,9 +59,10 @@ class TlsTransport(Transport):
         self.below: Transport = below
         self.codec: TlsCodec = TlsCodec(context, server_side=server_side, server_hostname=server_hostname)
         self.shared_buffer: memoryview | None = shared_buffer
-        # Records that were encrypted and not accepted below, and how many bytes lie in them.
+        # Records that were encrypted and not accepted below; and for each the bytes of it that are left,
+        # and of the data in it. Behind them may be what OpenSSL says by itself.
         self._unsent = _NOTHING
-        self._unsent_payload = 0
+        self._unsent_records: Sequence[tuple[int, int]] = ()
 
     @property
     def has_received(self) -> bool:
@@ -190,10 +191,10 @@ class TlsTransport(Transport):
         """Whether records wait for room."""
         return bool(self._unsent)
 
-    def keep_unsent(self, records: bytes, payload_bytes: int) -> None:
-        """Send these records next, which have so many bytes in them."""
-        self._unsent = memoryview(records)
-        self._unsent_payload = payload_bytes
+    def keep_unsent(self, record: bytes, data_bytes: int) -> None:
+        """Send the rest of a record next, which has so many bytes of data in it."""
+        self._unsent = memoryview(record)
+        self._unsent_records = [(len(record), data_bytes)]
 
     def translate_error(self, error: OSError) -> Exception:
         """Return what to raise for an error of the socket below."""
@@ -211,10 +212,9 @@ class TlsTransport(Transport):
         while total < len(view):
             if not self._unsent:
                 self._encrypt(view[total:])
-            accepted = self._accept(self.below.send_nowait(self._unsent))
+            total += self._accept(self.below.send_nowait(self._unsent))
             if self._unsent:
                 break
-            total += accepted
         return total
 
     async def send(self, data: bytes | memoryview) -> int:
@@ -223,16 +223,24 @@ class TlsTransport(Transport):
         return self._accept(await self.below.send(self._unsent))
 
     def _encrypt(self, view: memoryview) -> None:
-        piece = view[:STREAM_SEND_BYTES]
-        self._unsent = memoryview(self.codec.encrypt(piece))
-        self._unsent_payload = len(piece)
+        # One record at a time, or it would not be known where they end: what the peer can decrypt counts.
+        end = min(len(view), STREAM_SEND_BYTES)
+        pieces = [view[at : min(at + RECORD_DATA_BYTES, end)] for at in range(0, end, RECORD_DATA_BYTES)]
+        records = list(map(self.codec.encrypt, pieces))
+        self._unsent = memoryview(b"".join(records))
+        self._unsent_records = list(zip(map(len, records), map(len, pieces), strict=True))
 
     def _accept(self, count: int) -> int:
-        """Note that so much of the records was accepted; return how many bytes of payload that completes."""
+        """Note that so much of the records was accepted; return how many bytes of data that completes."""
         self._unsent = self._unsent[count:] or _NOTHING
-        if self._unsent:
-            return 0
-        accepted, self._unsent_payload = self._unsent_payload, 0
+        accepted = 0
+        for number, (size, data_bytes) in enumerate(self._unsent_records):
+            if count < size:
+                self._unsent_records = [(size - count, data_bytes), *self._unsent_records[number + 1 :]]
+                return accepted
+            count -= size
+            accepted += data_bytes
+        self._unsent_records = ()
         return accepted
 
     async def _flush(self) -> None:

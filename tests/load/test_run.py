@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-import os
-import signal
 import socket
 import threading
 import time
@@ -29,7 +27,6 @@ from trioecho.load import (
     LoadRun,
     Sizes,
     TooManyConnectionsError,
-    WorkerFailedError,
     result_as_json,
     result_from_json,
     run_load,
@@ -268,22 +265,6 @@ async def test_a_worker_imports_nothing_from_the_working_directory(
     with serving() as port, guarded():
         result = await run_load(plan_for(port, connections=2, messages=5, processes=2))
     assert result.messages == 10
-
-
-async def test_a_killed_worker_is_an_error() -> None:
-    killed = False
-
-    def kill(progress: LoadProgress) -> None:
-        nonlocal killed
-        if progress.messages and not killed:
-            killed = True
-            os.kill(run._run._workers[1].process.pid, signal.SIGKILL)  # type: ignore[union-attr]
-
-    with serving() as port, guarded():
-        plan = plan_for(port, duration_s=3600.0, processes=2)
-        run = LoadRun(plan, on_progress=kill, progress_interval_s=0.05)
-        with pytest.raises(WorkerFailedError, match="killed by signal 9"):
-            await run.run()
 
 
 @EVERY_POLLER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import trio
@@ -53,7 +53,7 @@ A second one stops at once, without reports.
 exit codes:
   0    all went well, and every objective was met
   1    errors that no objective allows, every connection was lost before the end,
-       or a file could not be written
+       a worker was lost, or a file could not be written
   2    wrong usage
   3    the server cannot be reached, or does not reply to frames; or the cluster
        cannot be used
@@ -119,6 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
         return ended_by_signal(load.interrupted_by)
     if not went_well:
         return ExitCode.FAILED
+    if load.has_lost_worker:
+        return ExitCode.FAILED
     return exit_code_of(load.result, saturation_fails=arguments.saturation == "fail")
 
 
@@ -127,6 +129,7 @@ class _Load:
 
     Attributes:
       result: None before there is one.
+      has_lost_worker: whether the run, or one of several, lost a worker.
       interrupted_by: the number of the signal; None without one.
     """
 
@@ -137,6 +140,8 @@ class _Load:
         self._run: LoadRun | None = None
         self._cluster: Cluster | None = None
         self._is_opening = request.cluster is not None
+        self._said: Sequence[str] = ()
+        self.has_lost_worker: bool = False
         self.result: LoadResult | None = None
         self.interrupted_by: int | None = None
 
@@ -212,6 +217,9 @@ class _Load:
 
     def _note_progress(self, progress: LoadProgress) -> None:
         self._display.show(progress)
+        for sentence in progress.lost[len(self._said) :]:
+            self._display.line(sentence)
+        self._said = progress.lost
         if self._admin is not None:
             self._admin.note_progress(progress)
 
@@ -230,6 +238,7 @@ class _Load:
             else:
                 lost.clear()
                 outcome = trial_outcome(result)
+                self.has_lost_worker = bool(result.lost)
                 is_whole = self.interrupted_by is None
                 if self.result is None or (is_whole and (outcome.holds or search.rate is None)):
                     self.result = result
@@ -237,9 +246,9 @@ class _Load:
                 scope.cancel()  # half a trial says nothing
                 await trio.lowlevel.checkpoint()
             self._display.line(trial_in_words(Trial(phase, rate, outcome)))
-            if len(lost) == 2:
+            if len(lost) == 2 or self.has_lost_worker:
                 search.trials.append(Trial(phase, rate, outcome))
-                scope.cancel()  # the server is gone
+                scope.cancel()  # the server is gone, or the next trial would be one of another generator
                 await trio.lowlevel.checkpoint()
             return outcome
 
@@ -256,6 +265,8 @@ class _Load:
 
 def exit_code_of(result: LoadResult, *, saturation_fails: bool = True) -> int:
     """Return what a run that came to its end is worth."""
+    if result.lost:
+        return ExitCode.FAILED  # whatever else is known of the rest of it
     if has_failed(result):
         return ExitCode.FAILED
     search = result.search

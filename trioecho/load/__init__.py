@@ -23,6 +23,7 @@ from .recorded_traffic import RecordedTraffic, Replay, read_recorded_traffic
 from .reply_rule import ReplyRule
 from .results.discrepancy import Discrepancy
 from .results.generator_health import GeneratorHealth
+from .results.lost_worker import LostWorker
 from .results.merging import merge
 from .results.path_counts import PathCounts
 from .results.path_result import PathResult
@@ -53,6 +54,7 @@ __all__ = [
     "LoadProgress",
     "LoadResult",
     "LoadRun",
+    "LostWorker",
     "MessageList",
     "MessageSource",
     "PathCounts",

@@ -83,49 +83,39 @@ class WorkerFailedError(Exception):
     Attributes:
       exit_code (int): the process's; a signal's number with a minus.
       last_words (str): the last line it wrote to its standard error.
+      worker (str): which.
+      reason (str): how it was lost, in words that follow the worker.
     """
 
-    def __init__(self, exit_code: int, last_words: str) -> None:
+    def __init__(self, exit_code: int, last_words: str, *, worker: str = "a worker process") -> None:
         super().__init__(exit_code, last_words)
         self.exit_code = exit_code
         self.last_words = last_words
+        self.worker = worker
+        how = f"exited with {exit_code}" if exit_code >= 0 else f"was killed by signal {-exit_code}"
+        self.reason: str = f"{how}: {last_words or 'it said nothing'}"
 
     def __str__(self) -> str:
-        how = f"exited with {self.exit_code}"
-        if self.exit_code < 0:
-            how = f"was killed by signal {-self.exit_code}"
-        said = self.last_words or "it said nothing"
-        return f"a worker process {how} before its part of the load was done: {said}"
+        return f"{self.worker} {self.reason}: it was lost before its part of the load was done"
 
 
 class WorkerSilentError(WorkerFailedError):
     """A worker process hung: it sent nothing for a long time, and was killed.
 
     Attributes:
-      name (str): the process's, as it is in its arguments.
-      pid (int): of the process.
       silent_s (float): for how long it had sent nothing, in seconds.
     """
 
-    def __init__(self, exit_code: int, last_words: str, *, name: str, pid: int, silent_s: float) -> None:
-        super().__init__(exit_code, last_words)
-        self.name = name
-        self.pid = pid
+    def __init__(self, exit_code: int, last_words: str, *, worker: str, silent_s: float) -> None:
+        super().__init__(exit_code, last_words, worker=worker)
         self.silent_s = silent_s
-
-    def __str__(self) -> str:
-        return (
-            f"worker process {self.name} (process {self.pid}) sent nothing for {self.silent_s:g} s and was "
-            "killed before its part of the load was done"
-        )
+        self.reason = f"sent nothing for {silent_s:g} s and was killed"
 
 
 class ClusterWorkerFailedError(WorkerFailedError):
     """A worker of a cluster was lost before its part of the load was done; the rest is no whole load.
 
     Attributes:
-      worker (str): which, and on which machine.
-      reason (str): how it was lost, in words that follow the worker.
       connections (int): of the load that it had.
       of_connections (int): that the load had.
       sent (int): messages that it had sent by its last report.
@@ -141,8 +131,7 @@ class ClusterWorkerFailedError(WorkerFailedError):
         sent: int,
         exit_code: int | None = None,
     ) -> None:
-        super().__init__(-1 if exit_code is None else exit_code, reason)
-        self.worker = worker
+        super().__init__(-1 if exit_code is None else exit_code, reason, worker=worker)
         self.reason = reason
         self.connections = connections
         self.of_connections = of_connections

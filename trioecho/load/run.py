@@ -19,6 +19,7 @@ from .processes.worker_process import WorkerProcess
 from .processes.workplace import ThisMachine
 from .recorded_traffic import RecordedTraffic
 from .results.progress import LoadProgress
+from .results.recording_result import RecordingResult
 from .results.result import LoadResult
 
 # An engine on a cluster ends by itself when its Dask worker has been silent for so many beats.
@@ -72,6 +73,7 @@ class LoadRun:
         if plan.tls is not None:
             TlsConnector(plan.tls, plan.host)  # which says now what is wrong with the files
         folder = working_folder()
+        self._record = record or ""
         self._recording = None if record is None else RecordingFiles(record, plan.processes)
         recordings = [] if self._recording is None else self._recording.tasks
         self._run: LocalRun | WorkersRun[WorkerProcess] | WorkersRun[ClusterWorker]
@@ -125,7 +127,8 @@ class LoadRun:
     async def run(self) -> LoadResult:
         """Connect, carry out the plan and close.
 
-        A server that goes away in the middle is in the result's errors. When cancelled,
+        A server that goes away in the middle is in the result's errors. When a worker dies or hangs, the
+        others go on, and the result's `lost` says what is not known. When cancelled,
         all connections are closed and all processes ended; nothing is left.
 
         Raises:
@@ -133,8 +136,8 @@ class LoadRun:
           StrangeServerError: the server did not reply to the first frame with a frame, where
             ``is_cautious``, or failed with the first messages; it is a `CannotConnectError`.
           TooManyConnectionsError: the limit of open files is too low.
-          WorkerFailedError: a worker process ended, or hung and was killed, before its part of the
-            load was done; on a cluster it is a `ClusterWorkerFailedError`.
+          WorkerFailedError: a worker process ended, or hung and was killed, before the load began, or all of
+            them before any has reported something; on a cluster it is a `ClusterWorkerFailedError`.
         """
         if self._recording is None:
             result = await self._run.run()
@@ -142,6 +145,10 @@ class LoadRun:
             return result
         with self._recording:
             result = await self._run.run()
+            if result.lost:
+                reason = f"what was sent is not whole, since a worker was lost: {result.lost_names}"
+                result.recording = RecordingResult(self._record, 0, reason)
+                return result
             result.recording = await self._recording.join(result.recording)
         return result
 

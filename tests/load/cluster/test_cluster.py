@@ -187,8 +187,9 @@ async def test_a_load_on_a_cluster_can_be_stopped() -> None:
     assert result.sent == result.messages > 0
 
 
-async def losing(how: str) -> str:
-    """What is said of a worker that is lost."""
+async def losing(how: str) -> LoadResult:
+    """What comes of a load that loses a worker, or its bridge, and is stopped then."""
+    results: list[LoadResult] = []
     async with fake_cluster(2) as (cluster, bridge):
         with serving() as port, guarded():
             has_begun = trio.Event()
@@ -196,6 +197,8 @@ async def losing(how: str) -> str:
             def note(progress: LoadProgress) -> None:
                 if progress.messages:
                     has_begun.set()
+                if progress.lost:
+                    run.stop()
 
             async def lose() -> None:
                 await has_begun.wait()
@@ -212,30 +215,57 @@ async def losing(how: str) -> str:
             run = LoadRun(plan, on_progress=note, progress_interval_s=0.05, cluster=cluster)
             async with open_background_nursery() as nursery:
                 nursery.start_soon(lose)
-                with pytest.raises(ClusterWorkerFailedError) as caught:
-                    await run.run()
+                results.append(await run.run())
             if how != "bridge":
                 await bridge.until_ended(2)  # nothing is left running
-    assert caught.value.sent > 0
-    assert (caught.value.connections, caught.value.of_connections) in ((3, 5), (2, 5))
-    return f"{caught.value.worker} {caught.value.reason}"
+    [result] = results
+    assert result_as_json(result_from_json(result_as_json(result))) == result_as_json(result)
+    unknown = sum(worker.unknown for worker in result.lost)
+    assert result.errors == ({"unknown": unknown} if unknown else {})
+    assert result.messages + unknown == result.sent == result.due > 0
+    assert [(worker.name, worker.is_lost) for worker in result.workers] == [
+        ("w0", how == "bridge"),
+        ("w1", True),
+    ]
+    return result
 
 
-async def test_a_worker_whose_engine_dies_ends_the_load_and_is_named() -> None:
-    assert await losing("dies") == "worker w1 on host0 failed: its engine ended"
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("dies", "failed: its engine ended"),
+        ("gone", "is gone: its Dask worker is gone"),
+        ("silent", "sent nothing for 2 s"),
+    ],
+)
+async def test_a_worker_that_is_lost_is_named_and_the_others_go_on(
+    how: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how == "silent":
+        monkeypatch.setattr(supervised_worker, "_SILENT_BEATS", 2)
+    result = await losing(how)
+    [lost] = result.lost
+    assert (lost.name, lost.reason) == ("worker w1 on host0", words)
+    assert (lost.connections, lost.of_connections) == (2, 5)
+    assert lost.sent == result.workers[1].sent > 0
 
 
-async def test_a_worker_that_is_gone_ends_the_load_and_is_named() -> None:
-    assert await losing("gone") == "worker w1 on host0 is gone: its Dask worker is gone"
+async def test_a_bridge_that_is_gone_ends_the_load_with_what_all_have_reported() -> None:
+    result = await losing("bridge")
+    assert not result.stopped
+    assert [lost.name for lost in result.lost] == ["worker w0 on host0", "worker w1 on host0"]
+    for lost in result.lost:
+        assert "the process that talks to the cluster ended" in lost.reason
 
 
-async def test_a_worker_that_is_silent_ends_the_load_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervised_worker, "_SILENT_BEATS", 2)
-    assert await losing("silent") == "worker w1 on host0 sent nothing for 2 s"
+async def test_a_worker_that_is_lost_before_the_start_ends_the_load() -> None:
+    async def die(channel: JsonChannel) -> None:
+        await channel.receive()
 
-
-async def test_a_bridge_that_is_gone_ends_the_load() -> None:
-    assert "the process that talks to the cluster ended" in await losing("bridge")
+    async with fake_cluster(2, engine=die) as (cluster, _):
+        with guarded(), pytest.raises(ClusterWorkerFailedError, match="on host0 failed") as caught:
+            await run_load(plan_for(1, connections=5), cluster=cluster)
+    assert (caught.value.sent, caught.value.of_connections) == (0, 5)
 
 
 async def test_a_server_that_cannot_be_reached_is_named_with_the_worker_that_says_so() -> None:

@@ -89,24 +89,69 @@ def test_three_workers_send_what_one_machine_would_and_the_server_counts_it(
     assert len(on_cluster["machines"]) == 1
 
 
+# The word of the line that says that a worker was lost.
+OTHERS = "others"
+
+
+def lines_until(process: subprocess.Popen[str], word: str) -> str:
+    """Read what a process says up to a line with this word."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    while word not in (line := process.stderr.readline()):
+        assert line, lines
+        lines.append(line)
+    return " ".join("".join([*lines, line]).split())
+
+
 @pytest.mark.slow
-def test_a_dask_worker_that_is_killed_ends_the_load_and_leaves_nothing_running(
-    cluster: ClusterProcesses,
+@pytest.mark.parametrize("what", ["its Dask worker", "its engine"])
+def test_what_is_killed_is_named_and_the_others_go_on_until_ctrl_c(
+    what: str, cluster: ClusterProcesses, tmp_path: Path
 ) -> None:
     cluster.add_worker("doomed")
+    file = tmp_path / "load.json"
     with server_process() as server:
-        target = f"127.0.0.1:{server.port}"
-        with loading(target, *WAIT, "--cluster", cluster.address, "-c", "4", "--duration", "1h") as load:
+        options = (*WAIT, "--cluster", cluster.address, "-c", "4", "--duration", "1h", "--json", str(file))
+        with loading(f"127.0.0.1:{server.port}", *options) as load:
             engines = [pid for name in cluster.workers for pid in cluster.engines_of(name)]
             assert len(engines) == 4
-            cluster.workers["doomed"].kill()
-            _, stderr = load.communicate(timeout=GUARD_S)
-            assert load.returncode == 1
-            assert "trioecho load: worker doomed on " in stderr.splitlines()[-1]
-            assert "it had 1 of 4 connections, and had sent " in stderr.splitlines()[-1]
+            [doomed] = cluster.engines_of("doomed")
+            if what == "its engine":
+                os.kill(doomed, signal.SIGKILL)
+            else:
+                cluster.workers["doomed"].kill()
+            assert "worker doomed on " in lines_until(load, OTHERS)
+            wait_until_gone(doomed)
+            load.send_signal(signal.SIGINT)
+            stdout, _ = load.communicate(timeout=GUARD_S)
+            assert load.returncode == 130
             for pid in engines:
                 wait_until_gone(pid)
-    cluster.workers.pop("doomed").communicate()
+    result = json.loads(file.read_text())
+    [lost] = result["lost"]
+    assert lost["name"].startswith("worker doomed on ")
+    assert (lost["connections"], lost["of_connections"]) == (1, 4)
+    assert result["messages"] + lost["unknown"] == result["messages_sent"]
+    assert f"{lost['name']} " in " ".join(stdout.split())
+    cluster.workers.pop("doomed").kill()
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_killed_ends_the_load_and_all_engines(tmp_path: Path) -> None:
+    file = tmp_path / "load.json"
+    with cluster_processes("a", "b") as own, server_process() as server:
+        options = (*WAIT, "--cluster", own.address, "-c", "4", "--duration", "1h", "--json", str(file))
+        with loading(f"127.0.0.1:{server.port}", *options) as load:
+            engines = [pid for name in own.workers for pid in own.engines_of(name)]
+            assert len(engines) == 2
+            own.scheduler.kill()
+            _, stderr = load.communicate(timeout=GUARD_S)
+            assert load.returncode == 1, stderr
+            for pid in engines:
+                wait_until_gone(pid)
+    result = json.loads(file.read_text())
+    assert len(result["lost"]) == 2
+    assert result["messages"] + result["errors"].get("unknown", 0) == result["messages_sent"] > 0
 
 
 @pytest.mark.slow

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -42,10 +45,13 @@ IMPATIENT = (
 )
 
 
-def test_a_worker_that_hangs_ends_the_load_with_an_error_that_names_it() -> None:
+def test_a_worker_that_hangs_is_killed_and_named_and_the_others_go_on_until_they_are_stopped(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "load.json"
     with serving() as port:
         process = subprocess.Popen(
-            [sys.executable, "-c", IMPATIENT, f"127.0.0.1:{port}"],
+            [sys.executable, "-c", IMPATIENT, f"127.0.0.1:{port}", "--json", str(file), "--slo", "p99<1000s"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -54,15 +60,26 @@ def test_a_worker_that_hangs_ends_the_load_with_an_error_that_names_it() -> None
         )
         assert process.stderr is not None
         assert "in all" in process.stderr.readline()  # both have sent a progress
-        stuck = children_of(process.pid)[1]
+        other, stuck = children_of(process.pid)
         suspend(stuck)
-        stdout, stderr = process.communicate(timeout=GUARD_S)
-    assert process.returncode == 1
-    assert stdout == ""
-    assert stderr.splitlines()[-1] == (
-        f"trioecho load: worker process load-2 (process {stuck}) sent nothing for {BEATS} s and was killed "
-        "before its part of the load was done"
-    )
+        while "others" not in process.stderr.readline():
+            pass
+        assert children_of(process.pid) == [other]
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=GUARD_S)
+    assert process.returncode == 130
+    assert not Path(f"/proc/{other}").exists()
+    result = json.loads(file.read_text())
+    [lost] = result["lost"]
+    assert lost["name"] == f"worker process load-2 (process {stuck})"
+    assert lost["reason"] == f"sent nothing for {BEATS} s and was killed"
+    assert (lost["connections"], lost["of_connections"], lost["is_counted"]) == (2, 5, False)
+    assert result["stopped"]
+    [objective] = result["objectives"]
+    assert not objective["holds"]
+    words = " ".join(stdout.split())
+    assert f"worker process load-2 (process {stuck}) sent nothing for {BEATS} s and was killed; " in words
+    assert "what it sent after that is in no number" in words
 
 
 async def test_a_cancelled_load_kills_a_worker_that_hangs() -> None:

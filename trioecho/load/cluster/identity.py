@@ -11,13 +11,14 @@ from ..churn import Churn
 from ..message_list import MessageSource
 from ..plan import LoadPlan
 from ..processes.messages import LoadWorkerConfig
+from ..results.progress import LoadProgress
 from ..results.result import LoadResult
 from ..service_traits import ServiceTraits
 
 # Whatever travels, or is a part of what does.
 _TRAVELS: tuple[Any, ...] = (
     *(LoadPlan, Churn, ClientTls, MessageSource, ServiceTraits),
-    *(LoadWorkerConfig, LoadResult, StartEngine, EngineEnded),
+    *(LoadWorkerConfig, LoadProgress, LoadResult, StartEngine, EngineEnded),
 )
 
 

@@ -15,7 +15,7 @@ from ...cluster.cluster import Cluster, EngineChannel
 from ..errors import CannotConnectError, ClusterWorkerFailedError, WorkerFailedError
 from ..processes.messages import LoadMessage, LoadWorkerConfig
 from ..processes.supervised_worker import SupervisedWorker
-from ..processes.workplace import Workplace
+from ..processes.workplace import StartTimes, Workplace
 from ..results.attribution import attribute
 from ..results.result import LoadResult
 
@@ -46,13 +46,12 @@ class ClusterWorker(SupervisedWorker):
         if not silent_s:
             await self._engine.has_ended.wait()
             reason, exit_code = self._engine.reason, self._engine.exit_code
-        last = self.progress[-1] if self.progress else self.last_progress
         return ClusterWorkerFailedError(
             self.machine.where,
             reason,
             connections=self.config.count,
             of_connections=self.config.plan.connections,
-            sent=0 if last is None else last.sent,
+            sent=self.reported.sent,
             exit_code=exit_code,
         )
 
@@ -81,7 +80,7 @@ class ClusterWorkplace(Workplace[ClusterWorker]):
         await self._cluster.start_engine(engine, f"load-{number + 1}")
         return ClusterWorker(machine, config, engine)
 
-    async def start_times(self, workers: Sequence[ClusterWorker]) -> Sequence[int]:
+    async def start_times(self, workers: Sequence[ClusterWorker]) -> StartTimes:
         readings = await self._cluster.read_clocks([worker.machine.number for worker in workers])
         here = clock_identity()
         for worker, of_worker in zip(workers, readings, strict=True):
@@ -90,7 +89,7 @@ class ClusterWorkplace(Workplace[ClusterWorker]):
                 worker.clock = offset_of(of_worker, is_same_clock=is_same)
         slowest_ns = max((reading.round_trip_ns for some in readings for reading in some), default=0)
         moment = time.perf_counter_ns() + max(_START_IN_NS, 4 * slowest_ns)
-        return [moment + worker.clock.ahead_ns for worker in workers]
+        return StartTimes(moment, [moment + worker.clock.ahead_ns for worker in workers])
 
     def complete(self, worker: ClusterWorker, result: LoadResult) -> None:
         attribute(

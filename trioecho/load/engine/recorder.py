@@ -99,7 +99,7 @@ class Recorder:
         self._is_cut_short = True
 
     def take_step(self, now: int) -> None:
-        """Close a step of the time series, and begin the next that is not over."""
+        """Count what has happened in this step of the time series, and begin the next one if this is over."""
         if self.next_step == math.inf:
             return
         begins = self.next_step - _STEP_NS
@@ -113,9 +113,10 @@ class Recorder:
 
     def take_progress(self, phase: LoadPhase, connections: int) -> LoadProgress:
         """Return what is known now, and what happened since the last call."""
-        since, self._since_progress = self._since_progress, LoadInterval(0.0, 0.0)
         tally = self.tally
         now = self._clock()
+        self.take_step(now)  # whoever has all progress has all of each number, and of each time
+        since, self._since_progress = self._since_progress, LoadInterval(0.0, 0.0)
         begins = self._measures_from
         at_last, self._progress_at = self._progress_at, now
         since.t_s = max(0.0, (at_last - begins) / NS_PER_S)
@@ -135,6 +136,9 @@ class Recorder:
             planned=self._planned,
             send_lateness_ns=lateness,
             from_send_ns=from_send,
+            taken_back=tally.taken_back,
+            unsent=tally.unsent,
+            stages=() if tally.stages is None else tally.stages.take(),
         )
 
     def result(self, *, sent_until: int, stopped: bool) -> LoadResult:

@@ -21,7 +21,10 @@ class StageTally:
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._spans_ns = list(stage_spans_ns(stages))
         # Behind those of the stages are the counts of what is of none, in the warm-up and after the end.
-        self._counts = [StageResult(stage.name) for stage in stages] + [StageResult("")]
+        # Those since the last report, and those of all reports.
+        self._names = [*(stage.name for stage in stages), ""]
+        self._counts = [StageResult(name) for name in self._names]
+        self._reported = [StageResult(name) for name in self._names[:-1]]
         self._begins: list[float] = [math.inf] * len(self._counts)
 
     def begin(self, at: int) -> None:
@@ -54,9 +57,19 @@ class StageTally:
             if count:
                 stage.errors["unsent"] += count
 
+    def take(self) -> tuple[StageResult, ...]:
+        """Return what was counted since the last call, of those stages in which something was."""
+        counts, self._counts = self._counts, [StageResult(name) for name in self._names]
+        for stage, new in zip(self._reported, counts, strict=False):
+            stage.add(new)
+        return tuple(
+            new for new in counts[:-1] if new.sent or new.received or new.errors or new.latency_ns.count
+        )
+
     def results(self, ended_s: float) -> list[StageResult]:
         """Return what was counted in a run that ended so long after the measured part began."""
-        results = self._counts[:-1]
+        self.take()
+        results = self._reported
         for stage, (begins_ns, ends_ns) in zip(results, self._spans_ns, strict=True):
             stage.begins_s = begins_ns / NS_PER_S
             stage.length_s = max(0, min(ends_ns, round(ended_s * NS_PER_S)) - begins_ns) / NS_PER_S

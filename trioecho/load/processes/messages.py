@@ -23,6 +23,7 @@ gone, for whatever reason.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -34,6 +35,7 @@ from ..results.progress import LoadProgress
 from ..results.result import LoadResult
 from ..results.result_json import histogram_as_json, interval_as_json, result_as_document
 from ..results.result_reader import histogram_from_json, interval_from_json, result_from_document
+from ..results.stage_result import StageResult
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,9 @@ class StopCommand:
     """The worker is to stop, as `LoadRun.stop` does."""
 
 
+_STAGE_COUNTS = ("sent", "messages", "bytes", "received")
+_STAGE_HISTOGRAMS = ("latency_ns", "from_send_ns")
+
 LoadMessage = (
     LoadWorkerConfig
     | LoadMessagesPart
@@ -145,6 +150,9 @@ def _fields(message: LoadMessage) -> Any:
             "planned": message.planned,
             "send_lateness_ns": histogram_as_json(message.send_lateness_ns),
             "from_send_ns": histogram_as_json(message.from_send_ns),
+            "taken_back": message.taken_back,
+            "unsent": message.unsent,
+            "stages": [_stage_fields(stage) for stage in message.stages],
         }
     if isinstance(message, LoadWorkerConfig):
         return {
@@ -162,6 +170,18 @@ def _fields(message: LoadMessage) -> Any:
     return asdict(message)
 
 
+def _stage_fields(stage: StageResult) -> dict[str, Any]:
+    """Return what was counted in a stage since the last report: sums of such counts are a whole stage's."""
+    counts = {name: getattr(stage, name) for name in _STAGE_COUNTS}
+    histograms = {name: histogram_as_json(getattr(stage, name)) for name in _STAGE_HISTOGRAMS}
+    return {"name": stage.name, "errors": dict(stage.errors), **counts, **histograms}
+
+
+def _stage(fields: Mapping[str, Any]) -> StageResult:
+    histograms = {name: histogram_from_json(fields[name]) for name in _STAGE_HISTOGRAMS}
+    return StageResult(**{**fields, "errors": Counter(fields["errors"]), **histograms})
+
+
 def _config(fields: Mapping[str, Any]) -> LoadWorkerConfig:
     recording = fields["recording"] and RecordingTask(**fields["recording"])
     return LoadWorkerConfig(**{**fields, "plan": LoadPlan.from_dict(fields["plan"]), "recording": recording})
@@ -170,7 +190,8 @@ def _config(fields: Mapping[str, Any]) -> LoadWorkerConfig:
 def _progress(fields: Mapping[str, Any]) -> LoadProgress:
     interval = interval_from_json(fields["interval"])
     histograms = {name: histogram_from_json(fields[name]) for name in ("send_lateness_ns", "from_send_ns")}
-    return LoadProgress(**{**fields, "interval": interval, **histograms})
+    stages = tuple(map(_stage, fields["stages"]))
+    return LoadProgress(**{**fields, "interval": interval, **histograms, "stages": stages})
 
 
 _DECODERS: dict[str, Callable[[Any], LoadMessage]] = {

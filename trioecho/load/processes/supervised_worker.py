@@ -23,6 +23,7 @@ from .messages import (
     decode_load_message,
     encode_load_message,
 )
+from .reported_part import ReportedPart
 
 # A worker sends something at least every beat. One that was silent for this number of beats of
 # this process hangs: its loop has a turn every few milliseconds, but a load may keep a machine busy.
@@ -41,6 +42,7 @@ class SupervisedWorker(abc.ABC):
       last_progress: what the supervisor has reported last; None before.
       result: None before there is one.
       failure: why there will be none; None while there may be one.
+      reported: all that it has sent of its progress.
 
     Args:
       config: what it has to do.
@@ -55,6 +57,9 @@ class SupervisedWorker(abc.ABC):
         self.last_progress: LoadProgress | None = None
         self.result: LoadResult | None = None
         self.failure: Exception | None = None
+        self.reported: ReportedPart = ReportedPart(
+            config.plan, config.first, config.count, config.progress_interval_s
+        )
         self._channel = channel
         self._sending = trio.Lock()
         self._silence = SilenceWatch()
@@ -107,6 +112,7 @@ class SupervisedWorker(abc.ABC):
             self.started_late_ns = message.late_ns
         elif isinstance(message, LoadProgress):
             self.progress.append(message)
+            self.reported.add(message)
         elif isinstance(message, LoadResult):
             self.result = message
         elif isinstance(message, Exception):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic
+from typing import Generic, NamedTuple
 
 import trio
 
+from ...base.quantities import plural
+from ...base.units import NS_PER_S
 from ..engine.greeting import greeting_of
 from ..engine.recording import RecordingTask
 from ..engine.schedule import Schedule
+from ..errors import WorkerFailedError
 from ..message_list import GivenMessages, MessageList
 from ..plan import LoadPlan
 from ..results.merging import merge_parts
@@ -25,6 +29,13 @@ from .workplace import Worker, Workplace
 
 # Whether there can be workers: a socket is the standard input of each, which Windows does not allow.
 HAS_WORKERS = os.name == "posix"
+
+
+class WorkerLoss(NamedTuple):
+    """The loss of a worker: how, and when it was seen, in ns of `time.perf_counter_ns`."""
+
+    error: WorkerFailedError
+    at_ns: int
 
 
 class WorkersRun(Generic[Worker]):
@@ -57,6 +68,9 @@ class WorkersRun(Generic[Worker]):
         self._recordings = recordings
         self._most_silent_beats = most_silent_beats
         self._is_cautious = is_cautious
+        self._lost: dict[Worker, WorkerLoss] = {}
+        self._starts_at_ns: int | None = None
+        self._stopped_at_ns: int | None = None
         self._plan = plan
         self._workplace = workplace
         self._on_progress = on_progress
@@ -69,6 +83,8 @@ class WorkersRun(Generic[Worker]):
 
     def stop(self) -> None:
         """See `LoadRun.stop`."""
+        if self._stopped_at_ns is None:
+            self._stopped_at_ns = time.perf_counter_ns()
         self._stop.set()
 
     async def run(self) -> LoadResult:
@@ -84,15 +100,31 @@ class WorkersRun(Generic[Worker]):
                         supervising.start_soon(self._supervise, worker, nursery.cancel_scope)
                 nursery.cancel_scope.cancel()
             processes.cancel_scope.cancel()
-        failures = [worker.failure for worker in self._workers if worker.failure is not None]
-        if failures:
-            raise failures[0]
-        results = []
         for worker in self._workers:
-            if worker.result is not None:
-                self._workplace.complete(worker, worker.result)
-                results.append(worker.result)
-        return merge_parts(self._plan, results)
+            if worker.failure is not None and worker not in self._lost:
+                raise worker.failure
+        if all(worker.reported.is_empty for worker in self._lost) and len(self._lost) == len(self._workers):
+            raise self._lost[self._workers[0]].error  # nothing was measured
+        return merge_parts(self._plan, [self._part_of(worker) for worker in self._workers])
+
+    def _part_of(self, worker: Worker) -> LoadResult:
+        """Return what is known of a worker's part."""
+        result, loss = worker.result, self._lost.get(worker)
+        if loss is not None:
+            result = worker.reported.result(
+                loss.error.worker,
+                loss.error.reason,
+                lost_s=self._measured_s(loss.at_ns),
+                stopped_s=None if self._stopped_at_ns is None else self._measured_s(self._stopped_at_ns),
+            )
+        if result is None:
+            raise TypeError("a worker ends with a result, or fails")
+        self._workplace.complete(worker, result)
+        return result
+
+    def _measured_s(self, at_ns: int) -> float:
+        """Return a time in seconds since the measured part began."""
+        return (at_ns - (self._starts_at_ns or at_ns)) / NS_PER_S - self._plan.warmup_s
 
     def _configs(self) -> Iterator[LoadWorkerConfig]:
         """Yield what each worker has to do."""
@@ -130,36 +162,49 @@ class WorkersRun(Generic[Worker]):
     async def _start_when_all_are_ready(self) -> None:
         for worker in self._workers:
             await worker.is_ready.wait()
-        moments = await self._workplace.start_times(self._workers)
-        await self._send_to_all(*map(StartCommand, moments))
+        times = await self._workplace.start_times(self._workers)
+        self._starts_at_ns = times.here
+        await self._send_to_all(*map(StartCommand, times.there))
 
     async def _send_to_all(self, *commands: LoadMessage) -> None:
         async with trio.open_nursery() as nursery:
             for worker, command in zip(self._workers, commands, strict=True):
                 nursery.start_soon(worker.send, command)
 
-    async def _supervise(self, worker: SupervisedWorker, all_scopes: trio.CancelScope) -> None:
-        """Supervise a worker to its end; when it fails, end all."""
+    async def _supervise(self, worker: Worker, all_scopes: trio.CancelScope) -> None:
+        """Supervise a worker to its end; end all when it fails, unless it is lost after the start."""
         await worker.supervise(self._report)
-        if worker.failure is not None:
+        if isinstance(worker.failure, WorkerFailedError) and self._starts_at_ns is not None:
+            self._lost[worker] = WorkerLoss(worker.failure, time.perf_counter_ns())
+            self._report()  # that it is gone, and what others have reported since
+        elif worker.failure is not None:
             all_scopes.cancel()
 
     def _report(self) -> None:
         """Report a progress when it is known of every worker that still works."""
-        working = [worker for worker in self._workers if worker.result is None]
+        working = [worker for worker in self._workers if worker.result is None and worker not in self._lost]
         while working and all(worker.progress for worker in working):
             parts = []
             for worker in self._workers:
                 if worker.progress:
                     worker.last_progress = worker.progress.popleft()
                     parts.append(worker.last_progress)
-                elif worker.result is not None and worker.last_progress is not None:
-                    parts.append(_at_rest(worker.last_progress, worker.result))
-            self._on_progress(merge_progress(parts, planned=self._planned))
+                elif worker not in working and worker.last_progress is not None:
+                    parts.append(_at_rest(worker.last_progress, worker.result or worker.last_progress))
+            lost = [self._lost_in_words(worker) for worker in self._lost]
+            self._on_progress(merge_progress(parts, planned=self._planned, lost=lost))
+
+    def _lost_in_words(self, worker: Worker) -> str:
+        error, config = self._lost[worker].error, worker.config
+        connections = plural(self._plan.connections, "connection")
+        return (
+            f"{error.worker} {error.reason}; it had {config.count:,} of {connections}, and had sent "
+            f"{plural(worker.reported.sent, 'message')} by its last report; the others go on"
+        )
 
 
-def _at_rest(last: LoadProgress, result: LoadResult) -> LoadProgress:
-    """Return the progress of a worker that is done, while others are not."""
+def _at_rest(last: LoadProgress, result: LoadResult | LoadProgress) -> LoadProgress:
+    """Return the progress of a worker that is done or lost, while others are not."""
     interval = type(last.interval)(last.interval.t_s, last.interval.width_s)
     return LoadProgress(
         "draining", last.t_s, interval, result.sent, result.messages, result.errors, 0, last.planned

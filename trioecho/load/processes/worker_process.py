@@ -39,11 +39,10 @@ class WorkerProcess(SupervisedWorker):
     async def wait_for_failure(self, silent_s: float) -> WorkerFailedError:
         exit_code = await self.process.wait()
         last_words = await self._own.last_words()
+        worker = f"worker process {self._name} (process {self.process.pid})"
         if silent_s:
-            return WorkerSilentError(
-                exit_code, last_words, name=self._name, pid=self.process.pid, silent_s=silent_s
-            )
-        return WorkerFailedError(exit_code, last_words)
+            return WorkerSilentError(exit_code, last_words, worker=worker, silent_s=silent_s)
+        return WorkerFailedError(exit_code, last_words, worker=worker)
 
 
 async def start_worker(

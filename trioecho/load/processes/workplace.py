@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import trio
 
 from ...base.units import NS_PER_S
+from ..results.machine import this_machine
 from ..results.result import LoadResult
 from .messages import LoadWorkerConfig
 from .supervised_worker import SupervisedWorker
@@ -19,6 +20,18 @@ from .worker_process import WorkerProcess, start_worker
 _START_IN_NS = NS_PER_S // 5
 
 Worker = TypeVar("Worker", bound=SupervisedWorker)
+
+
+class StartTimes(NamedTuple):
+    """The moment at which all workers start, in ns of `time.perf_counter_ns`.
+
+    Attributes:
+      here: by the clock of this process.
+      there: by that of each worker.
+    """
+
+    here: int
+    there: Sequence[int]
 
 
 class Workplace(Protocol[Worker]):
@@ -40,8 +53,8 @@ class Workplace(Protocol[Worker]):
           channels: closes the channel to the worker.
         """
 
-    async def start_times(self, workers: Sequence[Worker]) -> Sequence[int]:
-        """Return when each worker is to start, in ns of its `time.perf_counter_ns`; all are ready."""
+    async def start_times(self, workers: Sequence[Worker]) -> StartTimes:
+        """Return when the workers are to start; all are ready."""
 
     def complete(self, worker: Worker, result: LoadResult) -> None:
         """Add to the result of a worker what only this side knows."""
@@ -59,8 +72,9 @@ class ThisMachine(Workplace[WorkerProcess]):
     ) -> WorkerProcess:
         return await start_worker(f"load-{number + 1}", config, nursery, channels)
 
-    async def start_times(self, workers: Sequence[WorkerProcess]) -> Sequence[int]:
-        return [time.perf_counter_ns() + _START_IN_NS] * len(workers)
+    async def start_times(self, workers: Sequence[WorkerProcess]) -> StartTimes:
+        moment = time.perf_counter_ns() + _START_IN_NS
+        return StartTimes(moment, [moment] * len(workers))
 
     def complete(self, worker: WorkerProcess, result: LoadResult) -> None:
-        pass
+        result.machines = result.machines or [this_machine()]  # one that was lost has not said it

@@ -65,11 +65,11 @@ def comparison_as_json(
     """Return the comparison as one JSON object.
 
     ``a`` and ``b`` are the two runs: file, time, runs (see `trioecho.load.results.result_json`),
-    messages_due, ended_early, outages (in words), errors, error_share and saturated. ``numbers`` has,
-    for each metric, name (with the unit), a, b, relative (their difference as a share of a), noise,
-    tolerance, verdict, direction ("worse", "better" or "") and reason. ``stages`` has, for each stage of
-    both runs, its name, messages_due, errors and error_share in ``a`` and ``b``, and numbers. ``remarks``
-    are sentences.
+    messages_due, lost (workers that died or hung, in words), ended_early, outages (in words), errors,
+    error_share and saturated. ``numbers`` has, for each metric, name (with the unit), a, b, relative
+    (their difference as a share of a), noise, tolerance, verdict, direction ("worse", "better" or "")
+    and reason. ``stages`` has, for each stage of both runs, its name, messages_due, errors and
+    error_share in ``a`` and ``b``, and numbers. ``remarks`` are sentences.
     """
     runs = {
         name: {
@@ -77,6 +77,7 @@ def comparison_as_json(
             "time": result.started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "runs": runs_of(result),
             "messages_due": result.due,
+            "lost": [worker.in_words for worker in result.lost],
             "ended_early": result.ended_early,
             "outages": result.churn.in_short,
             "errors": result.error_count,
@@ -131,6 +132,11 @@ def remarks_on(pair: Pair) -> list[str]:
     """Return what else a reader of the comparison must know, a sentence or a phrase each."""
     remarks = [
         f"{name}: {words.SATURATED}" for name, result in zip(_NAMES, pair, strict=True) if result.saturated
+    ]
+    remarks += [
+        f"{name}: {words.NOT_WHOLE.lower()}: {worker.in_words}"
+        for name, result in zip(_NAMES, pair, strict=True)
+        for worker in result.lost
     ]
     remarks += [
         f"{name}: {result.ended_early}"

@@ -24,6 +24,7 @@ _OF_PATH = (
     "unsent_mean_bytes",
     "unsent_max_bytes",
 )
+_OF_LOST = ("lost_workers", "messages_unaccounted")
 _OF_TLS = ("handshakes", "handshake_p50_ms", "handshake_p99_ms", "handshakes_resumed")
 
 
@@ -34,6 +35,7 @@ def columns(
     with_outages: bool = False,
     with_tls: bool = False,
     with_path: bool = False,
+    with_lost: bool = False,
 ) -> tuple[str, ...]:
     """Return the names of the columns."""
     return (
@@ -49,6 +51,7 @@ def columns(
         *(f"latency_p{percent}_ms" for percent in percents),
         "latency_max_ms",
         "generator_saturated",
+        *(_OF_LOST if with_lost else ()),
         *(_OF_PATH if with_path else ()),
         *(_OF_TLS if with_tls else ()),
         *(("stage",) if with_stages else ()),
@@ -67,6 +70,9 @@ def result_as_csv(result: LoadResult) -> str:
 
     ``generator_saturated`` is about the whole run, in every line, so that numbers which
     describe the generator cannot be taken for the server's.
+
+    ``lost_workers``, which died or hung, and when, and ``messages_unaccounted``, of their shares, are about
+    the whole run, too. They are there if there are any.
 
     What the kernel knew of the path is there where the system says it; round trips, windows and bytes are
     those of the connections that were read in the interval, and empty if none was.
@@ -89,8 +95,11 @@ def result_as_csv(result: LoadResult) -> str:
             with_outages=outages,
             with_tls=result.tls is not None,
             with_path=path,
+            with_lost=bool(result.lost),
         )
     )
+    lost = "; ".join(f"{worker.name} {worker.when}" for worker in result.lost)
+    of_lost = (lost, sum(worker.unaccounted for worker in result.lost)) if result.lost else ()
     of_tls = _of_tls(result.tls)
     for step in result.intervals:
         measured_s = measured_width_s(result, step)
@@ -112,6 +121,7 @@ def result_as_csv(result: LoadResult) -> str:
                 *((f"{outage_s(result, step.t_s, step.t_s + measured_s):.6g}",) if outages else ()),
                 *("" if time_ns is None else f"{time_ns / 1e6:.6f}" for time_ns in times_ns),
                 str(result.saturated).lower(),
+                *of_lost,
                 *(_of_path(step.path or PathCounts()) if path else ()),
                 *of_tls,
                 *((stages_between(result.plan.stages, step.t_s, step.t_s + measured_s),) if stages else ()),

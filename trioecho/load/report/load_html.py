@@ -62,7 +62,8 @@ def _alarms(result: LoadResult) -> Iterator[Markup]:
     if result.saturated:
         reasons = [element("p", reason) for reason in result.health.reasons]
         yield element("div", element("strong", words.SATURATED), reasons, class_="alarm", role="alert")
-    notes = [f"The run {result.ended_early}."] if result.ended_early is not None else []
+    notes = [f"{words.NOT_WHOLE}: {worker.in_words}." for worker in result.lost]
+    notes += [f"The run {result.ended_early}."] if result.ended_early is not None else []
     notes += ["The run was stopped before its end."] if result.stopped else []
     notes += [f"{_capital(result.churn.in_short)}."] if result.churn.outages else []
     notes += [f"{_capital(result.churn.taken_back_in_words)}."] if result.churn.taken_back else []
@@ -232,6 +233,7 @@ def _run(result: LoadResult) -> Iterator[Markup]:
     rows: list[tuple[str, str]] = [
         ("command", element("code", shlex.join(result.command)) if result.command else "-"),
         ("measured for", f"{result.elapsed_s:.3f} s"),
+        *(("lost", worker.in_words) for worker in result.lost),
         ("sent", f"{result.sent:,} of {result.due:,} messages that were due"),
         ("bytes", words.bytes_in_words(result)),
         (

@@ -44,6 +44,8 @@ def faults_as_lines(result: LoadResult) -> Iterator[str]:
         yield f"a connection could not be opened: {reason}"
     if result.churn.outages:
         yield result.churn.in_short
+    for worker in result.lost:
+        yield f"the run is not whole: {worker.in_words}"
     if result.ended_early is not None:
         yield f"the run {result.ended_early}"
     elif not result.due:
@@ -93,10 +95,14 @@ def _counts(result: LoadResult) -> Iterator[str]:
     parts = [f"{result.sent:,} sent", f"{result.messages:,} {words.right_replies(result)}"]
     parts += [f"{result.unsent:,} due and not sent"] if result.unsent else []
     parts += [f"{result.churn.taken_back:,} taken back"] if result.churn.taken_back else []
+    unaccounted = sum(worker.unaccounted for worker in result.lost)
+    parts += [f"{unaccounted:,} not accounted for"] if result.lost else []
     parts += ["stopped before its end"] if result.stopped else []
     yield _labelled("messages", ", ".join(parts))
     if not words.is_echo(result):
         yield _labelled("verified", words.replies_in_words(result))
+    for worker in result.lost:
+        yield _labelled("lost", worker.in_words)
     if result.ended_early is not None:
         yield _labelled("ended", result.ended_early.removeprefix("ended "))
     yield _labelled("rate", f"{in_rate(result.messages_per_s)} messages/s in {result.length_s:.3f} s")

@@ -21,6 +21,7 @@ from ..results.saturation import has_lateness
 from ..results.worker_share import WorkerShare
 
 SATURATED = "generator saturated: these numbers describe the generator"
+NOT_WHOLE = "The run is not whole"
 STAGES = "A message is of the stage in which it was due; right/s are the replies that came while it lasted."
 TWO_TIMINGS = "From due is what users wait; from send omits the wait to be sent, and flatters."
 # A percentile with fewer replies above it says more about chance than about the server.
@@ -317,7 +318,7 @@ def worker_in_words(worker: WorkerShare, sent: int) -> str:
         parts.append(f"{worker.errors:,} errors")
     if worker.send_lateness_ns.count:
         parts.append(f"late sends p99 {(worker.send_lateness_ns.percentile(99) or 0) / 1e6:.3f} ms")
-    parts.append(f"CPU {worker.cpu_share:.0%}")
+    parts.append("lost: this is by its last report" if worker.is_lost else f"CPU {worker.cpu_share:.0%}")
     parts.append(f"start within {worker.start_error_ns / 1e6:.3f} ms")
     if worker.clock_error_ns:  # else it is the same clock
         parts.append(f"clock {worker.clock_ahead_ns / 1e6:+,.1f} ms")

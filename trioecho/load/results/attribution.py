@@ -32,6 +32,7 @@ def attribute(
             sent=result.sent,
             messages=result.messages,
             errors=result.error_count,
+            is_lost=bool(result.lost),
             cpu_share=max(health.cpu_shares, default=0.0),
             cpu_wait_share=max(health.cpu_wait_shares, default=0.0),
             clock_ahead_ns=clock.day_ahead_ns,

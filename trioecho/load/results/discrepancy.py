@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Names of errors, as in JSON, and what they mean. Those up to "unsent" are of one
+# Names of errors, as in JSON, and what they mean. Those up to "unreported" are of one
 # message each; the others are of one connection each.
 ERROR_KINDS: dict[str, str] = {
     "wrong": "a reply came that is not the one that its message should have",
@@ -21,6 +21,8 @@ ERROR_KINDS: dict[str, str] = {
     "same_key": "another message in flight had the same key, so that their replies cannot be told apart",
     "unexpected": "a frame came that no message asked for",
     "unsent": "a message was due and was not sent: connections were lost, or it was too late for it",
+    "unknown": "it was sent by a worker that was lost, and no report of the worker says what became of it",
+    "unreported": "it was due at a worker that was lost, after its last report: it may have been sent",
     "connection_closed": "the server ended a connection on which something was still to be sent or replied",
     "connection_lost": "a connection was reset",
     "connection_stalled": "nothing came for three timeouts; the connection was given up",
@@ -30,6 +32,9 @@ ERROR_KINDS: dict[str, str] = {
     "no_message": "a conversation had no message to send; the connection was given up",
     "first_message_failed": "a first message of a connection had no reply, or a wrong one, while others had",
 }
+
+# Those of which a message that was sent can be one, beside "unknown"; else it was right.
+OF_SENT_MESSAGES = ("wrong", "missing", "lost", "swapped", "torn", "late", "unchecked", "same_key")
 
 # How many discrepancies of a kind are kept, as examples.
 KEPT_DISCREPANCIES = 5

@@ -21,6 +21,7 @@ def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[Objective
     Latency is that of `LoadResult.latency_ns`: in an open loop from when a message
     was due. Of a run that lost every connection before its end it is not known what it
     would have been, so no objective of it holds; nor if an outage was not over at the end.
+    Nor does an objective of a run that lost a worker: it is not known what all of it would have been.
     Errors are all kinds together; their share is that of the messages that were due. Where no
     message was due, none holds. Messages that were taken back are no errors, and the verdict names them.
     One of a stage is about the messages that were due in it; its rate is that of the replies that came
@@ -34,6 +35,9 @@ def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[Objective
 
 def _judge(result: LoadResult, objective: Objective) -> ObjectiveResult:
     verdict = objective.judge(_measured(result, objective))
+    if result.lost and verdict.holds:
+        reason = f"not known of the whole, since a worker was lost: {result.lost_names}"
+        return replace(verdict, holds=False, reason=reason)
     if objective.is_latency and not verdict.holds and not objective.stage:
         return replace(verdict, reason=_explanation(result, objective))
     if objective.is_latency and verdict.holds and result.ended_early is not None:
@@ -118,6 +122,8 @@ def _verdict_on_trial(result: LoadResult) -> TrialOutcome:
         measured += "; too few messages to judge the generator"
     if result.churn.outages:
         measured += f"; {result.churn.in_short}"
+    if result.lost:
+        return TrialOutcome(False, reason=f"{measured}; {result.lost[0].in_words}")
     if result.ended_early is not None:
         return TrialOutcome(False, reason=f"{measured}; {result.ended_early}")
     if result.saturated:

@@ -88,6 +88,7 @@ def merge_parts(plan: LoadPlan, results: Sequence[LoadResult]) -> LoadResult:
         for name in ("latency_ns", "from_send_ns", "connect_ns"):
             getattr(merged, name).merge(getattr(result, name))
         merged.workers += result.workers
+        merged.lost += result.lost
         merged.sockets += [given for given in result.sockets if given not in merged.sockets]
         merged.notes += [note for note in result.notes if note not in merged.notes]
         merged.machines += [machine for machine in result.machines if machine not in merged.machines]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ...base.histogram import Histogram
+from .stage_result import StageResult
 from .time_series import LoadInterval
 
 LoadPhase = Literal["connecting", "warming up", "measuring", "draining"]
@@ -29,6 +30,10 @@ class LoadProgress:
       planned: messages of the measured part in all, where that is known beforehand.
       send_lateness_ns: since the last progress; as of `GeneratorHealth`.
       from_send_ns: of the replies since the last progress; open loop only.
+      taken_back: those of ``sent`` that count once more, or are unsent; see `ChurnResult`.
+      unsent: messages of the measured part that were due, or planned, and will never be sent, so far.
+      stages: what was counted in stages since the last progress, of those in which something was.
+      lost: a sentence on each worker that was lost so far; the others go on.
     """
 
     phase: LoadPhase
@@ -41,10 +46,22 @@ class LoadProgress:
     planned: int | None
     send_lateness_ns: Histogram = field(default_factory=Histogram)
     from_send_ns: Histogram = field(default_factory=Histogram)
+    taken_back: int = 0
+    unsent: int = 0
+    stages: tuple[StageResult, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
-def merge_progress(parts: Sequence[LoadProgress], *, planned: int | None) -> LoadProgress:
-    """Return the progress of all workers, at the same moment, as one."""
+def merge_progress(
+    parts: Sequence[LoadProgress], *, planned: int | None, lost: Sequence[str] = ()
+) -> LoadProgress:
+    """Return the progress of all workers, at the same moment, as one, without that of each stage.
+
+    Args:
+      parts: of the workers.
+      planned: messages of the measured part in all; None if that is not known.
+      lost: as of `LoadProgress`.
+    """
     first = min(parts, key=lambda part: _PHASES.index(part.phase))
     interval = LoadInterval(first.interval.t_s, first.interval.width_s)
     lateness, from_send = Histogram(), Histogram()
@@ -65,4 +82,7 @@ def merge_progress(parts: Sequence[LoadProgress], *, planned: int | None) -> Loa
         planned,
         lateness,
         from_send,
+        taken_back=sum(part.taken_back for part in parts),
+        unsent=sum(part.unsent for part in parts),
+        lost=tuple(lost),
     )

@@ -16,6 +16,7 @@ from ..plan import LoadPlan
 from .churn_result import ChurnResult
 from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
+from .lost_worker import LostWorker
 from .machine import Machine
 from .path_result import PathResult
 from .recording_result import RecordingResult
@@ -72,6 +73,8 @@ class LoadResult:
       workers: of a cluster, what each of them did; empty without one.
       sockets: what the kernel gave to the first socket of each process, without repeats; empty for
         other sockets than those of TCP.
+      lost: workers that died or hung; of them the result has what they had reported, and the rest of their
+        messages is ``unknown`` or ``unreported``.
       path: what the kernel knew of the connections; None for other sockets than those of TCP, and in
         files of older versions.
     """
@@ -107,6 +110,7 @@ class LoadResult:
     workers: list[WorkerShare] = field(default_factory=list)
     sockets: list[SocketsGiven] = field(default_factory=list)
     path: PathResult | None = None
+    lost: list[LostWorker] = field(default_factory=list)
 
     @property
     def unsent(self) -> int:
@@ -115,11 +119,11 @@ class LoadResult:
 
     @property
     def due(self) -> int:
-        """Messages that were to be sent: each of them is in ``sent`` or in ``unsent``.
+        """Messages that were to be sent: each of them is in ``sent``, in ``unsent``, or unreported.
 
         One that was sent twice, since a server ended its connection in order before it took it, is one.
         """
-        return self.sent - self.churn.taken_back + self.unsent
+        return self.sent - self.churn.taken_back + self.unsent + self.errors.get("unreported", 0)
 
     @property
     def length_s(self) -> float:
@@ -135,6 +139,11 @@ class LoadResult:
         of = f" of {round(self.cut_from_s, 1):,.12g}" if has_length else ""
         after = f"{self.elapsed_s:,.1f}" if self.elapsed_s >= 1 else f"{self.elapsed_s:.2g}"
         return f"ended after {after}{of} s: every connection was lost"
+
+    @property
+    def lost_names(self) -> str:
+        """The workers that were lost, in words; empty if none was."""
+        return ", ".join(worker.name for worker in self.lost)
 
     @property
     def error_count(self) -> int:

@@ -13,7 +13,8 @@ plan                as `LoadPlan`: names and units are its attributes'; think_s,
 elapsed_s           length of the measured part
 ended_early         null, or, if every connection was lost too early: after_s (as elapsed_s), of_s (the
                     length that the measured part would have had, over which rates are), and words
-messages_due        messages that were due, or planned: each was sent, or is one of the errors, unsent
+messages_due        messages that were due, or planned: each was sent, or is one of the errors, unsent or
+                    unreported
 messages_sent       messages offered to the kernel
 messages            replies that were right
 replies_verified    how replies were verified, in words; what the plan's "reply" and "service" mean
@@ -64,11 +65,14 @@ path                null, or what the kernel knew of the connections (TCP_INFO),
 sockets             what the kernel gave to the first socket of each process, without repeats: nodelay,
                     send_buffer and receive_buffer in bytes, congestion, mss and dscp (or null); it may be
                     missing
+lost                workers that died or hung, for each: name, reason, lost_s, reported_s (or null),
+                    connections, of_connections, sent, unknown, unreported and is_counted, as `LostWorker`;
+                    it may be missing
 machines            where it ran: name, system, cpus, python, trioecho
 workers             of a cluster, for each: name, host, connections, messages_sent, messages, errors (their
                     number), share (of messages_sent), cpu_share, cpu_wait_share, clock_ahead_ns,
                     clock_error_ns, start_late_ns, start_error_ms, send_lateness_ms, and its histogram,
-                    send_lateness_ns, as `WorkerShare`; it may be missing
+                    send_lateness_ns, and whether it is_lost, as `WorkerShare`; it may be missing
 ==================  ==========================================================================
 
 A histogram is {"total", "max", "buckets"}: the exact sum and maximum of its values, and
@@ -169,6 +173,7 @@ def result_as_document(result: LoadResult) -> dict[str, Any]:
         "search": None if result.search is None else _search_as_json(result.search),
         "path": _path_as_json(result),
         "sockets": [asdict(given) for given in result.sockets],
+        "lost": [asdict(worker) for worker in result.lost],
         "machines": [asdict(machine) for machine in result.machines],
         "workers": [_worker_as_json(worker, result.sent) for worker in result.workers],
     }
@@ -283,6 +288,7 @@ def _worker_as_json(worker: WorkerShare, sent: int) -> dict[str, Any]:
         "share": round(worker.sent / sent, 6) if sent else 0.0,
         "cpu_share": worker.cpu_share,
         "cpu_wait_share": worker.cpu_wait_share,
+        "is_lost": worker.is_lost,
         "clock_ahead_ns": worker.clock_ahead_ns,
         "clock_error_ns": worker.clock_error_ns,
         "start_late_ns": worker.start_late_ns,

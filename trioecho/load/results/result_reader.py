@@ -20,6 +20,7 @@ from ..goals.objectives import ObjectiveError, ObjectiveResult, parse_objective
 from ..plan import read_plan
 from .discrepancy import Discrepancy
 from .generator_health import GeneratorHealth
+from .lost_worker import read_lost_workers
 from .machine import Machine
 from .measured_parts import read_churn_result, read_histogram, read_stages, read_time
 from .path_reader import read_path_counts, read_path_result
@@ -114,6 +115,8 @@ def _result(document: Part) -> LoadResult:
         result.churn = read_churn_result(document["churn"], histograms)
     if "tls" in document and document["tls"].value is not None:
         result.tls = read_tls_result(document["tls"], read_histogram(histograms["handshake_ns"]))
+    if "lost" in document:
+        result.lost = read_lost_workers(document["lost"])
     if "workers" in document:
         result.workers = read_workers(document["workers"], result)
     if "path" in document and document["path"].value is not None:
@@ -137,7 +140,7 @@ def _result(document: Part) -> LoadResult:
 
 
 def _add_what_was_not_measured(due: Part, ended_early: Part, result: LoadResult) -> None:
-    unsent = due.count() - result.sent + result.churn.taken_back
+    unsent = due.count() - result.sent + result.churn.taken_back - result.errors.get("unreported", 0)
     result.warmup_unsent = result.errors.get("unsent", 0) - unsent
     if result.warmup_unsent < 0 or result.unsent < 0:
         raise due.wrong(f"{due} is not what was sent and what of the errors is unsent")

@@ -49,8 +49,8 @@ class StageResult:
 
     @property
     def due(self) -> int:
-        """Messages that were due in it: each of them is in ``sent`` or in ``unsent``."""
-        return self.sent + self.unsent
+        """Messages that were due in it: each of them is in ``sent``, in ``unsent``, or unreported."""
+        return self.sent + self.unsent + self.errors.get("unreported", 0)
 
     @property
     def error_count(self) -> int:

@@ -52,11 +52,20 @@ class LoadInterval:
 
 
 class TimeSeries:
-    """A time series of bounded length: when there are too many steps, each two become one."""
+    """A time series of bounded length: when there are too many steps, each two become one.
 
-    def __init__(self) -> None:
+    Attributes:
+      steps: of equal length, without gaps.
+
+    Args:
+      least_s: the length that a step has at least. Whatever it is, grids fit together.
+    """
+
+    def __init__(self, least_s: float = FIRST_INTERVAL_S) -> None:
         self.steps: list[LoadInterval] = []
         self._width_s = FIRST_INTERVAL_S
+        while self._width_s < least_s:
+            self._width_s *= 2
 
     def add(self, step: LoadInterval) -> None:
         """Add what was counted at ``step.t_s``; its width does not matter."""

@@ -24,6 +24,7 @@ class WorkerShare:
       clock_error_ns: its moments are known so well, plus or minus; 0 if it has the same clock.
       start_late_ns: from the moment at which all were to start, by its own clock, to its start.
       send_lateness_ns: as of `GeneratorHealth`.
+      is_lost: whether it died or hung: then all of this is by its reports, and its CPU shares are not known.
     """
 
     name: str
@@ -38,6 +39,7 @@ class WorkerShare:
     clock_error_ns: int = 0
     start_late_ns: int = 0
     send_lateness_ns: Histogram = field(default_factory=Histogram)
+    is_lost: bool = False
 
     @property
     def where(self) -> str:

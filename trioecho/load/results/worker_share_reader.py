@@ -42,6 +42,7 @@ def _worker(part: Part) -> WorkerShare:
         sent=part["messages_sent"].count(),
         messages=part["messages"].count(),
         errors=part["errors"].count(),
+        is_lost=part["is_lost"].read(bool) if "is_lost" in part else False,
         cpu_share=part["cpu_share"].number(),
         cpu_wait_share=part["cpu_wait_share"].number(),
         clock_ahead_ns=ahead_ns,

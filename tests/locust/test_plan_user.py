@@ -73,6 +73,7 @@ def test_two_workers_send_what_one_machine_would_and_all_count_the_same(tmp_path
     assert (result.sent, result.messages, result.errors, result.stopped) == (500, 500, {}, False)
     assert result.latency_ns.count == 500
     assert result.plan.seed == 7
+    assert {worker.system for worker in result.workers} == {"Locust"}
     assert sorted((worker.name, worker.connections, worker.messages) for worker in result.workers) == [
         ("0", 3, 300),
         ("1", 2, 200),

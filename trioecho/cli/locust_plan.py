@@ -151,6 +151,7 @@ def _result_of(part: dict[str, Any]) -> LoadResult:
         connections=part["connections"],
         clock=ClockOffset(*part["clock"]),
         start_late_ns=part["start_late_ns"],
+        system="Locust",
     )
     return result
 

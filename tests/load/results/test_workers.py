@@ -75,6 +75,20 @@ def test_a_start_far_from_the_moment_of_all_is_judged_like_lateness(changes: dic
     assert closed.health.reasons == ()
 
 
+def test_workers_of_locust_are_not_those_of_a_cluster_and_have_a_master() -> None:
+    result = result_of(
+        share("0", "x", system="Locust"), share("1", "y", system="Locust", start_late_ns=2 * MS)
+    )
+    [reason] = result.health.reasons
+    assert reason.endswith("use workers that are nearer to each other and to Locust's master")
+    text = result_as_text(result)
+    assert "\nworkers of Locust\n  0 on x: " in text
+    assert "cluster" not in text
+    assert "scheduler" not in text
+    again = result_from_json(result_as_json(result))
+    assert [worker.system for worker in again.workers] == ["Locust", "Locust"]
+
+
 def test_without_enough_messages_no_start_is_judged() -> None:
     result = result_of(WorkerShare("a", "x", 1, 9, 9, 0, start_late_ns=50 * MS))
     assert not result.health.judged
@@ -116,6 +130,7 @@ def test_workers_come_back_from_json_and_stay_in_a_merged_result() -> None:
         ("connections", 99, "workers: connections adds up to"),
         ("clock_ahead_ns", "x", r"workers\[0\].clock_ahead_ns: it is not a whole number"),
         ("start_late_ns", -1, r"workers\[0\].start_late_ns: -1 is not a count"),
+        ("system", "Ray", r"workers\[0\].system: 'Ray' is none of Dask, Locust"),
         ("name", 3, r"workers\[0\].name: 3 is not a text"),
     ],
 )

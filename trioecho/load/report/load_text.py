@@ -189,7 +189,7 @@ def _outages(result: LoadResult, width: int) -> Iterator[str]:
 
 def _workers(result: LoadResult, width: int) -> Iterator[str]:
     if result.workers:
-        yield "workers of the cluster"
+        yield words.WORKERS_OF[result.workers[0].system]
     for worker in result.workers:
         yield from wrapped(words.worker_in_words(worker, result.sent), width, "  ")
 

@@ -18,9 +18,10 @@ from ..results.discrepancy import ERROR_KINDS
 from ..results.generator_health import GeneratorHealth
 from ..results.machine import Machine
 from ..results.saturation import has_lateness
-from ..results.worker_share import WorkerShare
+from ..results.worker_share import WorkerShare, WorkerSystem
 
 SATURATED = "generator saturated: these numbers describe the generator"
+WORKERS_OF: dict[WorkerSystem, str] = {"Dask": "workers of the cluster", "Locust": "workers of Locust"}
 NOT_WHOLE = "The run is not whole"
 STAGES = "A message is of the stage in which it was due; right/s are the replies that came while it lasted."
 TWO_TIMINGS = "From due is what users wait; from send omits the wait to be sent, and flatters."
@@ -306,7 +307,7 @@ def machine_in_words(machine: Machine) -> str:
 
 
 def worker_in_words(worker: WorkerShare, sent: int) -> str:
-    """Return what a worker of a cluster did of a load.
+    """Return what a worker of a cluster, or of Locust, did of a load.
 
     Args:
       worker: one of its workers.

@@ -6,11 +6,18 @@ from datetime import timedelta
 
 from ...cluster.clock import ClockOffset
 from .result import LoadResult
-from .worker_share import WorkerShare
+from .worker_share import WorkerShare, WorkerSystem
 
 
 def attribute(
-    result: LoadResult, name: str, host: str, *, connections: int, clock: ClockOffset, start_late_ns: int
+    result: LoadResult,
+    name: str,
+    host: str,
+    *,
+    connections: int,
+    clock: ClockOffset,
+    start_late_ns: int,
+    system: WorkerSystem = "Dask",
 ) -> None:
     """Note which worker a part of a load is of, and correct its times by the worker's clock.
 
@@ -21,6 +28,7 @@ def attribute(
       connections: how many it had.
       clock: how far its clocks are ahead of those of the machine with the load command.
       start_late_ns: how long after its moment it started.
+      system: of which it is a worker.
     """
     health = result.health
     result.started_at -= timedelta(microseconds=clock.day_ahead_ns / 1000)
@@ -33,6 +41,7 @@ def attribute(
             messages=result.messages,
             errors=result.error_count,
             is_lost=bool(result.lost),
+            system=system,
             cpu_share=max(health.cpu_shares, default=0.0),
             cpu_wait_share=max(health.cpu_wait_shares, default=0.0),
             clock_ahead_ns=clock.day_ahead_ns,

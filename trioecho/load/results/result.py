@@ -70,7 +70,7 @@ class LoadResult:
       recording: what came of the recording of what was sent; None if there was to be none.
       stages: what was counted in each stage of the plan; empty without stages.
       tls: the handshakes, and what was agreed on; None without TLS.
-      workers: of a cluster, what each of them did; empty without one.
+      workers: of a cluster or of Locust, what each of them did; empty without.
       sockets: what the kernel gave to the first socket of each process, without repeats; empty for
         other sockets than those of TCP.
       lost: workers that died or hung; of them the result has what they had reported, and the rest of their

@@ -69,9 +69,10 @@ lost                workers that died or hung, for each: name, reason, lost_s, r
                     connections, of_connections, sent, unknown, unreported and is_counted, as `LostWorker`;
                     it may be missing
 machines            where it ran: name, system, cpus, python, trioecho
-workers             of a cluster, for each: name, host, connections, messages_sent, messages, errors (their
-                    number), share (of messages_sent), cpu_share, cpu_wait_share, clock_ahead_ns,
-                    clock_error_ns, start_late_ns, start_error_ms, send_lateness_ms, and its histogram,
+workers             of a cluster or of Locust, for each: system ("Dask" or "Locust"), name, host,
+                    connections, messages_sent, messages, errors (their number), share (of
+                    messages_sent), cpu_share, cpu_wait_share, clock_ahead_ns, clock_error_ns,
+                    start_late_ns, start_error_ms, send_lateness_ms, and its histogram,
                     send_lateness_ns, and whether it is_lost, as `WorkerShare`; it may be missing
 ==================  ==========================================================================
 
@@ -288,6 +289,7 @@ def _worker_as_json(worker: WorkerShare, sent: int) -> dict[str, Any]:
         "share": round(worker.sent / sent, 6) if sent else 0.0,
         "cpu_share": worker.cpu_share,
         "cpu_wait_share": worker.cpu_wait_share,
+        "system": worker.system,
         "is_lost": worker.is_lost,
         "clock_ahead_ns": worker.clock_ahead_ns,
         "clock_error_ns": worker.clock_error_ns,

@@ -9,7 +9,7 @@ from ...base.units import NS_PER_S
 from ..plan import LoadPlan
 from .generator_health import GeneratorHealth
 from .result import LoadResult
-from .worker_share import WorkerShare
+from .worker_share import WorkerShare, WorkerSystem
 
 # A process that computes for 95 % of the time, or would if it were let, has nothing left
 # for a server that is faster; the rest it waits even when it is the bottleneck.
@@ -23,6 +23,8 @@ LEAST_JUDGED_SENDS = 1000
 # timers) and beside what it is in.
 MOST_LATENESS_NS = NS_PER_S // 1000
 MOST_LATENESS_OF_REST = 0.1
+# Through which workers get their moments.
+_COORDINATORS: dict[WorkerSystem, str] = {"Dask": "the scheduler", "Locust": "Locust's master"}
 # Of the workers of a cluster in one reason.
 _MOST_NAMED = 3
 
@@ -84,7 +86,8 @@ def judged(result: LoadResult) -> GeneratorHealth:
         error_ns = max(worker.start_error_ns for worker in apart)
         reasons.append(
             f"the workers did not start in step: {_named(apart)} up to {error_ns / 1e6:,.2f} ms from the "
-            "moment of all; use workers that are nearer to each other and to the scheduler"
+            "moment of all; use workers that are nearer to each other and to "
+            f"{_COORDINATORS[apart[0].system]}"
         )
     enough = enough_sends if has_lateness(result.plan) else long_enough
     return replace(health, judged=bool(reasons) or enough, reasons=tuple(reasons))

@@ -1,18 +1,21 @@
-"""What each worker of a cluster did of a load, and how well it kept to its moments."""
+"""What each worker of a cluster, or of Locust, did of a load, and how well it kept to its moments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ...base.histogram import Histogram
+
+WorkerSystem = Literal["Dask", "Locust"]
 
 
 @dataclass(frozen=True)
 class WorkerShare:
-    """The part of a load that a worker of a cluster carried out.
+    """The part of a load that a worker of a cluster, or of Locust, carried out.
 
     Attributes:
-      name: of the worker, as its cluster knows it.
+      name: of the worker, as its cluster or Locust knows it.
       host: the machine on which it runs; several workers may be on one.
       connections: how many of the plan's it had.
       sent: messages offered to the kernel.
@@ -24,6 +27,7 @@ class WorkerShare:
       clock_error_ns: its moments are known so well, plus or minus; 0 if it has the same clock.
       start_late_ns: from the moment at which all were to start, by its own clock, to its start.
       send_lateness_ns: as of `GeneratorHealth`.
+      system: of which it is a worker.
       is_lost: whether it died or hung: then all of this is by its reports, and its CPU shares are not known.
     """
 
@@ -40,6 +44,7 @@ class WorkerShare:
     start_late_ns: int = 0
     send_lateness_ns: Histogram = field(default_factory=Histogram)
     is_lost: bool = False
+    system: WorkerSystem = "Dask"
 
     @property
     def where(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...base.json_part import MAX_COUNT, Part
 from .measured_parts import read_histogram
 from .result import LoadResult
-from .worker_share import WorkerShare
+from .worker_share import WorkerShare, WorkerSystem
 
 
 def read_workers(part: Part, result: LoadResult) -> list[WorkerShare]:
@@ -42,6 +42,7 @@ def _worker(part: Part) -> WorkerShare:
         sent=part["messages_sent"].count(),
         messages=part["messages"].count(),
         errors=part["errors"].count(),
+        system=part["system"].read(WorkerSystem) if "system" in part else "Dask",
         is_lost=part["is_lost"].read(bool) if "is_lost" in part else False,
         cpu_share=part["cpu_share"].number(),
         cpu_wait_share=part["cpu_wait_share"].number(),

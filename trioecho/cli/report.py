@@ -60,10 +60,12 @@ would explain it in less than one comparison of a hundred. What changes from
 run to run and then stays is not in that: compare two runs of the same thing to
 see it.
 
-Worse is a lower rate, a longer latency, a larger share of errors. A tolerance
-is for rate, mean, errors or a percentile (p99), and repeated for others. What
-it allows is never outside noise; where noise is not known, it decides alone.
-That of errors is in percent of the messages; without one, any rise is worse.
+Worse is a lower rate, a longer latency, a larger share of errors or of segments
+sent again. A tolerance is for rate, mean, errors, retransmits or a percentile
+(p99), and repeated for others. What it allows is never outside noise; where
+noise is not known, it decides alone. That of errors is in percent of the
+messages; without one, any rise is worse. That of retransmits is in percent of
+the segments.
 Stages are compared one by one, those of the same name; a tolerance is for each.
 There is no verdict on a rate if two open loops were asked for different ones.
 
@@ -180,10 +182,12 @@ def _judge(arguments: argparse.Namespace, judgement: Judgement, names: tuple[str
 
 def _tolerance(text: str) -> tuple[str, float]:
     """Read ``p99:10%``."""
-    match = re.fullmatch(r"(rate|mean|errors|p\d{1,2}(?:\.\d{1,9})?):(\d{1,9}(?:\.\d{1,9})?)%", text.strip())
+    match = re.fullmatch(
+        r"(rate|mean|errors|retransmits|p\d{1,2}(?:\.\d{1,9})?):(\d{1,9}(?:\.\d{1,9})?)%", text.strip()
+    )
     if match is None or re.fullmatch(r"p0+(\.0+)?", match[1]):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a tolerance; write rate:5%, mean:10%, p99:10% or errors:0.1%"
+            f"{text!r} is not a tolerance; write rate:5%, mean:10%, p99:10%, errors:0.1% or retransmits:0.1%"
         )
     return match[1], float(match[2]) / 100
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.load_results import made_result
 from trioecho.base.histogram import Histogram
-from trioecho.load import GeneratorHealth, LoadPlan, LoadResult, Ramp, ReplyRule
+from trioecho.load import GeneratorHealth, LoadPlan, LoadResult, PathCounts, PathResult, Ramp, ReplyRule
 from trioecho.load.goals.find_max import Search
 from trioecho.load.report.comparison import Change, compare
 from trioecho.load.report.comparison_outputs import comparison_as_text
@@ -220,3 +220,53 @@ def test_the_text_fits_into_a_terminal(width: int) -> None:
     assert max(map(len, text.splitlines())) < width
     assert text.count("worse, outside noise") == 6
     assert ("    worse, outside noise of ±" in text) == (width < 80)
+
+
+def with_retransmits(result: LoadResult, every: Callable[[int], int]) -> LoadResult:
+    """The run, with 1,000 segments in each interval, of which some were sent again."""
+    result.path = PathResult(connections=5)
+    for number, step in enumerate(result.intervals):
+        step.path = PathCounts(retransmits=every(number), data_segments=1000)
+        result.path.counts.add(step.path)
+    return result
+
+
+def test_segments_sent_again_are_compared_in_points_and_a_few_of_them_are_noise() -> None:
+    none, few, many = (
+        with_retransmits(run(seed), every)
+        for seed, every in ((1, lambda n: 0), (2, lambda n: n % 9 == 0), (3, lambda n: 9 + n % 2))
+    )
+    found = change(none, few, "sent again")
+    assert (found.before, found.verdict, found.direction) == (0.0, "within noise", "")
+    found = change(none, many, "sent again")
+    assert found.after == pytest.approx(0.95)
+    assert found.relative == pytest.approx(0.0095)
+    assert (found.verdict, found.direction) == ("outside noise", "worse")
+    assert change(many, none, "sent again").direction == "better"
+    [row] = [line for line in comparison_as_text(none, many, [found]).splitlines() if "sent again" in line]
+    assert row.split()[3:6] == ["0.000", "0.950", "+0.95"]
+    judged = judge_changes(none, many, [found], {})
+    assert judged.worse == ["sent again, %: 0.000 to 0.950, +0.95 %"]
+
+
+def test_the_noise_of_segments_sent_again_is_that_of_the_method() -> None:
+    """By hand: ten sections of two intervals each, one of which has all that was sent again."""
+    before, after = with_retransmits(run(1), lambda n: 0), with_retransmits(run(2), lambda n: 40 * (n == 3))
+    noise = change(before, after, "sent again").noise
+    # The whole has 0.2 %, one section 2 %, and nine have none.
+    assert noise == pytest.approx(3.250 * math.sqrt((1.8**2 + 9 * 0.2**2) / 9 / 10) / 100)
+
+
+def test_without_segments_sent_again_there_is_no_such_row_unless_it_has_a_tolerance() -> None:
+    pair = with_retransmits(run(1), lambda n: 0), with_retransmits(run(2), lambda n: 0)
+    assert "retransmits" not in {found.metric for found in compare(*pair)}
+    [found] = [found for found in compare(*pair, {"retransmits": 0.01}) if found.metric == "retransmits"]
+    assert found.verdict == "within noise"
+    plain = run(1), run(2)
+    tolerances = {"retransmits": 0.01}
+    changes = compare(*plain, tolerances)
+    assert judge_changes(*plain, changes, tolerances).untold == (
+        "cannot tell of retransmits: there are no such numbers"
+    )
+    ramps = [with_retransmits(with_a_ramp(), lambda n: 5), with_retransmits(with_a_ramp(), lambda n: 7)]
+    assert change(*ramps, "sent again").reason == "cannot tell of a ramp"

@@ -33,6 +33,7 @@ from typing import Literal
 from ...base.histogram import Histogram
 from .. import LoadInterval, LoadResult
 from ..goals.objectives import parse_objective, shown_percents
+from ..results.path_counts import PathCounts
 from . import words
 from .load_csv import measured_width_s
 
@@ -58,7 +59,7 @@ class Change:
       noise: the largest relative difference that chance explains, as a share of
         ``before``; None where that is not known.
       reason: why not.
-      metric: as objectives name it: ``rate``, ``mean``, ``p99``.
+      metric: as objectives name it: ``rate``, ``mean``, ``p99``; or ``retransmits``.
       tolerance: a relative difference that does not matter; None if every one does.
       is_comparable: False if the difference was asked for; then there is no verdict.
     """
@@ -73,8 +74,15 @@ class Change:
     is_comparable: bool = True
 
     @property
+    def is_share(self) -> bool:
+        """True if the values are percent of something: then a difference is in points."""
+        return self.name.endswith("%")
+
+    @property
     def relative(self) -> float | None:
-        """The difference as a share of ``before``."""
+        """The difference as a share of ``before``; of shares, the difference itself."""
+        if self.is_share and self.before is not None and self.after is not None:
+            return (self.after - self.before) / 100
         if not self.before or self.after is None:
             return None
         return (self.after - self.before) / self.before
@@ -110,6 +118,7 @@ class RunSection:
     seconds: float
     messages: int
     latency_ns: Histogram
+    path: PathCounts | None = None
 
 
 def compare(
@@ -117,7 +126,8 @@ def compare(
 ) -> list[Change]:
     """Compare the rate, and mean and percentiles of the latency, of two runs.
 
-    Where connections are opened again and again, also the times to connect and to the first reply.
+    Where segments were sent again, in one of them, also the share of these of all segments with data. Where
+    connections are opened again and again, also the times to connect and to the first reply.
 
     Args:
       before: the one.
@@ -136,10 +146,31 @@ def compare(
     ]
     if _rates_were_asked_for(pair):
         changes[0] = without_verdict(changes[0])
+    if _retransmits(before) or _retransmits(after) or "retransmits" in tolerances:
+        changes.append(_change_of_retransmits(pair, sections, tolerances, untold))
     if any(result.plan.churn.renews for result in pair):
         changes += _changes_of_connections([result.connect_ns for result in pair], "connect")
         changes += _changes_of_connections([result.churn.first_reply_ns for result in pair], "first")
     return changes
+
+
+def _retransmits(result: LoadResult) -> int:
+    return 0 if result.path is None else result.path.counts.retransmits
+
+
+def _change_of_retransmits(
+    pair: Sequence[LoadResult],
+    sections: Sequence[list[RunSection]],
+    tolerances: Mapping[str, float],
+    untold: str,
+) -> Change:
+    """Return how the share of the segments differs that were sent again."""
+    wholes = [RunSection(0.0, 0, Histogram(), result.path and result.path.counts) for result in pair]
+    before, after = values = [_retransmit_percent(whole) for whole in wholes]
+    points, reason = (None, untold) if untold else _noise(_retransmit_percent, values, sections, None)
+    noise = None if points is None else points / 100
+    metric = "retransmits"
+    return Change("sent again, %", before, after, noise, reason, metric, tolerances.get(metric))
 
 
 def _changes_of_connections(histograms: Sequence[Histogram], name: str) -> Iterator[Change]:
@@ -212,7 +243,8 @@ def change_of(
         percent = metric[1:]
         name, value_of = f"latency {metric}, ms", _percentile_ms(percent)
     values = [value_of(whole) for whole in wholes]
-    noise, reason = (None, untold) if untold else _noise(value_of, values, sections, percent)
+    chance, reason = (None, untold) if untold else _noise(value_of, values, sections, percent)
+    noise = chance / values[0] if chance is not None and values[0] else None
     if noise is not None and metric != "rate":
         noise = max(noise, _HISTOGRAM_ERROR)
     return Change(name, values[0], values[1], noise, reason, metric, tolerances.get(metric))
@@ -224,6 +256,7 @@ def _noise(
     sections: Sequence[list[RunSection]],
     percent: str | None,
 ) -> tuple[float | None, str]:
+    """Return the largest difference that chance explains, or why that is not known."""
     if min(map(len, sections)) < _LEAST_SECTIONS:
         return None, "too short a run"
     variance = 0.0
@@ -238,7 +271,7 @@ def _noise(
         squares = math.fsum((value - whole) ** 2 for value in values)
         variance += squares / (len(values) - 1) / len(values)
     t = _STUDENT_T[min(map(len, sections)) - 1]
-    return (t * math.sqrt(variance) / wholes[0] if wholes[0] else None), ""
+    return t * math.sqrt(variance), ""
 
 
 def sections_of(result: LoadResult, intervals: Sequence[LoadInterval]) -> list[RunSection]:
@@ -255,13 +288,21 @@ def _joined(steps: Sequence[LoadInterval]) -> RunSection:
     latency = Histogram()
     for step in steps:
         latency.merge(step.latency_ns)
-    return RunSection(
-        math.fsum(step.width_s for step in steps), sum(step.messages for step in steps), latency
-    )
+    path = PathCounts()
+    for step in steps:
+        if step.path is not None:
+            path.add(step.path)
+    seconds, messages = math.fsum(step.width_s for step in steps), sum(step.messages for step in steps)
+    return RunSection(seconds, messages, latency, path)
 
 
 def _rate(section: RunSection) -> float | None:
     return section.messages / section.seconds if section.seconds else None
+
+
+def _retransmit_percent(section: RunSection) -> float | None:
+    share = None if section.path is None else section.path.retransmit_share
+    return None if share is None else 100 * share
 
 
 def _mean_ms(section: RunSection) -> float | None:

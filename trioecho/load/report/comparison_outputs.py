@@ -67,8 +67,9 @@ def comparison_as_json(
     ``a`` and ``b`` are the two runs: file, time, runs (see `trioecho.load.results.result_json`),
     messages_due, lost (workers that died or hung, in words), ended_early, outages (in words), errors,
     error_share and saturated. ``numbers`` has, for each metric, name (with the unit), a, b, relative
-    (their difference as a share of a), noise, tolerance, verdict, direction ("worse", "better" or "")
-    and reason. ``stages`` has, for each stage of both runs, its name, messages_due, errors and
+    (their difference as a share of a; of shares, the difference itself), noise, tolerance, verdict,
+    direction ("worse", "better" or "") and reason. ``stages`` has, for each stage of both runs, its name,
+    messages_due, errors and
     error_share in ``a`` and ``b``, and numbers. ``remarks`` are sentences.
     """
     runs = {
@@ -189,6 +190,8 @@ def value_in_words(change: Change, value: float | None) -> str:
     """Return a value of what has changed, in the unit of its name."""
     if value is None:
         return "-"
+    if change.is_share:
+        return f"{value:.3f}"
     return in_ms(value) if change.name.endswith("ms") else f"{value:,.0f}"
 
 
@@ -196,5 +199,5 @@ def percent_in_words(share: float | None, sign: Literal["+", "±"]) -> str:
     """Return a share in percent, with its sign or as a noise."""
     if share is None:
         return "-"
-    digits = 1 if abs(share) < 0.1 else 0
+    digits = 0 if abs(share) >= 0.1 else 1 if abs(share) >= 0.01 or not share else 2
     return f"{100 * share:+.{digits}f} %" if sign == "+" else f"±{100 * share:.{digits}f} %"

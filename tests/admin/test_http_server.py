@@ -17,8 +17,8 @@ from trioecho.admin.application import AdminApplication, Page, PageReply, text_r
 from trioecho.admin.http_connection import HttpLimits
 from trioecho.admin.http_server import serve_http
 
-GET = b"GET /here HTTP/1.1\r\nHost: x\r\n\r\n"
-LAST_GET = b"GET /here HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+GET = b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST_GET = b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 PAGES: Mapping[str, Page] = {
     "/here": lambda _: text_reply("here"),
     "/large": lambda _: PageReply(bytes(1 << 20)),
@@ -93,9 +93,10 @@ async def test_requests_follow_each_other_on_one_connection() -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        b"POST /here HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000),
-        b"GET /here HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
-        b"GET /here HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 10_000,
+        b"POST /here HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000),
+        b"GET /here HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n",
+        b"GET /here HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"1\r\nx\r\n" * 10_000,
     ],
     ids=["a body", "a body that is announced", "many chunks"],
 )
@@ -114,28 +115,57 @@ async def test_a_body_is_not_waited_for(request_: bytes) -> None:
         assert await is_served(connect)
 
 
-@pytest.mark.parametrize(
-    "hello",
-    [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000"),
-        b"GET /here HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-        b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
-    ],
-    ids=["prior knowledge", "upgrade"],
-)
-async def test_http_2_is_not_spoken(hello: bytes) -> None:
+async def test_http_2_is_not_spoken_to_who_begins_with_it() -> None:
     async with http_server() as connect:
         stream = await connect()
-        await stream.send_all(hello)
-        assert not (await receive_all(stream)).startswith(b"HTTP/1.1 200")
+        await stream.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000"))
+        assert await receive_all(stream) == b""
         assert await is_served(connect)
+
+
+async def test_who_offers_http_2_is_served_by_http_1_and_may_go_on() -> None:
+    async with http_server() as connect:
+        stream = await connect()
+        await stream.send_all(
+            b"GET /here HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n"
+            b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n" + LAST_GET
+        )
+        received = await receive_all(stream)
+        assert received.startswith(b"HTTP/1.1 200")
+        assert received.count(b"\r\n\r\nhere\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://localhost/here", b"200"),
+        (b"HTTP://127.0.0.1:80/here?a=/b", b"200"),
+        (b"http://[::1]:80/%68ere", b"200"),
+        (b"http://localhost", b"404"),  # its path is /
+        (b"http://localhost?/here", b"404"),
+        (b"http://evil.example/here", b"421"),
+        (b"https://localhost/here", b"421"),
+        (b"http://localhost@evil.example/here", b"421"),
+        (b"/http://localhost/here", b"404"),
+        (b"*", b"404"),
+    ],
+)
+async def test_the_target_of_a_request_may_be_absolute(target: bytes, status: bytes) -> None:
+    async with http_server() as connect:
+        stream = await connect()
+        # Its Host is the target's, whatever the field says (RFC 9112, 3.2.2).
+        host = b"evil.example" if b"//localhost/here" in target and target[:1] != b"/" else b"localhost"
+        await stream.send_all(
+            b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+        )
+        assert (await receive_all(stream)).startswith(b"HTTP/1.1 " + status)
 
 
 async def test_a_websocket_is_refused() -> None:
     async with http_server() as connect:
         stream = await connect()
         await stream.send_all(
-            b"GET /here HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         assert (await receive_all(stream)).startswith(b"HTTP/1.1 403")
@@ -158,14 +188,14 @@ async def test_who_says_nothing_is_closed() -> None:
 async def test_who_does_not_read_is_closed_and_holds_up_no_end() -> None:
     async with http_server(limits=HttpLimits(request_s=0.05, send_s=3600)) as connect:
         stream = await connect()
-        await stream.send_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        await stream.send_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
         with contextlib.suppress(trio.BrokenResourceError):
             while True:  # until it is closed, which this finds out
                 await stream.send_all(b"x")
                 await trio.sleep(0.01)
     async with http_server() as connect:  # with its ordinary clocks, it ends at once all the same
         stream = await connect()
-        await stream.send_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        await stream.send_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
         assert await is_served(connect)
 
 
@@ -209,7 +239,7 @@ async def test_streams_stay_when_a_crowd_comes() -> None:
     pages: dict[str, Page] = {**PAGES, "/stream": page}
     async with http_server(pages, HttpLimits(connections=4, accepts=10_000)) as connect:
         stream = await connect()
-        await stream.send_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        await stream.send_all(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await to_client.send(b"one")
         _crowd = [await connect() for _ in range(20)]
         assert await is_served(connect)
@@ -226,7 +256,7 @@ async def test_a_stream_may_take_longer_than_a_request() -> None:
     to_client, page = stream_page()
     async with http_server({"/stream": page}, HttpLimits(request_s=0.5)) as connect:
         stream = await connect()
-        await stream.send_all(b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await stream.send_all(b"GET /stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         await to_client.send(b"one")
         await trio.sleep(0.6)  # the clock that must not run is the system's
         await to_client.send(b"two")
@@ -246,7 +276,7 @@ async def test_a_stream_ends_when_its_client_is_gone() -> None:
 
     async with http_server({"/stream": lambda _: PageReply(endless(), "text/event-stream")}) as connect:
         stream = await connect()
-        await stream.send_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        await stream.send_all(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert await stream.receive_some()
         await stream.aclose()
         await ended.wait()

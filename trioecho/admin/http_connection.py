@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -80,6 +81,16 @@ class HttpLimits:
     idle_s: float = 60.0
 
 
+class _Http1(H11Protocol):
+    """HTTP/1.1 for every client, also for one that would speak HTTP/2."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        # hypercorn would switch to h2c here, which this does not speak. "A server MAY ignore a received
+        # Upgrade header field" (RFC 9110, 7.8), and the reply to the request is an ordinary one then.
+        if event.method == b"PRI":  # who speaks HTTP/2 without asking understands no reply of HTTP/1.1
+            raise H2ProtocolAssumedError(b"")
+
+
 class HttpConnection:
     """Serves the requests of one connection, until it ends, fails, or takes too long.
 
@@ -125,7 +136,7 @@ class HttpConnection:
             with self._scope:
                 self._scope.deadline = trio.current_time() + self._limits.head_s
                 async with TaskGroup() as tasks:
-                    protocol = H11Protocol(
+                    protocol = _Http1(
                         self._call,
                         self._config,
                         WorkerContext(None),
@@ -144,7 +155,7 @@ class HttpConnection:
 
     async def _receive(self, protocol: H11Protocol) -> None:
         """Hand on what comes, until the peer or the protocol ends the connection."""
-        with self._receiving, contextlib.suppress(H2ProtocolAssumedError, H2CProtocolRequiredError):
+        with self._receiving, contextlib.suppress(H2ProtocolAssumedError):
             while data := await self._receive_some():
                 await protocol.handle(RawData(data))
             if not self.is_stream:

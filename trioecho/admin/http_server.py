@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import h11
 import trio
@@ -14,6 +14,7 @@ from ..base.describe import describe
 from ..base.exception_groups import leaves
 from ..base.rate_limited_log import RateLimitedLog
 from .http_connection import Application, HttpConnection, HttpLimits, HttpPaces
+from .own_hosts import OwnHosts, is_loopback
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -24,29 +25,36 @@ _SEND_BUFFER_BYTES = 1 << 16
 
 
 async def serve_http(
-    application: Application, listeners: Sequence[trio.SocketListener], limits: HttpLimits | None = None
+    application: Application,
+    listeners: Sequence[trio.SocketListener],
+    limits: HttpLimits | None = None,
+    *,
+    hosts: Iterable[str] = (),
 ) -> None:
     """Serve an ASGI application until cancelled.
 
-    What it does for strangers is bounded by ``limits``, in number, size and time. Cancellation
-    ends all connections at once.
+    What it does for strangers is bounded by ``limits``, in number, size and time. A listener on loopback
+    serves requests for an address, for ``localhost`` and for the names ``hosts``, and refuses others
+    (`OwnHosts`). Cancellation ends all connections at once.
     """
     limits = limits or HttpLimits()
     for listener in listeners:
         listener.socket.listen(limits.connections)  # a crowd that is gone must not stand in the queue
-    server = _HttpServer(application, limits)
+    server = _HttpServer(limits)
+    hosts = tuple(hosts)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.log.run)
             for listener in listeners:
-                nursery.start_soon(server.accept_from, listener, nursery)
+                is_local = is_loopback(listener.socket.getsockname())
+                checked = OwnHosts(application, is_local=is_local, names=hosts)
+                nursery.start_soon(server.accept_from, listener, checked, nursery)
     finally:
         server.log.flush()
 
 
 class _HttpServer:
-    def __init__(self, application: Application, limits: HttpLimits) -> None:
-        self._application = application
+    def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
         self._paces = HttpPaces(limits)
         self._config = _hypercorn_config(limits)
@@ -54,7 +62,9 @@ class _HttpServer:
         self._room = trio.lowlevel.ParkingLot()
         self.log = RateLimitedLog(logger)
 
-    async def accept_from(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+    async def accept_from(
+        self, listener: trio.SocketListener, application: Application, nursery: trio.Nursery
+    ) -> None:
         while True:
             await self._make_room()
             try:
@@ -64,7 +74,7 @@ class _HttpServer:
                 self.log.warning(f"admin: cannot accept: {describe(error)}; trying again")
                 await trio.sleep(_BACK_OFF_S)
                 continue
-            connection = HttpConnection(stream, self._application, self._config, self._limits, self._paces)
+            connection = HttpConnection(stream, application, self._config, self._limits, self._paces)
             self._connections[connection] = None
             nursery.start_soon(self._serve, connection)
             await self._paces.accepts.wait_for_turn()

@@ -7,10 +7,10 @@ import sys
 
 import trio
 
-from ..base.listen_address import ListenAddress
 from ..load import LoadPlan, LoadProgress
 from ..load.report.words import address_of
 from .server_metrics import ServerWatch
+from .shared.admin import AdminAddress
 from .shared.admin_server import TELL_S, AdminServer
 from .shared.log import LogSettings, NonBlockingLogHandler, open_log, open_log_writer
 
@@ -21,11 +21,11 @@ class LoadAdmin:
     """Serves what ``--admin`` of a load shows; to be made before the load begins, as `AdminServer`.
 
     Args:
-      address: where.
+      where: it serves.
       server_metrics: the URL of the server's own metrics; None if they are not wanted.
     """
 
-    def __init__(self, address: ListenAddress, server_metrics: str | None) -> None:
+    def __init__(self, where: AdminAddress, server_metrics: str | None) -> None:
         from ..admin.board_pages import board_pages
         from ..admin.load_board import LoadBoard
         from ..admin.load_pages import load_pages
@@ -34,7 +34,7 @@ class LoadAdmin:
         self._state = LoadState()
         self._board = LoadBoard()
         self._watch = None if server_metrics is None else ServerWatch(server_metrics, self._board)
-        self._server = AdminServer(address, {**board_pages(self._board.feed), **load_pages(self._state)})
+        self._server = AdminServer(where, {**board_pages(self._board.feed), **load_pages(self._state)})
         self._log = open_log_writer(sys.stderr, LogSettings())
         self._handler = NonBlockingLogHandler(self._log)
 

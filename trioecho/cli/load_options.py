@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..base.listen_address import ListenAddress
 from ..base.processors import count_processors
 from ..base.quantities import in_bytes, in_full, plural
 from ..load import LoadPlan, RecordedTraffic, Sizes
@@ -25,7 +24,7 @@ from .load_schedule import add_schedule_option, contradictions, refuse_unknown_s
 from .load_sockets import add_socket_options, sockets_of
 from .server_metrics import add_server_metrics_option, server_metrics_of
 from .shared import values
-from .shared.admin import add_admin_option, admin_of
+from .shared.admin import AdminAddress, add_admin_option, admin_of
 from .shared.cluster_options import ClusterRequest
 from .shared.exit_codes import ExitCode
 from .shared.options import add_address, add_format_option, add_seed_option, add_workers_option, chosen_seed
@@ -63,7 +62,7 @@ class LoadRequest:
     start_rate: float | None
     record: str | None = None
     cluster: ClusterRequest | None = None
-    admin: ListenAddress | None = None
+    admin: AdminAddress | None = None
     server_metrics: str | None = None
     recorded: RecordedTraffic | None = None
 

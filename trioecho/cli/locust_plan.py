@@ -49,6 +49,7 @@ _REFUSED = {
     "record": "--record",
     "cluster": "--cluster",
     "admin": "--admin",
+    "admin_host": "--admin-host",
     "server_metrics": "--server-metrics",
 }
 

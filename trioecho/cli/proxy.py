@@ -249,8 +249,8 @@ def _count_lines(proxies: ProxySet, *, is_only: bool) -> Iterator[str]:
 
 def _admin_server(arguments: argparse.Namespace, proxies: ProxySet) -> AdminServer | None:
     """Return what serves ``--admin``; it does not listen yet."""
-    address = admin_of(arguments)
-    if address is None:
+    where = admin_of(arguments)
+    if where is None:
         return None
     from ..admin.http_connection import HttpLimits
     from ..admin.proxy_api import proxy_api
@@ -258,7 +258,7 @@ def _admin_server(arguments: argparse.Namespace, proxies: ProxySet) -> AdminServ
 
     # Tests command it, and must not wait for their turn as strangers do.
     limits = HttpLimits(accepts=1000, receives=4000, requests=800)
-    return AdminServer(address, proxy_pages(proxies), commands=proxy_api(proxies), limits=limits)
+    return AdminServer(where, proxy_pages(proxies), commands=proxy_api(proxies), limits=limits)
 
 
 async def _check_host(address: values.Address) -> None:

@@ -7,12 +7,12 @@ import os
 import trio
 
 from ..base.handover import Handover
-from ..base.listen_address import ListenAddress
 from ..base.service_manager import are_passed
 from ..server.report import Report
 from ..server.serving import FrameServer
 from ..server.workers.supervisor import WorkerPool
 from .service_listeners import WhereToListen
+from .shared.admin import AdminAddress
 from .shared.admin_apart import refuse_same_address
 from .shared.admin_server import TELL_S, AdminServer
 
@@ -21,14 +21,14 @@ class ServiceAdmin:
     """Serves what ``--admin`` of a service shows; to be made before Trio runs, as `AdminServer`.
 
     Args:
-      address: where.
+      where: it serves.
       report_interval_s: seconds between reports; 0 for only the final one.
 
     Attributes:
       server: of the pages.
     """
 
-    def __init__(self, address: ListenAddress, report_interval_s: float) -> None:
+    def __init__(self, where: AdminAddress, report_interval_s: float) -> None:
         # Only with --admin: these packages take longer to import than all else.
         from ..admin.board_pages import board_pages
         from ..admin.service_board import ServiceBoard
@@ -38,7 +38,7 @@ class ServiceAdmin:
         self._state = ServiceState()
         self._board = ServiceBoard()
         pages = {**board_pages(self._board.feed), **service_pages(self._state, report_interval_s)}
-        self.server: AdminServer = AdminServer(address, pages)
+        self.server: AdminServer = AdminServer(where, pages)
 
     async def listen(self, where: WhereToListen, handover: Handover | None) -> None:
         """Listen; on what another process has handed over, if it has.

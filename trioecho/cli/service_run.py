@@ -14,7 +14,6 @@ import trio
 from ..base.addresses import listening_line
 from ..base.functions_by_name import FunctionReference
 from ..base.handover import Handover, take_handover
-from ..base.listen_address import ListenAddress
 from ..base.quantities import plural
 from ..base.service_manager import PassedSocketsError, ServiceManager
 from ..base.tls_files import TlsFiles, TlsFilesError
@@ -28,6 +27,7 @@ from ..server.workers.supervisor import WorkerPool, serve_in_workers
 from .service_admin import ServiceAdmin
 from .service_listeners import ServiceListeners, WhereToListen, open_service_listeners
 from .service_upgrade import OwnCommand, Upgrades, handover_of
+from .shared.admin import AdminAddress
 from .shared.exit_codes import ExitCode
 from .shared.listening import of_one_family
 from .shared.log import LogSettings
@@ -79,7 +79,7 @@ class ServiceSettings:
     on_report: Callable[[Report], object] | None = None
     is_json: bool = False
     report_interval_s: float = 2.0
-    admin: ListenAddress | None = None
+    admin: AdminAddress | None = None
     drain_delay_s: float = 0.0
     is_quiet_when_idle: bool = False
     log: LogSettings = field(default_factory=LogSettings)

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from .words import (
@@ -26,7 +27,7 @@ class ProxyCommandError(Exception):
 
     Attributes:
       status: of HTTP: 400 for what makes no sense, 404 for a name that is not there, 409 for a name or an
-        address that is taken.
+        address that is taken, 421 for a name that the process is not asked by (``--admin-host``).
     """
 
     def __init__(self, sentence: str, status: int) -> None:
@@ -129,6 +130,8 @@ class ProxyClient:
             raise ConnectionError(f"{self.admin} does not speak HTTP as trioecho proxy does") from error
         finally:
             connection.close()
+        if response.status == HTTPStatus.MISDIRECTED_REQUEST:  # it speaks of no proxy, but of the host
+            raise ProxyCommandError(text.decode().strip(), response.status)
         try:
             done = json.loads(text)
             if response.status < 400:

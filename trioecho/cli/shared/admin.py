@@ -31,6 +31,14 @@ def add_admin_option(parser: argparse._ActionsContainer, pages: str, *, does: st
         help=f"serve {pages} over HTTP on HOST:PORT (port 0: any that is free) or unix:/path. Whoever can "
         f"connect can {does}: take 127.0.0.1 (default: off)",
     )
+    parser.add_argument(
+        "--admin-host",
+        type=values.host,
+        metavar="NAME",
+        action="append",
+        help="with --admin on loopback, also serve who asks for this host, as a proxy in front does; may be "
+        "given several times (default: addresses and localhost alone)",
+    )
 
 
 def _read_address(text: str) -> ListenAddress:
@@ -40,16 +48,36 @@ def _read_address(text: str) -> ListenAddress:
         raise values.refusal(text, str(error)) from None
 
 
-def admin_of(arguments: argparse.Namespace) -> ListenAddress | None:
+@dataclass(frozen=True)
+class AdminAddress:
+    """Where ``--admin`` serves.
+
+    Attributes:
+      address: to listen on.
+      hosts: names by which it is asked for, beside ``localhost``.
+    """
+
+    address: ListenAddress
+    hosts: tuple[str, ...] = ()
+
+
+def admin_of(arguments: argparse.Namespace) -> AdminAddress | None:
     """Return where to serve; None for nowhere.
 
     Raises:
-      CommandError: a package that this needs is not installed.
+      CommandError: a package that this needs is not installed, or options do not fit.
     """
     address: ListenAddress | None = arguments.admin
-    if address is not None:
-        require_packages("--admin", _NEEDED, "admin")
-    return address
+    hosts: list[str] = arguments.admin_host or []
+    if address is None:
+        if hosts:
+            raise CommandError(
+                ExitCode.WRONG_USAGE, "--admin-host is for --admin: give that, too, or leave it out"
+            )
+        return None
+    require_packages("--admin", _NEEDED, "admin")
+    own = address.hosts if isinstance(address, TcpAddress) else ()
+    return AdminAddress(address, (*own, *hosts))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ...base.exception_groups import leaves
 from ...base.handover import Handover
 from ...base.listen_address import ListenAddress
 from ...base.unix_socket import SocketFile
-from .admin import AdminListeners, open_admin_listeners
+from .admin import AdminAddress, AdminListeners, open_admin_listeners
 
 if TYPE_CHECKING:
     from ...admin.application import Commands, Page
@@ -33,19 +33,19 @@ class AdminServer:
     which an event loop would do nothing else.
 
     Args:
-      address: where.
+      where: it serves.
       pages: by their paths.
       commands: what changes something; none by default.
       limits: what is asked of it at most, if not what strangers may ask of a service.
 
     Attributes:
-      address: where.
+      address: where it listens.
       listening: on what; empty before `listen`.
     """
 
     def __init__(
         self,
-        address: ListenAddress,
+        where: AdminAddress,
         pages: Mapping[str, Page],
         *,
         commands: Commands | None = None,
@@ -55,7 +55,8 @@ class AdminServer:
         from ...admin.application import AdminApplication
         from ...admin.http_server import serve_http
 
-        self.address: ListenAddress = address
+        self.address: ListenAddress = where.address
+        self._hosts = where.hosts
         self._application = AdminApplication(pages, commands)
         self._serve_http = serve_http
         self._limits = limits
@@ -96,7 +97,9 @@ class AdminServer:
         failure: Exception | None = None
         try:
             with self._scope:
-                await self._serve_http(self._application, self.listening.listeners, self._limits)
+                await self._serve_http(
+                    self._application, self.listening.listeners, self._limits, hosts=self._hosts
+                )
         except Exception as error:  # noqa: BLE001 - the command goes on, whatever happened here
             failure = error
         finally:

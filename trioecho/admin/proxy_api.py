@@ -96,7 +96,7 @@ class ProxyApi:
         return (await self._proxies.add_fault(names[0], written)).as_object()
 
     async def _show_fault(self, names: list[str], written: object) -> object:
-        return find_fault(self._proxies[names[0]], names[1]).as_object()
+        return find_fault(self._proxies[names[0]].settings, names[1]).as_object()
 
     async def _change_fault(self, names: list[str], written: object) -> object:
         return (await self._proxies.change_fault(names[0], names[1], written)).as_object()

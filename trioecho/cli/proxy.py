@@ -19,6 +19,7 @@ from .proxy_options import (
     MAX_CONNECTIONS,
     add_proxy_options,
     check_recording,
+    checked_circles,
     recording_of,
     settings_of,
     settings_of_file,
@@ -130,9 +131,9 @@ def _settings(arguments: argparse.Namespace) -> list[ProxySettings]:
                 ExitCode.WRONG_USAGE,
                 f"with --proxies, {arguments.proxies} has the targets; leave out HOST:PORT",
             )
-        return settings_of_file(arguments, chosen_seed(arguments))
+        return checked_circles(settings_of_file(arguments, chosen_seed(arguments)))
     if arguments.address is not None:
-        return [settings_of(arguments, chosen_seed(arguments))]
+        return checked_circles([settings_of(arguments, chosen_seed(arguments))])
     if arguments.admin is None:
         raise CommandError(
             ExitCode.WRONG_USAGE,

@@ -22,6 +22,8 @@ from ..proxy import (
     ProxyTls,
     TimedFileRecording,
     WireRecording,
+    circle_in_words,
+    circle_through,
     format_target,
     read_fault,
     read_proxy,
@@ -209,6 +211,22 @@ def settings_of_file(arguments: argparse.Namespace, seed: int) -> list[ProxySett
                 ExitCode.WRONG_USAGE, f"{path}: two proxies are called {settings.name}; rename one of them"
             )
     return list(found.values())
+
+
+def checked_circles(settings: list[ProxySettings]) -> list[ProxySettings]:
+    """Return the proxies, of which none leads back to itself.
+
+    Raises:
+      CommandError: one does.
+    """
+    hops = [each.as_hop() for each in settings]
+    for hop in hops:
+        if names := circle_through(hop, [other for other in hops if other is not hop]):
+            what = f"the target of {hop.name}: " if len(hops) > 1 else ""
+            raise CommandError(
+                ExitCode.WRONG_USAGE, f"{what}{format_target(hop.target)}: {circle_in_words(names)}"
+            )
+    return settings
 
 
 def recording_of(

@@ -9,15 +9,17 @@ can be changed while they run; the words for their faults are in `trioecho.proxy
 
 from __future__ import annotations
 
+from .circles import circle_in_words, circle_through
 from .counts import Direction, ProxyCounts, counts_as_object, counts_in_words
 from .delay_line import DelayLine, TokenBucket
 from .fault_kinds import KINDS, PARAMETERS, FaultKind, FaultParameter
 from .fault_stream import FaultStream
 from .faults import CLEAN, Cut, Faults, FrameFault, FrameRule, NumbersOf, Send, Step
-from .managed_proxy import CannotListenThereError, ManagedProxy
-from .named_fault import NamedFault, ProxyRequestError, read_fault
-from .proxy_set import ConflictError, NotThereError, ProxySet, find_fault
-from .proxy_settings import ProxySettings, format_target, read_proxy, read_target
+from .listening import CannotListenThereError
+from .managed_proxy import ManagedProxy
+from .named_fault import ConflictError, NamedFault, NotThereError, ProxyRequestError, read_fault
+from .proxy_set import ProxySet
+from .proxy_settings import ProxySettings, find_fault, format_target, read_proxy, read_target
 from .recording import WireRecording
 from .relay import Relay, relay_connections
 from .timed_file import TimedFileRecording
@@ -53,6 +55,8 @@ __all__ = [
     "TimedFileRecording",
     "TokenBucket",
     "WireRecording",
+    "circle_in_words",
+    "circle_through",
     "counts_as_object",
     "counts_in_words",
     "find_fault",

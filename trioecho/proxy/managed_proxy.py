@@ -6,17 +6,12 @@ from typing import Any
 
 import trio
 
-from ..base.addresses import format_addresses
-from ..base.describe import describe
-from ..base.listen_address import TcpAddress
+from ..base.addresses import format_addresses, format_host
 from .counts import ProxyCounts, counts_as_object
+from .listening import look_up, open_proxy_listeners
 from .proxy_settings import ProxySettings, format_target
 from .recording import ConnectionRecording
 from .relay import Relay
-
-
-class CannotListenThereError(OSError):
-    """A proxy cannot listen where it should; the message says why."""
 
 
 class ManagedProxy:
@@ -40,6 +35,7 @@ class ManagedProxy:
         self.log_name: str = log_name
         self.addresses: tuple[tuple[Any, ...], ...] = ()
         self.relay: Relay | None = None
+        self._looked_up: list[tuple[str, int]] = []
         self._scope = trio.CancelScope()
         self._stopped = trio.Event()
 
@@ -62,15 +58,28 @@ class ManagedProxy:
             "counters": counts_as_object(self.counts),
         }
 
+    @property
+    def has_to_look_up(self) -> bool:
+        """Whether `look_up` has to come before `open_listeners`."""
+        return not (self.addresses or self._looked_up)
+
+    async def look_up(self) -> None:
+        """Look up where it should listen, which may take any time.
+
+        Raises:
+          CannotListenThereError: a name is not known.
+        """
+        self._looked_up = await look_up(self.settings.listen)
+
     async def open_listeners(self) -> list[trio.SocketListener]:
         """Listen where it did before, or, the first time, where it should.
 
         Raises:
           CannotListenThereError: that is not possible; nothing is left open.
         """
-        if self.addresses:
-            return await _listen([(str(each[0]), each[1]) for each in self.addresses])
-        return await open_proxy_listeners(self.settings.listen)
+        addresses = [(format_host(each), each[1]) for each in self.addresses] or self._looked_up
+        self._looked_up = []  # if it fails, a name may have another address the next time
+        return await open_proxy_listeners(addresses)
 
     async def start(
         self,
@@ -117,30 +126,3 @@ class ManagedProxy:
         """Begin to do what `stop` does."""
         self.relay = None
         self._scope.cancel()
-
-
-async def open_proxy_listeners(address: TcpAddress) -> list[trio.SocketListener]:
-    """Listen on an address.
-
-    Raises:
-      CannotListenThereError: that is not possible; nothing is left open.
-    """
-    return await _listen([(host, address.port) for host in address.hosts])
-
-
-async def _listen(addresses: list[tuple[str, int]]) -> list[trio.SocketListener]:
-    listeners: list[trio.SocketListener] = []
-    try:
-        for host, port in addresses:
-            # Port 0 is any that is free, and the same one on all hosts.
-            wanted = port or (listeners[0].socket.getsockname()[1] if listeners else 0)
-            try:
-                listeners += await trio.open_tcp_listeners(wanted, host=host)
-            except (OSError, UnicodeError) as error:
-                where = format_addresses([(host, port)])
-                raise CannotListenThereError(f"cannot listen on {where}: {describe(error)}") from error
-    except BaseException:
-        for listener in listeners:
-            listener.socket.close()
-        raise
-    return listeners

@@ -26,6 +26,14 @@ class ProxyRequestError(ValueError):
     """What is asked of a proxy cannot be done, and nothing was changed; the message says why."""
 
 
+class NotThereError(ProxyRequestError):
+    """There is no proxy, or no fault, of that name."""
+
+
+class ConflictError(ProxyRequestError):
+    """What is asked for does not go together with what there is: a name, or an address, is taken."""
+
+
 @dataclass(frozen=True)
 class NamedFault:
     """A fault of a proxy.

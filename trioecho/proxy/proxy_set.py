@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
 import trio
@@ -10,10 +11,18 @@ import trio
 from ..base.describe import describe
 from ..base.open_files import has_room_for
 from ..base.suggestion import did_you_mean, quoted
+from .circles import circle_in_words, circle_through
 from .counts import ProxyCounts, total_of
-from .managed_proxy import CannotListenThereError, ManagedProxy
-from .named_fault import NamedFault, ProxyRequestError, change_fault, read_fault
-from .proxy_settings import ProxySettings, change_proxy, read_proxy
+from .listening import CannotListenThereError
+from .managed_proxy import ManagedProxy
+from .named_fault import (
+    ConflictError,
+    NamedFault,
+    NotThereError,
+    change_fault,
+    read_fault,
+)
+from .proxy_settings import ProxySettings, change_proxy, find_fault, read_proxy, those
 from .recording import ConnectionRecording
 from .relay import Relay
 from .tls_side import ProxyTls
@@ -22,14 +31,6 @@ from .tls_side import ProxyTls
 MOST_PROXIES = 1000
 # What listens, a duplicate to accept from, for two hosts, and what notices who leaves.
 _DESCRIPTORS_EACH = 5
-
-
-class NotThereError(ProxyRequestError):
-    """There is no proxy, or no fault, of that name."""
-
-
-class ConflictError(ProxyRequestError):
-    """What is asked for does not go together with what there is: a name, or an address, is taken."""
 
 
 class ProxySet:
@@ -85,7 +86,7 @@ class ProxySet:
           NotThereError: there is none.
         """
         if name not in self._proxies:
-            hint = did_you_mean(name, self._proxies, _those(self._proxies))
+            hint = did_you_mean(name, self._proxies, those(self._proxies))
             raise NotThereError(f"there is no proxy {quoted(name)}; {hint}")
         return self._proxies[name]
 
@@ -110,16 +111,21 @@ class ProxySet:
           is_only: whether its name is left out of the log.
 
         Raises:
-          ConflictError: its name is taken, or it cannot listen there.
+          ConflictError: its name is taken, or it cannot listen there, or its target leads back to it.
           ProxyRequestError: its faults do not go together.
         """
-        async with self._lock:
+        settings.combined()
+        proxy = ManagedProxy(settings, recording, log_name="" if is_only else f"{settings.name}: ")
+
+        def to_start() -> list[ManagedProxy]:
             if settings.name in self._proxies:
                 raise ConflictError(f"there is a proxy {settings.name} already; choose another name")
             if len(self._proxies) >= MOST_PROXIES:
                 raise ConflictError(f"there are {MOST_PROXIES} proxies, and that is the most; remove one")
-            settings.combined()
-            proxy = ManagedProxy(settings, recording, log_name="" if is_only else f"{settings.name}: ")
+            self._refuse_circle(proxy, settings)
+            return [proxy] if settings.enabled and listeners is None else []
+
+        async with self._locked_for_start(to_start):
             if settings.enabled or listeners is not None:
                 await self._start(proxy, settings, listeners)
             self._proxies[settings.name] = proxy
@@ -151,13 +157,19 @@ class ProxySet:
 
         Raises:
           NotThereError: there is none of this name.
-          ConflictError: another program listens there meanwhile.
+          ConflictError: another program listens there meanwhile, or the target leads back to the proxy.
           ProxyRequestError: the changes make no sense.
         """
-        async with self._lock:
+
+        def to_start() -> list[ManagedProxy]:
             proxy = self[name]
             settings = change_proxy(proxy.settings, changes)
-            await self._become(proxy, settings)
+            self._refuse_circle(proxy, settings)
+            return [proxy] if settings.enabled and proxy.relay is None else []
+
+        async with self._locked_for_start(to_start):
+            proxy = self[name]
+            await self._become(proxy, change_proxy(proxy.settings, changes))
             return proxy
 
     async def add_fault(self, name: str, written: object) -> NamedFault:
@@ -187,7 +199,7 @@ class ProxySet:
         """
         async with self._lock:
             proxy = self[name]
-            before = find_fault(proxy, fault_name)
+            before = find_fault(proxy.settings, fault_name)
             after = change_fault(before, changes)
             faults = proxy.settings.faults
             self._set_faults(proxy, tuple(after if each is before else each for each in faults))
@@ -201,7 +213,7 @@ class ProxySet:
         """
         async with self._lock:
             proxy = self[name]
-            gone = find_fault(proxy, fault_name)
+            gone = find_fault(proxy.settings, fault_name)
             self._set_faults(proxy, tuple(each for each in proxy.settings.faults if each is not gone))
 
     async def reset(self) -> None:
@@ -210,7 +222,7 @@ class ProxySet:
         Raises:
           ConflictError: one cannot listen any more; nothing was changed.
         """
-        async with self._lock:
+        async with self._locked_for_start(lambda: [proxy for proxy in self if proxy.relay is None]):
             begun: list[ManagedProxy] = []
             try:
                 for proxy in self:
@@ -224,6 +236,37 @@ class ProxySet:
             for proxy in self:
                 self._set_faults(proxy, ())
                 proxy.settings = _reset(proxy.settings)
+
+    @contextlib.asynccontextmanager
+    async def _locked_for_start(self, to_start: Callable[[], list[ManagedProxy]]) -> AsyncIterator[None]:
+        """Hold the lock, with the addresses of proxies that are to start looked up before.
+
+        A name server may take any time, in which nobody else has to wait.
+
+        Args:
+          to_start: returns the proxies, or raises what there is against it. Called until all are looked up,
+            as much may change meanwhile.
+
+        Raises:
+          ConflictError: an address is not known.
+        """
+        while True:
+            for proxy in to_start():
+                if proxy.has_to_look_up:
+                    try:
+                        await proxy.look_up()
+                    except CannotListenThereError as error:
+                        raise ConflictError(f"{proxy.name}: {error}") from error
+            async with self._lock:
+                if not any(proxy.has_to_look_up for proxy in to_start()):
+                    yield
+                    return
+
+    def _refuse_circle(self, proxy: ManagedProxy, settings: ProxySettings) -> None:
+        others = [each.settings.as_hop(each.addresses) for each in self if each is not proxy]
+        names = circle_through(settings.as_hop(proxy.addresses), others)
+        if names:
+            raise ConflictError(f"target: {circle_in_words(names)}")
 
     async def _become(self, proxy: ManagedProxy, settings: ProxySettings) -> None:
         if settings.enabled and proxy.relay is None:
@@ -273,20 +316,6 @@ class ProxySet:
         self._on_listening(proxy)
 
 
-def find_fault(proxy: ManagedProxy, name: str) -> NamedFault:
-    """Return the fault of this name.
-
-    Raises:
-      NotThereError: the proxy has none.
-    """
-    fault = proxy.settings.fault(name)
-    if fault is None:
-        names = [each.name for each in proxy.settings.faults]
-        hint = did_you_mean(name, names, _those(names))
-        raise NotThereError(f"{proxy.name} has no fault {quoted(name)}; {hint}")
-    return fault
-
-
 async def _open_listeners(proxy: ManagedProxy) -> list[trio.SocketListener]:
     try:
         return await proxy.open_listeners()
@@ -296,8 +325,3 @@ async def _open_listeners(proxy: ManagedProxy) -> list[trio.SocketListener]:
 
 def _reset(settings: ProxySettings) -> ProxySettings:
     return replace(settings, faults=(), enabled=True)
-
-
-def _those(names: Iterable[str]) -> str:
-    listed = ", ".join(names)
-    return f"there are {listed}" if listed else "there is none"

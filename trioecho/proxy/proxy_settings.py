@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..base.addresses import format_address
 from ..base.listen_address import EVERY_HOST, ListenAddress, TcpAddress, UnixAddress, parse_listen_address
-from ..base.suggestion import quoted
+from ..base.suggestion import did_you_mean, quoted
 from ..base.written_values import read_count
 from ..framing import FormatSyntaxError, FrameFormat
+from .circles import Hop, circle_through
 from .counts import Direction
 from .faults import Faults
-from .named_fault import NamedFault, ProxyRequestError, check_name, combine, in_keys, read_fault
+from .named_fault import (
+    NamedFault,
+    NotThereError,
+    ProxyRequestError,
+    check_name,
+    combine,
+    in_keys,
+    read_fault,
+)
 
 _KEYS = ("name", "target", "listen", "format", "seed", "faults", "enabled")
 _CHANGEABLE = ("target", "faults", "enabled")
@@ -59,6 +68,15 @@ class ProxySettings:
             if count > 1:
                 raise ProxyRequestError(f"two faults are called {name}; give one of them another name")
         return combine(self.faults, self.format)
+
+    def as_hop(self, addresses: Sequence[tuple[Any, ...]] = ()) -> Hop:
+        """Return what it leads from and to.
+
+        Args:
+          addresses: of its sockets, as ``getsockname`` gives them; none before it listens.
+        """
+        bound = [(str(each[0]), int(each[1])) for each in addresses]
+        return Hop(self.name, bound or [(host, self.listen.port) for host in self.listen.hosts], self.target)
 
     def fault(self, name: str) -> NamedFault | None:
         """Return the fault of this name; None if there is none."""
@@ -122,6 +140,26 @@ def change_proxy(settings: ProxySettings, changes: object) -> ProxySettings:
     return settings
 
 
+def find_fault(settings: ProxySettings, name: str) -> NamedFault:
+    """Return the fault of this name.
+
+    Raises:
+      NotThereError: the proxy has none.
+    """
+    fault = settings.fault(name)
+    if fault is None:
+        names = [each.name for each in settings.faults]
+        hint = did_you_mean(name, names, those(names))
+        raise NotThereError(f"{settings.name} has no fault {quoted(name)}; {hint}")
+    return fault
+
+
+def those(names: Iterable[str]) -> str:
+    """Return which names there are, in words."""
+    listed = ", ".join(names)
+    return f"there are {listed}" if listed else "there is none"
+
+
 def read_target(text: object) -> tuple[str, int]:
     """Return host and port of a server.
 
@@ -140,7 +178,7 @@ def read_target(text: object) -> tuple[str, int]:
 
 def _check_target(settings: ProxySettings) -> None:
     """Refuse a proxy before itself: one client would become as many connections as there can be."""
-    if settings.target in [(host, settings.listen.port) for host in settings.listen.hosts]:
+    if circle_through(settings.as_hop(), ()):
         raise ProxyRequestError(
             f"target: {format_target(settings.target)} is where the proxy listens itself; give the server's"
         )

@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import signal
+import socket
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.load.test_run import plan_for, serving
 from tests.support.processes import children_of
 from tests.support.slow import slow
 from trioecho.cluster import remote
+from trioecho.cluster.asyncio_frames import AsyncioFrames
+from trioecho.cluster.remote import RemoteEngine
 from trioecho.load import LoadResult
 from trioecho.load.cluster.opening import load_purpose
 from trioecho.load.message_list import GivenMessages
@@ -110,6 +113,30 @@ def test_an_engine_that_fails_says_what_it_said_last() -> None:
         assert exit_code == 1
         assert "a worker's first message is its configuration" in words
         await remote.end_engine("k", worker)
+
+    asyncio.run(run())
+
+
+def test_a_heartbeat_alone_is_not_worth_a_call() -> None:
+    async def run() -> None:
+        ours, theirs = socket.socketpair()
+        process = SimpleNamespace(stderr=None, kill=lambda: None, wait=lambda: asyncio.sleep(0))
+        engine = RemoteEngine(cast(Any, process), await AsyncioFrames.open(ours), FakeWorker())
+        other = await AsyncioFrames.open(theirs)
+        await other.send(json.dumps(remote.HEARTBEAT).encode())
+        taking = asyncio.create_task(engine.take(GUARD_S))
+        for _ in range(100):  # turns of the event loop, in which it comes and could wake the call
+            await asyncio.sleep(0)
+        assert engine._waiting
+        assert not taking.done()
+        await other.send(b'"a message"')
+        documents, end = await asyncio.wait_for(taking, GUARD_S)
+        assert ([json.loads(document) for document in documents], end) == (
+            [remote.HEARTBEAT, "a message"],
+            None,
+        )
+        await engine.end()
+        other.close()
 
     asyncio.run(run())
 

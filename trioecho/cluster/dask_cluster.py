@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from ..base.quantities import plural
+from .dask_settings import quieten_dask
 from .spec import ClusterSpec, SshHost
 
 # How long a call may take that does not wait for anything.
@@ -132,6 +133,7 @@ async def _started(distributed: Any, spec: ClusterSpec, stack: contextlib.AsyncE
     """Return what a client connects to; a cluster that has to be started is."""
     if spec.kind == "address":
         return spec.text
+    quieten_dask()
     try:
         if spec.kind == "local":
             cluster = await distributed.LocalCluster(

@@ -100,7 +100,7 @@ class RemoteEngine:
         """Return what it has sent, and, after its last message, its exit code and last words.
 
         Args:
-          hold_s: how long to wait for something.
+          hold_s: how long to wait for something else than a heartbeat.
         """
         self._takers += 1
         try:
@@ -142,7 +142,8 @@ class RemoteEngine:
                     document = await self._frames.receive()
                     self._waiting.append(document)
                     self._waiting_bytes += len(document)
-                    self._has_some.set()
+                    if document != _HEARTBEAT:  # which goes with the next message, or when the hold ends
+                        self._has_some.set()
                     while self._waiting_bytes > _MOST_WAITING_BYTES:
                         self._has_room.clear()
                         await self._has_room.wait()

@@ -39,6 +39,7 @@ from ..results.path_result import PathResult
 from ..results.progress import LoadProgress
 from ..results.result import LoadResult
 from ..results.time_series import LoadInterval
+from .moment import wait_until
 
 # How long the engine may keep Trio's other tasks from their turn.
 _TURN_NS = 2_000_000
@@ -257,8 +258,7 @@ class LocalRun:
         if self._when_to_start is None:
             return time.perf_counter_ns()
         start_at = await self._when_to_start()
-        # On a busy machine the moment may have passed.
-        await trio.sleep(max(0.0, (start_at - time.perf_counter_ns()) / NS_PER_S))
+        await wait_until(start_at)  # which may have passed, on a busy machine
         return start_at
 
     async def _drive(self, engine: Engine, poller: Poller) -> None:

@@ -12,6 +12,7 @@ import trio
 from tests.support.check_results import good_suite
 from tests.support.clusters import FakeBridge, fake_cluster
 from tests.support.guard import guarded
+from trioecho.base.heartbeats import HEARTBEAT
 from trioecho.check.output import Tested, Untested
 from trioecho.check.runner.suite import Settings, Target
 from trioecho.check.verdict import CheckMachine, SuiteResult, Verdict
@@ -28,7 +29,6 @@ from trioecho.cli.check_messages import (
 from trioecho.cluster.cluster import Cluster
 from trioecho.cluster.identity import schema_by
 from trioecho.cluster.messages import EngineEnded
-from trioecho.cluster.remote import HEARTBEAT
 from trioecho.connection.json_frames import JsonChannel
 
 

@@ -64,6 +64,29 @@ def test_a_command_imports_no_other() -> None:
     assert not others.intersection(imported)
 
 
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["guide", "serve"], ["deploy", "--help"], ["man", "--help"]]
+)
+def test_what_only_prints_does_not_wait_for_trio(words: list[str]) -> None:
+    """Whose import takes several times as long as all the rest."""
+    done = run_python(
+        f"import sys; sys.modules['trio'] = None\nimport trioecho.cli; sys.exit(trioecho.cli.main({words!r}))"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_check_imports_no_asyncio_and_no_load_that_it_does_not_make() -> None:
+    done = run_python(
+        "import atexit, sys, trioecho.cli\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "trioecho.cli.main(['check', '--help'])"
+    )
+    assert done.returncode == 0
+    imported = done.stderr.split()
+    assert "trioecho.cli.check" in imported
+    assert not {"asyncio", "trioecho.load", "trioecho.cluster.cluster"}.intersection(imported)
+
+
 def interrupted_at(module: str, program: str) -> subprocess.CompletedProcess[str]:
     """Run a program that gets a Ctrl-C when it imports this module."""
     return run_python(

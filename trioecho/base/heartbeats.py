@@ -8,6 +8,8 @@ import trio
 
 # A process that does not hang sends something at least this often.
 BEAT_S = 1.0
+# What every engine of a cluster takes for a sign of life, and sends as one: a JSON document.
+HEARTBEAT = {"Heartbeat": dict[str, object]()}
 
 
 class SilenceWatch:

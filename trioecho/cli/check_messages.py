@@ -20,12 +20,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.heartbeats import HEARTBEAT
 from ..check.book.book import SERVERS, Book
 from ..check.clients.book import CLIENTS
 from ..check.output import Tested
 from ..check.runner.suite import Settings, Target
 from ..check.verdict import Verdict
-from ..cluster.remote import HEARTBEAT
 
 INTERRUPT = {"Interrupt": dict[str, object]()}
 

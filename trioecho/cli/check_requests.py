@@ -18,7 +18,6 @@ from ..check.client.polite import POLITE_REQUESTS, UNFRAMED_REPLIES, WHY_NOT_ASK
 from ..check.client.wire import FramedPayload, Wire
 from ..errors import RemoteProtocolError
 from ..framing import PRESETS, FrameFormat, encode_frame
-from ..load.message_list import WireKeeper, header_completer
 from .check_wire import wire_of
 from .shared import values
 from .shared.exit_codes import ExitCode
@@ -219,6 +218,8 @@ def _messages(
     opens: bool = False,
 ) -> list[Message]:
     """Read messages; those of raw frames keep their frames."""
+    from ..load.message_list import WireKeeper, header_completer  # with all of loads, which only files need
+
     most = min(_MOST_PAYLOAD_BYTES, frame_format.max_payload_length)
     keeper = WireKeeper(frame_format, most)
     messages: list[Message] = []

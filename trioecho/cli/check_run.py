@@ -22,7 +22,6 @@ from ..check.output import Tested, Untested, outcome_of_all
 from ..check.runner.suite import DEFAULT_TIME_LIMIT_S, INTERRUPTED, Observer, Settings
 from ..check.verdict import SuiteResult
 from .check_apart import check_apart
-from .check_cluster import check_on_cluster
 from .check_files import Reports
 from .check_messages import Job
 from .check_progress import AllProgress
@@ -81,6 +80,8 @@ async def _check_all(
     at_a_time = min(len(servers), arguments.side_by_side or count_processors())
     jobs = [_job(server, arguments, rules, at_a_time) for server in servers]
     if arguments.cluster_request is not None:
+        from .check_cluster import check_on_cluster  # with all of clusters, which only this needs
+
         here = working_folder()
         await check_on_cluster(
             arguments.cluster_request,

@@ -16,7 +16,7 @@ from typing import Any
 
 import trio
 
-from ..base.heartbeats import BEAT_S, SilenceWatch
+from ..base.heartbeats import BEAT_S, HEARTBEAT, SilenceWatch
 from ..base.memory import available_bytes
 from ..base.nursery import open_background_nursery
 from ..base.processes import Program, outer_environment, own_program
@@ -27,7 +27,6 @@ from ..check.output import Tested, Untested
 from ..check.runner.suite import CannotCheckError, Observer, check
 from ..check.spawned.memory_watch import MemoryBound
 from ..check.verdict import Verdict
-from ..cluster.remote import HEARTBEAT
 from ..connection.json_frames import JsonChannel
 from ..errors import RemoteProtocolError
 from .check_messages import (

@@ -15,9 +15,9 @@ from ..base.exception_groups import leaves
 from ..base.printable import printable_line
 from .shared.encoding import use_plain_substitutes
 from .shared.exit_codes import ExitCode
-from .shared.non_blocking_writer import open_missing_standard_files
 from .shared.output import CommandError, end_output, print_error, show_traceback
 from .shared.parser import Parser, from_elsewhere
+from .shared.standard_files import open_missing_standard_files
 
 # Each has a module of its name in this package, imported only when the command runs.
 COMMANDS = {

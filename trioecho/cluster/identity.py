@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 
@@ -28,6 +28,8 @@ class Purpose:
 
 def own_version() -> str:
     """Return the version of this package."""
+    from importlib import metadata  # takes long, and only a cluster needs it
+
     try:
         return metadata.version("trioecho")
     except metadata.PackageNotFoundError:  # a source tree that was not installed

@@ -25,9 +25,8 @@ from .messages import (
     decode_bridge_message,
     encode_bridge_message,
 )
-from .spec import ClusterSpec, parse_cluster
+from .spec import DEFAULT_WAIT_S, ClusterSpec, parse_cluster
 
-DEFAULT_WAIT_S = 10.0
 # How long the bridge may take to end what it has started, when it is told to end.
 _CLOSE_S = 15.0
 # And when there is no time left.

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from ..base.heartbeats import BEAT_S
+from ..base.heartbeats import BEAT_S, HEARTBEAT
 from ..base.processes import own_program
 from ..base.processors import count_processors
 from .asyncio_frames import AsyncioFrames
@@ -41,8 +41,6 @@ _KEPT_WORDS_BYTES = 1 << 14
 _NAME = "trioecho"
 # What a Dask worker says of itself when it ends, or has lost its scheduler.
 _ENDING = frozenset({"closing", "closing_gracefully", "closed", "failed", "stopping", "stopped"})
-# What every engine takes for a sign of life.
-HEARTBEAT = {"Heartbeat": dict[str, object]()}
 _HEARTBEAT = json.dumps(HEARTBEAT).encode()
 
 

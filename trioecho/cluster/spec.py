@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+# How long to wait for the scheduler, and for its workers.
+DEFAULT_WAIT_S = 10.0
 _RIGHT = "write tcp://HOST:PORT or tls://HOST:PORT of a Dask scheduler, local:N, or ssh:HOST,HOST"
 _MOST_LOCAL = 1024
 _ADDRESS = re.compile(r"(?:tcp|tls|ws|wss)://(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from trioecho.base.heartbeats import HEARTBEAT
 from trioecho.cluster.identity import schema_by
-from trioecho.cluster.remote import HEARTBEAT
 from trioecho.load.cluster.opening import load_purpose
 from trioecho.load.processes.messages import Heartbeat, encode_load_message
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...base.quantities import plural
 from ...base.suggestion import quoted
-from ...cluster.cluster import Cluster
-from ...cluster.opening import DEFAULT_WAIT_S
-from ...cluster.spec import ClusterSpec, parse_cluster
+from ...cluster.spec import DEFAULT_WAIT_S, ClusterSpec, parse_cluster
 from . import values
 from .exit_codes import ExitCode
 from .output import CommandError
+
+if TYPE_CHECKING:
+    from ...cluster.cluster import Cluster
 
 _MOST_NAMED = 8
 

@@ -6,8 +6,8 @@ import contextlib
 
 from ...cluster.cluster import Cluster
 from ...cluster.identity import Purpose
-from ...cluster.opening import DEFAULT_WAIT_S, open_cluster_for
-from ...cluster.spec import ClusterSpec
+from ...cluster.opening import open_cluster_for
+from ...cluster.spec import DEFAULT_WAIT_S, ClusterSpec
 from .identity import own_schema
 
 

@@ -48,6 +48,11 @@ def rank_of(count: int, percent: Percent) -> int:
     return max(1, math.ceil(count * exact_percent(percent) / 100))
 
 
+def values_above(count: int, percent: Percent) -> int:
+    """Return how many of ``count`` values are as large as a percentile of them, or larger."""
+    return count - rank_of(count, percent) + 1 if count else 0
+
+
 class Histogram:
     """Counts of whole, non-negative numbers; here always nanoseconds.
 
@@ -207,11 +212,16 @@ class Histogram:
         )
         return math.sqrt(squares / self.count)
 
-    def percentile(self, percent: Percent) -> int | None:
+    def percentile(self, percent: Percent, *, larger: int = 0) -> int | None:
         """Return the value that ``percent`` % of the recorded values do not exceed.
 
         As in HdrHistogram it is the highest value of its bucket: never too low,
         at most 1.6 % too high, and never above `max`. None when nothing was recorded.
+
+        Args:
+          percent: from 0 to 100.
+          larger: how many values there are beside the recorded ones, each of them larger than all of
+            these, and not known. If the value is one of them, it is None.
 
         Raises:
           ValueError: ``percent`` is not between 0 and 100.
@@ -219,7 +229,9 @@ class Histogram:
         exact = exact_percent(percent)
         if not self.count:
             return None
-        rank = rank_of(self.count, exact)
+        rank = rank_of(self.count + larger, exact)
+        if rank > self.count:
+            return None
         for value, up_to in self.steps():
             if up_to >= rank:
                 return value

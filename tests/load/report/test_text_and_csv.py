@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.load_results import made_result, troubled_result
-from trioecho.base.histogram import Histogram
+from trioecho.base.histogram import Histogram, values_above
 from trioecho.load import LoadInterval, LoadPlan, LoadProgress, LoadResult, Ramp, Sizes, merge
 from trioecho.load.report.hgrm import histogram_as_hgrm
 from trioecho.load.report.load_csv import COLUMNS, result_as_csv
 from trioecho.load.report.load_text import progress_as_text, result_as_text
-from trioecho.load.report.words import SATURATED, few_samples, plan_in_words, planned_in_words, samples_above
+from trioecho.load.report.words import SATURATED, few_samples, plan_in_words, planned_in_words
 
 OPEN, TROUBLED = made_result(objectives=("p99<5ms", "max<1us")), troubled_result()
 CLOSED = made_result(rate=100)
@@ -64,7 +64,7 @@ def test_text_has_the_counts_and_both_timings() -> None:
         ("p99.99", 99.99),
     ):
         due, sent = (histogram.percentile(percent) or 0 for histogram in (OPEN.latency_ns, OPEN.from_send_ns))
-        above = samples_above(OPEN.latency_ns.count, percent)
+        above = values_above(OPEN.latency_ns.count, percent)
         assert re.search(rf"^  {name} +{due / 1e6:.3f} +{sent / 1e6:.3f} +{above:,}$", text, re.MULTILINE), (
             name
         )
@@ -110,7 +110,7 @@ def test_samples_above_are_those_at_or_above_the_percentile(values: list[int], p
         histogram.record(value)
     at = histogram.percentile(percent)
     assert at is not None
-    above = samples_above(len(values), percent)
+    above = values_above(len(values), percent)
     assert values[-above] <= at <= values[-above] * 65 / 64
 
 

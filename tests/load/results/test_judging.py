@@ -13,6 +13,7 @@ from trioecho.load.goals.find_max import Search
 from trioecho.load.goals.objectives import parse_objective
 from trioecho.load.report.load_text import faults_as_lines, result_as_text
 from trioecho.load.results.judging import has_failed, judge, trial_outcome
+from trioecho.load.results.stage_result import StageResult
 
 SATURATED = GeneratorHealth((1.0,), (0.0,), judged=True, reasons=("it had no time",))
 
@@ -101,7 +102,7 @@ def test_a_trial_in_which_the_server_did_not_keep_up(longer: float, unsent: int,
     result = made_result()
     result.elapsed_s *= longer  # the last replies came so much later
     result.errors = {"unsent": unsent} if unsent else {}
-    outcome = trial_outcome(judged(result, "p99<1s", "errors<50%"))
+    outcome = trial_outcome(judged(result, "p50<1s", "errors<50%"))
     assert outcome.holds is holds
     assert ("the server gave only" in outcome.reason) is not holds
 
@@ -168,3 +169,62 @@ def test_each_fault_is_a_line_for_whoever_wants_no_summary() -> None:
         "generator saturated: these numbers describe the generator",
     ]
     assert list(faults_as_lines(LoadResult(LoadPlan("h", 1)))) == ["no message was due"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "unanswered", "holds"),
+    [
+        # 1,000 replies of 1 to 10 ms, 100 of each; each message without one is slower than they are.
+        ("p50<7ms", 200, True),
+        ("p50<7ms", 500, False),
+        ("p90<10.5ms", 100, True),
+        ("p90<10.5ms", 112, False),
+        ("p99<1000s", 10, True),
+        ("p99<1000s", 11, False),
+        ("mean<1000s", 1, False),
+        ("max<1000s", 1, False),
+        ("p50>2ms", 500, True),
+    ],
+)
+@pytest.mark.parametrize("kind", ["missing", "wrong", "unsent"])
+@pytest.mark.parametrize("stage", ["", "steady"])
+def test_a_message_without_a_reply_is_slower_than_all_that_have_one(
+    objective: str, unanswered: int, holds: bool, kind: str, stage: str
+) -> None:
+    result = LoadResult(LoadPlan("h", 1, rate=100.0), elapsed_s=10.0)
+    part: LoadResult | StageResult = result
+    if stage:
+        part = StageResult(stage, length_s=10.0)
+        result.stages = [part]
+    for latency_ms in range(1, 11):
+        part.latency_ns.record(latency_ms * 10**6, 100)
+    part.messages = 1000
+    part.sent = 1000 + (unanswered if kind != "unsent" else 0)
+    part.errors[kind] = unanswered
+    [verdict] = judge(result, [parse_objective(f"{objective}@{stage}" if stage else objective)])
+    assert verdict.holds is holds
+    assert verdict.measured is not None
+    due = 1000 + unanswered
+    assert verdict.reason.startswith(f"{unanswered} of {due:,} messages had no right reply, so no latency")
+
+
+def test_a_trial_says_why_a_good_latency_is_none() -> None:
+    result = made_result()
+    result.errors, result.sent = {"missing": 2000}, result.sent + 2000
+    outcome = trial_outcome(judged(result, "p90<1s", "errors<50%"))
+    assert not outcome.holds
+    assert "messages had no right reply, so no latency), errors " in outcome.reason
+    assert exit_code_of(result) == 99
+
+
+@pytest.mark.parametrize(
+    ("count", "percent", "above"), [(20, "99.9", 1), (1000, "99", None), (900, "99", 10)]
+)
+def test_an_objective_that_holds_says_on_how_few_replies_it_stands(
+    count: int, percent: str, above: int | None
+) -> None:
+    result = LoadResult(LoadPlan("h", 1), elapsed_s=1.0, sent=count, messages=count)
+    result.latency_ns.record(1000, count)
+    [verdict] = judge(result, [parse_objective(f"p{percent}<1s")])
+    assert verdict.holds
+    assert verdict.reason == (f"it stands on {above} of {count} replies" if above and above < 10 else "")

@@ -30,11 +30,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from ...base.histogram import Histogram
+from ...base.histogram import Histogram, values_above
 from .. import LoadInterval, LoadResult
 from ..goals.objectives import parse_objective, shown_percents
 from ..results.path_counts import PathCounts
-from . import words
 from .load_csv import measured_width_s
 
 ChangeVerdict = Literal["outside noise", "over tolerance", "within noise", "within tolerance", "cannot tell"]
@@ -262,7 +261,7 @@ def _noise(
     variance = 0.0
     for whole, parts in zip(wholes, sections, strict=True):
         if percent is not None and any(
-            words.samples_above(part.latency_ns.count, percent) < _LEAST_REPLIES_ABOVE for part in parts
+            values_above(part.latency_ns.count, percent) < _LEAST_REPLIES_ABOVE for part in parts
         ):
             return None, "too few replies"
         values = [value for part in parts if (value := value_of(part)) is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from ...base.histogram import Histogram
+from ...base.histogram import Histogram, values_above
 from ...base.html import Markup, document, element, joined
 from ...base.quantities import in_full, in_ms, in_rate
 from .. import LoadResult
@@ -115,7 +115,7 @@ def _latency(result: LoadResult) -> Iterator[Markup]:
                 (
                     f"p{percent}",
                     *(_ms(timing.percentile(percent)) for timing in timings.values()),
-                    f"{words.samples_above(latency.count, percent):,}",
+                    f"{values_above(latency.count, percent):,}",
                 )
                 for percent in shown_percents(found.objective for found in result.objective_results)
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...base.histogram import Histogram
+from ...base.histogram import Histogram, values_above
 from ...base.quantities import in_ms, in_rate, wrapped
 from .. import LoadProgress, LoadResult
 from ..goals.objectives import shown_percents
@@ -149,7 +149,7 @@ def _latency(result: LoadResult, width: int) -> Iterator[str]:
         values = "".join(
             f"{_value_in_ms(histogram, name, percent):>{_LABEL}}" for histogram in columns.values()
         )
-        above = f"{words.samples_above(latency.count, percent):,}" if percent else ""
+        above = f"{values_above(latency.count, percent):,}" if percent else ""
         yield f"  {name:<{_LABEL - 2}}{values}{above:>{above_column}}".rstrip()
     if result.plan.is_open:
         yield from wrapped(words.TWO_TIMINGS, width)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ...base.addresses import format_address
 from ...base.difference import describe_difference, in_hex
-from ...base.histogram import Percent, rank_of
+from ...base.histogram import values_above
 from ...base.message_file import MAX_MESSAGES
 from ...base.printable import printable_line
 from ...base.quantities import in_bytes, in_full, in_rate, plural
@@ -16,6 +16,7 @@ from .. import Discrepancy, LoadPlan, LoadResult, MessageSource
 from ..goals.find_max import Search, Trial
 from ..results.discrepancy import ERROR_KINDS
 from ..results.generator_health import GeneratorHealth
+from ..results.judging import FEW_REPLIES
 from ..results.machine import Machine
 from ..results.saturation import has_lateness
 from ..results.worker_share import WorkerShare, WorkerSystem
@@ -25,8 +26,6 @@ WORKERS_OF: dict[WorkerSystem, str] = {"Dask": "workers of the cluster", "Locust
 NOT_WHOLE = "The run is not whole"
 STAGES = "A message is of the stage in which it was due; right/s are the replies that came while it lasted."
 TWO_TIMINGS = "From due is what users wait; from send omits the wait to be sent, and flatters."
-# A percentile with fewer replies above it says more about chance than about the server.
-_FEW_REPLIES = 10
 # Of values that differ in merged runs.
 _MOST_NAMED = 4
 
@@ -225,19 +224,14 @@ def few_samples(result: LoadResult) -> str | None:
     """Return on how few replies the highest percentiles stand, where they are few."""
     count = result.latency_ns.count
     for percent in ("99", "99.9"):
-        above = samples_above(count, percent)
-        if count and above < _FEW_REPLIES:
-            enough = _FEW_REPLIES * 100 / (100 - Fraction(percent))
+        above = values_above(count, percent)
+        if count and above < FEW_REPLIES:
+            enough = FEW_REPLIES * 100 / (100 - Fraction(percent))
             return (
                 f"p{percent} stands on {above} of {count:,} replies: "
                 f"run for {round(enough):,} and more before you trust it."
             )
     return None
-
-
-def samples_above(count: int, percent: Percent) -> int:
-    """Return how many of ``count`` replies took as long as a percentile says, or longer."""
-    return count - rank_of(count, percent) + 1 if count else 0
 
 
 def discrepancy_in_words(found: Discrepancy) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ...base.histogram import Histogram, values_above
 from ...base.quantities import plural
 from ..goals.find_max import TrialOutcome
 from ..goals.objectives import Objective, ObjectiveResult
@@ -12,6 +13,8 @@ from .path_result import explain
 from .result import LoadResult
 from .stage_result import StageResult
 
+# A percentile with fewer replies above it says more about chance than about the server.
+FEW_REPLIES = 10
 _KEEPING_UP = 0.95
 
 
@@ -22,6 +25,8 @@ def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[Objective
     was due. Of a run that lost every connection before its end it is not known what it
     would have been, so no objective of it holds; nor if an outage was not over at the end.
     Nor does an objective of a run that lost a worker: it is not known what all of it would have been.
+    A message that was due and had no right reply counts as slower than all others: a percentile below it
+    holds, and ``mean`` and ``max`` do not.
     Errors are all kinds together; their share is that of the messages that were due. Where no
     message was due, none holds. Messages that were taken back are no errors, and the verdict names them.
     One of a stage is about the messages that were due in it; its rate is that of the replies that came
@@ -34,21 +39,52 @@ def judge(result: LoadResult, objectives: Iterable[Objective]) -> list[Objective
 
 
 def _judge(result: LoadResult, objective: Objective) -> ObjectiveResult:
-    verdict = objective.judge(_measured(result, objective))
+    part = _stage_of(result, objective) if objective.stage else result
+    verdict = objective.judge(_measured(part, objective))
     if result.lost and verdict.holds:
         reason = f"not known of the whole, since a worker was lost: {result.lost_names}"
         return replace(verdict, holds=False, reason=reason)
-    if objective.is_latency and not verdict.holds and not objective.stage:
-        return replace(verdict, reason=_explanation(result, objective))
-    if objective.is_latency and verdict.holds and result.ended_early is not None:
-        return replace(verdict, holds=False, reason=f"the run {result.ended_early}")
-    if objective.is_latency and verdict.holds and result.churn.outages:
-        # While nothing can be sent, nothing takes long.
-        return replace(verdict, holds=not result.churn.lasts, reason=f"beside {result.churn.in_short}")
+    if objective.is_latency:
+        return _judge_latency(result, part, verdict)
     if objective.metric == "errors" and verdict.holds and result.churn.taken_back:
         # A reply that was lost with a server that died would be an error; one that drains owes none.
         return replace(verdict, reason=f"beside {plural(result.churn.taken_back, 'message')} taken back")
     return verdict
+
+
+def _judge_latency(
+    result: LoadResult, part: LoadResult | StageResult, verdict: ObjectiveResult
+) -> ObjectiveResult:
+    """Let an objective of a latency hold only if nothing that is not known of it could have broken it."""
+    objective, latency = verdict.objective, part.latency_ns
+    if not verdict.holds:
+        return verdict if objective.stage else replace(verdict, reason=_explanation(result, objective))
+    if result.ended_early is not None:
+        return replace(verdict, holds=False, reason=f"the run {result.ended_early}")
+    reasons = []
+    holds = True
+    if unknown := max(0, part.due - latency.count):
+        # Who waits for a reply that never comes waits longer than all others.
+        holds = _holds_beside(objective, latency, unknown)
+        reasons.append(f"{unknown:,} of {plural(part.due, 'message')} had no right reply, so no latency")
+    above = latency.count if objective.percent is None else values_above(latency.count, objective.percent)
+    if objective.percent is not None and above < FEW_REPLIES:
+        reasons.append(f"it stands on {above:,} of {latency.count:,} replies")
+    if result.churn.outages:
+        # While nothing can be sent, nothing takes long.
+        holds = holds and not result.churn.lasts
+        reasons.append(f"beside {result.churn.in_short}")
+    return replace(verdict, holds=holds, reason="; ".join(reasons))
+
+
+def _holds_beside(objective: Objective, latency_ns: Histogram, unknown: int) -> bool:
+    """Return whether an objective still holds if there are more latencies, and each above all others."""
+    if not objective.can_break_under_load:
+        return True
+    if objective.percent is None:
+        return False
+    value_ns = latency_ns.percentile(objective.percent, larger=unknown)
+    return value_ns is not None and objective.judge(value_ns / 1e6).holds
 
 
 def _explanation(result: LoadResult, objective: Objective) -> str:
@@ -60,10 +96,7 @@ def _explanation(result: LoadResult, objective: Objective) -> str:
     return f"{plural(found.retransmits, 'retransmission')} can explain it"
 
 
-def _measured(result: LoadResult, objective: Objective) -> float | None:
-    part: LoadResult | StageResult = result
-    if objective.stage:
-        part = _stage_of(result, objective)
+def _measured(part: LoadResult | StageResult, objective: Objective) -> float | None:
     if objective.metric == "rate":
         return part.messages_per_s if part.length_s and part.due else None
     if objective.metric == "errors":
@@ -114,10 +147,13 @@ def trial_outcome(result: LoadResult) -> TrialOutcome:
     return replace(_verdict_on_trial(result), p50_ms=p50_ms, p99_ms=p99_ms, max_ms=max_ms)
 
 
+def _in_short(verdict: ObjectiveResult) -> str:
+    because = f" ({verdict.reason})" if verdict.reason and not verdict.holds else ""
+    return f"{verdict.objective.metric} {verdict.describe()}{because}"
+
+
 def _verdict_on_trial(result: LoadResult) -> TrialOutcome:
-    measured = ", ".join(
-        f"{verdict.objective.metric} {verdict.describe()}" for verdict in result.objective_results
-    )
+    measured = ", ".join(map(_in_short, result.objective_results))
     if not result.health.judged:
         measured += "; too few messages to judge the generator"
     if result.churn.outages:

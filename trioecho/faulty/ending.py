@@ -62,6 +62,27 @@ class DropsEarlier(BufferedServer, FaultyServer):
             connection.sendall(replies)
 
 
+class SaysWhy(FaultyServer):
+    bug: Bug = Bug(
+        "says-why",
+        summary="replies to a refused frame with a message that says why",
+        works="The messages of tests are within the limit.",
+        shows="The client takes the message for the echo of its frame.",
+        fix="End the connection without another byte, and say why in the log.",
+        source="classroom habit: every request has a reply, so an error has one, too",
+        fails=("4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "4.8", "7.2"),
+        cause="refusal-said",
+        needs=(OVER_THE_LIMIT,),
+    )
+
+    def converse(self, connection: ClientSocket) -> None:
+        try:
+            self.echo_frames(connection)
+        except RefusedError:
+            self.write_frame(connection, b"error: the frame is too long")  # BUG: it looks like an echo
+        connection.finish()
+
+
 class LastReplyLost(BufferedServer, FaultyServer):
     bug: Bug = Bug(
         "last-reply-lost",

@@ -8,6 +8,7 @@ from ...base.quantities import plural
 from ..client.finding import BREAKS_OFF, Deviation, Kind
 from ..client.generator import Stream, random_garbage, random_stream, shortest
 from ..client.probe import Probe
+from .refusal import cause_of_refusal
 from .registry import case
 
 _STREAMS = 15
@@ -106,7 +107,7 @@ async def garbage_after_good_frames(probe: Probe) -> str:
                 # A server that takes it for a whole frame writes another header.
                 cause_id="streams-before-complete"
                 if garbage.startswith(received)
-                else "echoes-truncated-frame",
+                else cause_of_refusal(probe, garbage, received) or "echoes-truncated-frame",
             )
     await probe.is_served("error-ends-server", others=3)
     return f"{kinds} kinds of garbage were not echoed, and others were served after them"

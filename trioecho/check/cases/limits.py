@@ -10,6 +10,7 @@ from ..client.payloads import USUAL_LIMIT
 from ..client.peer import Peer
 from ..client.probe import Probe
 from ..spawned.spawned_server import SpawnedServer
+from .refusal import REFUSAL_SAID, cause_of_refusal, says_refusal
 from .registry import case
 
 _MIB = 1 << 20
@@ -44,11 +45,14 @@ async def over_by_one(probe: Probe) -> str:
     length = _over_the_limit(probe)
     if length > _MOST_LIMIT:
         raise NotApplicableError(f"{length:,} bytes are more than this suite sends in a frame")
+    frame = probe.wire.header(length) + probe.junk(length)
     async with probe.connect() as peer:
-        ending, received = await _all_that_comes(peer, probe.wire.header(length) + probe.junk(length))
-    if ending in (Kind.END, Kind.RESET) and probe.dialogue.is_refusal(received):
+        ending, received = await _all_that_comes(peer, frame)
+    has_ended = ending in (Kind.END, Kind.RESET)
+    if has_ended and probe.dialogue.is_refusal(received):
         return f"a frame of {length:,} bytes was refused"
-    if probe.limit is None:
+    is_said = has_ended and says_refusal(probe, frame, received)
+    if probe.limit is None and not is_said:
         raise _not_told(probe)
     if received:
         raise Deviation(
@@ -56,7 +60,7 @@ async def over_by_one(probe: Probe) -> str:
             _REFUSED,
             f"{plural(len(received), 'byte')} came back, for a frame of {length:,} bytes",
             received_bytes=received[:64],
-            cause_id="limit-not-enforced",
+            cause_id=REFUSAL_SAID if is_said else "limit-not-enforced",
         )
     raise Deviation(Kind.SILENCE, _REFUSED, f"the connection was still open after {peer.patience_s:.1f} s")
 
@@ -95,6 +99,7 @@ async def _refused(probe: Probe, header: bytes, *, cause_id: str) -> None:
             _REFUSED,
             f"{plural(len(received), 'byte')} came back for a header alone: {received[:16].hex(' ')}",
             received_bytes=received,
+            cause_id=cause_of_refusal(probe, header, received) if ending is not Kind.SILENCE else None,
         )
     if ending is Kind.SILENCE:
         raise Deviation(
@@ -112,7 +117,7 @@ async def _number_refused(probe: Probe, number: int, cause_id: str) -> str:
     try:
         await _refused(probe, header, cause_id="no-limit")
     except Deviation as deviation:
-        if deviation.kind is Kind.EXTRA:
+        if deviation.kind is Kind.EXTRA and deviation.cause_id is None:
             is_sent_back = deviation.received_bytes == header and cause_id == "length-overflow"
             is_early = is_sent_back or await _answers_the_beginning(probe)
             deviation.cause_id = "streams-before-complete" if is_early else cause_id
@@ -162,6 +167,9 @@ async def frames_before(probe: Probe) -> str:
                 return "a frame that came together with a refused length had its reply, and then the refusal"
             if deviation.kind is Kind.RESET:
                 deviation.cause_id = "closes-with-unread-data"
+            elif deviation.kind is Kind.WRONG and deviation.received_bytes.startswith(frame):
+                said = deviation.received_bytes[len(frame) :]
+                deviation.cause_id = cause_of_refusal(probe, frame + _enormous(probe), said)
             elif deviation.kind is not Kind.WRONG:
                 deviation.cause_id = "earlier-frames-lost"
             raise
@@ -194,7 +202,11 @@ async def ends_with_fin(probe: Probe) -> str:
     if is_right and ending is Kind.END:
         return "after the echo of the frame before it came the end of the stream"
     if not is_right and not frame.startswith(received):
-        raise Deviation(Kind.EXTRA, expected, "other bytes came", received_bytes=received[:64])
+        said = received[len(frame) :] if received.startswith(frame) else b""
+        cause_id = cause_of_refusal(probe, stream, said)
+        raise Deviation(
+            Kind.EXTRA, expected, "other bytes came", received_bytes=received[:64], cause_id=cause_id
+        )
     how = "the server reset the connection" if ending is Kind.RESET else "the stream ended"
     raise Deviation(
         ending,
@@ -213,8 +225,9 @@ async def nobody_else_is_harmed(probe: Probe) -> str:
         raise NotApplicableError(f"headers of {probe.wire} cannot announce enormous lengths")
     async with probe.bystander("error-ends-server"):
         for number in numbers:
+            hostile_bytes = probe.wire.number(number) + probe.junk(16)
             async with probe.connect() as hostile:
-                await hostile.send(probe.wire.number(number) + probe.junk(16))
+                await hostile.send(hostile_bytes)
                 hostile.half_close()
                 received, _ = await hostile.receive_until_end(within_s=_LISTEN_S)
             if not probe.dialogue.is_refusal(received):
@@ -224,7 +237,8 @@ async def nobody_else_is_harmed(probe: Probe) -> str:
                     f"{plural(len(received), 'byte')} came for the header "
                     f"{probe.wire.number(number).hex(' ')}: {received[:16].hex(' ')}",
                     received_bytes=received,
-                    cause_id=_cause_of_reply(probe, number, received),
+                    cause_id=cause_of_refusal(probe, hostile_bytes, received)
+                    or _cause_of_reply(probe, number, received),
                 )
     await probe.is_served("error-ends-server", others=3)
     return "others were served after enormous lengths had been announced"

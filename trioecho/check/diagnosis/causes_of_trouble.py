@@ -110,6 +110,12 @@ CAUSES_OF_TROUBLE = (
         "Refuse lengths over a limit when the header is complete.",
     ),
     Cause(
+        "refusal-said",
+        "A frame that is refused gets a message of the server's own, as an error, which clients take for an "
+        "echo.",
+        "End the connection without another byte, and say why in the log.",
+    ),
+    Cause(
         "refused-without-end",
         "A frame over the limit is not echoed, and the connection stays open: what comes next is lost, or "
         "taken for the payload.",

@@ -93,6 +93,8 @@ def cause_of_extra_bytes(rule_id: str, deviation: Deviation, failed: Mapping[str
     """Name the cause of bytes where none should come, if another case has shown it."""
     if deviation.kind not in (Kind.EXTRA, Kind.WRONG) or RULES[rule_id].section not in (4, 7):
         return None
+    if deviation.cause_id == "refusal-said":
+        return deviation.cause_id
     for first in ("5.3", "4.3", "4.4"):
         found = failed.get(first)
         if (

@@ -9,9 +9,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.support.guard import GUARD_S, guarded
-from tests.support.sockets import LOOPBACK, receive_all, reset
+from tests.support.sockets import LOOPBACK, receive_all, receive_exactly, reset
 from trioecho.check.client.connecting import connected
 from trioecho.check.client.finding import Kind
+from trioecho.check.client.peer import Peer
+from trioecho.check.client.peer_socket import PeerSocket
 from trioecho.check.client.transcript import Transcript
 from trioecho.check.client.wire import Wire
 
@@ -125,3 +127,53 @@ async def test_silence_is_as_long_as_the_patience_and_longer_while_bytes_are_tak
                 assert await peer.receive() is Kind.SILENCE
                 assert trio.current_time() - began == pytest.approx(5 * 2)
                 nursery.cancel_scope.cancel()
+
+
+class OnASlowPath(PeerSocket):
+    """Its system carries so much in a second, by Trio's clock, of what it was given."""
+
+    bytes_per_s = 50_000
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        super().__init__(sock)
+        self.given = 0
+
+    def _send_now(self, data: bytes | memoryview) -> int:
+        sent = super()._send_now(data)
+        self.given += sent
+        return sent
+
+    @property
+    def bytes_on_their_way(self) -> int:
+        carried_s = trio.current_time() - self.last_sent_at
+        return max(0, self.given - int(self.bytes_per_s * carried_s))
+
+
+async def test_time_in_which_a_slow_path_carries_what_was_sent_is_no_silence(
+    autojump_clock: MockClock,
+) -> None:
+    ours, its = trio.socket.socketpair()
+    with its:
+        peer = Peer(OnASlowPath(ours), Wire(), Transcript(), 1, patience_s=2)
+        for size, carried_s in ((1000, 0.0), (200_000, 4.0), (5_000_000, 8.0)):
+            await peer.send(bytes(min(size, 1000)))
+            peer._sock.given = size  # type: ignore[attr-defined] # the system's buffers are smaller here
+            began = trio.current_time()
+            assert await peer.receive() is Kind.SILENCE
+            # To a tenth of a second, and without the last bytes.
+            assert trio.current_time() - began == pytest.approx(carried_s + 2, abs=0.21)
+        peer.release()
+
+
+async def test_what_the_servers_system_has_not_taken_is_on_its_way() -> None:
+    with socket.create_server((LOOPBACK, 0)) as listener, guarded():
+        async with connected(listener.getsockname(), Wire(), Transcript(), number=1, patience_s=1) as peer:
+            server = listener.accept()[0]
+            sent = await peer.send_until_blocked(bytes(1 << 16), 1 << 30, stall_s=0.1)
+            assert 0 < peer._sock.bytes_on_their_way < sent
+            server.settimeout(GUARD_S)
+            receive_exactly(server, sent)
+            # The last acknowledgement may take 40 ms, and the kernel does not report when it comes.
+            while peer._sock.bytes_on_their_way:  # noqa: ASYNC110 - as said
+                await trio.sleep(0.01)
+            server.close()

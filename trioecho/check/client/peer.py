@@ -24,6 +24,9 @@ _MOST_SENDING_S = 5.0
 _WHILE_SENDING = 5
 # Silence is counted in pieces of this length, so that a long stop of this machine is little of it.
 _TICK_S = 0.1
+# This system has buffers for a megabyte and more, which a slow path takes seconds to carry. As long as more
+# than this is in them, and it becomes less, the server has not got all of it.
+_REST_BYTES = 1 << 12
 # What sums of floating-point numbers leave, and a clock cannot wait for.
 _ROUNDING_S = 1e-9
 # A pause between two pieces that is longer than meant by this much, and twice as long, may have been
@@ -44,7 +47,7 @@ class Peer:
       number (int): which of the case's connections it is.
       patience_s (float): how long the server may be silent, in seconds.
       connect_s (float): how long it took until the connection was there, in seconds.
-      last_progress (float): when a byte was last sent or received, by Trio's clock.
+      last_progress (float): when a byte was last sent, or taken on the way, or received, by Trio's clock.
       was_ended (bool): whether the server has ended or reset the connection, as far as was seen.
       other (str): what is at the other end.
     """
@@ -175,13 +178,14 @@ class Peer:
     ) -> bytes | Kind:
         """Receive what comes next: bytes, or the end, a reset, or silence.
 
-        Time in which the server still takes what is being sent is no silence, up to
-        a point. Nor is time in which this process did not run: the machine was busy, or
-        stopped, and the server with it.
+        Time in which the server still takes what is being sent, from this program or from
+        this system's buffers, is no silence, up to a point. Nor is time in which this process
+        did not run: the machine was busy, or stopped, and the server with it.
         """
         patience_s = self.patience_s if within_s is None else within_s
         began = trio.current_time()
         silent_s = waited_s = 0.0
+        on_their_way = self._sock.bytes_on_their_way
         while (left_s := min(patience_s - silent_s, _WHILE_SENDING * patience_s - waited_s)) > _ROUNDING_S:
             tick_began = trio.current_time()
             tick_s = min(_TICK_S, left_s)
@@ -190,6 +194,9 @@ class Peer:
             now = trio.current_time()
             # One that ended a little late counts in full; of a long stop twice its length is counted.
             counted_s = min(now - tick_began, 2 * tick_s)
+            before, on_their_way = on_their_way, self._sock.bytes_on_their_way
+            if _REST_BYTES < on_their_way < before:
+                self.last_progress = now
             has_moved = self.last_progress > tick_began
             silent_s = min(now - self.last_progress, counted_s) if has_moved else silent_s + counted_s
             waited_s += counted_s

@@ -27,6 +27,7 @@ import trio
 
 from ...base.describe import describe
 from ...base.resets import reset_at_close
+from ...base.send_queue import count_in_send_queue
 
 T = TypeVar("T")
 
@@ -44,6 +45,11 @@ class PeerSocket:
         self.last_sent_at: float = trio.current_time()
         self._sock = socket.socket(fileno=sock.detach())
         self._sock.setblocking(False)
+
+    @property
+    def bytes_on_their_way(self) -> int:
+        """How many bytes the system was given, and the server's has not taken; 0 where it does not tell."""
+        return count_in_send_queue(self._sock) if self._sock.fileno() >= 0 else 0
 
     async def send(self, data: bytes | memoryview) -> int:
         """Send some bytes; return how many. If it is cancelled, none was sent.

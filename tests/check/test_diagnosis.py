@@ -138,3 +138,19 @@ def test_the_limit_tells_by_what_is_waited_for() -> None:
     assert cause("4.3", waits, _4_2=waits) == "limit-checked-late"
     assert cause("4.1", taken, _4_2=waits, _4_3=waits) == "no-limit"
     assert cause("4.2", waits, _4_1=taken) == "limit-not-enforced"
+
+
+def test_a_wrong_echo_with_the_beginning_of_the_next_frame_tells_its_own_cause() -> None:
+    """A server that alters frames of this size loses no bytes of a segment."""
+    altered = wrong(HELLO, received=WIRE.frame(HELLO[::-1]))
+    assert cause("2.8", altered) == "content-changed"
+    assert cause("3.1", altered, _2_8=altered) == "content-changed"
+    assert cause("3.6", silent(HELLO), _2_8=altered) is None
+
+
+@pytest.mark.parametrize("came_again", [WIRE.frame(HELLO), WIRE.frame(HELLO)[:5]])
+@pytest.mark.parametrize("case_id", ["2.8", "4.6", "4.7", "7.1"])
+def test_an_echo_that_comes_again_was_not_sent_back_early(came_again: bytes, case_id: str) -> None:
+    assert cause(case_id, wrong(HELLO, received=WIRE.frame(HELLO) + came_again)) == "reply-twice"
+    early = wrong(HELLO, received=WIRE.frame(HELLO) + b"\0\0\0\5th")
+    assert cause(case_id, early) == "streams-before-complete"

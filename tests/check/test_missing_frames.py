@@ -72,6 +72,20 @@ async def test_the_cause_is_the_same_wherever_a_receive_ends(
     assert raised.value.cause_id == cause
 
 
+@pytest.mark.parametrize("bytes_before_a_cut", [1, 4, 5, 20, 2000])
+@pytest.mark.parametrize("kept_of_last", [0, 4, 500])
+async def test_bytes_that_were_changed_are_not_missing(kept_of_last: int, bytes_before_a_cut: int) -> None:
+    at = len(FRAMES[0]) * 1100 + kept_of_last
+    changed = BLOCK[:at] + b"?" + BLOCK[at + 1 :]
+    assert changed != BLOCK
+    cut = at + bytes_before_a_cut
+    peer: Any = Scripted([changed[:cut], changed[cut:]])
+    probe: Any = SimpleNamespace(wire=Wire(), dialogue=ECHO)
+    with pytest.raises(Deviation) as raised:
+        await late_reader._read_repeated(peer, probe, BLOCK, 1, LAST)
+    assert raised.value.cause_id is None
+
+
 async def test_all_may_be_missing_except_the_last_frame() -> None:
     peer: Any = Scripted([BLOCK[: len(FRAMES[0]) * 900], LAST])
     probe: Any = SimpleNamespace(wire=Wire(), dialogue=ECHO)

@@ -126,7 +126,8 @@ def _goes_on(twice: bytes, piece: bytes, start: int) -> bool:
 def _what_is_missing(probe: Probe, sent: bytes, last: bytes, came: bytes) -> str | None:
     """Name the cause by what is missing from what was sent: whole frames, or bytes of a frame.
 
-    None if too few bytes have come to say which.
+    None if too few bytes have come to say which, or if those that came were not sent, so that nothing may
+    be missing.
     """
     at = common_length(sent, came)
     payloads, _ = probe.wire.split(sent[:at])
@@ -135,8 +136,11 @@ def _what_is_missing(probe: Probe, sent: bytes, last: bytes, came: bytes) -> str
     if len(next_frame) < _TELLING_BYTES:
         return None
     # What should have come there begins otherwise, and this comes later.
-    is_later = (next_frame in sent or last.startswith(next_frame)) and at - start < _TELLING_BYTES
-    return "drops-when-full" if is_later else "partial-send-ignored"
+    if (next_frame in sent or last.startswith(next_frame)) and at - start < _TELLING_BYTES:
+        return "drops-when-full"
+    goes_on = came[at : at + _TELLING_BYTES]
+    is_sent = goes_on in sent or goes_on in last
+    return "partial-send-ignored" if is_sent and len(goes_on) == _TELLING_BYTES else None
 
 
 async def _what_else_is_echoed(peer: Peer, probe: Probe, deviation: Deviation) -> str | None:

@@ -128,7 +128,7 @@ def name_causes(
             or cause_of_neighbours(rule_id, failed)
             or (None if has_crashed else _cause_from_stream(rule_id, deviation, stream, failed))
             or (deviation.cause_id if rule_id == "3.5" and "3.1" not in failed else None)
-            or cause_of_extra_bytes(rule_id, deviation, failed)
+            or cause_of_extra_bytes(rule_id, deviation, failed, wire)
             or cause_at_limit(rule_id, deviation, failed)
             or (None if rule_id == "1.9" else cause_of_bytes(deviation, wire))
             or _cause_of_cut_off(rule_id, deviation, wire)

@@ -29,10 +29,25 @@ def is_unasked(deviation: Deviation, wire: Wire) -> bool:
     return bool(came and came[0]) and came[0] not in deviation.expected_bytes
 
 
-def is_sent_back_early(deviation: Deviation) -> bool:
-    """Return whether all that was expected came, and then bytes of what was sent behind it."""
+def bytes_behind(deviation: Deviation) -> bytes:
+    """Return what came behind all that was expected; nothing if that did not all come."""
     expected, received = deviation.expected_bytes, deviation.received_bytes
-    return bool(expected) and len(received) > len(expected) and received.startswith(expected)
+    return received[len(expected) :] if expected and received.startswith(expected) else b""
+
+
+def is_sent_twice(deviation: Deviation, wire: Wire) -> bool:
+    """Return whether all that was expected came, and then its last frame again, or the beginning of it."""
+    behind = bytes_behind(deviation)
+    wanted, _ = wire.split(deviation.expected_bytes)
+    again = wire.frame(wanted[-1]) if wanted else b""
+    # A header alone may be that of the next frame.
+    is_more = len(behind) > wire.header_bytes or (len(behind) == len(again) > 0)
+    return is_more and (behind.startswith(again) or again.startswith(behind))
+
+
+def is_sent_back_early(deviation: Deviation, wire: Wire) -> bool:
+    """Return whether all that was expected came, and then bytes of what was sent behind it."""
+    return bool(bytes_behind(deviation)) and not is_sent_twice(deviation, wire)
 
 
 def announces_all(deviation: Deviation, wire: Wire) -> bool:
@@ -49,6 +64,8 @@ def cause_of_bytes(deviation: Deviation, wire: Wire) -> str | None:
         return None
     if len(wanted[0]) > _COMPARED_BYTES and is_cut_off(deviation, wire):
         return None
+    if is_sent_twice(deviation, wire):
+        return "reply-twice"
     came, rest = wire.split(received)
     at = next((i for i, (one, other) in enumerate(zip(came, wanted, strict=False)) if one != other), None)
     if at is None:

@@ -34,8 +34,7 @@ def cause_in_stream(failed: Mapping[str, Deviation], passed: Collection[str], wi
     if is_impatient:
         return "short-read-timeout"  # and 2.8 too, where a busy machine makes a pause there
     if "2.8" in failed:
-        early = is_sent_back_early(failed["2.8"])
-        return "streams-before-complete" if early else "drops-rest-of-segment"
+        return _cause_of_rest(failed["2.8"], wire)
     return _cause_of_sizes(failed, wire)
 
 
@@ -61,6 +60,13 @@ def _cause_of_two(deviation: Deviation, wire: Wire) -> str | None:
     if is_stop(deviation) and came == wanted[:1]:
         return "one-parse-per-recv"
     return cause_of_bytes(deviation, wire) or "segment-taken-for-frame"
+
+
+def _cause_of_rest(deviation: Deviation, wire: Wire) -> str | None:
+    """Name the cause from a frame that came with the beginning of the next; None if its bytes say another."""
+    if is_sent_back_early(deviation, wire):
+        return "streams-before-complete"
+    return "drops-rest-of-segment" if cause_of_bytes(deviation, wire) is None else None
 
 
 def _cause_of_sizes(failed: Mapping[str, Deviation], wire: Wire) -> str | None:

@@ -89,7 +89,9 @@ def cause_of_neighbours(rule_id: str, failed: Mapping[str, Deviation]) -> str | 
     return None
 
 
-def cause_of_extra_bytes(rule_id: str, deviation: Deviation, failed: Mapping[str, Deviation]) -> str | None:
+def cause_of_extra_bytes(
+    rule_id: str, deviation: Deviation, failed: Mapping[str, Deviation], wire: Wire
+) -> str | None:
     """Name the cause of bytes where none should come, if another case has shown it."""
     if deviation.kind not in (Kind.EXTRA, Kind.WRONG) or RULES[rule_id].section not in (4, 7):
         return None
@@ -103,7 +105,7 @@ def cause_of_extra_bytes(rule_id: str, deviation: Deviation, failed: Mapping[str
             and found.cause_id in ("streams-before-complete", "length-overflow", "signed-length")
         ):
             return found.cause_id
-    return "streams-before-complete" if is_sent_back_early(deviation) else None
+    return "streams-before-complete" if is_sent_back_early(deviation, wire) else None
 
 
 def cause_of_ending(rule_id: str, deviation: Deviation, failed: Mapping[str, Deviation]) -> str | None:

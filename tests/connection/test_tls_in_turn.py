@@ -138,6 +138,42 @@ def test_what_the_kernel_takes_in_part_comes_first_again(ends: Ends) -> None:
     assert was_blocked > 1
 
 
+@pytest.mark.parametrize("room", [4096, 60_000, 90_000, 150_000])
+def test_of_large_bytes_all_records_that_the_kernel_has_taken_count(ends: Ends, room: int) -> None:
+    """However many of them are sent at once."""
+    for each in (ends.plain, ends.transport.below.socket):  # type: ignore[attr-defined]
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
+    data = random.Random(room).randbytes(700_000)
+    done, received, was_blocked = 0, b"", 0
+    while done < len(data):
+        accepted = ends.server.send(memoryview(data)[done:])
+        done += accepted
+        was_blocked += done < len(data)
+        received += ends.receive_all()
+        assert len(received) == done
+    assert received + ends.receive_all() == data
+    assert was_blocked > 1
+
+
+@pytest.mark.parametrize("size", [1, 100, 16384, 100_000])
+def test_large_bytes_are_decrypted_over_what_was_received(ends: Ends, size: int) -> None:
+    """None of it is lost by that, wherever it is cut, and whatever the records' lengths."""
+    ends.plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    source = random.Random(size)
+    data = source.randbytes(400 * size if size < 1000 else 1_500_000)
+    wire = b"".join(ends.client.encrypt(data[i : i + size]) for i in range(0, len(data), size))
+    received = b""
+    while wire:
+        with contextlib.suppress(BlockingIOError):
+            wire = wire[ends.plain.send(wire[: source.randint(1, 300_000)]) :]
+        with contextlib.suppress(BlockingIOError):  # a part of a record
+            received += ends.server.receive_large(None)
+    while len(received) < len(data):
+        received += ends.server.receive_large(None)
+    assert received == data
+    assert not ends.woken
+
+
 def test_large_bytes_go_into_a_buffer_that_has_room(ends: Ends) -> None:
     data = bytes(range(256)) * 40
     own = memoryview(bytearray(1 << 17))

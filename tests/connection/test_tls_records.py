@@ -7,6 +7,14 @@ from hypothesis import strategies as st
 
 from trioecho.connection.tls_records import RecordScanner
 
+EVER = 1 << 30
+
+
+def follow_all(scanner: RecordScanner, data: bytes | memoryview) -> None:
+    while data:
+        data = data[scanner.follow(data, EVER) :]
+
+
 records = st.lists(st.binary(max_size=40), max_size=8)
 
 
@@ -23,7 +31,7 @@ def test_whether_the_last_record_has_come_in_part_is_known_however_they_were_cut
     position = 0
     for size in [*sizes, len(wire)]:
         piece = wire[position : position + size]
-        scanner.follow(memoryview(piece) if data.draw(st.booleans()) else piece)
+        follow_all(scanner, memoryview(piece) if data.draw(st.booleans()) else piece)
         position += len(piece)
         assert scanner.is_inside_one == (position not in ends)
 
@@ -34,7 +42,32 @@ def test_cut_twice_at_any_two_places() -> None:
         for second in range(first, len(wire) + 1):
             scanner = RecordScanner()
             for piece in (wire[:first], wire[first:second]):
-                scanner.follow(piece)
+                follow_all(scanner, piece)
             assert scanner.is_inside_one == (second not in (0, 12, 17, 25))
-            scanner.follow(wire[second:])
+            follow_all(scanner, wire[second:])
             assert not scanner.is_inside_one
+
+
+@given(records, st.lists(st.tuples(st.integers(1, 60), st.integers(1, 90)), max_size=12))
+def test_what_is_followed_ends_where_a_record_does_if_one_ends_among_it(
+    payloads: list[bytes], cuts: list[tuple[int, int]]
+) -> None:
+    wire = b""
+    ends = []
+    for payload in payloads:
+        wire += b"\x17\x03\x03" + len(payload).to_bytes(2, "big") + payload
+        ends.append(len(wire))
+    scanner = RecordScanner()
+    position = 0
+    for here, most in [*cuts, (EVER, EVER)]:
+        received = memoryview(wire)[position : position + here]
+        while received:
+            last = position + min(len(received), most)
+            count = scanner.follow(received, most)
+            among = [end for end in ends if position < end <= last]
+            position += count
+            assert position == (among[-1] if among else last)
+            assert scanner.is_inside_one == (not among)
+            assert scanner.count == sum(begin + 5 <= position for begin in [0, *ends[:-1]] if wire)
+            received = received[count:]
+    assert position == len(wire)

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from typing import cast
+from collections.abc import Callable
+from typing import Final, cast
 
 from .tls_errors import handshake_error, loss_of
 from .tls_records import RecordScanner
-from .transport import RECEIVE_BYTES
+from .transport import RECEIVE_BYTES, SHARED_RECEIVE_BYTES
 from .trio_errors import ConnectionLostError
 
-# How much OpenSSL is given at a time: the longest record (RFC 8446, section 5.2), or some hundred of
-# those without data.
-_FEED_BYTES = 5 + (1 << 14) + 256
+# RFC 8446, section 5.2. OpenSSL is given so much at a time: a long record, or some hundred of those
+# without data.
+LONGEST_RECORD_BYTES: Final = 5 + (1 << 14) + 256
+# A buffer with room for as much data as a plain receive takes: besides what makes records of it, a part of
+# one may be here from before. Then four frames of 64 KiB come at once (`scripts/bench tls`).
+SHARED_DECRYPT_BYTES: Final = SHARED_RECEIVE_BYTES + 2 * LONGEST_RECORD_BYTES
 # How much data one record has at most (RFC 8446, section 5.1).
 RECORD_DATA_BYTES = 1 << 14
 # A peer changes its keys once in gigabytes, and a server sends some tickets after the handshake.
@@ -130,10 +134,12 @@ class TlsCodec:
             self._first_bytes += bytes(raw[:_FIRST_BYTES])
         self.has_received = True
         if self.is_established:
-            self._encrypted = memoryview(b"".join((self._encrypted, raw)))
+            self._keep(raw)
         else:
-            self._from_peer.write(raw)
-            self._records.follow(raw)
+            self._give_all(memoryview(raw))
+
+    def _keep(self, raw: bytes | memoryview) -> None:
+        self._encrypted = memoryview(b"".join((self._encrypted, raw)))
 
     def _note_end_below(self) -> None:
         if not self.is_established:
@@ -148,6 +154,23 @@ class TlsCodec:
         """Whether the last record has come in part."""
         return self._records.is_inside_one
 
+    def decrypt_received(self, raw: memoryview, place: memoryview) -> int:
+        """Do `feed` and `decrypt` in one, without a copy of what was received (`scripts/bench tls`).
+
+        Args:
+          raw: what was received. It may lie in ``place`` itself, from `LONGEST_RECORD_BYTES` on: no more
+            than a part of a record is here from before, so data never reaches what is not decrypted yet.
+          place: where to decrypt. It is longer than what was received by at least as much.
+        """
+        if not raw or self.may_have_more or self._encrypted or not self.is_established:
+            self.feed(raw)
+            return self.decrypt(place)
+        self._encrypted = raw
+        count = self.decrypt(place)
+        if self._encrypted:  # behind the end, or what was wrong
+            self._encrypted = memoryview(bytes(self._encrypted))
+        return count
+
     def decrypt(self, place: memoryview) -> int:
         """Decrypt what has come into this place, and return how many bytes that were.
 
@@ -159,23 +182,29 @@ class TlsCodec:
             place[: len(data)] = data
             self.may_have_more = True
             return len(data)
-        filled = 0
+        filled, room = 0, len(place)
         if self.has_ended or self.lost is not None:
             return 0
+        # Into a buffer, it returns a number; typeshed knows only of bytes.
+        read = cast("Callable[[int, memoryview], int]", self._object.read)
+        from_peer = self._from_peer
+        has_some = bool(from_peer.pending or self._object.pending())
         try:
-            while filled < len(place):
+            while filled < room:
+                # To learn from an exception that OpenSSL has nothing left takes longer (`scripts/bench tls`).
+                if not has_some and not self._feed_more():
+                    break
                 try:
-                    # Into a buffer, it returns a number; typeshed knows only of bytes.
-                    count = cast("int", self._object.read(len(place) - filled, place[filled:]))
+                    count = read(room - filled, place[filled:])
                 except ssl.SSLWantReadError:
-                    if not self._feed_more():
-                        break
+                    has_some = False
                     continue
                 if not count:
                     self.has_ended = True
                     break
                 filled += count
                 self._records_without_data = 0
+                has_some = from_peer.pending > 0
         except ssl.SSLZeroReturnError:
             self.has_ended = True
         except ssl.SSLError as error:
@@ -231,15 +260,21 @@ class TlsCodec:
         """
         if self._records_without_data > _MOST_RECORDS_WITHOUT_DATA:
             self._lose_without_data()
-        piece, rest = self._encrypted[:_FEED_BYTES], self._encrypted[_FEED_BYTES:]
-        self._encrypted = rest or _NOTHING
-        if not piece:
+        encrypted = self._encrypted
+        if not encrypted:
             return False
         before = self._records.count
-        self._records.follow(piece)
+        count = self._records.follow(encrypted, LONGEST_RECORD_BYTES)
         self._records_without_data += self._records.count - before
-        self._from_peer.write(piece)
+        self._from_peer.write(encrypted[:count])
+        self._encrypted = encrypted[count:] if count < len(encrypted) else _NOTHING
         return True
+
+    def _give_all(self, raw: memoryview) -> None:
+        while raw:
+            count = self._records.follow(raw, LONGEST_RECORD_BYTES)
+            self._from_peer.write(raw[:count])
+            raw = raw[count:]
 
     def _lose_without_data(self) -> None:
         self._encrypted = _NOTHING

@@ -12,14 +12,14 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
-from .tls_codec import RECORD_DATA_BYTES
-from .tls_transport import TlsTransport
-from .transport import SHARED_RECEIVE_BYTES
+from .tls_codec import LONGEST_RECORD_BYTES, RECORD_DATA_BYTES, SHARED_DECRYPT_BYTES
+from .tls_transport import TlsTransport, cut_for_records
 
-# What one record may add to what is received: one that has come in part before (RFC 8446, section 5.2).
-_RECORD_BYTES = 5 + (1 << 14) + 256
-# A smaller buffer has no room for much beside that.
-_LEAST_BUFFER_BYTES = 4 * _RECORD_BYTES
+# A record that has come in part before adds to what is received; a smaller buffer has no room for much
+# beside that.
+_LEAST_BUFFER_BYTES = 4 * LONGEST_RECORD_BYTES
+# So much may be encrypted for a client that does not read.
+_SENT_AT_ONCE_BYTES = 1 << 18
 _NOTHING = memoryview(b"")
 
 
@@ -42,7 +42,7 @@ class TlsInTurn:
       owner: who receives.
     """
 
-    __slots__ = ("_codec", "_owner", "_receive", "_receive_into", "_send", "_transport")
+    __slots__ = ("_codec", "_owner", "_receive", "_receive_into", "_send", "_sendmsg", "_transport")
 
     def __init__(self, transport: TlsTransport, connection: socket.socket, owner: Owner) -> None:
         self._transport = transport
@@ -51,6 +51,7 @@ class TlsInTurn:
         self._receive = connection.recv
         self._receive_into = connection.recv_into
         self._send = connection.send
+        self._sendmsg = connection.sendmsg
 
     def receive(self, most: int) -> bytes:
         """Receive what is likely to be small, as `socket.socket.recv` does; it may be more than that.
@@ -78,12 +79,13 @@ class TlsInTurn:
         place = shared = self._place()
         if buffer is not None and len(buffer) >= _LEAST_BUFFER_BYTES:
             place = buffer
-        count = self._receive_into(shared, min(len(shared), len(place)) - _RECORD_BYTES)
-        self._codec.feed(shared[:count])
-        return self._decrypt(place)
+        # What is decrypted lies before what is not, and needs no more room.
+        room = shared[LONGEST_RECORD_BYTES:]
+        count = self._receive_into(room, min(len(room), len(place) - LONGEST_RECORD_BYTES))
+        return self._after_decrypting(place[: self._codec.decrypt_received(room[:count], place)])
 
     def _place(self) -> memoryview:
-        return self._transport.shared_buffer or memoryview(bytearray(SHARED_RECEIVE_BYTES))
+        return self._transport.shared_buffer or memoryview(bytearray(SHARED_DECRYPT_BYTES))
 
     def _decrypt(self, place: memoryview) -> memoryview:
         return self._after_decrypting(place[: self._codec.decrypt(place)])
@@ -111,8 +113,10 @@ class TlsInTurn:
           OSError: likewise.
         """
         transport, size = self._transport, len(data)
-        if transport.has_unsent or size > RECORD_DATA_BYTES:
+        if transport.has_unsent:
             return transport.send_nowait(data)
+        if size > RECORD_DATA_BYTES:
+            return self._send_large(memoryview(data))
         record = self._codec.encrypt(data)
         try:
             accepted = self._send(record)
@@ -120,5 +124,20 @@ class TlsInTurn:
             accepted = 0
         if accepted == len(record):
             return size
-        transport.keep_unsent(record[accepted:], size)
-        return 0
+        return transport.keep_unsent([record], [size], accepted)
+
+    def _send_large(self, view: memoryview) -> int:
+        """Send as `send`, many records with one call of the kernel, in which the client is woken.
+
+        ``scripts/bench tls`` measures what that saves.
+        """
+        for start in range(0, len(view), _SENT_AT_ONCE_BYTES):
+            pieces = cut_for_records(view[start : start + _SENT_AT_ONCE_BYTES])
+            records = list(map(self._codec.encrypt, pieces))
+            try:
+                accepted = self._sendmsg(records)
+            except BlockingIOError:
+                accepted = 0
+            if accepted < sum(map(len, records)):
+                return start + self._transport.keep_unsent(records, list(map(len, pieces)), accepted)
+        return len(view)

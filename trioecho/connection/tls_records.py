@@ -25,16 +25,35 @@ class RecordScanner:
         """Whether the last record has come in part."""
         return bool(self._rest or self._header)
 
-    def follow(self, data: bytes | memoryview) -> None:
-        """Note the next bytes."""
+    def follow(self, data: bytes | memoryview, most: int) -> int:
+        """Note the next bytes, at least one and at most so many; return how many those are.
+
+        They end where a record does, if any ends among them: whoever gets no part of a record
+        behind a whole one has nothing left when that is read.
+        """
+        here = min(len(data), most)
         position = self._rest
-        while position < len(data):
+        if self._header:
             missing = _HEADER_BYTES - len(self._header)
-            self._header += bytes(data[position : position + missing])
-            if len(self._header) < _HEADER_BYTES:
-                self._rest = 0
-                return
+            self._header += bytes(data[: min(missing, here)])
+            if here < missing:
+                return here
             self.count += 1
-            position += missing + int.from_bytes(self._header[3:], "big")
+            position = missing + int.from_bytes(self._header[3:], "big")
             self._header = b""
-        self._rest = position - len(data)
+        count = 0
+        while position + _HEADER_BYTES <= here:
+            end = position + _HEADER_BYTES + (data[position + 3] << 8) + data[position + 4]
+            if position and end > here:
+                break  # the next one is cut, and follows later
+            count += 1
+            position = end
+        self.count += count
+        if position > here:  # the first one goes on
+            self._rest = position - here
+            return here
+        self._rest = 0
+        if not position:
+            self._header = bytes(data[:here])
+            return here
+        return position

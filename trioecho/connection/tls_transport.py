@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from .tls_codec import RECORD_DATA_BYTES, TlsCodec
+from .tls_codec import RECORD_DATA_BYTES, SHARED_DECRYPT_BYTES, TlsCodec
 from .tls_errors import TlsHandshakeError
-from .transport import RECEIVE_BYTES, SHARED_RECEIVE_BYTES, STREAM_SEND_BYTES, SocketTransport, Transport
+from .transport import RECEIVE_BYTES, STREAM_SEND_BYTES, SocketTransport, Transport
 from .trio_errors import ConnectionLostError
 
 # What OpenSSL replies by itself takes some bytes; more waits only for a peer that does not read.
@@ -191,17 +191,27 @@ class TlsTransport(Transport):
         """Whether records wait for room."""
         return bool(self._unsent)
 
-    def keep_unsent(self, record: bytes, data_bytes: int) -> None:
-        """Send the rest of a record next, which has so many bytes of data in it."""
-        self._unsent = memoryview(record)
-        self._unsent_records = [(len(record), data_bytes)]
+    def keep_unsent(self, records: Sequence[bytes], data_bytes: Sequence[int], accepted: int) -> int:
+        """Send the rest of these records next; return how much data those have that were accepted whole.
+
+        Args:
+          records: at least one, of which not all was accepted.
+          data_bytes: how much data each has.
+          accepted: how many bytes of the records were.
+        """
+        self._keep_unsent(records, data_bytes)
+        return self._accept(accepted)
+
+    def _keep_unsent(self, records: Sequence[bytes], data_bytes: Sequence[int]) -> None:
+        self._unsent = memoryview(b"".join(records))
+        self._unsent_records = list(zip(map(len, records), data_bytes, strict=True))
 
     def translate_error(self, error: OSError) -> Exception:
         """Return what to raise for an error of the socket below."""
         return self.below.translate_error(error) if isinstance(self.below, SocketTransport) else error
 
     def receive_capacity(self) -> int:
-        return self.below.receive_capacity() + SHARED_RECEIVE_BYTES
+        return self.below.receive_capacity() + SHARED_DECRYPT_BYTES
 
     # ---- sending ----
 
@@ -224,11 +234,8 @@ class TlsTransport(Transport):
 
     def _encrypt(self, view: memoryview) -> None:
         # One record at a time, or it would not be known where they end: what the peer can decrypt counts.
-        end = min(len(view), STREAM_SEND_BYTES)
-        pieces = [view[at : min(at + RECORD_DATA_BYTES, end)] for at in range(0, end, RECORD_DATA_BYTES)]
-        records = list(map(self.codec.encrypt, pieces))
-        self._unsent = memoryview(b"".join(records))
-        self._unsent_records = list(zip(map(len, records), map(len, pieces), strict=True))
+        pieces = cut_for_records(view[:STREAM_SEND_BYTES])
+        self._keep_unsent(list(map(self.codec.encrypt, pieces)), list(map(len, pieces)))
 
     def _accept(self, count: int) -> int:
         """Note that so much of the records was accepted; return how many bytes of data that completes."""
@@ -280,3 +287,8 @@ class TlsTransport(Transport):
 
     async def abort(self) -> None:
         await self.below.abort()
+
+
+def cut_for_records(view: memoryview) -> list[memoryview]:
+    """Return pieces that have room in one record each."""
+    return [view[at : at + RECORD_DATA_BYTES] for at in range(0, len(view), RECORD_DATA_BYTES)]

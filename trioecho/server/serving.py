@@ -18,6 +18,7 @@ from ..connection.channel import FrameChannel
 from ..connection.connection_info import ConnectionInfo, connection_info
 from ..connection.handlers import check_maker, check_result, checked_handler, checked_reply
 from ..connection.reactor import Reactor, open_reactor
+from ..connection.tls_codec import SHARED_DECRYPT_BYTES
 from ..connection.tls_transport import TlsTransport
 from ..connection.transport import SHARED_RECEIVE_BYTES, Transport
 from ..framing import BlockPool, FrameFormat
@@ -214,7 +215,8 @@ class FrameServer:
                 count=self._tally.add_error,
                 log=self._log,
             )
-        self._shared_buffer = memoryview(bytearray(SHARED_RECEIVE_BYTES))
+        self._tls_buffer = memoryview(bytearray(SHARED_DECRYPT_BYTES))
+        self._shared_buffer = self._tls_buffer[:SHARED_RECEIVE_BYTES]
         self._channels: set[FrameChannel] = set()
         self._drain_began = trio.Event()
         self._reactor: Reactor | None = None
@@ -327,7 +329,7 @@ class FrameServer:
         handler, plain = self._handler, transport
         if self.ssl_context is not None:
             transport = under_tls = TlsTransport(
-                transport, self.ssl_context, server_side=True, shared_buffer=self._shared_buffer
+                transport, self.ssl_context, server_side=True, shared_buffer=self._tls_buffer
             )
             handler = partial(self._handshakes.serve, transport=under_tls)
         if self._proxy_headers is not None:

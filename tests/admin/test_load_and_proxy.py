@@ -131,6 +131,7 @@ def test_a_proxy_shows_what_has_passed() -> None:
                 assert shown["trioecho_proxy_connections_accepted_total"] == 1
                 assert shown['trioecho_proxy_passed_bytes_total{direction="to-server"}'] == 9
                 assert shown['trioecho_proxy_faults_total{kind="corrupted"}'] == 1
+                assert shown["trioecho_proxy_rejected_total"] == 0
                 assert promtool("check", "metrics", stdin=ask(url, "/metrics").text).stderr == ""
                 assert json.loads(ask(url, "/report").text) == {
                     "connections": 1,
@@ -138,6 +139,7 @@ def test_a_proxy_shows_what_has_passed() -> None:
                     "unconnected": 0,
                     "passed_bytes": {"to-server": 9, "to-client": 9},
                     "faults": {"corrupted": 1},
+                    "rejected": 0,
                 }
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=GUARD_S)

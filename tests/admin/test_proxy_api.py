@@ -105,6 +105,7 @@ def test_a_fault_begins_and_ends_on_a_connection_that_lasts(proxy: Commanded) ->
             "unconnected": 0,
             "passed_bytes": {"to-server": 39, "to-client": 39},
             "faults": {"corrupted": 2},
+            "rejected": 0,
         }
 
 
@@ -228,12 +229,20 @@ FAULTS = "/proxies/proxy/faults"
             ),
             *(400, "two faults are called gap"),
         ),
-        ("PATCH", "/proxies/proxy", {"seed": 4}, 400, "seed stays; target, faults, enabled can change"),
+        (
+            "PATCH",
+            "/proxies/proxy",
+            {"seed": 4},
+            400,
+            "seed stays; target, faults, enabled, max_connections, ",
+        ),
         ("PATCH", "/proxies/proxy", {"enabled": 1}, 400, "enabled is true or false"),
         (
             *("PATCH", "/proxies/proxy", {"target": "127.0.0.1:9", "faults": [{"fault": "delay"}]}),
             *(400, "delay needs a value"),
         ),
+        ("PATCH", "/proxies/proxy", {"max_connections": -1}, 400, "max_connections: '-1' is not a whole"),
+        ("PATCH", "/proxies/proxy", {"when_full": "no"}, 400, "when_full is one of wait, reset"),
         ("PUT", "/proxies/proxy", {}, 405, "'/proxies/proxy' has GET, PATCH, DELETE, and no 'PUT'"),
         (
             *("POST", "/proxies", {"name": "x", "target": "127.0.0.1:9", "listen": "127.0.0.1:9"}),
@@ -465,3 +474,21 @@ def test_a_connection_that_has_been_open_for_longer_is_reset_at_once(proxy: Comm
         proxy.did("PATCH", f"{FAULTS}/reset-after-time", {"value": "1us"})
         assert is_ended(peer)
     assert proxy.did("GET", "/proxies/proxy")["counters"]["faults"] == {"reset": 1}
+
+
+def test_limits_of_connections_are_read_and_changed_while_clients_are_connected(proxy: Commanded) -> None:
+    with contextlib.closing(proxy.process.connect()) as first:
+        assert echo(first, b"one") == b"one"
+        changed = proxy.did("PATCH", "/proxies/proxy", {"max_connections": 1, "when-full": "reset"})
+        assert (changed["max_connections"], changed["when_full"], changed["total_connections"]) == (
+            1,
+            "reset",
+            0,
+        )
+        with contextlib.closing(proxy.process.connect()) as second:
+            assert is_ended(second)
+        assert echo(first, b"two") == b"two"
+        assert proxy.did("GET", "/proxies/proxy")["counters"]["rejected"] == 1
+        proxy.did("PATCH", "/proxies/proxy", {"max_connections": 0})
+        with contextlib.closing(proxy.process.connect()) as third:
+            assert echo(third, b"three") == b"three"

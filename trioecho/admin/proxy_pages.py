@@ -37,6 +37,9 @@ class ProxyCollector(Collector):
             "Clients for which the server could not be connected to.",
             counts.unconnected,
         )
+        yield CounterMetricFamily(
+            "trioecho_proxy_rejected", "Clients reset at a limit of connections.", counts.rejected
+        )
         passed = CounterMetricFamily(
             "trioecho_proxy_passed_bytes",
             "Bytes that the kernel has accepted for the other side.",

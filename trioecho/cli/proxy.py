@@ -14,12 +14,19 @@ from ..base.addresses import listening_line
 from ..base.describe import describe
 from ..base.endpoint import is_unix
 from ..base.open_files import connections_that_fit
-from ..proxy import ManagedProxy, ProxySet, ProxySettings, TimedFileRecording, counts_in_words
+from ..proxy import (
+    ManagedProxy,
+    ProxySet,
+    ProxySettings,
+    TimedFileRecording,
+    counts_in_words,
+)
 from .proxy_options import (
     MAX_CONNECTIONS,
     add_proxy_options,
     check_recording,
     checked_circles,
+    limits_of,
     recording_of,
     settings_of,
     settings_of_file,
@@ -116,7 +123,12 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     check_recording(arguments)
     proxies = ProxySet(
-        max_connections=connections_that_fit(arguments.max_connections, _DESCRIPTORS_EACH),
+        limits=limits_of(arguments),
+        # Also for a limit that changes later, and for one more client, which is to be reset.
+        most_connections=connections_that_fit(
+            max(MAX_CONNECTIONS, most) if (most := _most_wanted(arguments, settings)) else 0,
+            _DESCRIPTORS_EACH,
+        ),
         tls=tls_of_proxy(arguments),
         is_changeable=arguments.admin is not None,
         on_listening=_log_listening,
@@ -173,7 +185,7 @@ async def _proxy(
             if admin is not None:
                 nursery.start_soon(admin.run)
                 admin.log_where()
-            _log_few_connections(arguments.max_connections)
+            _log_few_connections(_most_wanted(arguments, settings))
             if arguments.end_with_stdin:
                 nursery.start_soon(_end_with_stdin, nursery.cancel_scope)
             await anext(signals)
@@ -224,6 +236,12 @@ async def _open_named(settings: ProxySettings, path: str) -> list[trio.SocketLis
         return await open_listeners(settings.listen.hosts, settings.listen.port, option="--listen")
     except CommandError as error:
         raise CommandError(error.exit_code, f"{path}: {settings.name}: {error}") from error
+
+
+def _most_wanted(arguments: argparse.Namespace, settings: list[ProxySettings]) -> int:
+    """Return how many connections at a time a proxy may have; 0 for any number."""
+    wanted = [each.limits.max_connections for each in settings] or [arguments.max_connections]
+    return max(wanted) if all(wanted) else 0
 
 
 def _log_listening(proxy: ManagedProxy) -> None:

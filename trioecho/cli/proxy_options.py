@@ -14,6 +14,8 @@ from ..framing import FrameFormat
 from ..limits import Limits
 from ..proxy import (
     KINDS,
+    WHEN_FULL,
+    ConnectionLimits,
     Direction,
     FaultParameter,
     NamedFault,
@@ -71,6 +73,20 @@ def add_proxy_options(parser: Parser) -> None:
     )
     add_listening_options(parser, several=True)
     add_max_connections_option(parser, MAX_CONNECTIONS, remark="; 0 for no limit")
+    add(
+        "--when-full",
+        type=values.one_of(*WHEN_FULL),
+        metavar="{wait,reset}",
+        default=WHEN_FULL[0],
+        help="with --max-connections open, one more client waits in the kernel, or is reset (default: wait)",
+    )
+    add(
+        "--total-connections",
+        type=values.count,
+        metavar="N",
+        default=0,
+        help="connections in all; every later one is reset (default: 0, no limit)",
+    )
     add(
         "--direction",
         type=values.one_of("both", *(direction.value for direction in Direction)),
@@ -172,7 +188,13 @@ def settings_of(arguments: argparse.Namespace, seed: int) -> ProxySettings:
         format_text=arguments.format,
         seed=seed,
         faults=faults_of(arguments),
+        limits=limits_of(arguments),
     )
+
+
+def limits_of(arguments: argparse.Namespace) -> ConnectionLimits:
+    """Return how many clients a proxy takes, unless it says so itself."""
+    return ConnectionLimits(arguments.max_connections, arguments.when_full, arguments.total_connections)
 
 
 def settings_of_file(arguments: argparse.Namespace, seed: int) -> list[ProxySettings]:
@@ -203,7 +225,7 @@ def settings_of_file(arguments: argparse.Namespace, seed: int) -> list[ProxySett
     found: dict[str, ProxySettings] = {}
     for number, table in enumerate(written, start=1):
         try:
-            settings = read_proxy(table, defaults)
+            settings = read_proxy(table, defaults, limits=limits_of(arguments))
         except ProxyRequestError as error:
             raise CommandError(ExitCode.WRONG_USAGE, f"{path}: proxy {number}: {error}") from None
         if found.setdefault(settings.name, settings) is not settings:

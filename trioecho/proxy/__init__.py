@@ -10,6 +10,7 @@ can be changed while they run; the words for their faults are in `trioecho.proxy
 from __future__ import annotations
 
 from .circles import circle_in_words, circle_through
+from .connection_limits import WHEN_FULL, ConnectionLimits
 from .counts import Direction, ProxyCounts, counts_as_object, counts_in_words
 from .delay_line import DelayLine, TokenBucket
 from .fault_kinds import KINDS, PARAMETERS, FaultKind, FaultParameter
@@ -29,8 +30,10 @@ __all__ = [
     "CLEAN",
     "KINDS",
     "PARAMETERS",
+    "WHEN_FULL",
     "CannotListenThereError",
     "ConflictError",
+    "ConnectionLimits",
     "Cut",
     "DelayLine",
     "Direction",

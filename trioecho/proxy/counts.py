@@ -17,6 +17,13 @@ class Direction(enum.Enum):
 
 
 @dataclass
+class ByteCount:
+    """A number of bytes that several streams add to."""
+
+    value: int = 0
+
+
+@dataclass
 class ProxyCounts:
     """What a proxy has done so far; exact at any time.
 
@@ -25,8 +32,10 @@ class ProxyCounts:
       open_connections: clients that are connected now.
       unconnected: clients for which the server could not be connected to, or with whom or with which
         the handshake of TLS failed.
+      rejected: clients that were reset at a limit of connections; they are not among the others.
       passed_bytes: bytes that the kernel has accepted for the other side.
       faults: faults of frames, and resets, by kind (``"corrupted"``, ``"reset"``).
+      let_through: bytes that the faults of streams have let through. Some of them may still be on their way.
     """
 
     connections: int = 0
@@ -34,6 +43,10 @@ class ProxyCounts:
     unconnected: int = 0
     passed_bytes: Counter[Direction] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    rejected: int = 0
+    let_through: dict[Direction, ByteCount] = field(
+        default_factory=lambda: {each: ByteCount() for each in Direction}, compare=False
+    )
 
 
 def total_of(parts: Iterable[ProxyCounts]) -> ProxyCounts:
@@ -45,6 +58,7 @@ def total_of(parts: Iterable[ProxyCounts]) -> ProxyCounts:
         sum(each.unconnected for each in parts),
         sum((each.passed_bytes for each in parts), Counter()),
         sum((each.faults for each in parts), Counter()),
+        sum(each.rejected for each in parts),
     )
 
 
@@ -56,16 +70,18 @@ def counts_as_object(counts: ProxyCounts) -> dict[str, Any]:
         "unconnected": counts.unconnected,
         "passed_bytes": {each.value: counts.passed_bytes[each] for each in Direction},
         "faults": dict(sorted(counts.faults.items())),
+        "rejected": counts.rejected,
     }
 
 
 def counts_in_words(counts: ProxyCounts) -> str:
     """Return what the proxy has done, in one line."""
     faults = ", ".join(f"{number:,} {kind}" for kind, number in sorted(counts.faults.items()))
+    rejected = f", {counts.rejected:,} rejected" if counts.rejected else ""
     to_server, to_client = (counts.passed_bytes[direction] for direction in Direction)
     return (
         f"connections: {counts.connections:,} ({counts.open_connections:,} open, "
-        f"{counts.unconnected:,} without a server); "
+        f"{counts.unconnected:,} without a server{rejected}); "
         f"bytes: {to_server:,} to the server, {to_client:,} to the client; "
         f"faults: {faults or 'none'}"
     )

@@ -92,8 +92,19 @@ _OF_STREAMS = (
     FaultKind("gap", "from one piece to the next, at least", None, "TIME", read_seconds, "1ms"),
     FaultKind("bandwidth", "bytes that pass in a second: 64KiB", None, "SIZE", _read_bandwidth, "64KiB"),
     FaultKind(
+        "end-after", "end the stream when this many bytes have passed", None, "SIZE", read_size, "1MiB"
+    ),
+    FaultKind(
         "reset-after",
         "reset a connection when this many bytes have passed",
+        None,
+        "SIZE",
+        read_size,
+        "1MiB",
+    ),
+    FaultKind(
+        "reset-after-total",
+        "reset every connection when this many bytes have passed on all together",
         None,
         "SIZE",
         read_size,

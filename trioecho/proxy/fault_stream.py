@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..base.quantities import plural
+from .counts import ByteCount
 from .faults import Cut, Faults, NumbersOf, Send, Step
 from .frame_stage import FrameStage, OnFault
 
@@ -23,6 +24,7 @@ class FaultStream:
       on_fault: called with the kind of each fault of a frame, or reset, and its words for
         the log; with an empty kind when a fault could not happen.
       is_changeable: whether `change` may be called.
+      total: the bytes that this stream and others have let through together.
 
     Attributes:
       cut (Cut): how the stream was cut, after which nothing follows; None before.
@@ -35,6 +37,7 @@ class FaultStream:
         on_fault: OnFault = lambda kind, words: None,
         *,
         is_changeable: bool = False,
+        total: ByteCount | None = None,
     ) -> None:
         self.cut: Cut | None = None
         self._faults = faults
@@ -42,6 +45,7 @@ class FaultStream:
         self._frames = FrameStage(faults, numbers_of, on_fault, is_changeable=is_changeable)
         self._held = bytearray()
         self._passed_bytes = 0
+        self._total = total or ByteCount()
 
     @property
     def holds_back(self) -> bool:
@@ -74,14 +78,8 @@ class FaultStream:
         if parts and isinstance(parts[-1], Cut):
             self.cut = parts[-1]
         data = b"".join(part for part in parts if isinstance(part, bytes))
-        limit = self._faults.reset_after_bytes
-        if limit is not None:
-            # Less than none, if the limit is newer than the bytes.
-            room = max(0, limit - self._passed_bytes - len(self._held))
-            if len(data) >= room:
-                data = data[:room]
-                self.cut = Cut.RESET
-                self._on_fault("reset", f"the connection is reset after {plural(limit, 'byte')}")
+        data = self._within_limits(data)
+        self._total.value += len(data)
         is_held = len(self._held) + len(data) < self._faults.coalesce_bytes
         if is_held and not is_flush and self.cut is None:
             self._held += data
@@ -92,3 +90,31 @@ class FaultStream:
         self._passed_bytes += len(data)
         steps: list[Step] = [Send(data)] if data else []
         return [*steps, self.cut] if self.cut is not None else steps
+
+    def _within_limits(self, data: bytes) -> bytes:
+        """Return what may still pass of bytes that have come, and note the cut if that is the end."""
+        faults = self._faults
+        so_far = self._passed_bytes + len(self._held)
+        limits = [
+            (limit, limit - passed, cut, words)
+            for limit, passed, cut, words in (
+                (faults.reset_after_bytes, so_far, Cut.RESET, "the connection is reset after {}"),
+                (faults.end_after_bytes, so_far, Cut.END, "the stream is ended after {}"),
+                (
+                    faults.reset_after_total_bytes,
+                    self._total.value,
+                    Cut.RESET,
+                    "the connection is reset after {} of all connections",
+                ),
+            )
+            if limit is not None
+        ]
+        if limits:
+            limit, left, cut, words = min(limits, key=lambda each: each[1])
+            room = max(0, left)  # it is less than none if the limit is newer than the bytes
+            if len(data) >= room:
+                self.cut = cut
+                kind = "reset" if cut is Cut.RESET else "ended"
+                self._on_fault(kind, words.format(plural(limit, "byte")))
+                return data[:room]
+        return data

@@ -86,6 +86,8 @@ class Faults:
       gap_s: the least seconds from one piece to the next.
       bandwidth_bytes_per_s: bytes that pass in a second; 0 for no limit.
       reset_after_bytes: the connection is reset when this many bytes have been passed on; None for never.
+      reset_after_total_bytes: likewise, when this many have been passed on by all connections together.
+      end_after_bytes: the stream is ended when this many bytes have been passed on; None for never.
       reset_after_s: the connection is reset when it has been open for so many seconds; None for never.
       frame_rules: what happens to chosen frames. A frame has the fault of the first rule that chooses it.
       format: how headers are written.
@@ -101,6 +103,8 @@ class Faults:
     gap_s: float = 0.0
     bandwidth_bytes_per_s: int = 0
     reset_after_bytes: int | None = None
+    reset_after_total_bytes: int | None = None
+    end_after_bytes: int | None = None
     reset_after_s: float | None = None
     frame_rules: tuple[FrameRule, ...] = ()
     format: FrameFormat = field(default_factory=FrameFormat)
@@ -115,8 +119,9 @@ class Faults:
         for number in (self.coalesce_bytes, self.coalesce_s, self.gap_s, self.bandwidth_bytes_per_s):
             if not 0 <= number < math.inf:
                 raise ValueError(f"a size, a time or a rate cannot be {number}")
-        if self.reset_after_bytes is not None and self.reset_after_bytes < 0:
-            raise ValueError(f"a reset cannot come after {self.reset_after_bytes} bytes")
+        for limit in (self.reset_after_bytes, self.reset_after_total_bytes, self.end_after_bytes):
+            if limit is not None and limit < 0:
+                raise ValueError(f"a stream cannot end after {limit} bytes")
 
 
 CLEAN = Faults()

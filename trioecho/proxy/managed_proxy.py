@@ -54,6 +54,7 @@ class ManagedProxy:
             "enabled": settings.enabled,
             "format": settings.format_text,
             "seed": settings.seed,
+            **settings.limits.as_object(),
             "faults": [fault.as_object() for fault in settings.faults],
             "counters": counts_as_object(self.counts),
         }
@@ -86,7 +87,6 @@ class ManagedProxy:
         nursery: trio.Nursery,
         relay: Relay,
         listeners: list[trio.SocketListener],
-        max_connections: int,
     ) -> None:
         """Pass connections on in a task of the nursery, until `stop`.
 
@@ -95,7 +95,7 @@ class ManagedProxy:
         """
         addresses = tuple(listener.socket.getsockname() for listener in listeners)
         try:
-            await nursery.start(self._run, relay, listeners, max_connections)
+            await nursery.start(self._run, relay, listeners)
         except BaseException:  # it may have been cancelled when it had begun already
             self.give_up()
             raise
@@ -105,14 +105,13 @@ class ManagedProxy:
         self,
         relay: Relay,
         listeners: list[trio.SocketListener],
-        max_connections: int,
         *,
         task_status: trio.TaskStatus[None],
     ) -> None:
         self._scope, self._stopped = trio.CancelScope(), trio.Event()
         try:
             with self._scope:
-                await relay.run(listeners, max_connections, task_status=task_status)
+                await relay.run(listeners, task_status=task_status)
         finally:
             self._stopped.set()
 

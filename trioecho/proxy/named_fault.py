@@ -207,6 +207,8 @@ def _combine(faults: Iterable[NamedFault], direction: Direction, format: FrameFo
         gap_s=values.get("gap", 0.0),
         bandwidth_bytes_per_s=values.get("bandwidth", 0),
         reset_after_bytes=values.get("reset-after"),
+        reset_after_total_bytes=values.get("reset-after-total"),
+        end_after_bytes=values.get("end-after"),
         reset_after_s=values.get("reset-after-time"),
         frame_rules=tuple(rules),
         format=format,

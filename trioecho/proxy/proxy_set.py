@@ -12,6 +12,7 @@ from ..base.describe import describe
 from ..base.open_files import has_room_for
 from ..base.suggestion import did_you_mean, quoted
 from .circles import circle_in_words, circle_through
+from .connection_limits import UNLIMITED, ConnectionLimits
 from .counts import ProxyCounts, total_of
 from .listening import CannotListenThereError
 from .managed_proxy import ManagedProxy
@@ -40,7 +41,8 @@ class ProxySet:
     are, as `Relay.change_faults` says it.
 
     Args:
-      max_connections: of each proxy at a time; more wait in the kernel. 0 for no limit.
+      limits: of each proxy that has none of its own.
+      most_connections: how many of each there are open files for; 0 for any number.
       tls: where TLS ends and begins, for all proxies.
       is_changeable: whether faults may be changed.
       on_listening: called with each proxy that begins to listen.
@@ -49,12 +51,14 @@ class ProxySet:
     def __init__(
         self,
         *,
-        max_connections: int = 0,
+        limits: ConnectionLimits = UNLIMITED,
+        most_connections: int = 0,
         tls: ProxyTls | None = None,
         is_changeable: bool = True,
         on_listening: Callable[[ManagedProxy], object] = lambda proxy: None,
     ) -> None:
-        self._max_connections = max_connections
+        self._limits = limits
+        self._most_connections = most_connections
         self._tls = tls
         self._is_changeable = is_changeable
         self._on_listening = on_listening
@@ -133,7 +137,7 @@ class ProxySet:
 
     async def add_as(self, written: object) -> ManagedProxy:
         """Add the proxy that an object asks for, as `add` does."""
-        return await self.add(read_proxy(written))
+        return await self.add(read_proxy(written, limits=self._limits))
 
     async def remove(self, name: str) -> None:
         """Remove a proxy: nobody can connect any more, and its connections are reset.
@@ -150,10 +154,11 @@ class ProxySet:
                 self._gone = total_of([self._gone, replace(proxy.counts, open_connections=0)])
 
     async def change(self, name: str, changes: object) -> ManagedProxy:
-        """Change what an object has of ``target``, ``faults`` and ``enabled``.
+        """Change what an object has of ``target``, ``faults``, ``enabled`` and the limits of connections.
 
         A proxy that is disabled resets its connections, and nobody can connect. When it is enabled again,
-        it listens where it did before. A new target is for new connections.
+        it listens where it did before. A new target is for new connections,
+        and so are new limits.
 
         Raises:
           NotThereError: there is none of this name.
@@ -275,6 +280,7 @@ class ProxySet:
         proxy.settings = settings
         if proxy.relay is not None:
             proxy.relay.change_target(settings.target)
+            proxy.relay.change_limits(settings.limits)
         if not settings.enabled:
             await proxy.stop()
 
@@ -307,10 +313,12 @@ class ProxySet:
             recording=proxy.recording,
             tls=self._tls,
             is_changeable=self._is_changeable,
+            limits=settings.limits,
+            most_connections=self._most_connections,
             name=proxy.log_name,
         )
         try:
-            await proxy.start(self._nursery, relay, listeners, self._max_connections)
+            await proxy.start(self._nursery, relay, listeners)
         except OSError as error:
             raise ConflictError(f"{proxy.name}: cannot listen: {describe(error)}") from error
         self._on_listening(proxy)

@@ -13,6 +13,7 @@ from ..base.suggestion import did_you_mean, quoted
 from ..base.written_values import read_count
 from ..framing import FormatSyntaxError, FrameFormat
 from .circles import Hop, circle_through
+from .connection_limits import LIMIT_KEYS, UNLIMITED, ConnectionLimits, read_limits
 from .counts import Direction
 from .faults import Faults
 from .named_fault import (
@@ -25,8 +26,8 @@ from .named_fault import (
     read_fault,
 )
 
-_KEYS = ("name", "target", "listen", "format", "seed", "faults", "enabled")
-_CHANGEABLE = ("target", "faults", "enabled")
+_KEYS = ("name", "target", "listen", "format", "seed", "faults", "enabled", *LIMIT_KEYS)
+_CHANGEABLE = ("target", "faults", "enabled", *LIMIT_KEYS)
 DEFAULT_FORMAT = "u32be"
 # Each frame has to be given to each of them.
 MOST_FAULTS = 100
@@ -45,6 +46,7 @@ class ProxySettings:
       seed: of the random numbers.
       faults: each with a name of its own.
       enabled: whether it listens.
+      limits: how many clients it takes.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ProxySettings:
     seed: int = 0
     faults: tuple[NamedFault, ...] = ()
     enabled: bool = True
+    limits: ConnectionLimits = UNLIMITED
 
     def combined(self) -> Mapping[Direction, Faults]:
         """Return what its faults do in each direction.
@@ -83,12 +86,18 @@ class ProxySettings:
         return next((fault for fault in self.faults if fault.name == name), None)
 
 
-def read_proxy(written: object, defaults: Mapping[str, Any] | None = None) -> ProxySettings:
+def read_proxy(
+    written: object,
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    limits: ConnectionLimits = UNLIMITED,
+) -> ProxySettings:
     """Return the proxy that an object of JSON or a table of TOML asks for.
 
     Args:
       written: with ``name`` and ``target``, and others of the keys where they are wanted.
       defaults: for keys that it does not have.
+      limits: likewise, for those of connections.
 
     Raises:
       ProxyRequestError: it makes no sense.
@@ -99,7 +108,9 @@ def read_proxy(written: object, defaults: Mapping[str, Any] | None = None) -> Pr
         if key not in given:
             raise ProxyRequestError(f"a proxy needs the key {key}, a text")
     settings = ProxySettings(
-        check_name("a proxy", given["name"]), read_target(given["target"]), **_read_shared(given)
+        check_name("a proxy", given["name"]),
+        read_target(given["target"]),
+        **_read_shared(given, limits),
     )
     listen = given.get("listen")
     if listen is not None:
@@ -121,7 +132,7 @@ def read_proxy(written: object, defaults: Mapping[str, Any] | None = None) -> Pr
 
 
 def change_proxy(settings: ProxySettings, changes: object) -> ProxySettings:
-    """Return the settings with what an object changes of them: target, faults, enabled.
+    """Return the settings with what an object changes of them: target, faults, enabled, limits.
 
     Raises:
       ProxyRequestError: it makes no sense, or changes what stays.
@@ -134,7 +145,7 @@ def change_proxy(settings: ProxySettings, changes: object) -> ProxySettings:
             )
     if "target" in given:
         settings = replace(settings, target=read_target(given["target"]))
-    settings = replace(settings, **_read_shared(given))
+    settings = replace(settings, **_read_shared(given, settings.limits))
     _check_target(settings)
     settings.combined()
     return settings
@@ -205,9 +216,9 @@ def _parsed(key: str, text: object) -> ListenAddress:
         raise ProxyRequestError(f"{key}: {quoted(text)} {error}") from None
 
 
-def _read_shared(given: Mapping[str, Any]) -> dict[str, Any]:
+def _read_shared(given: Mapping[str, Any], limits: ConnectionLimits) -> dict[str, Any]:
     """Read what is the same of a new proxy and of changes."""
-    read: dict[str, Any] = {}
+    read: dict[str, Any] = {"limits": read_limits(given, limits)}
     if "enabled" in given:
         if not isinstance(given["enabled"], bool):
             raise ProxyRequestError("enabled is true or false")

@@ -17,6 +17,7 @@ from ..base.endpoint import is_shortage, tls_name, why_not_connected
 from ..base.rate_limited_log import RateLimitedLog
 from ..connection.transport import SHARED_RECEIVE_BYTES, SocketTransport, Transport
 from ..server.accepting import Admission, open_acceptor
+from .connection_limits import UNLIMITED, WAIT, ConnectionLimits
 from .counts import Direction, ProxyCounts
 from .delay_line import DelayLine
 from .fault_stream import FaultStream
@@ -80,8 +81,9 @@ async def relay_connections(
         counts=counts,
         recording=recording,
         tls=tls,
+        limits=ConnectionLimits(max_connections),
     )
-    await relay.run(listeners, max_connections)
+    await relay.run(listeners)
 
 
 class Relay:
@@ -93,6 +95,9 @@ class Relay:
       seed, counts, recording, tls: as of `relay_connections`.
       is_changeable: whether `change_faults` may be called. Then frames are counted without a fault, too,
         which takes a little time for each.
+      limits: how many clients it takes.
+      most_connections: how many at a time there are open files for; more wait in the kernel, whatever the
+        limits say. 0 for any number.
       name: put before what is logged of a connection, as ``orders: ``.
     """
 
@@ -106,6 +111,8 @@ class Relay:
         recording: ConnectionRecording | None = None,
         tls: ProxyTls | None = None,
         is_changeable: bool = False,
+        limits: ConnectionLimits = UNLIMITED,
+        most_connections: int = 0,
         name: str = "",
     ) -> None:
         self._address = address
@@ -115,6 +122,8 @@ class Relay:
         self._recording = recording
         self._tls = tls or ProxyTls()
         self._is_changeable = is_changeable
+        self._limits = limits
+        self._most_connections = most_connections
         self._name = name
         self._pumps: dict[FaultyPump, Direction] = {}
         # What ends each connection when its time is over, and when it was opened.
@@ -129,6 +138,18 @@ class Relay:
     def change_target(self, address: tuple[str, int]) -> None:
         """Connect the next clients to another server."""
         self._address = address
+
+    def change_limits(self, limits: ConnectionLimits) -> None:
+        """Take so many clients from now on; those that are connected stay."""
+        self._limits = limits
+        self._admission.change_max_connections(self._most_waiting)
+
+    @property
+    def _most_waiting(self) -> int:
+        """How many clients there may be before others wait in the kernel; 0 for any number."""
+        wanted = self._limits.max_connections if self._limits.when_full == WAIT else 0
+        most = [number for number in (wanted, self._most_connections) if number]
+        return min(most, default=0)
 
     def change_faults(self, faults: Mapping[Direction, Faults]) -> None:
         """Have these faults from now on, on all connections.
@@ -146,7 +167,6 @@ class Relay:
     async def run(
         self,
         listeners: Sequence[trio.SocketListener],
-        max_connections: int,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -171,7 +191,7 @@ class Relay:
                 self._admission = Admission(
                     self._start,
                     connections=lambda: self._counts.open_connections,
-                    max_connections=max_connections,
+                    max_connections=self._most_waiting,
                     log=self._log,
                     on_failure=lambda: None,
                 )
@@ -185,6 +205,13 @@ class Relay:
 
     def _start(self, client: Transport, peer: str) -> None:
         assert isinstance(client, SocketTransport)  # noqa: S101 - for the type checker: the listeners have sockets
+        counts = self._counts
+        why = self._limits.why_reset(open_connections=counts.open_connections, connections=counts.connections)
+        if why is not None:
+            counts.rejected += 1
+            self._fault_log.warning(f"{self._name}a client is reset: {why}, and that is the most")
+            self._nursery.start_soon(client.abort)
+            return
         self._counts.connections += 1
         self._counts.open_connections += 1
         self._nursery.start_soon(self._serve, client, self._counts.connections)
@@ -295,6 +322,7 @@ class Relay:
                 numbers_of,
                 partial(self._note_fault, direction, number),
                 is_changeable=self._is_changeable,
+                total=self._counts.let_through[direction],
             ),
             # A generator of its own: how many numbers are drawn for pieces depends on how the bytes were cut.
             line=DelayLine(faults, random.Random(f"{self._seed} {words} pieces"), trio.current_time()),

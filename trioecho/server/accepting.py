@@ -225,6 +225,11 @@ class Admission:
         """Let another connection in: one has ended."""
         self._place_is_free.unpark_all()
 
+    def change_max_connections(self, max_connections: int) -> None:
+        """Let so many be there from now on; those that are in stay. 0 for any number."""
+        self._most = or_infinite(max_connections)
+        self.note_free_place()
+
     async def accept_from(self, acceptor: Acceptor) -> None:
         """Accept until cancelled; when there is no room, the kernel's backlog waits.
 

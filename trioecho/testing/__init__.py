@@ -10,7 +10,7 @@ from __future__ import annotations
 from .client import ProxyClient, ProxyCommandError, RemoteProxy
 from .in_process import FaultProxy, open_fault_proxy
 from .process import ProxyProcessError, run_proxies
-from .words import DirectionWord, FaultWord, ProxyCounters
+from .words import DirectionWord, FaultWord, ProxyCounters, WhenFullWord
 
 __all__ = [
     "DirectionWord",
@@ -21,6 +21,7 @@ __all__ = [
     "ProxyCounters",
     "ProxyProcessError",
     "RemoteProxy",
+    "WhenFullWord",
     "open_fault_proxy",
     "run_proxies",
 ]

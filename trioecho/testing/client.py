@@ -13,10 +13,13 @@ from .words import (
     DirectionWord,
     FaultWord,
     ProxyCounters,
+    WhenFullWord,
     address_pair,
     address_text,
     counters_of,
     fault_object,
+    limits_object,
+    proxy_object,
 )
 
 _HEADERS = {"content-type": "application/json"}
@@ -87,6 +90,9 @@ class ProxyClient:
         format: str = "u32be",
         seed: int = 0,
         faults: Sequence[dict[str, object]] = (),
+        max_connections: int | None = None,
+        when_full: WhenFullWord | None = None,
+        total_connections: int | None = None,
     ) -> RemoteProxy:
         """Add a proxy, and return it when clients can connect.
 
@@ -97,15 +103,19 @@ class ProxyClient:
           format: of frames, as ``--format`` has it.
           seed: of random choices.
           faults: with the keys of the guide's page about the proxy.
+          max_connections: clients at a time; 0 for any number. By default that of the process.
+          when_full: whether one more client waits, or is reset.
+          total_connections: clients in all; later ones are reset. 0 for any number.
         """
-        written = {
-            "name": name,
-            "target": address_text(target),
-            "listen": address_text(listen),
-            "format": format,
-            "seed": seed,
-            "faults": list(faults),
-        }
+        written = proxy_object(
+            name,
+            target,
+            listen,
+            faults,
+            format=format,
+            seed=seed,
+            **limits_object(max_connections, when_full, total_connections),
+        )
         self.request("POST", "/proxies", written)
         return RemoteProxy(self, name)
 
@@ -231,6 +241,19 @@ class RemoteProxy:
     def set_target(self, target: tuple[str, int] | str) -> None:
         """Connect new clients to another server."""
         self._change(target=address_text(target))
+
+    def set_limits(
+        self,
+        *,
+        max_connections: int | None = None,
+        when_full: WhenFullWord | None = None,
+        total_connections: int | None = None,
+    ) -> None:
+        """Take so many clients from now on, as of `ProxyClient.add_proxy`; None is as before.
+
+        Those that are connected stay.
+        """
+        self._change(**limits_object(max_connections, when_full, total_connections))
 
     def remove(self) -> None:
         """Remove the proxy, and reset its connections."""

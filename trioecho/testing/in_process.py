@@ -9,7 +9,17 @@ from typing import Any
 import trio
 
 from ..proxy import ManagedProxy, ProxySet, counts_as_object, read_proxy
-from .words import DirectionWord, FaultWord, ProxyCounters, address_text, counters_of, fault_object
+from .words import (
+    DirectionWord,
+    FaultWord,
+    ProxyCounters,
+    WhenFullWord,
+    address_text,
+    counters_of,
+    fault_object,
+    limits_object,
+    proxy_object,
+)
 
 
 class FaultProxy:
@@ -89,6 +99,20 @@ class FaultProxy:
         """Connect new clients to another server."""
         await self._proxies.change(self._proxy.name, {"target": address_text(target)})
 
+    async def set_limits(
+        self,
+        *,
+        max_connections: int | None = None,
+        when_full: WhenFullWord | None = None,
+        total_connections: int | None = None,
+    ) -> None:
+        """Take so many clients from now on, as of `open_fault_proxy`; None is as before.
+
+        Those that are connected stay.
+        """
+        changes = limits_object(max_connections, when_full, total_connections)
+        await self._proxies.change(self._proxy.name, changes)
+
 
 @contextlib.asynccontextmanager
 async def open_fault_proxy(
@@ -98,6 +122,9 @@ async def open_fault_proxy(
     format: str = "u32be",
     seed: int = 0,
     faults: Sequence[dict[str, object]] = (),
+    max_connections: int | None = None,
+    when_full: WhenFullWord | None = None,
+    total_connections: int | None = None,
 ) -> AsyncIterator[FaultProxy]:
     """Run a proxy while the block runs; clients can connect when it begins.
 
@@ -110,20 +137,24 @@ async def open_fault_proxy(
       format: of frames, as ``--format`` has it.
       seed: of random choices.
       faults: with the keys of the guide's page about the proxy.
+      max_connections: clients at a time; 0 for any number. By default any number.
+      when_full: whether one more client waits, or is reset.
+      total_connections: clients in all; later ones are reset. 0 for any number.
 
     Raises:
       ValueError: an argument makes no sense, or it cannot listen there; nothing was started. What the
         block raises comes in an exception group, as from any nursery.
     """
     settings = read_proxy(
-        {
-            "name": "proxy",
-            "target": address_text(target),
-            "listen": address_text(listen),
-            "format": format,
-            "seed": seed,
-            "faults": list(faults),
-        }
+        proxy_object(
+            "proxy",
+            target,
+            listen,
+            faults,
+            format=format,
+            seed=seed,
+            **limits_object(max_connections, when_full, total_connections),
+        )
     )
     proxies = ProxySet()
     async with trio.open_nursery() as nursery:

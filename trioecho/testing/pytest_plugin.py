@@ -20,6 +20,7 @@ import pytest
 
 from .client import ProxyClient, ProxyCommandError, RemoteProxy
 from .process import run_proxies
+from .words import WhenFullWord
 
 
 class ProxyFactory(Protocol):
@@ -33,6 +34,9 @@ class ProxyFactory(Protocol):
         format: str = ...,
         seed: int = ...,
         faults: Sequence[dict[str, object]] = ...,
+        max_connections: int | None = ...,
+        when_full: WhenFullWord | None = ...,
+        total_connections: int | None = ...,
     ) -> contextlib.AbstractContextManager[RemoteProxy]:
         """Run a proxy while the block runs; the arguments are those of `ProxyClient.add_proxy`."""
 
@@ -61,10 +65,21 @@ def trioecho_proxy(trioecho_proxies: ProxyClient) -> ProxyFactory:
         format: str = "u32be",
         seed: int = 0,
         faults: Sequence[dict[str, object]] = (),
+        max_connections: int | None = None,
+        when_full: WhenFullWord | None = None,
+        total_connections: int | None = None,
     ) -> Iterator[RemoteProxy]:
         name = f"test-{next(numbers)}"
         proxy = trioecho_proxies.add_proxy(
-            name, target, listen=listen, format=format, seed=seed, faults=faults
+            name,
+            target,
+            listen=listen,
+            format=format,
+            seed=seed,
+            faults=faults,
+            max_connections=max_connections,
+            when_full=when_full,
+            total_connections=total_connections,
         )
         try:
             yield proxy

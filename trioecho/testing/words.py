@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,9 @@ FaultWord = Literal[
     "delay",
     "gap",
     "bandwidth",
+    "end-after",
     "reset-after",
+    "reset-after-total",
     "reset-after-time",
     "corrupt",
     "drop",
@@ -22,6 +24,7 @@ FaultWord = Literal[
     "reset",
     "stall",
 ]
+WhenFullWord = Literal["wait", "reset"]
 DirectionWord = Literal["both", "to-server", "to-client"]
 
 
@@ -37,6 +40,7 @@ class ProxyCounters:
       passed_bytes: bytes passed on, by ``"to-server"`` and ``"to-client"``.
       faults: faults of frames, and resets, by kind, as ``"corrupted"`` and ``"reset"``; only kinds that
         have happened.
+      rejected: clients that were reset at a limit of connections, and are not among the others.
     """
 
     connections: int
@@ -44,6 +48,7 @@ class ProxyCounters:
     unconnected: int
     passed_bytes: Mapping[str, int]
     faults: Mapping[str, int]
+    rejected: int = 0
 
 
 def counters_of(counted: Mapping[str, Any]) -> ProxyCounters:
@@ -54,6 +59,7 @@ def counters_of(counted: Mapping[str, Any]) -> ProxyCounters:
         counted["unconnected"],
         dict(counted["passed_bytes"]),
         dict(counted["faults"]),
+        counted.get("rejected", 0),
     )
 
 
@@ -61,6 +67,31 @@ def fault_object(fault: FaultWord, value: str | float | None, **parameters: obje
     """Return a fault as the API of a proxy has it, without what is not given."""
     written = {"fault": fault, "value": value, **parameters}
     return {key: given for key, given in written.items() if given is not None}
+
+
+def limits_object(
+    max_connections: int | None, when_full: WhenFullWord | None, total_connections: int | None
+) -> dict[str, object]:
+    """Return limits of connections as the API of a proxy has them, without what is not given."""
+    written = {
+        "max_connections": max_connections,
+        "when_full": when_full,
+        "total_connections": total_connections,
+    }
+    return {key: given for key, given in written.items() if given is not None}
+
+
+def proxy_object(
+    name: str,
+    target: tuple[str, int] | str,
+    listen: tuple[str, int] | str,
+    faults: Sequence[dict[str, object]],
+    **others: object,
+) -> dict[str, object]:
+    """Return a proxy as the API has it, without what is not given."""
+    addresses = {"target": address_text(target), "listen": address_text(listen)}
+    given = {key: value for key, value in others.items() if value is not None}
+    return {"name": name, **addresses, "faults": list(faults), **given}
 
 
 def address_text(address: tuple[str, int] | str) -> str:

@@ -485,8 +485,9 @@ def test_limits_of_connections_are_read_and_changed_while_clients_are_connected(
             "reset",
             0,
         )
-        with contextlib.closing(proxy.process.connect()) as second:
-            assert is_ended(second)
+        with contextlib.suppress(ConnectionResetError):  # it may still connect then
+            with contextlib.closing(proxy.process.connect()) as second:
+                assert is_ended(second)
         assert echo(first, b"two") == b"two"
         assert proxy.did("GET", "/proxies/proxy")["counters"]["rejected"] == 1
         proxy.did("PATCH", "/proxies/proxy", {"max_connections": 0})

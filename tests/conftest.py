@@ -30,8 +30,21 @@ def pytest_configure(config: pytest.Config) -> None:
         warnings.filterwarnings("ignore", "Data file .* isn't a coverage data file", CoverageWarning)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let no garbage collection look at the thousands of tests, each time anew, while they are collected.
+
+    That was a quarter of the time that each worker takes to collect.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
-    """Let no garbage collection look at the thousands of tests, each time anew."""
+    """Nor while they run."""
     gc.collect()
     gc.freeze()
 

@@ -25,6 +25,7 @@ from tests.support.processes import (
     SERVE_WITH_WORKERS,
     ServerProcess,
     children_of,
+    in_one_process_and_slowly_in_two,
     in_one_process_or_two,
     run_command,
     server_process,
@@ -212,7 +213,7 @@ def test_a_folder_that_is_not_there_is_one_line_that_names_the_option(tmp_path: 
     assert "--admin: cannot listen on unix:" in result.stderr
 
 
-@in_one_process_or_two
+@in_one_process_and_slowly_in_two
 def test_a_port_in_use_is_one_line(command: Sequence[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -22,6 +22,7 @@ from tests.support.http import ask, samples_of
 from tests.support.in_process import run_in_process
 from tests.support.processes import server_process
 from tests.support.prometheus import promtool
+from tests.support.slow import slow
 from tests.support.sockets import receive_exactly
 from tests.support.wire import frame
 from trioecho.admin.application import PageRequest, page_reply
@@ -62,7 +63,7 @@ def samples(url: str) -> dict[str, float]:
     return samples_of(ask(url, "/metrics").text)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", slow("2")])
 def test_a_load_shows_its_progress(workers: str) -> None:
     with server_process() as server:
         words = ["load", f"127.0.0.1:{server.port}", "--duration", "1h", "--rate", "500", "--json", "-"]
@@ -229,7 +230,9 @@ sys.exit(f"imported late: {sorted(late)}" if late or "hypercorn" not in before e
 """
 
 
-@pytest.mark.parametrize("command", ["load", "load of a server with metrics", "proxy", "serve"])
+@pytest.mark.parametrize(
+    "command", [slow("load"), "load of a server with metrics", slow("proxy"), slow("serve")]
+)
 def test_all_that_the_pages_need_is_imported_before_the_work_begins(command: str) -> None:
     with server_process("--admin", "127.0.0.1:0") as server:
         pages = server.read_log_line().split(" admin on ")[1].strip()

@@ -196,6 +196,7 @@ def test_a_check_that_is_ended_leaves_nothing_running(submission: Submission, ho
 # ---- places ----
 
 
+@pytest.mark.slow
 def test_a_server_starts_in_its_folder_with_the_environment_of_its_machine(tmp_path: Path) -> None:
     program = tmp_path / "ada.py"
     program.write_text("import os, sys; sys.exit(f'{os.getcwd()} {os.environ.get(\"PYTHONPATH\")}')")

@@ -130,7 +130,7 @@ def test_runs_with_other_messages_or_rules_are_told_apart(shouter: str, folder: 
     assert "messages from: words.jsonl (" in notes
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", slow("2")])
 def test_a_function_of_the_user(shouter: str, folder: Path, workers: str) -> None:
     options = ("--messages", "words.jsonl", "--workers", workers, "-n", "10", "-q", "--json", "-")
     done = load(shouter, folder, *options, "--reply", "judge:is_upper")

@@ -101,6 +101,7 @@ def test_other_formats_tls_one_way_messages_and_failures(tmp_path: Path) -> None
     assert server.reports[-1]["errors"] == {}
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_shown_as_failures(tmp_path: Path) -> None:
     with server_process() as server:
         sample = SAMPLE.replace("26066", str(server.port))

@@ -127,6 +127,7 @@ def test_a_test_that_is_stopped_ends_the_load_in_order(tmp_path: Path) -> None:
     assert sum(worker.messages for worker in result.workers) == result.messages
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_the_load_and_leaves_no_result(tmp_path: Path) -> None:
     with server_process() as server:
         options = "--connections 5 --rate 200 --duration 1h"

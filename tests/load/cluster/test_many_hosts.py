@@ -135,6 +135,7 @@ def loading(
             process.communicate()
 
 
+@pytest.mark.slow
 def test_what_three_generators_sent_is_what_three_servers_counted(
     network: HostNetwork, cluster: ClusterProcesses, tmp_path: Path
 ) -> None:

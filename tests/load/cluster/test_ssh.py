@@ -52,6 +52,7 @@ def test_a_load_by_ssh_uses_a_worker_on_each_host_and_leaves_nothing_there(
     wait_until_gone(sshd)
 
 
+@pytest.mark.slow
 def test_a_host_that_is_not_known_or_has_no_sshd_is_one_line(sshd: Sshd) -> None:
     (sshd.home / ".ssh" / "known_hosts").write_text("")
     for port, reason in ((sshd.port, "Host key is not trusted"), (1, "could not be started: ")):

@@ -14,6 +14,7 @@ from tests.support.guard import guarded
 from tests.support.in_process import run_in_process
 from tests.support.load_world import MS, START, S, Server, World, WorldSocket, driven_in_world
 from tests.support.other_services import answer_lines, echo_little_endian, speak_tls
+from tests.support.slow import slow
 from trioecho import FrameFormat
 from trioecho.client.strange_replies import no_frame
 from trioecho.load import LoadPlan, StrangeServerError, run_load
@@ -204,7 +205,7 @@ def plan_for(port: int, **changes: Any) -> LoadPlan:
     return LoadPlan("127.0.0.1", port, **{"timeout_s": 30.0, **changes})
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, slow(2)])
 async def test_a_silent_server_is_asked_what_it_is(processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trioecho.load.processes.local._SILENCE_S", 0.05)
     for handler, finding in (

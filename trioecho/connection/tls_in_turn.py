@@ -23,7 +23,7 @@ _SENT_AT_ONCE_BYTES = 1 << 18
 _NOTHING = memoryview(b"")
 
 
-class Owner(Protocol):
+class TlsOwner(Protocol):
     """Who receives: a registration."""
 
     def wake(self) -> None:
@@ -44,7 +44,7 @@ class TlsInTurn:
 
     __slots__ = ("_codec", "_owner", "_receive", "_receive_into", "_send", "_sendmsg", "_transport")
 
-    def __init__(self, transport: TlsTransport, connection: socket.socket, owner: Owner) -> None:
+    def __init__(self, transport: TlsTransport, connection: socket.socket, owner: TlsOwner) -> None:
         self._transport = transport
         self._codec = transport.codec
         self._owner = owner

@@ -99,6 +99,13 @@ def test_results_on_a_full_disk_are_exit_74_and_one_line(words: list[str]) -> No
     assert "Traceback" not in done.stderr
 
 
+def test_a_full_disk_is_no_matter_for_a_command_without_results() -> None:
+    with FULL.open("w") as full:
+        done = run_to(full, ["serve", "--port", "x"])
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "closed"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import re
 import subprocess
@@ -145,3 +146,28 @@ def test_what_a_machine_has_not_enough_of_is_no_internal_error(
     assert main([command, *([] if command == "serve" else ["127.0.0.1:1"])]) == 2
     [line] = capfd.readouterr().err.splitlines()
     assert line.startswith(f"trioecho: {words}")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (MemoryError(), 2, "trioecho: there is not enough memory for that"),
+        (ZeroDivisionError("a fault"), 70, "trioecho: internal error: ZeroDivisionError: a fault"),
+    ],
+)
+def test_an_error_is_json_where_the_log_is(
+    error: BaseException,
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def run(*arguments: object, **options: object) -> object:
+        raise error
+
+    monkeypatch.delenv("TRIOECHO_DEBUG", raising=False)
+    monkeypatch.setattr("trio.run", run)
+    assert main(["serve", "--log-format", "json"]) == code
+    [line] = map(json.loads, capfd.readouterr().err.splitlines())
+    assert line["level"] == "error"
+    assert line["message"].startswith(words)

@@ -445,13 +445,16 @@ async def test_a_crowd_that_goes_on_connecting_does_not_hold_up_the_grace(
         def count_queued(self) -> int:
             return 1_000_000
 
+        def count_unserved(self) -> int:
+            return 3
+
         async def aclose(self) -> None:
             await trio.lowlevel.checkpoint()
 
     crowd = CrowdedAcceptor()
     monkeypatch.setattr("trioecho.server.serving.open_acceptor", lambda *_: crowd)
     async with serving(grace_s=0.01) as running:
-        await running.drain()
+        assert (await running.drain()).connections_aborted >= 3
     assert crowd.taken > 0
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -242,6 +243,13 @@ def test_files_and_contexts_that_cannot_be_used_are_errors() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with pytest.raises(ValueError, match="several workers cannot share an SSLContext"):
         run_service(bytes.upper, port=0, ssl_context=context, workers=2)
+
+
+@pytest.mark.parametrize("options", [{"unix_mode": 0o600}, {"unix_owner": "root"}])
+@pytest.mark.parametrize("listen", ["unix:@nothing", "127.0.0.1:0"])
+def test_a_mode_or_an_owner_without_a_file_is_an_error(listen: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(options))} is for a Unix socket that has a file"):
+        run_service(bytes.upper, listen=listen, **options)
 
 
 def test_what_cannot_be_served_is_a_type_error() -> None:

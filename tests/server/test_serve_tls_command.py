@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import ssl
 import time
@@ -18,6 +20,7 @@ from tests.support.processes import (
     SERVE,
     SERVE_WITH_WORKERS,
     ServerProcess,
+    children_of,
     in_one_process_and_slowly_in_two,
     in_one_process_or_two,
     run_command,
@@ -201,6 +204,18 @@ def test_files_that_cannot_be_used_leave_all_as_it_was(command: tuple[str], file
             assert peer.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(
                 good.decode().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
             )
+        assert server.stop() == 0
+
+
+def test_a_worker_waits_for_files_that_can_be_used_and_says_why(files: Files) -> None:
+    good = Path(files.certfile).read_text()
+    with server_process(*files.options, command=SERVE_WITH_WORKERS) as server:
+        Path(files.certfile).write_text("nothing")
+        os.kill(children_of(server.process.pid)[0], signal.SIGKILL)
+        assert "was ended by SIGKILL; starting another" in server.read_log_line()
+        why = f"before it could serve: {files.certfile} has no certificate in PEM in it; starting another"
+        assert why in server.read_log_line()
+        Path(files.certfile).write_text(good)
         assert server.stop() == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import socket
@@ -150,6 +151,35 @@ async def test_short_of_resources_in_a_drain_it_waits_and_serves_the_queue(
         await first.aclose()
     assert running.errors == {"accept_failed": 2}
     assert [line[:29] for line in log_lines(caplog)] == ["cannot accept: an accept fail"] * 2
+
+
+@pytest.mark.parametrize(
+    ("family", "counted", "words"),
+    [
+        (socket.AF_INET, 3, "3 queued connections"),
+        (socket.AF_UNIX, 1, "1 queued connection"),  # whose kernel does not say how many
+    ],
+)
+async def test_what_the_grace_leaves_in_the_queue_is_aborted(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    family: socket.AddressFamily,
+    counted: int,
+    words: str,
+) -> None:
+    listening = trio.socket.socket(family)
+    await listening.bind((LOOPBACK, 0) if family == socket.AF_INET else str(tmp_path / "echo.sock"))
+    listening.listen()
+    with contextlib.ExitStack() as peers:
+        async with serving(listeners=[trio.SocketListener(listening)], grace_s=0.01) as running:
+            for _ in range(3):
+                peer = peers.enter_context(socket.socket(family))
+                peer.connect(listening.getsockname())
+            let_accepts_fail(monkeypatch, *[errno.EMFILE] * 1000)
+            assert (await running.drain()).connections_aborted == counted
+    assert running.errors["aborted"] == counted
+    assert f"{words} could not be accepted within the grace" in log_lines(caplog)
 
 
 async def test_a_connection_that_failed_before_it_was_accepted_is_nobodys_error(

@@ -527,6 +527,14 @@ async def test_a_command_that_is_gone_is_said() -> None:
         await start_successor(OwnCommand(("/nowhere/python",), ""), Handover(os.getpid(), ()), os.environ)
 
 
+async def test_a_working_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    command = OwnCommand((sys.executable, "-c", ""), str(tmp_path / "gone"))
+    with pytest.raises(
+        UpgradeError, match=f"cannot be started again in {re.escape(command.folder)}: No such"
+    ):
+        await start_successor(command, Handover(os.getpid(), ()), os.environ)
+
+
 async def test_a_process_that_serves_is_left_running() -> None:
     program = f"""
 import json, os, time

@@ -19,8 +19,8 @@ _TCP_INFO = struct.Struct("=B7x16xII")
 _LISTENS = 10
 
 
-def queue_length(listening: socket.socket | trio.socket.SocketType) -> int:
-    """Return how many connections wait to be accepted; where that is not known, how many at most."""
+def queue_length(listening: socket.socket | trio.socket.SocketType, *, else_at_most: int) -> int:
+    """Return how many connections wait to be accepted, or ``else_at_most`` where that is not known."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # not TCP, but a Unix socket
             info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
@@ -28,4 +28,4 @@ def queue_length(listening: socket.socket | trio.socket.SocketType) -> int:
                 state, length, longest = _TCP_INFO.unpack(info)
                 if state == _LISTENS and longest:
                     return int(length)
-    return LONGEST_QUEUE
+    return else_at_most

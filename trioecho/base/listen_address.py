@@ -35,6 +35,11 @@ class UnixAddress:
 
     path: str
 
+    @property
+    def has_file(self) -> bool:
+        """Whether a file stands for it, so that a mode and an owner say who may connect."""
+        return not self.path.startswith("@")
+
     def __str__(self) -> str:
         return f"unix:{self.path}"
 

@@ -68,7 +68,7 @@ class TlsFiles:
         if self.ciphers is not None:
             try:
                 context.set_ciphers(self.ciphers)
-            except ssl.SSLError as error:
+            except (ssl.SSLError, ValueError) as error:  # ValueError: a null character
                 raise TlsFilesError(
                     f"OpenSSL knows no cipher {self.ciphers!r} (openssl ciphers lists those that it knows)"
                 ) from error

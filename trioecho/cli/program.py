@@ -68,15 +68,19 @@ def run_command(argv: Sequence[str] | None) -> int:
 
 
 def _run_to_the_end(words: list[str]) -> int:
+    arguments = argparse.Namespace()  # none of them are known yet
     try:
         open_missing_standard_files()
         use_plain_substitutes()
         work = _WORKERS.get(words[0]) if words else None
-        return work(words[1:]) if work else _run(_read(words))
+        if work:
+            return work(words[1:])
+        arguments = _read(words)
+        return _run(arguments)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - the last place where a traceback can be kept from the user
-        return _unexpected(error)
+        return _unexpected(error, arguments)
 
 
 def _read(words: list[str]) -> argparse.Namespace:
@@ -146,15 +150,19 @@ def _run(arguments: argparse.Namespace) -> int:
     except CommandError as error:
         is_usage = error.exit_code is ExitCode.WRONG_USAGE
         elsewhere = from_elsewhere(getattr(arguments, "origins", ())) if is_usage else ""
-        line = f"{arguments.prog}: {error}{elsewhere}"
-        if getattr(arguments, "log_format", "text") == "json":
-            line = importlib.import_module(".shared.log", __package__).error_as_json(line)
-        print_error(printable_line(line))
+        _print_line(f"{arguments.prog}: {error}{elsewhere}", arguments)
         return error.exit_code
     return exit_code
 
 
-def _unexpected(error: BaseException) -> int:
+def _print_line(line: str, arguments: argparse.Namespace) -> None:
+    """Print an error as all other lines of the command's log are, text or JSON."""
+    if getattr(arguments, "log_format", "text") == "json":
+        line = importlib.import_module(".shared.log", __package__).error_as_json(line)
+    print_error(printable_line(line))
+
+
+def _unexpected(error: BaseException, arguments: argparse.Namespace) -> int:
     if isinstance(error, SystemExit | GeneratorExit):
         raise error
     causes = list(leaves(error))
@@ -163,10 +171,10 @@ def _unexpected(error: BaseException) -> int:
     is_shown = show_traceback(error)
     lacking = _lacking(causes[0])
     if lacking is not None:
-        print_error(f"trioecho: {lacking}")
+        _print_line(f"trioecho: {lacking}", arguments)
         return ExitCode.WRONG_USAGE
-    what = printable_line(describe_with_place(causes[0]))
-    print_error(f"trioecho: internal error: {what}{'' if is_shown else '; TRIOECHO_DEBUG=1 shows all of it'}")
+    hint = "" if is_shown else "; TRIOECHO_DEBUG=1 shows all of it"
+    _print_line(f"trioecho: internal error: {describe_with_place(causes[0])}{hint}", arguments)
     return ExitCode.INTERNAL_ERROR
 
 

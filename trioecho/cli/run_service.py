@@ -91,7 +91,8 @@ def run_service(
       TypeError: ``handler`` is none of these, or it cannot be seen which.
       TlsFilesError: a `ValueError`; the files of TLS cannot be used.
       OSError: that address cannot be listened on.
-      ValueError: an address of ``listen``, or ``unix_owner``, is none.
+      ValueError: an address of ``listen``, or ``unix_owner``, is none; or there is no file that
+        ``unix_mode`` or ``unix_owner`` could be for.
       RuntimeError: Trio runs already; or workers cannot be started.
       ValueError: this is not the main thread; or other processes cannot import ``handler``, or
         there are more workers than connections.
@@ -110,14 +111,17 @@ def run_service(
             raise ValueError(
                 "several workers cannot share an SSLContext: give TlsFiles(...), which each reads"
             )
+    where = WhereToListen(
+        _addresses(host, port, [listen] if isinstance(listen, str) else listen),
+        is_ipv6_only=ipv6only,
+        unix_mode=unix_mode,
+        unix_owner=None if unix_owner is None else _read("unix_owner", parse_owner, unix_owner),
+        option="listen" if listen else "--port",
+    )
+    if where.unused_option:
+        raise ValueError(f"{where.unused_option} is for a Unix socket that has a file{where.why_unused}")
     settings = ServiceSettings(
-        where=WhereToListen(
-            _addresses(host, port, [listen] if isinstance(listen, str) else listen),
-            is_ipv6_only=ipv6only,
-            unix_mode=unix_mode,
-            unix_owner=None if unix_owner is None else _read("unix_owner", parse_owner, unix_owner),
-            option="listen" if listen else "--port",
-        ),
+        where=where,
         format=format or FrameFormat(),
         limits=limits,
         tls=ssl_context,

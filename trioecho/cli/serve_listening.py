@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..base.listen_address import ListenAddress, TcpAddress, UnixAddress
+from ..base.listen_address import ListenAddress, TcpAddress
 from .service_listeners import WhereToListen
 from .shared import values
 from .shared.exit_codes import ExitCode
@@ -71,20 +71,20 @@ def where_to_listen(arguments: argparse.Namespace) -> WhereToListen:
     if arguments.host and not any(isinstance(each, int) for each in wanted):
         raise _wrong_usage("--listen has the host: leave out --host, or give each address with --listen")
     addresses = tuple(TcpAddress(hosts, each) if isinstance(each, int) else each for each in wanted)
-    if not any(isinstance(each, UnixAddress) for each in addresses):
-        for name in ("unix_mode", "unix_owner"):
-            if getattr(arguments, name) is not None:
-                option = "--" + name.replace("_", "-")
-                raise _wrong_usage(
-                    f"{option} is for a Unix socket: give --listen unix:/path, too, or leave it out"
-                )
-    return WhereToListen(
+    where = WhereToListen(
         addresses,
         is_ipv6_only=arguments.ipv6only == "on",
         unix_mode=arguments.unix_mode,
         unix_owner=arguments.unix_owner,
         option="--listen" if arguments.listen else "--port",
     )
+    if where.unused_option:
+        option = "--" + where.unused_option.replace("_", "-")
+        raise _wrong_usage(
+            f"{option} is for a Unix socket that has a file{where.why_unused}: "
+            "give --listen unix:/path, too, or leave it out"
+        )
+    return where
 
 
 def _wrong_usage(message: str) -> CommandError:

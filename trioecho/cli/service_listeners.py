@@ -39,6 +39,23 @@ class WhereToListen:
     def __str__(self) -> str:
         return f"{', '.join(map(str, self.addresses))}{'' if self.is_ipv6_only else ' (ipv6only off)'}"
 
+    @property
+    def unused_option(self) -> str:
+        """The first option for files of Unix sockets that no address has a use for; empty if there is none.
+
+        To leave it without effect would let everybody in whom it was to keep out.
+        """
+        if any(isinstance(each, UnixAddress) and each.has_file for each in self.addresses):
+            return ""
+        given = {"unix_mode": self.unix_mode, "unix_owner": self.unix_owner}
+        return next((name for name, value in given.items() if value is not None), "")
+
+    @property
+    def why_unused(self) -> str:
+        """What to add where there is a Unix socket without a file; empty if there is none."""
+        without = next((each for each in self.addresses if isinstance(each, UnixAddress)), None)
+        return "" if without is None else f", and {without} has none: every user of this machine may connect"
+
 
 @dataclass
 class ServiceListeners:

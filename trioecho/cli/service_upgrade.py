@@ -161,7 +161,8 @@ async def start_successor(
                 pass_fds=[*handover.descriptors, writing],
             )
         except OSError as error:
-            raise UpgradeError(f"the command cannot be started again: {describe(error)}") from None
+            where = "" if await trio.Path(command.folder).is_dir() else f" in {command.folder}"
+            raise UpgradeError(f"the command cannot be started again{where}: {describe(error)}") from None
         finally:
             os.close(writing)
         is_ready = False

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import trio
 
-from ..base.accept_queue import queue_length
+from ..base.accept_queue import LONGEST_QUEUE, queue_length
 from ..base.addresses import format_address
 from ..base.rate_limited_log import RateLimitedLog
 from ..connection.reactor import Reactor
@@ -81,6 +81,10 @@ class Acceptor(trio.abc.AsyncResource):
     def count_queued(self) -> int:
         """Return how many connections are queued; where that is not known, how many at most."""
 
+    @abc.abstractmethod
+    def count_unserved(self) -> int:
+        """Return how many connections are queued; where that is not known, 1 if there is any."""
+
 
 class SocketAcceptor(Acceptor):
     """For plain sockets. Trio's listener can only wait, hence a duplicate of its socket."""
@@ -115,7 +119,10 @@ class SocketAcceptor(Acceptor):
                 return SocketTransport(connection, self._shared_buffer), peer
 
     def count_queued(self) -> int:
-        return queue_length(self._socket)
+        return queue_length(self._socket, else_at_most=LONGEST_QUEUE)
+
+    def count_unserved(self) -> int:
+        return queue_length(self._socket, else_at_most=int(_is_readable(self._socket)))
 
     async def aclose(self) -> None:
         if self._socket.fileno() >= 0:
@@ -148,8 +155,15 @@ class ListenerAcceptor(Acceptor):
         return open_transport(stream), _peer_name(stream)
 
     def count_queued(self) -> int:
+        return self._count(lambda below: LONGEST_QUEUE)
+
+    def count_unserved(self) -> int:
+        return self._count(lambda below: int(_is_readable(below)))
+
+    def _count(self, else_at_most: Callable[[trio.socket.SocketType], int]) -> int:
         below = self._socket_below()
-        return (self._accepted is not None) + (0 if below is None else queue_length(below))
+        in_queue = 0 if below is None else queue_length(below, else_at_most=else_at_most(below))
+        return (self._accepted is not None) + in_queue
 
     def _socket_below(self) -> trio.socket.SocketType | None:
         below = getattr(self._listener, "transport_listener", None)
@@ -294,7 +308,7 @@ def _peer_name(stream: trio.abc.Stream) -> str:
     return f"a {type(stream).__name__}"
 
 
-def _is_readable(trio_socket: trio.socket.SocketType) -> bool:
+def _is_readable(listening: socket.socket | trio.socket.SocketType) -> bool:
     with selectors.DefaultSelector() as selector:
-        selector.register(trio_socket, selectors.EVENT_READ)
+        selector.register(listening, selectors.EVENT_READ)
         return bool(selector.select(timeout=0))

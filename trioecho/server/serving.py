@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from ..base.quantities import plural
 from ..base.rate_limited_log import RateLimitedLog
 from ..connection.channel import FrameChannel
 from ..connection.connection_info import ConnectionInfo, connection_info
@@ -292,6 +293,7 @@ class FrameServer:
             if self._reactor is not None:
                 helpers.start_soon(self._reactor.run, self._limits.spin_s)
                 helpers.start_soon(self._reactor.run_clocks, shortest_clock_s(self._limits))
+            unserved: dict[Acceptor, int] = {}
             # From the inside out: who accepts stops first; connections end when
             # they have finished; and the grace is over all of that.
             with trio.CancelScope() as grace:
@@ -309,18 +311,24 @@ class FrameServer:
                         task_status.started(self)
                         await self._drain_began.wait()
                         grace.deadline = trio.current_time() + or_infinite(self._limits.grace_s)
+                        # Who connects from here on is not served: a crowd of clients that connect
+                        # again as soon as they are closed would hold up the drain.
+                        unserved |= {
+                            each: 0 if self._leaves_queued else each.count_queued() for each in acceptors
+                        }
                         accepting.cancel_scope.cancel()
-                    # Who connects from here on is not served: a crowd of clients that connect
-                    # again as soon as they are closed would hold up the drain.
-                    queued = [0 if self._leaves_queued else each.count_queued() for each in acceptors]
                     for channel in self._channels:
                         channel.drain()
                     self._handshakes.drain()
                     if self._proxy_headers is not None:
                         self._proxy_headers.drain()
-                    for acceptor, most in zip(acceptors, queued, strict=True):
-                        await admission.accept_queued(acceptor, most)
+                    for acceptor in acceptors:
+                        await admission.accept_queued(acceptor, unserved[acceptor])
+                        del unserved[acceptor]
                         await acceptor.aclose()
+            if grace.cancelled_caught:
+                for acceptor, most in unserved.items():
+                    self._note_unserved(min(most, acceptor.count_unserved()))
             helpers.cancel_scope.cancel()
 
     # ---- a connection ----
@@ -387,3 +395,11 @@ class FrameServer:
         self._aborted += 1
         self._tally.add_error("aborted")
         self._log.warning(f"{channel.peer}: aborted before it was done")
+
+    def _note_unserved(self, queued: int) -> None:
+        """Count connections still queued when the grace is over: their listener ends, and they with it."""
+        self._aborted += queued
+        for _ in range(queued):
+            self._tally.add_error("aborted")
+        if queued:
+            self._log.warning(f"{plural(queued, 'queued connection')} could not be accepted within the grace")

@@ -276,6 +276,7 @@ def test_a_program_that_cannot_be_run_is_given_up_too() -> None:
     )
     assert done.returncode == 1
     assert "No such file" in done.stderr.splitlines()[-1]
+    assert "worker 1 cannot be started: No such file or directory; starting another\n" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -136,6 +136,8 @@ def why_not_bound(error: OSError | UnicodeError, host: str, port: int, option: s
         return f"cannot listen on {where}: not permitted; ports below 1024 are the system's"
     if number == errno.EADDRNOTAVAIL:
         return f"cannot listen on {where}: this machine does not have that address; try 127.0.0.1, or ::1"
+    if number == errno.EINVAL and host.lower().startswith("fe80:") and "%" not in host:
+        return f"cannot listen on {where}: a link-local address needs its interface, as {host}%eth0"
     return f"cannot listen on {where}: {describe(error)}"
 
 

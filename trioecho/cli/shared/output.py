@@ -99,8 +99,10 @@ def _write(stream: TextIO | None, text: str) -> None:
     """
     if stream is None:  # its descriptor was closed when the process was started
         return
+    # A text of no character would be a write(2) of no byte, which fails on a device that is full.
     for start in range(0, max(1, len(text)), _PIECE_CHARACTERS):
-        stream.write(text[start : start + _PIECE_CHARACTERS])
+        if text:
+            stream.write(text[start : start + _PIECE_CHARACTERS])
         while True:
             try:
                 stream.flush()

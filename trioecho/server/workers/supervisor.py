@@ -307,7 +307,9 @@ class WorkerPool:
                 return
             self._note_exit(slot, worker_exit)
             if self._failed_starts >= MOST_FAILED_STARTS and not self._can_go_on():
-                self._failure = WorkersCannotStartError(self._failed_starts, worker_exit.description)
+                self._failure = WorkersCannotStartError(
+                    self._failed_starts, f"{worker_exit.description}{_because(worker_exit)}"
+                )
                 self._keeping.cancel()
             lived_long = trio.current_time() - began >= _SHORT_LIFE_S
             with trio.move_on_after(0 if lived_long else pause_s):
@@ -349,10 +351,15 @@ class WorkerPool:
             f"of what it echoed since its last message, {worker_exit.silent_s:.1f} s ago"
         )
         logger.error(
-            "worker %d %s%s%s%s",
+            "worker %d %s%s%s%s%s",
             slot.number,
             worker_exit.description,
-            "" if worker_exit.was_ready else " before it could serve",
+            " before it could serve" if worker_exit.was_started and not worker_exit.was_ready else "",
+            _because(worker_exit),
             "; starting another" if slot.sockets and not self._failure else "",
             lost if worker_exit.was_ready else "",
         )
+
+
+def _because(worker_exit: WorkerExit) -> str:
+    return f": {worker_exit.reason}" if worker_exit.reason else ""

@@ -44,6 +44,8 @@ class WorkerExit:
 
     Attributes:
       description: how, in words.
+      reason: why, in words; empty if nothing is known.
+      was_started: whether there was a process at all.
       was_ready: whether it had served.
       connections: the number in its last message.
       silent_s: how long ago that message came.
@@ -52,6 +54,8 @@ class WorkerExit:
     """
 
     description: str
+    reason: str
+    was_started: bool
     was_ready: bool
     connections: int
     silent_s: float
@@ -156,7 +160,7 @@ class WorkerSlot:
                 try:
                     process = await self._start(theirs)
                 except OSError as error:
-                    return self._record_exit(f"cannot be started: {describe(error)}")
+                    return self._record_exit("cannot be started", describe(error), was_started=False)
             self._process = process
             try:
                 if self._is_overdue:
@@ -254,17 +258,19 @@ class WorkerSlot:
             with trio.CancelScope(deadline=trio.current_time() + STOP_S, shield=True):
                 await process.wait()
 
-    def _record_exit(self, ending: str) -> WorkerExit | None:
+    def _record_exit(self, ending: str, reason: str = "", *, was_started: bool = True) -> WorkerExit | None:
         """Record how the worker ended, and return that unless the worker has drained on command."""
         silent_s = trio.current_time() - self._last_message_at
-        ending = (
-            f"{ending}: {self._cannot_start or self.failure}"
-            if self._cannot_start or self.failure
-            else ending
-        )
         has_changed = self._ended is not None and self._ended.has_changed
         worker_exit = WorkerExit(
-            ending, self.is_ready, self.connections, silent_s, self._cannot_start, has_changed
+            ending,
+            reason or self._cannot_start or self.failure,
+            was_started,
+            self.is_ready,
+            self.connections,
+            silent_s,
+            self._cannot_start,
+            has_changed,
         )
         self.is_ready, self.connections = False, 0
         if self._ended is not None:

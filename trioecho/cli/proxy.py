@@ -18,6 +18,7 @@ from ..proxy import (
     ManagedProxy,
     ProxySet,
     ProxySettings,
+    ProxyTls,
     TimedFileRecording,
     counts_in_words,
 )
@@ -120,7 +121,8 @@ def add_command(commands: Commands[Parser], summary: str) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Pass connections on until a signal ends the proxy."""
-    settings = _settings(arguments)
+    tls = tls_of_proxy(arguments)
+    settings = _settings(arguments, tls)
     check_recording(arguments)
     proxies = ProxySet(
         limits=limits_of(arguments),
@@ -129,23 +131,23 @@ def run(arguments: argparse.Namespace) -> int:
             max(MAX_CONNECTIONS, most) if (most := _most_wanted(arguments, settings)) else 0,
             _DESCRIPTORS_EACH,
         ),
-        tls=tls_of_proxy(arguments),
+        tls=tls,
         is_changeable=arguments.admin is not None,
         on_listening=_log_listening,
     )
     return trio.run(_proxy, arguments, settings, proxies, _admin_server(arguments, proxies))
 
 
-def _settings(arguments: argparse.Namespace) -> list[ProxySettings]:
+def _settings(arguments: argparse.Namespace, tls: ProxyTls) -> list[ProxySettings]:
     if arguments.proxies is not None:
         if arguments.address is not None:
             raise CommandError(
                 ExitCode.WRONG_USAGE,
                 f"with --proxies, {arguments.proxies} has the targets; leave out HOST:PORT",
             )
-        return checked_circles(settings_of_file(arguments, chosen_seed(arguments)))
+        return checked_circles(settings_of_file(arguments, chosen_seed(arguments), tls))
     if arguments.address is not None:
-        return checked_circles([settings_of(arguments, chosen_seed(arguments))])
+        return checked_circles([settings_of(arguments, chosen_seed(arguments), tls)])
     if arguments.admin is None:
         raise CommandError(
             ExitCode.WRONG_USAGE,

@@ -174,7 +174,7 @@ def faults_of(arguments: argparse.Namespace) -> tuple[NamedFault, ...]:
     return tuple(read_fault({"direction": arguments.direction, **each}) for each in written)
 
 
-def settings_of(arguments: argparse.Namespace, seed: int) -> ProxySettings:
+def settings_of(arguments: argparse.Namespace, seed: int, tls: ProxyTls) -> ProxySettings:
     """Return the proxy that the options ask for.
 
     Raises:
@@ -189,6 +189,7 @@ def settings_of(arguments: argparse.Namespace, seed: int) -> ProxySettings:
         seed=seed,
         faults=faults_of(arguments),
         limits=limits_of(arguments),
+        tls=tls,
     )
 
 
@@ -197,7 +198,7 @@ def limits_of(arguments: argparse.Namespace) -> ConnectionLimits:
     return ConnectionLimits(arguments.max_connections, arguments.when_full, arguments.total_connections)
 
 
-def settings_of_file(arguments: argparse.Namespace, seed: int) -> list[ProxySettings]:
+def settings_of_file(arguments: argparse.Namespace, seed: int, tls: ProxyTls) -> list[ProxySettings]:
     """Return the proxies of the file that ``--proxies`` names.
 
     Raises:
@@ -225,7 +226,7 @@ def settings_of_file(arguments: argparse.Namespace, seed: int) -> list[ProxySett
     found: dict[str, ProxySettings] = {}
     for number, table in enumerate(written, start=1):
         try:
-            settings = read_proxy(table, defaults, limits=limits_of(arguments))
+            settings = read_proxy(table, defaults, limits=limits_of(arguments), tls=tls)
         except ProxyRequestError as error:
             raise CommandError(ExitCode.WRONG_USAGE, f"{path}: proxy {number}: {error}") from None
         if found.setdefault(settings.name, settings) is not settings:

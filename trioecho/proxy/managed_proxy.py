@@ -55,6 +55,7 @@ class ManagedProxy:
             "format": settings.format_text,
             "seed": settings.seed,
             **settings.limits.as_object(),
+            **settings.tls_written,
             "faults": [fault.as_object() for fault in settings.faults],
             "counters": counts_as_object(self.counts),
         }

@@ -26,7 +26,7 @@ from .named_fault import (
 from .proxy_settings import ProxySettings, change_proxy, find_fault, read_proxy, those
 from .recording import ConnectionRecording
 from .relay import Relay
-from .tls_side import ProxyTls
+from .tls_side import NO_TLS, ProxyTls
 
 # Each takes a little of every request that lists them all.
 MOST_PROXIES = 1000
@@ -43,7 +43,7 @@ class ProxySet:
     Args:
       limits: of each proxy that has none of its own.
       most_connections: how many of each there are open files for; 0 for any number.
-      tls: where TLS ends and begins, for all proxies.
+      tls: where TLS ends and begins, for each proxy that says nothing of it.
       is_changeable: whether faults may be changed.
       on_listening: called with each proxy that begins to listen.
     """
@@ -53,7 +53,7 @@ class ProxySet:
         *,
         limits: ConnectionLimits = UNLIMITED,
         most_connections: int = 0,
-        tls: ProxyTls | None = None,
+        tls: ProxyTls = NO_TLS,
         is_changeable: bool = True,
         on_listening: Callable[[ManagedProxy], object] = lambda proxy: None,
     ) -> None:
@@ -137,7 +137,7 @@ class ProxySet:
 
     async def add_as(self, written: object) -> ManagedProxy:
         """Add the proxy that an object asks for, as `add` does."""
-        return await self.add(read_proxy(written, limits=self._limits))
+        return await self.add(read_proxy(written, limits=self._limits, tls=self._tls))
 
     async def remove(self, name: str) -> None:
         """Remove a proxy: nobody can connect any more, and its connections are reset.
@@ -311,7 +311,7 @@ class ProxySet:
             seed=settings.seed,
             counts=proxy.counts,
             recording=proxy.recording,
-            tls=self._tls,
+            tls=settings.tls,
             is_changeable=self._is_changeable,
             limits=settings.limits,
             most_connections=self._most_connections,

@@ -25,8 +25,10 @@ from .named_fault import (
     in_keys,
     read_fault,
 )
+from .tls_settings import TLS_KEYS, read_tls, tls_as_object
+from .tls_side import NO_TLS, ProxyTls
 
-_KEYS = ("name", "target", "listen", "format", "seed", "faults", "enabled", *LIMIT_KEYS)
+_KEYS = ("name", "target", "listen", "format", "seed", "faults", "enabled", *LIMIT_KEYS, *TLS_KEYS)
 _CHANGEABLE = ("target", "faults", "enabled", *LIMIT_KEYS)
 DEFAULT_FORMAT = "u32be"
 # Each frame has to be given to each of them.
@@ -47,6 +49,8 @@ class ProxySettings:
       faults: each with a name of its own.
       enabled: whether it listens.
       limits: how many clients it takes.
+      tls: where TLS ends and begins.
+      tls_written: what it says of that itself, by the keys of JSON.
     """
 
     name: str
@@ -58,6 +62,8 @@ class ProxySettings:
     faults: tuple[NamedFault, ...] = ()
     enabled: bool = True
     limits: ConnectionLimits = UNLIMITED
+    tls: ProxyTls = NO_TLS
+    tls_written: Mapping[str, Any] = field(default_factory=dict)
 
     def combined(self) -> Mapping[Direction, Faults]:
         """Return what its faults do in each direction.
@@ -91,6 +97,7 @@ def read_proxy(
     defaults: Mapping[str, Any] | None = None,
     *,
     limits: ConnectionLimits = UNLIMITED,
+    tls: ProxyTls = NO_TLS,
 ) -> ProxySettings:
     """Return the proxy that an object of JSON or a table of TOML asks for.
 
@@ -98,6 +105,7 @@ def read_proxy(
       written: with ``name`` and ``target``, and others of the keys where they are wanted.
       defaults: for keys that it does not have.
       limits: likewise, for those of connections.
+      tls: likewise, for clients or for the server, if it says nothing of TLS there.
 
     Raises:
       ProxyRequestError: it makes no sense.
@@ -110,6 +118,8 @@ def read_proxy(
     settings = ProxySettings(
         check_name("a proxy", given["name"]),
         read_target(given["target"]),
+        tls=read_tls(given, tls),
+        tls_written=tls_as_object(given),
         **_read_shared(given, limits),
     )
     listen = given.get("listen")

@@ -34,6 +34,10 @@ class ProxyTls:
     target_hostname: str | None = None
 
 
+# All bytes pass as they are.
+NO_TLS: ProxyTls = ProxyTls()
+
+
 class NoTlsError(Exception):
     """A side does not come under TLS; the message says why."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -93,6 +93,7 @@ class ProxyClient:
         max_connections: int | None = None,
         when_full: WhenFullWord | None = None,
         total_connections: int | None = None,
+        tls: Mapping[str, object] | None = None,
     ) -> RemoteProxy:
         """Add a proxy, and return it when clients can connect.
 
@@ -106,6 +107,7 @@ class ProxyClient:
           max_connections: clients at a time; 0 for any number. By default that of the process.
           when_full: whether one more client waits, or is reset.
           total_connections: clients in all; later ones are reset. 0 for any number.
+          tls: where TLS ends and begins, with the keys of that page, as ``{"certfile": "cert.pem"}``.
         """
         written = proxy_object(
             name,
@@ -115,6 +117,7 @@ class ProxyClient:
             format=format,
             seed=seed,
             **limits_object(max_connections, when_full, total_connections),
+            **(tls or {}),
         )
         self.request("POST", "/proxies", written)
         return RemoteProxy(self, name)

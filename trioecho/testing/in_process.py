@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import trio
@@ -125,6 +125,7 @@ async def open_fault_proxy(
     max_connections: int | None = None,
     when_full: WhenFullWord | None = None,
     total_connections: int | None = None,
+    tls: Mapping[str, object] | None = None,
 ) -> AsyncIterator[FaultProxy]:
     """Run a proxy while the block runs; clients can connect when it begins.
 
@@ -140,6 +141,7 @@ async def open_fault_proxy(
       max_connections: clients at a time; 0 for any number. By default any number.
       when_full: whether one more client waits, or is reset.
       total_connections: clients in all; later ones are reset. 0 for any number.
+      tls: where TLS ends and begins, with the keys of that page, as ``{"certfile": "cert.pem"}``.
 
     Raises:
       ValueError: an argument makes no sense, or it cannot listen there; nothing was started. What the
@@ -154,6 +156,7 @@ async def open_fault_proxy(
             format=format,
             seed=seed,
             **limits_object(max_connections, when_full, total_connections),
+            **(tls or {}),
         )
     )
     proxies = ProxySet()

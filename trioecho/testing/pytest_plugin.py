@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
@@ -37,6 +37,7 @@ class ProxyFactory(Protocol):
         max_connections: int | None = ...,
         when_full: WhenFullWord | None = ...,
         total_connections: int | None = ...,
+        tls: Mapping[str, object] | None = ...,
     ) -> contextlib.AbstractContextManager[RemoteProxy]:
         """Run a proxy while the block runs; the arguments are those of `ProxyClient.add_proxy`."""
 
@@ -68,6 +69,7 @@ def trioecho_proxy(trioecho_proxies: ProxyClient) -> ProxyFactory:
         max_connections: int | None = None,
         when_full: WhenFullWord | None = None,
         total_connections: int | None = None,
+        tls: Mapping[str, object] | None = None,
     ) -> Iterator[RemoteProxy]:
         name = f"test-{next(numbers)}"
         proxy = trioecho_proxies.add_proxy(
@@ -80,6 +82,7 @@ def trioecho_proxy(trioecho_proxies: ProxyClient) -> ProxyFactory:
             max_connections=max_connections,
             when_full=when_full,
             total_connections=total_connections,
+            tls=tls,
         )
         try:
             yield proxy

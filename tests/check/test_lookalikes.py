@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import trio
 
+from tests.support.check_servers import by_id
 from tests.support.guard import guarded
 from trioecho.check.book.book import select
 from trioecho.check.runner.suite import Settings, Target, check
-from trioecho.check.verdict import SuiteResult
+from trioecho.check.verdict import SuiteResult, Verdict
 from trioecho.faulty.buffered import BufferedServer
 from trioecho.faulty.header_format import RefusedError
 from trioecho.faulty.honest import ClientSocket, EchoServer
@@ -243,6 +244,26 @@ class StreamsLate(EchoServer):
             connection.sendall(unsent)
 
 
+class StreamsWhatIsTooLong(EchoServer):
+    """Sends back at once what does not fit into its buffer, and looks whole as long as frames are short."""
+
+    def read_payload(self, connection: ClientSocket, length: int) -> bytes | None:
+        if length <= 1 << 16:
+            return super().read_payload(connection, length)
+        connection.sendall(self.encode_length(length))
+        while length:
+            piece = connection.recv(min(length, 1 << 16))
+            if not piece:
+                return None
+            connection.sendall(piece)
+            length -= len(piece)
+        return super().read_payload(connection, length)
+
+    def write_frame(self, connection: ClientSocket, payload: bytes) -> None:
+        if payload:
+            super().write_frame(connection, payload)
+
+
 # A server, the cases that it fails, what must not be named, and what is right where that can be known.
 LOOKALIKES: list[tuple[type[EchoServer], str, set[str], set[str]]] = [
     (CutsBesideOthers, "3.2", {"shared-state", "connection-limit"}, set()),
@@ -283,6 +304,7 @@ LOOKALIKES: list[tuple[type[EchoServer], str, set[str], set[str]]] = [
     (SendsWhatHasCome, "4.4 4.5", {"signed-length", "length-overflow"}, {"streams-before-complete"}),
     (SendsWhatHasCome, "1.12 2.5 5.3", {"no-framing"}, {"one-parse-per-recv", "streams-before-complete"}),
     (StreamsLate, "5.3", set(), {"streams-before-complete"}),
+    (StreamsWhatIsTooLong, "5.3", set(), {"streams-before-complete"}),
     (RepliesToTheLatest, "3.2", {"connection-limit", "single-threaded"}, {"shared-state"}),
     (Slow, "3.8", {"nagle-delayed-ack"}, set()),
     (RefusesLate, "5.6 1.11", {"leaks-connections", "ends-with-reset"}, set()),
@@ -293,12 +315,12 @@ async def causes_of(server_class: type[EchoServer], cases: str) -> list[str]:
     return [cause.id for cause in (await checked(server_class, cases)).causes]
 
 
-async def checked(server_class: type[EchoServer], cases: str) -> SuiteResult:
+async def checked(server_class: type[EchoServer], cases: str, limit: int = LIMIT) -> SuiteResult:
     server = server_class()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, server.serve)
         try:
-            settings = Settings(max_frame_length=LIMIT)
+            settings = Settings(max_frame_length=limit)
             return await check(
                 Target("lookalike", server.address), settings, rules=select(cases.split()), jobs=1
             )
@@ -322,3 +344,9 @@ async def test_no_cause_is_named_for_a_server_that_only_looks_like_it() -> None:
             for row in LOOKALIKES:
                 nursery.start_soon(judge, *row)
     assert not wrong, "\n".join(wrong)
+
+
+async def test_a_small_limit_that_was_given_is_no_fault() -> None:
+    with guarded():
+        result = await checked(SmallLimit, "1.2 1.7 1.8 1.10 5.3", limit=100)
+    assert [case.verdict for case in by_id(result).values()] == [Verdict.PASS] * 5

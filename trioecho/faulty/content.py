@@ -198,6 +198,23 @@ class SaysOk(FaultyServer):
         super().write_frame(connection, b"ok")  # BUG: and the payload?
 
 
+class EndsAtQuit(FaultyServer):
+    bug: Bug = Bug(
+        "ends-at-quit",
+        summary='takes the payload "quit" for the end of the session',
+        works="Its client sends it last.",
+        shows="A message with this word gets no echo, and the connection ends.",
+        fix="Echo every payload; the end of the stream is the end of the session.",
+        source="classroom habit: from chat servers, where a line is a command",
+        fails=("1.10",),
+        cause="word-taken-for-command",
+    )
+
+    def echo_frames(self, connection: ClientSocket) -> None:
+        while (payload := self.read_frame(connection)) is not None and payload != b"quit":  # BUG
+            self.write_frame(connection, payload)
+
+
 class Resynchronizes(FaultyServer):
     bug: Bug = Bug(
         "resynchronizes",

@@ -103,9 +103,9 @@ FRAMING = Section(
             "Nothing trimmed, nothing decoded",
             Level.MUST,
             "Blanks, line ends and zero bytes at either end of a payload come back, and so do bytes that are "
-            "no UTF-8.",
-            "strip() and decode() are habits from line protocols; in a frame they change the message, and "
-            "then its length is wrong as well.",
+            "no UTF-8, and words such as quit.",
+            "strip(), decode() and a word that ends the session are habits from line protocols; in a frame "
+            "they change the message, and then its length is wrong as well.",
             f"{RUBRIC}: correctness",
             Heading.CORRECTNESS,
         ),

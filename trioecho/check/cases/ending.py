@@ -16,6 +16,7 @@ _MANY = 200
 _ROUNDS, _LEAST_ROUNDS = 20, 4
 _CLOSES = 300
 _MOST_CUTS = 60
+_MUCH_OF_A_FRAME = 70_000
 _DESCRIPTOR_ROUNDS = 60
 # How many others are tried after one that was ended.
 _LATER = 10
@@ -84,6 +85,9 @@ async def truncated_everywhere(probe: Probe) -> str:
     cuts = [(whole, cut) for cut in range(1, len(whole), few)]
     large = probe.longest(10_000)
     cuts.append((probe.wire.frame(large), len(large) // 2))
+    if len(largest := probe.longest(_MUCH_OF_A_FRAME)) > len(large):
+        # Some send back what does not fit into their buffer.
+        cuts.append((probe.wire.frame(largest), len(largest) - 1))
     within_s = None
     for frame, cut in cuts:
         async with probe.connect() as peer:

@@ -13,6 +13,8 @@ from .registry import case
 # Whatever else a server sends would come in the place of its echo.
 _NEXT = b"next"
 _FRAMES_IN_A_ROW = 5
+# With which examples of servers let clients end a session.
+_WORDS = (b"quit", b"exit", b"bye", b"close", b"stop", b"!DISCONNECT")
 # How long bytes may take that no server should send; not a judgement of silence.
 _LISTEN_S = 0.3
 
@@ -148,10 +150,11 @@ async def _why_refused(probe: Probe, limit: int) -> str | None:
 async def every_byte_value(probe: Probe) -> str:
     probe.dialogue.needs_echo()
     values = bytes(range(256))
-    half = probe.wire.largest_payload < 256
     shuffled = bytearray(values)
     probe.random.shuffle(shuffled)
-    together = [values[:128], values[128:]] if half else [values, values[::-1], bytes(shuffled)]
+    size = probe.fitting(256)
+    orders = [values, values[::-1], bytes(shuffled)] if size == 256 else [values]
+    together = [order[at : at + size] for order in orders for at in range(0, 256, size)]
     alone = [bytes([value]) for value in (0x00, 0x04, 0x0A, 0x0D, 0x1A, 0x20, 0x7F, 0x80, 0xFF)]
     async with probe.connect() as peer:
         await peer.echo(*together, *alone, _NEXT)
@@ -222,6 +225,7 @@ async def nothing_trimmed(probe: Probe) -> str:
         b"\xff\xfe\xfd",
         b"caf\xe9",
         b"\xc3",
+        *_WORDS,
     )
     async with probe.connect() as peer:
         for payload in payloads:
@@ -232,10 +236,12 @@ async def nothing_trimmed(probe: Probe) -> str:
                 deviation.cause_id = deviation.cause_id or _cause_of_trimming(probe, payload, deviation)
                 raise
         await peer.echo(_NEXT)
-    return "blanks, line ends, zero bytes and bytes that are no text came back as they were"
+    return "blanks, line ends, zero bytes, bytes that are no text and words came back as they were"
 
 
 def _cause_of_trimming(probe: Probe, payload: bytes, deviation: Deviation) -> str | None:
+    if payload in _WORDS:
+        return "word-taken-for-command" if is_stop(deviation) else None
     received = deviation.received_bytes
     payloads, _ = probe.wire.split(received)
     if payloads and payloads[0] in (

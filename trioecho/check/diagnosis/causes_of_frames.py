@@ -103,6 +103,12 @@ CAUSES_OF_FRAMES = (
         "Read by length; a payload may have any bytes in it.",
     ),
     Cause(
+        "word-taken-for-command",
+        "A payload that is a word such as quit ends the connection, or has no reply: the server takes it for "
+        "a command.",
+        "Echo every payload; a client ends a connection by ending its stream.",
+    ),
+    Cause(
         "content-changed",
         "Payloads come back with other bytes than were sent.",
         "Send back what came, unchanged.",

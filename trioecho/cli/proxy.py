@@ -27,7 +27,7 @@ from .proxy_options import (
     add_proxy_options,
     check_recording,
     checked_circles,
-    limits_of,
+    client_limits_of,
     recording_of,
     settings_of,
     settings_of_file,
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments, tls)
     check_recording(arguments)
     proxies = ProxySet(
-        limits=limits_of(arguments),
+        limits=client_limits_of(arguments),
         # Also for a limit that changes later, and for one more client, which is to be reset.
         most_connections=connections_that_fit(
             max(MAX_CONNECTIONS, most) if (most := _most_wanted(arguments, settings)) else 0,

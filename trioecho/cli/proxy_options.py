@@ -188,12 +188,12 @@ def settings_of(arguments: argparse.Namespace, seed: int, tls: ProxyTls) -> Prox
         format_text=arguments.format,
         seed=seed,
         faults=faults_of(arguments),
-        limits=limits_of(arguments),
+        limits=client_limits_of(arguments),
         tls=tls,
     )
 
 
-def limits_of(arguments: argparse.Namespace) -> ConnectionLimits:
+def client_limits_of(arguments: argparse.Namespace) -> ConnectionLimits:
     """Return how many clients a proxy takes, unless it says so itself."""
     return ConnectionLimits(arguments.max_connections, arguments.when_full, arguments.total_connections)
 
@@ -226,7 +226,7 @@ def settings_of_file(arguments: argparse.Namespace, seed: int, tls: ProxyTls) ->
     found: dict[str, ProxySettings] = {}
     for number, table in enumerate(written, start=1):
         try:
-            settings = read_proxy(table, defaults, limits=limits_of(arguments), tls=tls)
+            settings = read_proxy(table, defaults, limits=client_limits_of(arguments), tls=tls)
         except ProxyRequestError as error:
             raise CommandError(ExitCode.WRONG_USAGE, f"{path}: proxy {number}: {error}") from None
         if found.setdefault(settings.name, settings) is not settings:

@@ -23,6 +23,7 @@ PLACES = {
     "busy_us": (168, "Q", 5_000_000_000),
     "window_limited_us": (176, "Q", 2_000_000),
     "buffer_limited_us": (184, "Q", 1_000_000),
+    "needless_retransmits": (216, "I", 5),
     "out_of_order": (224, "I", 3),
 }
 WHOLE = TcpInfo(**{name: value for name, (_, _, value) in PLACES.items()})

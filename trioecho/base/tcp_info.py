@@ -19,7 +19,7 @@ _FIELDS = struct.Struct(
     "2I 4x I 16x I"  # 68: rtt, rttvar; 80: snd_cwnd; 100: total_retrans
     "40x 2I 4x I 8x"  # 144: notsent_bytes, min_rtt; 156: data_segs_out
     "3Q"  # 168: busy_time, rwnd_limited, sndbuf_limited
-    "32x I"  # 224: rcv_ooopack
+    "24x I 4x I"  # 216: dsack_dups; 224: rcv_ooopack
 )
 # Up to total_retrans: Linux 2.6 has no more.
 _LEAST_BYTES = 104
@@ -27,6 +27,7 @@ _LEAST_BYTES = 104
 _MIN_RTT_ENDS = 152
 _DATA_SEGMENTS_END = 160
 _TIMES_END = 192
+_NEEDLESS_ENDS = 220
 _OUT_OF_ORDER_ENDS = 228
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 # "No value" of tcpi_min_rtt, before there was a measurement.
@@ -52,6 +53,8 @@ class TcpInfo(NamedTuple):
       busy_us: the time in which there was something to send or to be acknowledged.
       window_limited_us: that of it in which the peer's receive window had no room.
       buffer_limited_us: that in which the send buffer was too small for more.
+      needless_retransmits: segments that were sent again although the peer had them, as it said (D-SACK,
+        RFC 2883): it was slow to acknowledge them, and none was lost.
       out_of_order: segments that came out of order: others before them were late, or lost.
     """
 
@@ -66,6 +69,7 @@ class TcpInfo(NamedTuple):
     busy_us: int | None = None
     window_limited_us: int | None = None
     buffer_limited_us: int | None = None
+    needless_retransmits: int | None = None
     out_of_order: int | None = None
 
 
@@ -91,6 +95,8 @@ def parse_tcp_info(data: bytes) -> TcpInfo:
         info = info._replace(data_segments=values[7])
     if size >= _TIMES_END:
         info = info._replace(busy_us=values[8], window_limited_us=values[9], buffer_limited_us=values[10])
+    if size >= _NEEDLESS_ENDS:
+        info = info._replace(needless_retransmits=values[11])
     return info
 
 

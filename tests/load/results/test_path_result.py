@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from trioecho.base.histogram import Histogram
+from trioecho.base.json_part import Part
 from trioecho.load import (
     LoadInterval,
     LoadPlan,
@@ -23,8 +24,10 @@ from trioecho.load import (
 )
 from trioecho.load.goals.objectives import parse_objective
 from trioecho.load.processes.messages import decode_load_message, encode_load_message
+from trioecho.load.report.path_words import retransmits_in_words
 from trioecho.load.results.judging import judge
 from trioecho.load.results.path_counts import PathCounts
+from trioecho.load.results.path_reader import read_path_counts
 from trioecho.load.results.path_result import PathResult, explain, merge_paths
 from trioecho.load.results.progress import merge_progress
 
@@ -41,6 +44,7 @@ def counts(retransmits: int = 0, *rtts_us: int, rto_us: int | None = 201_000, **
     return PathCounts(
         retransmits,
         data_segments=changes.get("segments", 1000),
+        needless=changes.get("needless", 0),
         out_of_order=2,
         busy_us=300,
         window_limited_us=20,
@@ -219,7 +223,7 @@ def test_of_an_unknown_path_nothing_is_explained() -> None:
         (1, "max<5ms", "1 retransmission can explain it"),
         (3, "p50<100us", ""),  # which is no round trip to a timeout
         (0, "p99<5ms", ""),
-        (3, "p99<1s", ""),  # it holds
+        (3, "p99<1s", "it stands on 2 of 100 replies"),  # it holds
     ],
 )
 def test_a_verdict_says_that_they_can_explain_it(retransmits: int, objective: str, reason: str) -> None:
@@ -227,3 +231,21 @@ def test_a_verdict_says_that_they_can_explain_it(retransmits: int, objective: st
     result = result_with(PathResult(counts(retransmits), 1), *latencies)
     [verdict] = judge(result, [parse_objective(objective)])
     assert verdict.reason == reason
+
+
+def test_what_was_sent_again_needlessly_explains_nothing() -> None:
+    """A server that is stopped for a while is slow to acknowledge, and loses nothing."""
+    latency = histogram(*[1 * MS] * 100, *[250 * MS] * 10)
+    plan = LoadPlan("h", 1)
+    for needless, explained in ((0, 4), (1, 3), (4, None)):
+        path = PathResult(counts(4, 100, needless=needless), 5)
+        found = explain(path, latency, plan, 10.0)
+        assert (None if found is None else found.retransmits) == explained
+    words = retransmits_in_words(counts(4, 100, needless=4))
+    assert words == "4 of 1,000 segments sent again (0.4 %), 4 of them needlessly"
+
+
+def test_a_file_without_needless_retransmissions_is_read() -> None:
+    document = counts(4, 100).to_dict()
+    del document["needless"]
+    assert read_path_counts(Part(document, "path")).retransmits == 4

@@ -28,7 +28,7 @@ _AT_ONCE = 8
 # From one round to the next: a little less than an interval, so that each has one also where turns are late.
 _ROUND_NS = 0.9 * FIRST_INTERVAL_S * NS_PER_S
 # Of a connection of which nothing was read: what its kernel counts since it was opened is of the load.
-_NOTHING_YET = TcpInfo(0, 0, 0, 0, 0, 0, None, 0, 0, 0, 0, 0)
+_NOTHING_YET = TcpInfo(0, 0, 0, 0, 0, 0, None, 0, 0, 0, 0, 0, 0)
 _US = 1000  # in nanoseconds
 
 
@@ -115,6 +115,7 @@ class PathWatch:
         counts = self._counts
         counts.retransmits += now.retransmits - before.retransmits
         counts.data_segments += (now.data_segments or 0) - (before.data_segments or 0)
+        counts.needless += (now.needless_retransmits or 0) - (before.needless_retransmits or 0)
         counts.out_of_order += (now.out_of_order or 0) - (before.out_of_order or 0)
         counts.busy_us += (now.busy_us or 0) - (before.busy_us or 0)
         counts.window_limited_us += (now.window_limited_us or 0) - (before.window_limited_us or 0)

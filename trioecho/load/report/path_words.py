@@ -45,10 +45,11 @@ def path_in_words(result: LoadResult) -> str | None:
 def retransmits_in_words(counts: PathCounts) -> str:
     """Return how many segments were sent again, and of how many."""
     share = counts.retransmit_share
+    needless = f", {counts.needless:,} of them needlessly" if counts.needless else ""
     if share is None:
-        return f"{plural(counts.retransmits, 'segment')} sent again"
+        return f"{plural(counts.retransmits, 'segment')} sent again{needless}"
     percent = f" ({100 * share:.2g} %)" if counts.retransmits else ""
-    return f"{counts.retransmits:,} of {counts.data_segments:,} segments sent again{percent}"
+    return f"{counts.retransmits:,} of {counts.data_segments:,} segments sent again{percent}{needless}"
 
 
 def _limits_in_words(counts: PathCounts) -> Iterator[str]:

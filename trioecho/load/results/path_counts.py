@@ -22,6 +22,7 @@ class PathCounts:
       retransmits: segments that were sent again, of all connections.
       data_segments: segments with data that were sent, those that were sent again included; 0 where the
         kernel is too old, as for the counts that follow.
+      needless: those of ``retransmits`` that the server had already, as it said: none of them was lost.
       out_of_order: segments that came out of order.
       busy_us: the time in which connections had something to send or to be acknowledged, added up.
       window_limited_us: that of it in which the server's receive window had no room.
@@ -36,6 +37,7 @@ class PathCounts:
 
     retransmits: int = 0
     data_segments: int = 0
+    needless: int = 0
     out_of_order: int = 0
     busy_us: int = 0
     window_limited_us: int = 0

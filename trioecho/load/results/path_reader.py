@@ -16,7 +16,8 @@ def read_path_counts(part: Part) -> PathCounts:
     """
     counts = PathCounts()
     for name in COUNTS:
-        setattr(counts, name, part[name].count())
+        if name in part or name != "needless":  # files of older versions have none
+            setattr(counts, name, part[name].count())
     for name in LEAST:
         setattr(counts, name, part[name].read(int | None))
     for name in HISTOGRAMS:

@@ -48,7 +48,7 @@ class Explanation:
     """What segments that were sent again can explain of the latencies.
 
     Attributes:
-      retransmits: how many were.
+      retransmits: how many were, without those that the server had already.
       rto_ns: the shortest retransmission timeout; a reply that waits for one takes as long, or longer.
       slow: how many replies took as long, or longer.
       most: how many of them can have waited for a segment that was sent again.
@@ -76,7 +76,8 @@ def explain(
 
     What is lost behind other segments is mostly sent again within a round trip, and what is lost at the
     end of what was sent after the retransmission timeout: so only replies that took as long count. A
-    segment that is sent again delays the messages that are in flight on its connection, and not more.
+    segment that is sent again delays the messages that are in flight on its connection, and not more; one
+    that the server had already delays nothing.
 
     Args:
       path: what is known of it.
@@ -84,7 +85,10 @@ def explain(
       plan: of the load.
       length_s: of the measured part.
     """
-    if path is None or not path.counts.retransmits or path.counts.least_rto_us is None:
+    if path is None or path.counts.least_rto_us is None:
+        return None
+    retransmits = path.counts.retransmits - path.counts.needless
+    if retransmits <= 0:
         return None
     rto_ns = path.counts.least_rto_us * _US
     [below] = latency_ns.counts_up_to([rto_ns - 1])
@@ -95,11 +99,11 @@ def explain(
     if plan.is_open and length_s:
         each_per_s = latency_ns.count / plan.connections / length_s
         at_once = math.ceil(each_per_s * latency_ns.max / 1e9) + 1
-    most = min(slow, path.counts.retransmits * math.ceil(at_once))
+    most = min(slow, retransmits * math.ceil(at_once))
     percentile, value = "max", latency_ns.max
     for percent in _HIGH:
         at = latency_ns.percentile(percent) or 0
         if at >= rto_ns:
             percentile, value = f"p{percent}", at
             break
-    return Explanation(path.counts.retransmits, rto_ns, slow, most, percentile, value)
+    return Explanation(retransmits, rto_ns, slow, most, percentile, value)

@@ -58,8 +58,8 @@ search              null, or the search for the highest rate: rate, confirmed, l
                     latency, which may be missing
 path                null, or what the kernel knew of the connections (TCP_INFO), as `PathResult` and
                     `PathCounts`: connections, missing (why others are not known), retransmits, data_segments,
-                    out_of_order, busy_us, window_limited_us, buffer_limited_us, rtt_deviation_us (of
-                    all values together), least_rto_us, least_rtt_us, and the histograms rtt_ns,
+                    needless, out_of_order, busy_us, window_limited_us, buffer_limited_us, rtt_deviation_us
+                    (of all values together), least_rto_us, least_rtt_us, and the histograms rtt_ns,
                     congestion_window and unsent_bytes; with rtt_ms, rtt_deviation_ms, and explains: null,
                     or as `Explanation`; it may be missing
 sockets             what the kernel gave to the first socket of each process, without repeats: nodelay,

@@ -121,6 +121,20 @@ def test_nothing_is_left_of_a_service_that_could_not_start(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("hosts", [("0.0.0.0", LOOPBACK), (LOOPBACK, "0.0.0.0")])  # noqa: S104 - refused
+def test_an_address_in_another_one_of_the_service_is_not_said_to_be_another_programs(
+    hosts: tuple[str, str],
+) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        first, second = (f"{host}:{taken.getsockname()[1]}" for host in hosts)
+    result = run_in_process("serve", "--listen", first, "--listen", second)
+    assert result.returncode == 3
+    assert result.stderr == (
+        f"trioecho serve: cannot listen on {second}: this service listens on {first} already; "
+        "leave one of them out\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "code", "reason"),
     [
@@ -137,7 +151,7 @@ def test_nothing_is_left_of_a_service_that_could_not_start(tmp_path: Path) -> No
         (
             "--listen unix:@x --unix-mode 0600",
             2,
-            "and unix:@x has none: every user of this machine may connect:",
+            "and unix:@x has none, so every user of this machine may connect:",
         ),
         ("--listen unix:@x --unix-owner root", 2, "--unix-owner is for a Unix socket that has a file, and"),
         ("--listen unix:x --unix-mode 0888", 2, "'0888' is no mode of a socket"),

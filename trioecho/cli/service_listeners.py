@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +18,8 @@ from ..base.unix_socket import CannotListenError, Owner, SocketFile, listen_on_p
 from .shared.exit_codes import ExitCode
 from .shared.listening import open_listeners
 from .shared.output import CommandError
+
+_WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - they are looked for
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ class WhereToListen:
     def why_unused(self) -> str:
         """What to add where there is a Unix socket without a file; empty if there is none."""
         without = next((each for each in self.addresses if isinstance(each, UnixAddress)), None)
-        return "" if without is None else f", and {without} has none: every user of this machine may connect"
+        return (
+            "" if without is None else f", and {without} has none, so every user of this machine may connect"
+        )
 
 
 @dataclass
@@ -139,9 +145,18 @@ def _take_over(handover: Handover, opened: ServiceListeners) -> None:
 
 async def _open(address: ListenAddress, where: WhereToListen, opened: ServiceListeners) -> None:
     if isinstance(address, TcpAddress):
-        opened.listeners += await open_listeners(
-            address.hosts, address.port, option=where.option, is_ipv6_only=where.is_ipv6_only
-        )
+        try:
+            opened.listeners += await open_listeners(
+                address.hosts, address.port, option=where.option, is_ipv6_only=where.is_ipv6_only
+            )
+        except CommandError as error:
+            own = _own_listener_in_the_way(address, opened)
+            if own is None or not _is_in_use(error.__cause__):
+                raise
+            raise CommandError(
+                ExitCode.UNAVAILABLE,
+                f"cannot listen on {address}: this service listens on {own} already; leave one of them out",
+            ) from error.__cause__
     elif isinstance(address, UnixAddress):
         listening, file = listen_on_path(address.path, mode=where.unix_mode, owner=where.unix_owner)
         opened.listeners.append(trio.SocketListener(trio.socket.from_stdlib_socket(listening)))
@@ -151,3 +166,17 @@ async def _open(address: ListenAddress, where: WhereToListen, opened: ServiceLis
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         opened.listeners.append(listener)
         opened.shared.add(listener)
+
+
+def _own_listener_in_the_way(wanted: TcpAddress, opened: ServiceListeners) -> str | None:
+    """Return which address of this service has the wanted one in it, or is in it; None if none."""
+    for listener in opened.listeners:
+        if listener.socket.family in (socket.AF_INET, socket.AF_INET6):
+            host, port, *_ = listener.socket.getsockname()
+            if port == wanted.port and not _WILDCARDS.isdisjoint({host, *wanted.hosts}):
+                return format_address((host, port))
+    return None
+
+
+def _is_in_use(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE

@@ -16,6 +16,8 @@ from tests.support.guard import guarded
 from tests.support.serving import serving
 from tests.support.streams import connect, listen
 from tests.support.tls import client_context, server_context
+from tests.support.tls_by_hand import TlsPeer
+from tests.support.tls_flood import writer_after
 from tests.support.wire import frame
 from trioecho import reply_with
 from trioecho.connection.tls_codec import TlsCodec
@@ -220,6 +222,40 @@ def test_a_record_that_was_changed_on_the_way_is_a_loss(ends: Ends) -> None:
         ends.server.receive(1 << 14)
     with pytest.raises(ConnectionLostError):
         ends.server.send(b"no more")
+
+
+@pytest.mark.parametrize("is_behind_handshake", [False, True])
+def test_a_pass_takes_only_so_many_records_without_data(is_behind_handshake: bool) -> None:
+    server = TlsCodec(server_context(), server_side=True)
+    finished = b""
+
+    def shake(peer: TlsPeer) -> None:
+        nonlocal finished
+        to_server = peer.shake_hands()
+        while not peer.is_established:
+            server.feed(to_server)
+            server.shake_hands()
+            to_server = peer.shake_hands(server.take_records())
+        finished = to_server
+
+    _, writer = writer_after(shake)
+    flood = b"".join(
+        b"".join(writer.key_update() for _ in range(30)) + writer.data(bytes([byte])) for byte in range(100)
+    )
+    server.feed(finished + (flood if is_behind_handshake else b""))
+    assert server.shake_hands()
+    if not is_behind_handshake:
+        server.decrypt(SHARED)
+        server.feed(flood)
+    received, passes = b"", 0
+    while server.may_have_more or not received:
+        count = server.decrypt(SHARED)
+        assert 0 < count <= 4
+        received += SHARED[:count]
+        passes += 1
+    assert received == bytes(range(100))
+    assert passes > 30
+    assert server.lost is None
 
 
 # ---- in a server ----

@@ -36,6 +36,16 @@ def test_whether_the_last_record_has_come_in_part_is_known_however_they_were_cut
         assert scanner.is_inside_one == (position not in ends)
 
 
+def test_it_follows_so_many_records_and_stops_where_the_next_begins() -> None:
+    wire = b"".join(b"\x17\x03\x03\0" + bytes([size]) + bytes(size) for size in (7, 0, 3))
+    scanner = RecordScanner()
+    assert scanner.follow(wire[:3], EVER, 1) == 3
+    assert scanner.follow(wire[3:], EVER, 1) == 17 - 3  # one besides that which had begun
+    assert (scanner.count, scanner.is_inside_one) == (2, False)
+    assert scanner.follow(wire[17:-1], EVER, 1) == 7
+    assert (scanner.count, scanner.is_inside_one) == (3, True)
+
+
 def test_cut_twice_at_any_two_places() -> None:
     wire = b"".join(b"\x17\x03\x03\0" + bytes([size]) + bytes(range(size)) for size in (7, 0, 3))
     for first in range(len(wire) + 1):

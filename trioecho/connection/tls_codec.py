@@ -8,6 +8,7 @@ all frames of a send are encrypted in one, and it is known what has arrived.
 from __future__ import annotations
 
 import contextlib
+import math
 import ssl
 from collections.abc import Callable
 from typing import Final, cast
@@ -17,16 +18,18 @@ from .tls_records import RecordScanner
 from .transport import RECEIVE_BYTES, SHARED_RECEIVE_BYTES
 from .trio_errors import ConnectionLostError
 
-# RFC 8446, section 5.2. OpenSSL is given so much at a time: a long record, or some hundred of those
-# without data.
+# RFC 8446, section 5.2. OpenSSL is given so much at a time: a long record, or some short ones.
 LONGEST_RECORD_BYTES: Final = 5 + (1 << 14) + 256
+_FEED_RECORDS = 32
 # A buffer with room for as much data as a plain receive takes: besides what makes records of it, a part of
 # one may be here from before. Then four frames of 64 KiB come at once (`scripts/bench tls`).
 SHARED_DECRYPT_BYTES: Final = SHARED_RECEIVE_BYTES + 2 * LONGEST_RECORD_BYTES
 # How much data one record has at most (RFC 8446, section 5.1).
 RECORD_DATA_BYTES = 1 << 14
-# A peer changes its keys once in gigabytes, and a server sends some tickets after the handshake.
-_MOST_RECORDS_WITHOUT_DATA = 100
+# A peer changes its keys once in gigabytes, and a server sends some tickets after the handshake. In a
+# row, BoringSSL takes as many, and Go's crypto/tls 16. New keys take OpenSSL several times as long as a
+# record with data, so it is a bound of a pass, too.
+_MOST_RECORDS_WITHOUT_DATA = 32
 # Of a record: its header, the type that data has, and the least that one with data has.
 _HEADER_BYTES, _DATA, _LEAST_DATA = 5, 0x17, 6
 # The end of a view would keep all that was before it.
@@ -59,6 +62,7 @@ class TlsCodec:
         "_encrypted",
         "_first_bytes",
         "_from_peer",
+        "_most_without_data",
         "_object",
         "_read_ahead",
         "_records",
@@ -97,6 +101,8 @@ class TlsCodec:
         # What was received, and OpenSSL has not got yet.
         self._encrypted = _NOTHING
         self._records_without_data = 0
+        # In a pass. A client has nobody else to serve, and takes all that is here.
+        self._most_without_data = float(_MOST_RECORDS_WITHOUT_DATA) if server_side else math.inf
         self._read_ahead = b""
         self._records = RecordScanner()
 
@@ -121,6 +127,8 @@ class TlsCodec:
             raise handshake_error(error, self._first_bytes) from error
         self.is_established = True
         self._first_bytes = b""
+        # What came behind the handshake: OpenSSL takes no more of it at a time than of what comes later.
+        self._encrypted = memoryview(self._from_peer.read()) or _NOTHING
         return True
 
     # ---- what the peer sends ----
@@ -136,7 +144,7 @@ class TlsCodec:
         if self.is_established:
             self._keep(raw)
         else:
-            self._give_all(memoryview(raw))
+            self._from_peer.write(raw)
 
     def _keep(self, raw: bytes | memoryview) -> None:
         self._encrypted = memoryview(b"".join((self._encrypted, raw)))
@@ -151,8 +159,8 @@ class TlsCodec:
 
     @property
     def is_inside_record(self) -> bool:
-        """Whether the last record has come in part."""
-        return self._records.is_inside_one
+        """Whether the last record has come in part, or something was not looked at yet."""
+        return self._records.is_inside_one or bool(self._encrypted)
 
     def decrypt_received(self, raw: memoryview, place: memoryview) -> int:
         """Do `feed` and `decrypt` in one, without a copy of what was received (`scripts/bench tls`).
@@ -167,7 +175,7 @@ class TlsCodec:
             return self.decrypt(place)
         self._encrypted = raw
         count = self.decrypt(place)
-        if self._encrypted:  # behind the end, or what was wrong
+        if self._encrypted:  # behind the end, or what was wrong, or for the next pass
             self._encrypted = memoryview(bytes(self._encrypted))
         return count
 
@@ -182,7 +190,8 @@ class TlsCodec:
             place[: len(data)] = data
             self.may_have_more = True
             return len(data)
-        filled, room = 0, len(place)
+        filled, room, records_with_data = 0, len(place), 0
+        most_records = self._records.count + self._most_without_data
         if self.has_ended or self.lost is not None:
             return 0
         # Into a buffer, it returns a number; typeshed knows only of bytes.
@@ -192,8 +201,11 @@ class TlsCodec:
         try:
             while filled < room:
                 # To learn from an exception that OpenSSL has nothing left takes longer (`scripts/bench tls`).
-                if not has_some and not self._feed_more():
-                    break
+                if not has_some:
+                    if filled and self._records.count - records_with_data > most_records:
+                        break  # others come first
+                    if not self._feed_more():
+                        break
                 try:
                     count = read(room - filled, place[filled:])
                 except ssl.SSLWantReadError:
@@ -203,6 +215,7 @@ class TlsCodec:
                     self.has_ended = True
                     break
                 filled += count
+                records_with_data += 1
                 self._records_without_data = 0
                 has_some = from_peer.pending > 0
         except ssl.SSLZeroReturnError:
@@ -210,7 +223,7 @@ class TlsCodec:
         except ssl.SSLError as error:
             self.lost = loss_of(error)
         self.may_have_more = filled == len(place) or bool(
-            filled and (self.has_ended or self.lost is not None)
+            filled and (self.has_ended or self.lost is not None or self._encrypted)
         )
         return filled
 
@@ -264,17 +277,11 @@ class TlsCodec:
         if not encrypted:
             return False
         before = self._records.count
-        count = self._records.follow(encrypted, LONGEST_RECORD_BYTES)
+        count = self._records.follow(encrypted, LONGEST_RECORD_BYTES, _FEED_RECORDS)
         self._records_without_data += self._records.count - before
         self._from_peer.write(encrypted[:count])
         self._encrypted = encrypted[count:] if count < len(encrypted) else _NOTHING
         return True
-
-    def _give_all(self, raw: memoryview) -> None:
-        while raw:
-            count = self._records.follow(raw, LONGEST_RECORD_BYTES)
-            self._from_peer.write(raw[:count])
-            raw = raw[count:]
 
     def _lose_without_data(self) -> None:
         self._encrypted = _NOTHING

@@ -61,6 +61,7 @@ class TlsInTurn:
           ConnectionLostError: the connection is lost.
           OSError: likewise.
         """
+        self._leave_what_is_here()
         raw = self._receive(most)
         data = self._codec.decrypt_record(raw)
         if data:
@@ -76,6 +77,7 @@ class TlsInTurn:
         Raises:
           As `receive`.
         """
+        self._leave_what_is_here()
         place = shared = self._place()
         if buffer is not None and len(buffer) >= _LEAST_BUFFER_BYTES:
             place = buffer
@@ -83,6 +85,11 @@ class TlsInTurn:
         room = shared[LONGEST_RECORD_BYTES:]
         count = self._receive_into(room, min(len(room), len(place) - LONGEST_RECORD_BYTES))
         return self._after_decrypting(place[: self._codec.decrypt_received(room[:count], place)])
+
+    def _leave_what_is_here(self) -> None:
+        """Receive no more before the connection's task, which is woken, has taken what was left."""
+        if self._codec.may_have_more:
+            raise BlockingIOError
 
     def _place(self) -> memoryview:
         return self._transport.shared_buffer or memoryview(bytearray(SHARED_DECRYPT_BYTES))

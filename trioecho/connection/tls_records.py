@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 # Type, version and length (RFC 8446, section 5.1).
 _HEADER_BYTES = 5
 
@@ -25,11 +27,12 @@ class RecordScanner:
         """Whether the last record has come in part."""
         return bool(self._rest or self._header)
 
-    def follow(self, data: bytes | memoryview, most: int) -> int:
+    def follow(self, data: bytes | memoryview, most: int, most_records: float = math.inf) -> int:
         """Note the next bytes, at least one and at most so many; return how many those are.
 
         They end where a record does, if any ends among them: whoever gets no part of a record
-        behind a whole one has nothing left when that is read.
+        behind a whole one has nothing left when that is read. Of those that begin here, they are not more
+        than ``most_records``.
         """
         here = min(len(data), most)
         position = self._rest
@@ -42,7 +45,7 @@ class RecordScanner:
             position = missing + int.from_bytes(self._header[3:], "big")
             self._header = b""
         count = 0
-        while position + _HEADER_BYTES <= here:
+        while position + _HEADER_BYTES <= here and count < most_records:
             end = position + _HEADER_BYTES + (data[position + 3] << 8) + data[position + 4]
             if position and end > here:
                 break  # the next one is cut, and follows later

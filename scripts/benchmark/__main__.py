@@ -17,6 +17,7 @@ from . import arguments as args
 from . import decoder, instructions, turns
 from .admin import measure_admin
 from .builds import NotBuiltError
+from .cluster import measure_cluster
 from .compare import AGAIN, Means, compare
 from .contenders import BUILDS, ECHO, HANDLER_PEERS, HANDLERS, PEERS, Contender, name_of, trioecho
 from .idle import measure_idle
@@ -78,6 +79,11 @@ def _run(parser: Parser, arguments: argparse.Namespace) -> int:
         parser.error(f"there is no load in C: {error}")
     seconds = arguments.seconds or _seconds_of(what, quick=quick)
     means = Means(run_load, seconds, repeats, choose_cpus())
+    if (
+        what == args.CLUSTER
+    ):  # whose processes run where the kernel likes: one place for all would measure that
+        print(trio.run(measure_cluster, means, _say), end="", flush=True)
+        return _MEASURED
     if means.cpus.load is not None:
         os.sched_setaffinity(0, {means.cpus.load})  # the load inherits it, and this process only waits
     if what == args.ADMIN:
@@ -107,6 +113,8 @@ def _run(parser: Parser, arguments: argparse.Namespace) -> int:
 def _seconds_of(what: str, *, quick: bool) -> float:
     if what == args.ADMIN:  # most of what a crowd may do, it may do at its beginning
         return 2.0 if quick else 10.0
+    if what == args.CLUSTER:  # Dask's processes do their work once in a second or two
+        return 2.0 if quick else 5.0
     return 0.3 if quick else 1.0
 
 

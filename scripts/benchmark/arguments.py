@@ -16,8 +16,8 @@ from .variants import VARIANTS
 from .workloads import WORKLOADS
 
 SERVERS, IDLE, TIMERS, ADMIN = "servers", "idle", "timers", "admin"
-DECODER, TURNS = "decoder", "turns"
-_WHAT = (SERVERS, IDLE, TIMERS, ADMIN, *VARIANTS, DECODER, TURNS)
+CLUSTER, DECODER, TURNS = "cluster", "decoder", "turns"
+_WHAT = (SERVERS, IDLE, TIMERS, ADMIN, CLUSTER, *VARIANTS, DECODER, TURNS)
 
 # What an option is of use for; all others take --repeats and --quick, and nothing else.
 _TAKES = {
@@ -25,6 +25,7 @@ _TAKES = {
     IDLE: {"peers", "builds", "ours", "seconds", "connections"},
     TIMERS: {"only", "builds", "load", "seconds"},
     ADMIN: {"seconds"},
+    CLUSTER: {"seconds"},
     **{name: {"load", "seconds"} for name in VARIANTS},
 }
 
@@ -33,6 +34,7 @@ scripts/bench           servers: trioecho beside others, under the same load
 scripts/bench idle      the memory of a connection that does nothing
 scripts/bench timers    how late another task's timer fires while the server is busy
 scripts/bench admin     what a thousand hostile HTTP connections at --admin do to the echo
+scripts/bench cluster   what Dask costs beside an engine, and how late messages leave (Linux)
 scripts/bench splice    large frames through pipes, or copied, by their size
 scripts/bench spin      how long the server looks again before it sleeps, with few connections
 scripts/bench tls       TLS beside that of asyncio, uvloop and Go; the load is trioecho load
@@ -74,6 +76,8 @@ def parse(argv: Sequence[str] | None) -> tuple[Parser, argparse.Namespace]:
     for file in (arguments.json, arguments.picture):
         if file is not None and not file.parent.is_dir():
             parser.error(f"cannot write {file}: there is no such folder")
+    if arguments.what == CLUSTER and (missing := _why_no_cluster()):
+        parser.error(f"cluster needs {missing}")
     if arguments.picture and importlib.util.find_spec("matplotlib") is None:
         parser.error("--picture needs the package matplotlib: pip install matplotlib")
     return parser, arguments
@@ -130,6 +134,13 @@ def _parser() -> Parser:
         help="measure nothing, show what --json has written; may be repeated, the first names the machine",
     )
     return parser
+
+
+def _why_no_cluster() -> str:
+    """Return what is missing; empty if nothing is."""
+    if importlib.util.find_spec("distributed") is None:
+        return "the package distributed: pip install distributed"
+    return "" if Path("/proc/self/task").is_dir() else "a /proc, as Linux has it"
 
 
 def _peers(text: str) -> tuple[Contender, ...]:

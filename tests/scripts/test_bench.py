@@ -128,6 +128,14 @@ def test_what_a_hostile_crowd_does_to_the_echo_is_measured() -> None:
         assert re.search(rf"\| {attackers} +\| +[\d.]+ \(", done.stdout)
 
 
+@pytest.mark.slow
+def test_what_a_cluster_costs_is_measured() -> None:
+    done = run_bench("cluster", "--repeats", "1", "--seconds", "1s")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\| closed loop +\| +[\d.,]+ \(", done.stdout), done.stdout
+    assert re.search(r"\| 3,000/s, --cluster local:3 +(\| +[\d.,]+ \([^|]+){4}\|", done.stdout), done.stdout
+
+
 def test_the_turns_of_a_server_are_measured() -> None:
     command = [sys.executable, "-m", "scripts.benchmark", "turns", "--quick", "--repeats", "1"]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -144,6 +152,7 @@ def test_the_turns_of_a_server_are_measured() -> None:
         ("idle", "--only", "many"),
         ("timers", "--peers", "threads"),
         ("admin", "--only", "many"),
+        ("cluster", "--only", "many"),
         ("splice", "--only", "bulk"),
         ("--only", "nothing"),
         ("--show", "no-such-file"),

@@ -22,7 +22,7 @@ TARGET = ("load", "127.0.0.1:1")
         ("--cluster local:2 --cluster-workers 3", "--cluster-workers 3 is more than --cluster local:2 has"),
         ("--cluster local:2 --workers 2", "--workers are processes of this machine"),
         ("--cluster local:2 --record a.jsonl", "--record does not work on a --cluster"),
-        ("--cluster local:2 --source 127.0.0.1", "--bind is an address of this machine"),
+        ("--cluster local:2 --bind 127.0.0.1 --bind ::1", "are all of IPv4 or all of IPv6"),
     ],
 )
 def test_wrong_use_is_one_line(words: str, reason: str) -> None:

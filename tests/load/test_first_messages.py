@@ -228,7 +228,7 @@ async def test_a_session_may_open_with_bytes_in_no_frame_and_with_several_replie
 def test_what_opens_a_connection_comes_to_every_process_whole() -> None:
     template = Template("\\xff{{connection}}", "text")
     made = MessageList("s", [*STARTUP.messages, Message(b"", template=template, is_raw=True)])
-    [_, back] = messages_from_parts([*messages_in_parts(GivenMessages(None, made), length=9)])
+    [_, back], _ = messages_from_parts([*messages_in_parts(GivenMessages(None, made), length=9)])
     assert back is not None
     assert (back.messages, back.source) == (made.messages, made.source)
     assert MessageList("startup.jsonl", [Message(b"\xff\0\0hi")]).source != STARTUP.source

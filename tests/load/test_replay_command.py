@@ -42,14 +42,24 @@ def sent(path: Path) -> list[bytes]:
     return sorted(found.values())
 
 
-@pytest.mark.parametrize("speed", [(), ("--replay-speed", "3x"), ("--replay-speed", "max")])
+@pytest.mark.parametrize(
+    ("speed", "workers"),
+    [
+        ((), ()),
+        (("--replay-speed", "3x"), ()),
+        (("--replay-speed", "max"), ()),
+        ((), ("--workers", "2")),
+        (("--replay-speed", "max"), ("--workers", "2")),
+    ],
+)
 def test_a_replay_sends_the_same_bytes_on_each_connection(
-    server_port: int, recorded: Path, tmp_path: Path, speed: tuple[str, ...]
+    server_port: int, recorded: Path, tmp_path: Path, speed: tuple[str, ...], workers: tuple[str, ...]
 ) -> None:
     again = tmp_path / "again"
     with proxy_process(server_port, "--record", str(again)) as proxy:
         done = run_in_process(
-            "load", f"127.0.0.1:{proxy.port}", "--replay", str(recorded), *speed, "--json", "-", "--quiet"
+            *("load", f"127.0.0.1:{proxy.port}", "--replay", str(recorded), *speed, *workers),
+            *("--json", "-", "--quiet"),
         )
         assert proxy.stop() == 0
     result: dict[str, Any] = json.loads(done.stdout)
@@ -88,7 +98,8 @@ def test_a_server_that_differs_is_found(server_port: int, recorded: Path) -> Non
         (("-c", "3"), "--connections does not go with --replay: the file says what is sent, and when"),
         (("--rate", "5"), "--rate does not go with --replay"),
         (("-n", "5"), "-n does not go with --replay"),
-        (("--workers", "2"), "--workers does not go with --replay"),
+        (("--workers", "4"), "4 processes cannot share 3 connections"),
+        (("--cluster", "local:1", "--record", "x.frames"), "--record does not go with --replay"),
         (("--find-max", "--slo", "p99<5ms"), "--find-max does not go with --replay"),
         (("--replay-speed", "fast"), "'fast' is not a speed; write 1x, 2x, 0.5x or max"),
         (("--replay-speed", "0x"), "'0x' is not a speed"),

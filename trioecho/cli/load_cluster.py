@@ -36,11 +36,8 @@ def cluster_of(arguments: argparse.Namespace) -> ClusterRequest | None:
         ),
         (
             arguments.record is not None,
-            "--record does not work on a --cluster, whose machines have no common files; leave out one",
-        ),
-        (
-            bool(arguments.sources),
-            "--bind is an address of this machine, and the load comes from a --cluster; leave out one",
+            "--record does not work on a --cluster, whose machines have no common files; one machine sends "
+            "the same bytes, by the same --seed",
         ),
         (not HAS_WORKERS, "--cluster does not work on this system"),
     ):

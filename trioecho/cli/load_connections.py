@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..base.endpoint import is_unix
 from ..load import Churn, Span
@@ -53,7 +53,7 @@ def add_connection_options(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         help="connect from this address of this machine, over this network device if there is one; given "
-        "several times, from each in turn",
+        "several times, from each in turn; on a --cluster each machine takes those that are its own",
     )
     add(
         "--proxy-protocol",
@@ -85,17 +85,20 @@ def _span(text: str, read: Callable[[str], float]) -> Span:
 
 
 def _source(text: str) -> str:
-    """Read an address of this machine, perhaps with a device."""
+    """Read an address, perhaps with a device."""
     try:
         source = str(parse_source(re.sub(r"\[(.*)\]", r"\1", text.strip())))
-        check_source(source)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return source
 
 
-def churn_of(arguments: argparse.Namespace) -> Churn:
+def churn_of(arguments: argparse.Namespace, *, is_on_cluster: bool = False) -> Churn:
     """Return how connections come and go.
+
+    Args:
+      arguments: of the command line.
+      is_on_cluster: whether the machines of a cluster open them; each finds out which addresses are its own.
 
     Raises:
       CommandError: the options contradict each other.
@@ -110,6 +113,8 @@ def churn_of(arguments: argparse.Namespace) -> Churn:
         )
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
+    if not is_on_cluster:
+        _refuse_foreign(churn.sources)
     if churn.sources:
         if is_unix(arguments.address.host):
             raise CommandError(
@@ -118,6 +123,14 @@ def churn_of(arguments: argparse.Namespace) -> Churn:
             )
         _refuse_other_family(arguments.address.host, churn.sources[0])
     return churn
+
+
+def _refuse_foreign(sources: Sequence[str]) -> None:
+    for source in sources:
+        try:
+            check_source(source)
+        except ValueError as error:
+            raise CommandError(ExitCode.WRONG_USAGE, f"argument --bind: {error}") from None
 
 
 def _refuse_other_family(host: str, source: str) -> None:

@@ -223,17 +223,18 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
     elif rate is not None and duration_s is None and arguments.messages is None:
         duration_s = _OPEN_LOOP_S
     given = messages_of(arguments)
-    churn = churn_of(arguments)
+    churn = churn_of(arguments, is_on_cluster=cluster is not None)
     sockets = sockets_of(arguments)
     tls = client_tls_of(arguments, ("tls_resume",))
     if tls is not None:
         context_of(tls)  # what is wrong with its files is said before anything is done
+    connections = arguments.connections if replay is None else len(replay[0].connections)
     try:
         plan = LoadPlan(
             arguments.address.host,
             arguments.address.port,
             format=arguments.format,
-            connections=arguments.connections if replay is None else len(replay[0].connections),
+            connections=connections,
             messages=arguments.messages,
             duration_s=duration_s,
             sizes=arguments.size or Sizes(),
@@ -253,7 +254,7 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
             tls=tls,
             sockets=sockets,
             service=traits_of(arguments, given),
-            processes=1 if replay is not None else _processes_of(arguments),
+            processes=arguments.workers or min(count_processors(), connections),
         )
     except ValueError as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
@@ -278,11 +279,6 @@ def request_of(arguments: argparse.Namespace) -> LoadRequest:
         server_metrics_of(arguments),
         None if replay is None else replay[0],
     )
-
-
-def _processes_of(arguments: argparse.Namespace) -> int:
-    workers: int = arguments.workers
-    return workers or min(count_processors(), arguments.connections)
 
 
 def _refuse_too_much_memory(plan: LoadPlan) -> None:

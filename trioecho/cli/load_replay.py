@@ -16,10 +16,10 @@ from .shared.output import CommandError
 _MOST_SPEED = 1_000_000.0
 # What a recording says itself, and what has no meaning beside its times.
 _CONTRADICTIONS = (
-    *("connections", "n", "duration", "size", "seed", "workers", "messages", "messages-format", "key"),
+    *("connections", "n", "duration", "size", "seed", "messages", "messages-format", "key"),
     *("pipeline", "think", "rate", "arrival", "ramp", "warmup", "stages", "find-max"),
     *("reconnect", "per-connection", "lifetime", "connect-rate"),
-    *("cluster", "cluster-workers", "cluster-wait", "record"),
+    "record",
 )
 
 

@@ -113,7 +113,10 @@ async def _work(request: LoadRequest, connected: socket.socket) -> int:
                 ExitCode.UNAVAILABLE,
                 f"the locustfile, or {_named_files(here)}, is another one here than at Locust's master",
             )
-        outcome = await carry_out_part(channel, config, request.given)
+        recorded = request.recorded
+        if recorded is not None:
+            recorded = recorded.part(config.first, config.count)
+        outcome = await carry_out_part(channel, config, request.given, recorded)
     if isinstance(outcome, Exception):
         is_wrong_usage = isinstance(outcome, TooManyConnectionsError)
         raise CommandError(ExitCode.WRONG_USAGE if is_wrong_usage else ExitCode.UNAVAILABLE, str(outcome))

@@ -189,7 +189,6 @@ class LoadPlan:
         for is_wrong, reason in (
             (any(others), "has its own times: leave out rate, ramp, stages, numbers, durations and warm-up"),
             (self.source is None, "needs the source of its messages"),
-            (self.processes != 1, "is done by one process, which keeps the order of all connections"),
             (self.churn.renews, "has its own connections, which are open to its end"),
             (self.service.key is not None, "has replies in their order: leave out the key"),
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..base.message import Message
 from ..base.message_file import MAX_MESSAGES, MAX_MESSAGES_BYTES
@@ -44,11 +44,23 @@ class RecordedTraffic:
       connections: the messages of each connection that has some, with the replies where there is one for
         each, in the order in which they began.
       times: when each message was whole, in ns since the first one, and its connection, from 0.
+      first: the number of the first connection; above 0 for a part of a recording.
     """
 
     source: MessageSource
     connections: Sequence[MessageList]
     times: Sequence[tuple[int, int]]
+    first: int = 0
+
+    def messages_of(self, number: int) -> MessageList:
+        """Return the messages of a connection."""
+        return self.connections[number - self.first]
+
+    def part(self, first: int, count: int) -> RecordedTraffic:
+        """Return what some of the connections have sent, at the same times; the source stays that of all."""
+        times = [(time_ns, number) for time_ns, number in self.times if first <= number < first + count]
+        start = first - self.first
+        return replace(self, connections=self.connections[start : start + count], times=times, first=first)
 
     @property
     def length_s(self) -> float:

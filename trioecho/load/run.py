@@ -37,7 +37,7 @@ class LoadRun:
         with a frame; else what it does is in the result's errors.
       messages: those of the plan's `source`; None if it has none.
       first_messages: those of the plan's `service.first_messages`; None if it has none.
-      recorded: the messages of the plan's `source`, if it replays a recording. Not on a cluster.
+      recorded: the messages of the plan's `source`, if it replays a recording.
       record: the file that is to have what is sent; its name ends in .frames or in .jsonl. If it
         cannot be written, the result's `recording` says why. Not on a cluster.
       cluster: where the load runs, in as many processes as the cluster has workers, but for each there
@@ -64,8 +64,6 @@ class LoadRun:
         if (recorded is None) != (plan.replay is None):
             raise ValueError("a plan with a replay needs what was recorded, and no other plan does")
         if cluster is not None:
-            if recorded is not None:
-                raise ValueError("a replay is done by one process: leave out the cluster")
             if record is not None:
                 raise ValueError("on a cluster nothing is recorded: its machines have no common files")
             plan = replace(plan, processes=min(len(cluster.machines), plan.connections))
@@ -87,7 +85,9 @@ class LoadRun:
                 messages=messages,
                 first_messages=first_messages,
                 folder=folder,
+                recorded=recorded,
                 most_silent_beats=_MOST_SILENT_BEATS,
+                has_own_sources=True,
             )
         elif plan.processes > 1:
             self._run = WorkersRun(
@@ -99,6 +99,7 @@ class LoadRun:
                 messages=messages,
                 first_messages=first_messages,
                 folder=folder,
+                recorded=recorded,
                 recordings=recordings,
             )
         else:

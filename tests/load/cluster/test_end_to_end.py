@@ -42,8 +42,10 @@ def loading(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     )
     assert process.stderr is not None
     try:
+        lines: list[str] = []
         while "in all" not in (line := process.stderr.readline()):
-            assert line, process.communicate()
+            assert line, lines
+            lines.append(line)
         yield process
     finally:
         process.kill()

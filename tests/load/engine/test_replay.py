@@ -181,7 +181,6 @@ def test_what_is_left_of_a_replay_is_counted() -> None:
         ({"rate": 5.0}, "a replay has its own times"),
         ({"messages": 5}, "a replay has its own times"),
         ({"warmup_s": 1.0}, "a replay has its own times"),
-        ({"processes": 2}, "a replay is done by one process"),
         ({"source": None, "reply": ReplyRule("count")}, "a replay needs the source"),
         ({"pipeline": 2}, "a pipeline belongs to a closed loop"),
     ],

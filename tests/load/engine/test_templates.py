@@ -215,7 +215,7 @@ def test_times_are_kept_only_while_they_are_needed() -> None:
 
 
 def test_templates_arrive_at_workers_as_they_were() -> None:
-    there = messages_from_parts(list(messages_in_parts(GivenMessages(MESSAGES)))).messages
+    there = messages_from_parts(list(messages_in_parts(GivenMessages(MESSAGES))))[0].messages
     assert there is not None
     assert (there.messages, there.source) == (MESSAGES.messages, MESSAGES.source)
     assert there.source.templates == 2

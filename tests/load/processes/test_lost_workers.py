@@ -146,7 +146,7 @@ async def test_a_load_that_loses_all_its_workers_before_they_report_is_an_error(
 
         def kill_all(sent: int) -> None:
             for worker in run._run._workers:  # type: ignore[union-attr]
-                os.kill(worker.process.pid, signal.SIGKILL)
+                os.kill(worker.process.pid, signal.SIGKILL)  # type: ignore[union-attr]
 
         run._run._report = lambda: kill_all(0)  # type: ignore[union-attr,method-assign] # after any message
         with pytest.raises(WorkerFailedError, match=r"load-\d \(process \d+\) was killed by signal 9"):

@@ -110,7 +110,7 @@ def test_a_result_arrives_as_it_was() -> None:
 
 def test_that_there_are_no_messages_arrives_too() -> None:
     [part] = messages_in_parts(GivenMessages())
-    assert messages_from_parts([part]) == (None, None)
+    assert messages_from_parts([part]) == ((None, None), None)
 
 
 @pytest.mark.parametrize("length", [1, 50, 1 << 20])
@@ -120,7 +120,7 @@ def test_messages_arrive_in_parts_as_they_were(length: int) -> None:
     )
     given = GivenMessages(messages, MessageList("b.jsonl", [Message(b"login")]))
     parts = [arrived(part) for part in messages_in_parts(given, length=length)]
-    there = messages_from_parts([part for part in parts if isinstance(part, LoadMessagesPart)])
+    there, _ = messages_from_parts([part for part in parts if isinstance(part, LoadMessagesPart)])
     assert there.messages is not None
     assert there.first_messages is not None
     assert there.messages.wires == messages.wires

@@ -74,6 +74,26 @@ def check_source(source: str) -> None:
         raise ValueError(f"connections cannot be made from {source}: {reason}") from None
 
 
+def own_sources(sources: Sequence[str]) -> tuple[str, ...]:
+    """Return those addresses from which this machine can make connections.
+
+    Raises:
+      ValueError: there is none; the message says why for the first.
+    """
+    own: list[str] = []
+    reasons: list[ValueError] = []
+    for source in sources:
+        try:
+            check_source(source)
+        except ValueError as error:
+            reasons.append(error)
+        else:
+            own.append(source)
+    if reasons and not own:
+        raise reasons[0]
+    return tuple(own)
+
+
 def why_not_opened(error: OSError | UnicodeError, *, is_first: bool = False) -> str:
     """Return why a connection could not be opened, in words, and what to do where ports are used up.
 

@@ -69,10 +69,10 @@ class ConnectionMaker:
         self._replies_of: Callable[[int], Ring] | None = None
         self._templates: MessageList | None = None
         if recorded is not None:
-            lists = recorded.connections
-            self._ring_of = lambda number: sent_ring(lists[number], plan.format)
+            messages_of = recorded.messages_of
+            self._ring_of = lambda number: sent_ring(messages_of(number), plan.format)
             if plan.reply.word == "recorded":
-                self._replies_of = lambda number: reply_ring(lists[number], plan.format)
+                self._replies_of = lambda number: reply_ring(messages_of(number), plan.format)
         elif messages is None:
             self._ring_of = PayloadRings(plan).ring
         elif messages.source.templates:

@@ -5,28 +5,61 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ...base.message import Message
 from ...base.message_template import Template
-from ..message_list import GivenMessages, MessageList
+from ..message_list import GivenMessages, MessageList, MessageSource
+from ..recorded_traffic import RecordedTraffic
 from .messages import LoadMessagesPart
 
 # Characters of a part.
 _PART_LENGTH = 8 << 20
 
 
-def messages_in_parts(given: GivenMessages, *, length: int = _PART_LENGTH) -> Iterator[LoadMessagesPart]:
-    """Yield all messages, in parts of at most ``length`` characters."""
-    text = json.dumps([None if messages is None else _as_document(messages) for messages in given])
+def messages_in_parts(
+    given: GivenMessages, recorded: RecordedTraffic | None = None, *, length: int = _PART_LENGTH
+) -> Iterator[LoadMessagesPart]:
+    """Yield all messages, in parts of at most ``length`` characters.
+
+    Args:
+      given: the user's own.
+      recorded: those of a recording, which a worker replays; None for any other load.
+      length: of a part.
+    """
+    documents = [None if messages is None else _as_document(messages) for messages in given]
+    text = json.dumps({"given": documents, "recorded": None if recorded is None else _as_traffic(recorded)})
     for start in range(0, len(text), length):
         yield LoadMessagesPart(text[start : start + length], start + length >= len(text))
 
 
-def messages_from_parts(parts: Sequence[LoadMessagesPart]) -> GivenMessages:
+def messages_from_parts(
+    parts: Sequence[LoadMessagesPart],
+) -> tuple[GivenMessages, RecordedTraffic | None]:
     """Return the messages that `messages_in_parts` cut into parts."""
-    documents = json.loads("".join(part.text for part in parts))
-    return GivenMessages(*(None if document is None else _from_document(document) for document in documents))
+    document = json.loads("".join(part.text for part in parts))
+    given = (None if each is None else _from_document(each) for each in document["given"])
+    recorded = document["recorded"]
+    return GivenMessages(*given), None if recorded is None else _from_traffic(recorded)
+
+
+def _as_traffic(recorded: RecordedTraffic) -> dict[str, Any]:
+    return {
+        "source": asdict(recorded.source),
+        "connections": [_as_document(messages) for messages in recorded.connections],
+        "times": recorded.times,
+        "first": recorded.first,
+    }
+
+
+def _from_traffic(document: dict[str, Any]) -> RecordedTraffic:
+    return RecordedTraffic(
+        MessageSource(**document["source"]),
+        [_from_document(messages) for messages in document["connections"]],
+        [(time_ns, number) for time_ns, number in document["times"]],
+        document["first"],
+    )
 
 
 def _as_document(messages: MessageList) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class LoadWorkerConfig:
       is_cautious: as of `LoadRun`.
       folder: where the module of a user's function may be.
       recording: what to record; None for nothing.
+      has_own_sources: whether each machine uses those of the plan's sources that are its own.
       most_silent_beats: how many beats the supervisor may be silent before the worker ends;
         None for as many as it likes.
     """
@@ -62,6 +63,7 @@ class LoadWorkerConfig:
     folder: str = ""
     recording: RecordingTask | None = None
     most_silent_beats: int | None = None
+    has_own_sources: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,13 @@ class LoadMessagesPart:
 
 @dataclass(frozen=True)
 class LoadWorkerReady:
-    """The worker's connections are open."""
+    """The worker's connections are open.
+
+    Attributes:
+      sources: the addresses from which they were made; empty if the system has chosen.
+    """
+
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,7 @@ def _fields(message: LoadMessage) -> Any:
             "folder": message.folder,
             "recording": None if message.recording is None else asdict(message.recording),
             "most_silent_beats": message.most_silent_beats,
+            "has_own_sources": message.has_own_sources,
         }
     if isinstance(message, Exception):
         return list(message.args)
@@ -198,7 +207,7 @@ _DECODERS: dict[str, Callable[[Any], LoadMessage]] = {
     "LoadWorkerConfig": _config,
     "LoadMessagesPart": lambda fields: LoadMessagesPart(**fields),
     "Heartbeat": lambda fields: Heartbeat(),
-    "LoadWorkerReady": lambda fields: LoadWorkerReady(),
+    "LoadWorkerReady": lambda fields: LoadWorkerReady(tuple(fields["sources"])),
     "LoadWorkerStarted": lambda fields: LoadWorkerStarted(**fields),
     "StartCommand": lambda fields: StartCommand(**fields),
     "StopCommand": lambda fields: StopCommand(),

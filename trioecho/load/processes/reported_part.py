@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from ...base.histogram import Histogram
 from ...base.units import NS_PER_S
+from ..engine.replay_times import ReplayTimes
 from ..engine.schedule import Schedule
 from ..plan import LoadPlan
 from ..results.discrepancy import OF_SENT_MESSAGES
@@ -31,6 +33,9 @@ from ..results.time_series import TimeSeries
 class ReportedPart:
     """What a worker has reported so far.
 
+    Attributes:
+      times: of the messages of a recording that the worker replays, as `RecordedTraffic` has them.
+
     Args:
       plan: of the whole load.
       first: the first of the worker's connections.
@@ -39,6 +44,7 @@ class ReportedPart:
     """
 
     def __init__(self, plan: LoadPlan, first: int, count: int, interval_s: float) -> None:
+        self.times: Sequence[tuple[int, int]] = ()
         self._plan = plan
         self._first, self._count = first, count
         self._last: LoadProgress | None = None
@@ -141,9 +147,15 @@ class ReportedPart:
     def _due(self, stopped_s: float | None) -> tuple[int, ...] | None:
         """Return how many messages of the measured part were due, of each stage; None if nobody knows."""
         plan = self._plan
+        until_ns: float
+        if plan.replay is not None:
+            if plan.replay.speed == 0 and stopped_s is not None:
+                return None  # each was due when it could be sent
+            until_ns = math.inf if stopped_s is None else max(0, round(stopped_s * NS_PER_S))
+            return ReplayTimes(self.times, plan.replay.speed).take_rest(until_ns).stages
         if plan.is_open:
             schedule = Schedule(plan)
-            until_ns: float = math.inf
+            until_ns = math.inf
             if stopped_s is not None:
                 until_ns = schedule.measured_from_ns + max(0, round(stopped_s * NS_PER_S))
             return schedule.due(self._first, self._count).take_rest(until_ns).stages

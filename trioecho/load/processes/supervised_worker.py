@@ -37,6 +37,7 @@ class SupervisedWorker(abc.ABC):
     Attributes:
       config: what it has to do.
       is_ready: set when its connections are open.
+      sources: the addresses from which these were made.
       started_late_ns: how long after its moment it started; None before.
       progress: what it has sent and the supervisor has not yet reported.
       last_progress: what the supervisor has reported last; None before.
@@ -52,6 +53,7 @@ class SupervisedWorker(abc.ABC):
     def __init__(self, config: LoadWorkerConfig, channel: trio.abc.Channel[Any]) -> None:
         self.config: LoadWorkerConfig = config
         self.is_ready: trio.Event = trio.Event()
+        self.sources: tuple[str, ...] = ()
         self.started_late_ns: int | None = None
         self.progress: deque[LoadProgress] = deque()
         self.last_progress: LoadProgress | None = None
@@ -107,6 +109,7 @@ class SupervisedWorker(abc.ABC):
 
     def _take(self, message: LoadMessage) -> None:
         if isinstance(message, LoadWorkerReady):
+            self.sources = message.sources
             self.is_ready.set()
         elif isinstance(message, LoadWorkerStarted):
             self.started_late_ns = message.late_ns

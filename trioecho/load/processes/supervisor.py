@@ -15,9 +15,10 @@ from ...base.units import NS_PER_S
 from ..engine.greeting import greeting_of
 from ..engine.recording import RecordingTask
 from ..engine.schedule import Schedule
-from ..errors import WorkerFailedError
+from ..errors import CannotConnectError, WorkerFailedError
 from ..message_list import GivenMessages, MessageList
 from ..plan import LoadPlan
+from ..recorded_traffic import RecordedTraffic
 from ..results.merging import merge_parts
 from ..results.progress import LoadProgress, merge_progress
 from ..results.result import LoadResult
@@ -57,18 +58,24 @@ class WorkersRun(Generic[Worker]):
         messages: MessageList | None,
         first_messages: MessageList | None,
         folder: str,
+        recorded: RecordedTraffic | None = None,
         recordings: Sequence[RecordingTask] = (),
         most_silent_beats: int | None = None,
+        has_own_sources: bool = False,
     ) -> None:
-        if plan.source != (messages and messages.source):
+        given = messages if recorded is None else recorded
+        if plan.source != (given and given.source):
             raise ValueError("the messages are not those of the plan: its source has to be theirs")
         greeting_of(plan, first_messages)  # which raises if they are not those of the plan
         self._messages = GivenMessages(messages, first_messages)
+        self._recorded = recorded
         self._folder = folder
         self._recordings = recordings
         self._most_silent_beats = most_silent_beats
+        self._has_own_sources = has_own_sources
         self._is_cautious = is_cautious
         self._lost: dict[Worker, WorkerLoss] = {}
+        self._refusal: CannotConnectError | None = None
         self._starts_at_ns: int | None = None
         self._stopped_at_ns: int | None = None
         self._plan = plan
@@ -78,7 +85,9 @@ class WorkersRun(Generic[Worker]):
         self._workers: list[Worker] = []
         self._stop = trio.Event()
         self._planned = plan.messages and plan.messages * plan.connections
-        if plan.is_open:
+        if recorded is not None:
+            self._planned = len(recorded.times)
+        elif plan.is_open:
             self._planned = Schedule(plan).planned
 
     def stop(self) -> None:
@@ -94,12 +103,14 @@ class WorkersRun(Generic[Worker]):
             for number, config in enumerate(self._configs()):
                 self._workers.append(await self._workplace.start_worker(number, config, processes, channels))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send_commands)
+                nursery.start_soon(self._send_commands, nursery.cancel_scope)
                 async with trio.open_nursery() as supervising:
                     for worker in self._workers:
                         supervising.start_soon(self._supervise, worker, nursery.cancel_scope)
                 nursery.cancel_scope.cancel()
             processes.cancel_scope.cancel()
+        if self._refusal is not None:
+            raise self._refusal
         for worker in self._workers:
             if worker.failure is not None and worker not in self._lost:
                 raise worker.failure
@@ -141,27 +152,39 @@ class WorkersRun(Generic[Worker]):
                 self._folder,
                 self._recordings[number] if self._recordings else None,
                 self._most_silent_beats,
+                self._has_own_sources,
             )
             first += count
 
-    async def _send_commands(self) -> None:
+    async def _send_commands(self, all_scopes: trio.CancelScope) -> None:
         async with trio.open_nursery() as nursery:
             for worker in self._workers:
                 nursery.start_soon(self._send_task, worker)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._start_when_all_are_ready)
+            nursery.start_soon(self._start_when_all_are_ready, all_scopes)
             await self._stop.wait()
             # Also to those that still connect.
             await self._send_to_all(*[StopCommand()] * len(self._workers))
 
     async def _send_task(self, worker: SupervisedWorker) -> None:
         await worker.send(worker.config)
-        for part in messages_in_parts(self._messages):
+        recorded = None
+        if self._recorded is not None:
+            recorded = self._recorded.part(worker.config.first, worker.config.count)
+            worker.reported.times = recorded.times
+        for part in messages_in_parts(self._messages, recorded):
             await worker.send(part)
 
-    async def _start_when_all_are_ready(self) -> None:
+    async def _start_when_all_are_ready(self, all_scopes: trio.CancelScope) -> None:
         for worker in self._workers:
             await worker.is_ready.wait()
+        used = {source for worker in self._workers for source in worker.sources}
+        if unused := [source for source in self._plan.churn.sources if source not in used]:
+            # Whoever asks for an address wants connections from it.
+            reason = f"{', '.join(unused)} of --bind {'is' if len(unused) == 1 else 'are'} of no machine"
+            self._refusal = CannotConnectError(self._plan.host, self._plan.port, reason)
+            all_scopes.cancel()
+            return
         times = await self._workplace.start_times(self._workers)
         self._starts_at_ns = times.here
         await self._send_to_all(*map(StartCommand, times.there))

@@ -10,14 +10,17 @@ import contextlib
 import math
 import os
 import socket
+from dataclasses import replace
 
 import trio
 
 from ...base.heartbeats import BEAT_S, SilenceWatch
 from ...connection.json_frames import JsonChannel
 from ...errors import RemoteProtocolError
+from ..engine.local_addresses import own_sources
 from ..errors import CannotConnectError, TooManyConnectionsError
 from ..message_list import GivenMessages
+from ..recorded_traffic import RecordedTraffic
 from ..results.progress import LoadProgress
 from ..results.result import LoadResult
 from .local import LocalRun
@@ -39,27 +42,39 @@ from .messages import (
 async def carry_out(channel: JsonChannel) -> None:
     """Carry out the part of a load that the supervisor's configuration gives to this worker."""
     try:
-        config, given = await _receive_task(channel)
+        config, given, recorded = await _receive_task(channel)
     except (trio.EndOfChannel, trio.BrokenResourceError, RemoteProtocolError):
         return  # the supervisor is gone, and wants nothing
-    await carry_out_part(channel, config, given)
+    await carry_out_part(channel, config, given, recorded)
 
 
 async def carry_out_part(
-    channel: JsonChannel, config: LoadWorkerConfig, given: GivenMessages
+    channel: JsonChannel,
+    config: LoadWorkerConfig,
+    given: GivenMessages,
+    recorded: RecordedTraffic | None = None,
 ) -> LoadResult | CannotConnectError | TooManyConnectionsError | None:
-    """Do the same with a configuration that is known, and with the messages that are the user's own.
+    """Do the same with a configuration that is known, and with messages that are the user's own, or recorded.
 
     Returns:
       What came of it, which was also sent; None if the supervisor is gone.
     """
+    plan = config.plan
+    if config.has_own_sources and plan.churn.sources:
+        try:
+            sources = own_sources(plan.churn.sources)
+        except ValueError as error:
+            none = CannotConnectError(plan.host, plan.port, f"of --bind, {error}")
+            await channel.send(encode_load_message(none))
+            return none
+        plan = replace(plan, churn=replace(plan.churn, sources=sources))
     start_at: list[int] = []
     may_start = trio.Event()
     silence = SilenceWatch()
     to_writer, to_write = trio.open_memory_channel[LoadMessage](math.inf)
 
     async def when_to_start() -> int:
-        to_writer.send_nowait(LoadWorkerReady())
+        to_writer.send_nowait(LoadWorkerReady(plan.churn.sources))
         await may_start.wait()
         return start_at[0]
 
@@ -68,7 +83,7 @@ async def carry_out_part(
             to_writer.send_nowait(progress)
 
     run = LocalRun(
-        config.plan,
+        plan,
         config.first,
         config.count,
         on_progress=on_progress,
@@ -76,6 +91,7 @@ async def carry_out_part(
         is_cautious=config.is_cautious,
         messages=given.messages,
         first_messages=given.first_messages,
+        recorded=recorded,
         folder=config.folder,
         recording=config.recording,
         when_to_start=when_to_start,
@@ -125,8 +141,10 @@ async def carry_out_part(
     return outcome
 
 
-async def _receive_task(channel: JsonChannel) -> tuple[LoadWorkerConfig, GivenMessages]:
-    """Return what to do, and the messages that are the user's own."""
+async def _receive_task(
+    channel: JsonChannel,
+) -> tuple[LoadWorkerConfig, GivenMessages, RecordedTraffic | None]:
+    """Return what to do, and the messages that are the user's own, or recorded."""
     config = decode_load_message(await channel.receive())
     while isinstance(config, Heartbeat):  # on a cluster it may come first
         config = decode_load_message(await channel.receive())
@@ -140,7 +158,7 @@ async def _receive_task(channel: JsonChannel) -> tuple[LoadWorkerConfig, GivenMe
         if not isinstance(part, LoadMessagesPart):
             raise TypeError(f"the messages of a load follow its configuration, not {part}")
         parts.append(part)
-    return config, messages_from_parts(parts)
+    return config, *messages_from_parts(parts)
 
 
 async def _outcome(run: LocalRun) -> LoadResult | CannotConnectError | TooManyConnectionsError:

@@ -164,7 +164,10 @@ def _change_of_retransmits(
     untold: str,
 ) -> Change:
     """Return how the share of the segments differs that were sent again."""
-    wholes = [RunSection(0.0, 0, Histogram(), result.path and result.path.counts) for result in pair]
+    wholes = [
+        RunSection(0.0, 0, Histogram(), None if result.path is None else result.path.counts)
+        for result in pair
+    ]
     before, after = values = [_retransmit_percent(whole) for whole in wholes]
     points, reason = (None, untold) if untold else _noise(_retransmit_percent, values, sections, None)
     noise = None if points is None else points / 100

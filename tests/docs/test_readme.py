@@ -117,6 +117,7 @@ def test_the_commands_are_those_that_are_run() -> None:
         ("scripts/bench",),  # by test_bench
         ("scripts/bench", "--quick"),
         ("scripts/bench", "admin"),
+        ("scripts/bench", "cluster"),
         ("scripts/bench", "decoder"),
         ("scripts/bench", "turns"),
         ("scripts/bench", "idle"),

@@ -16,6 +16,7 @@ import pytest
 from tests.load.test_run import plan_for, serving
 from tests.support.processes import children_of
 from tests.support.slow import slow
+from trioecho.base.heartbeats import HEARTBEAT
 from trioecho.cluster import remote
 from trioecho.cluster.asyncio_frames import AsyncioFrames
 from trioecho.cluster.remote import RemoteEngine
@@ -123,7 +124,7 @@ def test_a_heartbeat_alone_is_not_worth_a_call() -> None:
         process = SimpleNamespace(stderr=None, kill=lambda: None, wait=lambda: asyncio.sleep(0))
         engine = RemoteEngine(cast(Any, process), await AsyncioFrames.open(ours), FakeWorker())
         other = await AsyncioFrames.open(theirs)
-        await other.send(json.dumps(remote.HEARTBEAT).encode())
+        await other.send(json.dumps(HEARTBEAT).encode())
         taking = asyncio.create_task(engine.take(GUARD_S))
         for _ in range(100):  # turns of the event loop, in which it comes and could wake the call
             await asyncio.sleep(0)
@@ -132,7 +133,7 @@ def test_a_heartbeat_alone_is_not_worth_a_call() -> None:
         await other.send(b'"a message"')
         documents, end = await asyncio.wait_for(taking, GUARD_S)
         assert ([json.loads(document) for document in documents], end) == (
-            [remote.HEARTBEAT, "a message"],
+            [HEARTBEAT, "a message"],
             None,
         )
         await engine.end()

@@ -268,5 +268,5 @@ def test_without_segments_sent_again_there_is_no_such_row_unless_it_has_a_tolera
     assert judge_changes(*plain, changes, tolerances).untold == (
         "cannot tell of retransmits: there are no such numbers"
     )
-    ramps = [with_retransmits(with_a_ramp(), lambda n: 5), with_retransmits(with_a_ramp(), lambda n: 7)]
+    ramps = with_retransmits(with_a_ramp(), lambda n: 5), with_retransmits(with_a_ramp(), lambda n: 7)
     assert change(*ramps, "sent again").reason == "cannot tell of a ramp"

@@ -30,6 +30,9 @@ from ...limits import Limits
 from ..counts import Counts
 from ..proxy_protocol import ProxyProtocol
 
+# How long a worker that ends may take to send its last messages, on a busy machine, too.
+LAST_WORDS_S = 5.0
+
 
 @dataclass(frozen=True)
 class WorkerConfig:

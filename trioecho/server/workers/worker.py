@@ -24,6 +24,7 @@ from ..report import Report
 from ..service import Service, ServiceEndError, ServiceStartError
 from ..serving import FrameServer, Handler, echo, serve_frames
 from .messages import (
+    LAST_WORDS_S,
     CannotStart,
     Command,
     Ended,
@@ -40,8 +41,6 @@ from .source_files import SourceFiles
 logger: logging.Logger = logging.getLogger(__name__)
 
 _WAITING_LINES = 1000
-# How long the last messages may take to a supervisor that does not read.
-_LAST_WORDS_S = 5.0
 
 
 class Reporter:
@@ -128,7 +127,7 @@ async def work_for_supervisor(connection: socket.socket, reporter: Reporter) -> 
             reporting.start_soon(reporter.run, channel)
             ended = await _serve_with_context(config, channel, reporter)
             reporter.report_end(ended)
-            reporting.cancel_scope.deadline = trio.current_time() + _LAST_WORDS_S
+            reporting.cancel_scope.deadline = trio.current_time() + LAST_WORDS_S
 
 
 async def _serve_with_context(

@@ -18,6 +18,7 @@ from ...connection.json_frames import JsonChannel, open_json_pair
 from ...errors import RemoteProtocolError
 from ..counts import Counts
 from .messages import (
+    LAST_WORDS_S,
     CannotStart,
     Command,
     Ended,
@@ -31,8 +32,8 @@ from .messages import (
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-# How long a worker may take to stop at once, before it is killed.
-STOP_S = 2.0
+# How long a worker may take to stop at once, before it is killed. What it has not sent then is not counted.
+STOP_S = LAST_WORDS_S
 # A worker sends something at least every beat. One that was silent for this number of
 # beats of this process hangs; after its start, the first message may take longer.
 _SILENT_BEATS, _SILENT_START_BEATS = 10, 60

@@ -138,6 +138,7 @@ def test_a_damaged_result_is_refused(name: str) -> None:
         "workers",
         "sockets",
         "path",
+        "lost",
     ):  # which older files do not have
         with pytest.raises(UnreadableResultError, match="damaged"):
             result_from_json(json.dumps(without))

@@ -48,17 +48,10 @@ if TYPE_CHECKING:
         encode_frame,
     )
     from .limits import Limits
+    from .server.handlers import Handler, echo, reply_per_connection, reply_with
     from .server.proxy_protocol import ProxyProtocol
     from .server.report import Report, ServiceTime
-    from .server.serving import (
-        FrameServer,
-        Handler,
-        ServeResult,
-        echo,
-        reply_per_connection,
-        reply_with,
-        serve_frames,
-    )
+    from .server.serving import FrameServer, ServeResult, serve_frames
 else:
     # Imported when they are first asked for (PEP 562): frames need no Trio, and the
     # command needs to come to where it catches Ctrl-C.
@@ -80,7 +73,7 @@ else:
         "FrameTimeoutError": ".errors",
         "FrameTooLargeError": ".errors",
         "FrameTooSmallError": ".errors",
-        "Handler": ".server.serving",
+        "Handler": ".server.handlers",
         "IdleTimeoutError": ".errors",
         "IncompleteFrameError": ".errors",
         "Limits": ".limits",
@@ -96,11 +89,11 @@ else:
         "TlsFiles": ".base.tls_files",
         "TlsFilesError": ".base.tls_files",
         "WriteTimeoutError": ".errors",
-        "echo": ".server.serving",
+        "echo": ".server.handlers",
         "encode_frame": ".framing",
         "open_frame_channel": ".connection.connect",
-        "reply_per_connection": ".server.serving",
-        "reply_with": ".server.serving",
+        "reply_per_connection": ".server.handlers",
+        "reply_with": ".server.handlers",
         "run_service": ".cli.run_service",
         "serve_frames": ".server.serving",
         "FrameClient": ".client.frame_client",

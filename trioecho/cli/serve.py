@@ -9,8 +9,8 @@ import sys
 from ..base.functions_by_name import FunctionNotFoundError, FunctionReference
 from ..base.tls_files import TlsFilesError
 from ..server.handler_loading import load_service
+from ..server.handlers import echo
 from ..server.service import Service, ServiceEndError, ServiceStartError
-from ..server.serving import echo
 from .serve_listening import where_to_listen
 from .serve_options import add_serve_options, limits_of, workers_of
 from .serve_proxy import proxy_protocol_of

@@ -21,7 +21,7 @@ from typing import Any
 from ..base.describe import describe_with_place
 from ..connection.connection_info import ConnectionInfo
 from ..connection.handlers import checked_handler, name_of
-from .serving import Handler, reply_per_connection, reply_with
+from .handlers import Handler, reply_per_connection, reply_with
 
 ReplyFunction = Callable[[bytes], "bytes | Awaitable[bytes]"]
 Served = ReplyFunction | Callable[[ConnectionInfo], ReplyFunction] | Handler

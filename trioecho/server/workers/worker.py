@@ -20,9 +20,10 @@ from ...connection.json_frames import JsonChannel
 from ...errors import RemoteProtocolError
 from ..counts import Counts
 from ..handler_loading import load_service
+from ..handlers import Handler, echo
 from ..report import Report
 from ..service import Service, ServiceEndError, ServiceStartError
-from ..serving import FrameServer, Handler, echo, serve_frames
+from ..serving import FrameServer, serve_frames
 from .messages import (
     LAST_WORDS_S,
     CannotStart,

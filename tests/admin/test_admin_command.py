@@ -272,7 +272,7 @@ def test_without_admin_its_packages_are_not_imported() -> None:
 def test_the_service_goes_on_when_admin_fails() -> None:
     program = (
         "import sys, trioecho.admin.http_server, trioecho.cli\n"
-        "async def fail(application, listeners, limits):\n"
+        "async def fail(application, listeners, limits, hosts):\n"
         "    await listeners[0].accept()\n"
         "    raise OSError('gone wrong')\n"
         "trioecho.admin.http_server.serve_http = fail\n"

@@ -160,7 +160,7 @@ def test_what_a_dask_worker_checks_that_is_killed_is_checked_by_another(
         cluster.workers[name].kill()
         _, errors = check.communicate(timeout=GUARD_S)
         assert check.returncode == 0, errors
-    cluster.workers.pop(name).communicate()
+    cluster.end_worker(name)
     wait_until_gone(server)
     assert f"trioecho check: worker {name} on " in errors
     assert "; x is checked again by another worker\n" in errors

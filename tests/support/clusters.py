@@ -66,10 +66,17 @@ class ClusterProcesses:
     def engines_of(self, name: str) -> list[int]:
         return children_of(self.workers[name].pid)
 
+    def end_worker(self, name: str) -> None:
+        _end(self.workers.pop(name))
+
     def end(self) -> None:
         for process in (*self.workers.values(), self.scheduler):
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
 
 
 def _start(program: str, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:

@@ -135,7 +135,7 @@ def test_what_is_killed_is_named_and_the_others_go_on_until_ctrl_c(
     assert (lost["connections"], lost["of_connections"]) == (1, 4)
     assert result["messages"] + lost["unknown"] == result["messages_sent"]
     assert f"{lost['name']} " in " ".join(stdout.split())
-    cluster.workers.pop("doomed").kill()
+    cluster.end_worker("doomed")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.load.cluster.test_end_to_end import wait_until_gone
+from tests.load.cluster.test_end_to_end import OTHERS, lines_until, wait_until_gone
 from tests.support.balancers import haproxy_elsewhere
 from tests.support.clusters import ClusterProcesses, cluster_processes
 from tests.support.guard import GUARD_S
@@ -207,7 +208,7 @@ def test_a_server_that_is_cut_off_is_an_error_for_each_message_that_was_lost(
 
 
 @pytest.mark.slow
-def test_a_generator_that_is_cut_off_ends_the_load_and_its_own_engine(
+def test_a_generator_that_is_cut_off_is_lost_and_its_engine_ends(
     network: HostNetwork, tmp_path: Path
 ) -> None:
     address = address_of("control", "front")
@@ -215,10 +216,13 @@ def test_a_generator_that_is_cut_off_ends_the_load_and_its_own_engine(
         with loading(network, cluster, "-c", "9", "--duration", "1h") as load:
             [engine] = cluster.engines_of("gen2")
             network.cut("gen2")
-            out, err = load.communicate(timeout=2 * GUARD_S)  # Dask takes half a minute to be sure
+            told = lines_until(load, OTHERS)  # Dask takes half a minute to be sure
             network.join("gen2")
-        wait_until_gone(engine)
-    assert (load.returncode, out) == (1, "")
-    last = err.splitlines()[-1]
-    assert last.startswith("trioecho load: worker gen2 on gen2 is gone: ")
-    assert "it had 3 of 9 connections, and had sent " in last
+            wait_until_gone(engine)
+            load.send_signal(signal.SIGINT)
+            out, _ = load.communicate(timeout=GUARD_S)
+    assert load.returncode == 130
+    assert "worker gen2 on gen2 is gone: " in told
+    assert "it had 3 of 9 connections, and had sent " in told
+    [lost] = json.loads(out)["lost"]
+    assert (lost["name"], lost["connections"]) == ("worker gen2 on gen2", 3)

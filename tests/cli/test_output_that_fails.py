@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -97,6 +99,28 @@ def test_results_on_a_full_disk_are_exit_74_and_one_line(words: list[str]) -> No
     assert done.returncode == 74
     assert done.stderr.splitlines()[-1] == f"trioecho: the results could not be written: {NO_SPACE}"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["check", "--list"], ["serve", "--help"]])
+def test_what_could_not_be_written_is_known_at_the_end(
+    words: list[str], unbuffered: str, tmp_path: Path
+) -> None:
+    program = shlex.join([sys.executable, "-m", "trioecho", *words])
+    with (tmp_path / "results").open("w") as results:
+        done = subprocess.run(
+            # As on a disk that is full, and unlike /dev/full, a write of no byte succeeds.
+            ["sh", "-c", f"ulimit -f 0; exec {program}"],
+            stdin=subprocess.DEVNULL,
+            stdout=results,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=GUARD_S,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    assert done.returncode == 74
+    assert done.stderr == f"trioecho: the results could not be written: {os.strerror(errno.EFBIG)}\n"
 
 
 def test_a_full_disk_is_no_matter_for_a_command_without_results() -> None:

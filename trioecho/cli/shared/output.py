@@ -12,6 +12,7 @@ from typing import TextIO
 
 from ...base.printable import printable
 from .exit_codes import ExitCode
+from .standard_files import failure_of
 
 # This much fits into the buffer of a stream, in any encoding: it is written whole or kept whole.
 _PIECE_CHARACTERS = 2000
@@ -74,6 +75,8 @@ def end_output(exit_code: int) -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             _write(stream, "")
+            if stream is not None and (failure := failure_of(stream)) is not None:
+                raise failure
         except OSError as error:
             if stream is sys.stdout and not is_reader_gone(error, stream.fileno()):
                 print_error(f"trioecho: the results could not be written: {error.strerror}")
@@ -99,10 +102,8 @@ def _write(stream: TextIO | None, text: str) -> None:
     """
     if stream is None:  # its descriptor was closed when the process was started
         return
-    # A text of no character would be a write(2) of no byte, which fails on a device that is full.
     for start in range(0, max(1, len(text)), _PIECE_CHARACTERS):
-        if text:
-            stream.write(text[start : start + _PIECE_CHARACTERS])
+        stream.write(text[start : start + _PIECE_CHARACTERS])
         while True:
             try:
                 stream.flush()

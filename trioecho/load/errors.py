@@ -19,7 +19,7 @@ class CannotConnectError(Exception):
         super().__init__(host, port, reason)
         self.host = host
         self.port = port
-        self.reason = reason
+        self.reason: str = reason
 
     def __str__(self) -> str:
         return f"cannot connect to {format_address((self.host, self.port))}: {self.reason}"
@@ -109,7 +109,7 @@ class WorkerSilentError(WorkerFailedError):
     def __init__(self, exit_code: int, last_words: str, *, worker: str, silent_s: float) -> None:
         super().__init__(exit_code, last_words, worker=worker)
         self.silent_s = silent_s
-        self.reason = f"sent nothing for {silent_s:g} s and was killed"
+        self.reason: str = f"sent nothing for {silent_s:g} s and was killed"
 
 
 class ClusterWorkerFailedError(WorkerFailedError):
@@ -132,7 +132,7 @@ class ClusterWorkerFailedError(WorkerFailedError):
         exit_code: int | None = None,
     ) -> None:
         super().__init__(-1 if exit_code is None else exit_code, reason, worker=worker)
-        self.reason = reason
+        self.reason: str = reason
         self.connections = connections
         self.of_connections = of_connections
         self.sent = sent

@@ -126,7 +126,7 @@ class Inside:
 
 
 def test_other_processes_find_what_is_at_the_top_of_a_module() -> None:
-    assert reference_to(echo).name == "trioecho.server.serving:echo"
+    assert reference_to(echo).name == "trioecho.server.handlers:echo"
     assert reference_to(Inside.reply).name == f"{__name__}:Inside.reply"
     for no_name in (lambda message: message, Inside(), bytes.upper):
         with pytest.raises(ValueError, match="define it at the top of a module or a file"):

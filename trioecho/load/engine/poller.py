@@ -9,8 +9,22 @@ from typing import Any, Protocol
 
 import trio
 
-# The grain of epoll_wait(2) and poll(2). Shorter waits than two of them are spun.
+from ...base.units import NS_PER_S
+
+# The grain of epoll_wait(2) and poll(2).
 _GRAIN_NS = 1_000_000
+
+# A process that select(2) wakes is late: by 50 us, the slack of the kernel's timers (PR_SET_TIMERSLACK
+# in prctl(2)), and by what waking takes. That much of a wait is spun.
+_SPIN_NS = 150_000
+
+# A look at the sockets takes a microsecond or two. After one that took this long, others
+# want this processor as well: while it spins, they get it for milliseconds in between.
+_TAKEN_AWAY_NS = 300_000
+_SHARED_NS = 10_000_000_000  # is how long that is believed
+
+# What select(2) takes is below this number (FD_SETSIZE).
+_SELECTABLE = 1024
 
 # What a poller says of a socket: as epoll and poll do (EPOLLIN, POLLIN; EPOLLOUT, POLLOUT).
 READABLE: int = 1
@@ -42,8 +56,11 @@ class Poller:
 
     The reactor has an epoll as well; this differs in what it waits for: a socket may be
     waited for in both directions at once, and a wait ends at a given time, for
-    which a grain of 1 ms is too coarse. So the last millisecond or two before
-    a message is due are spent asking again and again.
+    which a grain of 1 ms is too coarse. So the last part of a wait is spent asking again
+    and again: 150 us on Linux, and elsewhere a millisecond or two. On Linux that is given
+    up for 10 s when another process took the processor away meanwhile: there may be fewer
+    processors than processes, and who sleeps gets one sooner than who spins. A message is
+    late by some 60 us then, and not by milliseconds.
 
     Attributes:
       spun_ns: CPU time spent so; it was used, but not needed.
@@ -60,6 +77,7 @@ class Poller:
         self.spun_ns: int = 0
         self._poll = poll
         self._grain = grain
+        self._shared_until = 0.0
 
     def __enter__(self) -> Poller:
         return self
@@ -89,17 +107,36 @@ class Poller:
     def wait(self, until: float) -> ReadySockets:
         """Wait, and return the sockets that are ready, by number; see `ONLY_WRITABLE`.
 
-        Returns none at the time ``until`` (of `time.perf_counter_ns`), or a millisecond
-        from now: what comes first.
+        Returns none at the time ``until`` (of `time.perf_counter_ns`) or earlier: a
+        millisecond from now, or when only the time to spin is left.
         """
         poll = self._poll
-        if until - time.perf_counter_ns() >= 2 * _GRAIN_NS:
+        now = time.perf_counter_ns()
+        left = until - now
+        if left >= 2 * _GRAIN_NS:
             return poll(self._grain)
-        if ready := poll(0):
+        if (ready := poll(0)) or left <= 0:
             return ready
+        doze = left if now < self._shared_until else left - _SPIN_NS
+        if doze > 0 and self._doze(min(doze, _GRAIN_NS) / NS_PER_S):
+            return poll(0)
+        return self._spin(until)
+
+    def _doze(self, seconds: float) -> bool:
+        """Sleep until a socket is ready, for this part of a millisecond; return whether that can be done."""
+        return False
+
+    def _spin(self, until: float) -> ReadySockets:
+        poll = self._poll
+        ready: ReadySockets = []
         cpu_ns = time.thread_time_ns()
-        while not ready and time.perf_counter_ns() < until:
+        now = time.perf_counter_ns()
+        while not ready and now < until:
+            before = now
             ready = poll(0)
+            now = time.perf_counter_ns()
+            if now - before > _TAKEN_AWAY_NS:
+                self._shared_until = now + _SHARED_NS
         self.spun_ns += time.thread_time_ns() - cpu_ns
         return ready
 
@@ -129,16 +166,24 @@ class EpollPoller(PollPoller):
     """By epoll(7), which only Linux has. A wait looks at those that are ready."""
 
     def __init__(self) -> None:
-        super().__init__(select.epoll(), _GRAIN_NS / 1e9)
+        super().__init__(select.epoll(), _GRAIN_NS / NS_PER_S)
+        # An epoll can be waited for as a socket can, also by what has a finer grain than its own.
+        self._ourselves = [self._registered.fileno()]
+        self._dozes = self._ourselves[0] < _SELECTABLE
 
     def __exit__(self, *exception: object) -> None:
         """Close the epoll."""
         self._registered.close()
 
+    def _doze(self, seconds: float) -> bool:
+        if self._dozes:
+            select.select(self._ourselves, (), (), seconds)
+        return self._dozes
+
     async def rest(self, seconds: float) -> None:
-        """See `Poller.rest`; an epoll can be waited for as a socket can."""
+        """See `Poller.rest`."""
         with trio.move_on_after(seconds):
-            await trio.lowlevel.wait_readable(self._registered.fileno())
+            await trio.lowlevel.wait_readable(self._ourselves[0])
 
 
 class SelectPoller(Poller):
@@ -148,7 +193,7 @@ class SelectPoller(Poller):
     most_sockets: int | None = 500
 
     def __init__(self) -> None:
-        super().__init__(self._select, _GRAIN_NS / 1e9)
+        super().__init__(self._select, _GRAIN_NS / NS_PER_S)
         self._reading: set[int] = set()
         self._writing: set[int] = set()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import select
 import signal
-import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -20,14 +19,6 @@ from trioecho.load.engine.poller import EpollPoller, PollPoller, SelectPoller
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Say nothing of processes that were killed while they wrote what they had covered."""
-    if config.pluginmanager.hasplugin("_cov"):
-        from coverage.exceptions import CoverageWarning
-
-        warnings.filterwarnings("ignore", "Data file .* isn't a coverage data file", CoverageWarning)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -168,8 +168,8 @@ class EpollPoller(PollPoller):
     def __init__(self) -> None:
         super().__init__(select.epoll(), _GRAIN_NS / NS_PER_S)
         # An epoll can be waited for as a socket can, also by what has a finer grain than its own.
-        self._ourselves = [self._registered.fileno()]
-        self._dozes = self._ourselves[0] < _SELECTABLE
+        self._ourselves: list[int] = [self._registered.fileno()]
+        self._dozes: bool = self._ourselves[0] < _SELECTABLE
 
     def __exit__(self, *exception: object) -> None:
         """Close the epoll."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,9 +86,7 @@ def test_a_change_that_would_close_a_circle_is_refused() -> None:
 def test_a_proxy_that_would_close_a_circle_is_not_added() -> None:
     async def main() -> None:
         async with running_set() as proxies:
-            with trio.socket.socket() as free:
-                await free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+            port = free_port()
             one = await proxies.add_as({"name": "one", "target": f"127.0.0.1:{port}"})
             closing = {"name": "two", "target": one.as_object()["listen"], "listen": f"127.0.0.1:{port}"}
             with pytest.raises(ConflictError, match="it leads back to two by one"):
@@ -94,6 +94,73 @@ def test_a_proxy_that_would_close_a_circle_is_not_added() -> None:
             assert len(proxies) == 1
 
     trio.run(main)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+# Numeric, so no name server is asked; what it is bound to is written otherwise, as with a name.
+OTHERWISE_WRITTEN = "127.1"
+
+
+def test_a_proxy_whose_circle_shows_when_its_name_is_looked_up_is_not_added() -> None:
+    async def main() -> None:
+        async with running_set() as proxies:
+            port = free_port()
+            circle = {"name": "one", "target": f"127.0.0.1:{port}", "listen": f"{OTHERWISE_WRITTEN}:{port}"}
+            with pytest.raises(ConflictError, match="target: it leads back to one; give the server's"):
+                await proxies.add_as(circle)
+            assert len(proxies) == 0
+            one = await proxies.add_as({**circle, "target": "127.0.0.1:9"})  # nothing is left open
+            await proxies.change("one", {"faults": [{"fault": "drop"}]})
+            assert one.relay is not None
+
+    trio.run(main)
+
+
+def test_a_proxy_whose_circle_shows_when_it_is_enabled_stays_disabled_and_can_change() -> None:
+    async def main() -> None:
+        async with running_set() as proxies:
+            port = free_port()
+            circle = {"name": "one", "target": f"127.0.0.1:{port}", "listen": f"{OTHERWISE_WRITTEN}:{port}"}
+            one = await proxies.add_as({**circle, "enabled": False})
+            for enable in (lambda: proxies.change("one", {"enabled": True}), proxies.reset):
+                with pytest.raises(ConflictError, match="target: it leads back to one; give the server's"):
+                    await enable()
+                assert (one.relay, one.settings.enabled) == (None, False)
+            await proxies.change("one", {"max_connections": 5, "faults": [{"fault": "drop"}]})
+            await proxies.change("one", {"target": "127.0.0.1:9", "enabled": True})
+            assert one.relay is not None
+
+    trio.run(main)
+
+
+def test_a_circle_that_was_not_seen_refuses_no_change_but_of_the_target() -> None:
+    async def main() -> None:
+        async with running_set() as proxies:
+            one = await proxies.add_as({"name": "one", "target": "127.0.0.1:9"})
+            one.settings = replace(one.settings, target=one.addresses[0])  # as if over a name
+            await proxies.change("one", {"faults": [{"fault": "drop"}], "max_connections": 5})
+            await proxies.change("one", {"enabled": False})
+            assert one.settings.limits.max_connections == 5
+
+    trio.run(main)
+
+
+def test_a_file_whose_circle_shows_when_its_names_are_looked_up_starts_nothing(tmp_path: Path) -> None:
+    one, two = free_port(), free_port()
+    path = tmp_path / "proxies.toml"
+    path.write_text(
+        f"[[proxy]]\nname = 'one'\nlisten = '{OTHERWISE_WRITTEN}:{one}'\ntarget = '127.0.0.1:{two}'\n"
+        f"[[proxy]]\nname = 'two'\nlisten = '127.0.0.1:{two}'\ntarget = '127.0.0.1:{one}'\n"
+    )
+    done = run_in_process("proxy", "--proxies", str(path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"the target of one: 127.0.0.1:{two}: it leads back to one by two" in done.stderr
 
 
 def test_a_file_with_a_circle_starts_nothing(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class Hop(NamedTuple):
 def circle_through(start: Hop, others: Iterable[Hop]) -> list[str]:
     """Return the names of the proxies on the way from one back to it; none if it leads elsewhere.
 
-    What is called a circle is one: names are not looked up, so one that leads over a name, over another
+    What is called a circle is one: targets are not looked up, so one that leads over a name, over another
     process or over another machine is not seen.
 
     Args:

@@ -8,7 +8,7 @@ from ...base.json_part import Part
 from ...base.printable import printable_line
 from ...base.quantities import plural
 
-# No load took longer, either way.
+# No load took longer; a worker may also be lost before the measured part.
 _MOST_S = 1e9
 
 
@@ -19,7 +19,7 @@ class LostWorker:
     Attributes:
       name: of the worker, with its machine or its process, in words.
       reason: how it was lost, in words that follow the name.
-      lost_s: when that was seen, in seconds since the measured part began; negative in the warm-up.
+      lost_s: when that was seen, in seconds since the measured part began; negative before that.
       reported_s: up to when its reports go; None if there was none.
       connections: that it had.
       of_connections: that the load had.
@@ -48,7 +48,7 @@ class LostWorker:
     @property
     def when(self) -> str:
         """The time at which the loss was seen, in words."""
-        return f"after {self.lost_s:,.1f} s" if self.lost_s >= 0 else "in the warm-up"
+        return f"after {self.lost_s:,.1f} s" if self.lost_s >= 0 else "before the measured part"
 
     @property
     def in_words(self) -> str:
@@ -75,13 +75,27 @@ def read_lost_workers(part: Part) -> list[LostWorker]:
     Raises:
       DamagedError: it is something else.
     """
-    lost = []
-    for item in part:
-        worker: LostWorker = item.record(LostWorker)
-        for name in ("connections", "of_connections", "sent", "unknown", "unreported"):
-            item[name].count()
-        for name in ("lost_s", "reported_s"):
-            if abs(getattr(worker, name) or 0.0) > _MOST_S:
-                raise item[name].wrong("no load took as long")
-        lost.append(worker)
-    return lost
+    return [_lost_worker(item) for item in part]
+
+
+def _lost_worker(part: Part) -> LostWorker:
+    lost_s = part["lost_s"].value
+    if isinstance(lost_s, bool) or not isinstance(lost_s, int | float) or not abs(lost_s) <= _MOST_S:
+        raise part["lost_s"].wrong(
+            f"{part['lost_s']} is not a time that a load can take, before or after its start"
+        )
+    reported_s = part["reported_s"].read(float | None)
+    if reported_s is not None and reported_s > _MOST_S:
+        raise part["reported_s"].wrong("no load took as long")
+    return LostWorker(
+        name=part["name"].text(),
+        reason=part["reason"].text(),
+        lost_s=float(lost_s),
+        reported_s=reported_s,
+        connections=part["connections"].count(),
+        of_connections=part["of_connections"].count(),
+        sent=part["sent"].count(),
+        unknown=part["unknown"].count(),
+        unreported=part["unreported"].count(),
+        is_counted=part["is_counted"].flag(),
+    )

@@ -77,3 +77,10 @@ def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         pytest.skip(f"this system has no {name}")
     monkeypatch.setattr("trioecho.load.processes.local.open_poller", kinds[name])
     return name
+
+
+@pytest.fixture
+def no_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes that the test starts not measure what they cover."""
+    for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+        monkeypatch.delenv(name, raising=False)

@@ -101,6 +101,7 @@ def test_results_on_a_full_disk_are_exit_74_and_one_line(words: list[str]) -> No
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("no_coverage")  # which could not write its files either
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", [["check", "--list"], ["serve", "--help"]])
 def test_what_could_not_be_written_is_known_at_the_end(

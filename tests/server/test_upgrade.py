@@ -76,7 +76,7 @@ class Upgradable(ServerProcess):
         assert f"SIGUSR2: process {new} has taken over; draining " in said
         self.number = int(new)
         if until_the_old_one_has_ended:
-            assert select.select([ended], [], [], GUARD_S)[0], "it still runs"
+            wait_for_end(ended)
         os.close(ended)
 
     def end(self) -> None:
@@ -88,6 +88,10 @@ class Upgradable(ServerProcess):
     def messages(self) -> list[int]:
         """The final counts of all that have served, in the order in which they have ended."""
         return [report["messages_total"] for report in self.reports if report["final"]]
+
+
+def wait_for_end(pidfd: int) -> None:
+    assert select.select([pidfd], [], [], GUARD_S)[0], "it still runs"
 
 
 @contextlib.contextmanager
@@ -321,7 +325,7 @@ def test_a_second_one_while_the_first_goes_on_is_ignored_and_says_so(tmp_path: P
     module.write_text(SLOW_SHOP)
     where = "--listen", f"unix:{tmp_path}/shop.sock"
     with upgradable(f"{module}:shop", *where, "--grace", "0", *files.options) as server:
-        first = server.number
+        first, first_ended = server.number, os.pidfd_open(server.number)
         plain, peer = server.connect(), TlsPeer()
         shake_hands(peer, plain)
         plain.sendall(peer.records(frame(b"hello") + frame(b"unfinished")[:6]))
@@ -345,6 +349,8 @@ def test_a_second_one_while_the_first_goes_on_is_ignored_and_says_so(tmp_path: P
         plain.sendall(peer.records(frame(b"unfinished")[6:]))
         assert receive(peer, plain, 14) == frame(b"UNFINISHED")
         plain.close()
+        wait_for_end(first_ended)
+        os.close(first_ended)
         server.number = int(new)
         server.end()
     assert server.messages == [2, 0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
@@ -25,6 +27,7 @@ from trioecho.load import (
 from trioecho.load.goals.objectives import parse_objective
 from trioecho.load.processes.reported_part import ReportedPart
 from trioecho.load.report.comparison_outputs import remarks_on
+from trioecho.load.report.load_html import result_as_html
 from trioecho.load.report.load_text import faults_as_lines
 from trioecho.load.results.judging import judge, trial_outcome
 from trioecho.load.results.stage_result import StageResult
@@ -47,8 +50,8 @@ def test_in_words_it_is_who_when_and_how_many_messages() -> None:
     )
     early = replace(LOST, lost_s=-1.0, reported_s=None, sent=0, unknown=0, unreported=1, is_counted=False)
     assert early.in_words == (
-        "in the warm-up, worker b on beta is gone; it had 2 of 5 connections, and sent no report; 1 message "
-        "of its share is not accounted for; what it sent after that is in no number"
+        "before the measured part, worker b on beta is gone; it had 2 of 5 connections, and sent no report; "
+        "1 message of its share is not accounted for; what it sent after that is in no number"
     )
 
 
@@ -78,8 +81,31 @@ def test_it_comes_back_from_json_and_stays_in_merged_and_compared_results() -> N
     assert f"A: the run is not whole: {LOST.in_words}" in remarks_on((result, other))
 
 
+def test_one_that_was_lost_in_the_warm_up_comes_back_from_json_and_is_in_every_report() -> None:
+    lost = replace(LOST, lost_s=-5.0, reported_s=0.0, sent=0, unknown=0)
+    result = result_from_json(result_as_json(result_without(lost)))
+    assert result.lost == [lost]
+    other = made_result(seconds=20, seed=2)
+    assert merge([result, other]).lost == [lost]
+    assert f"A: the run is not whole: {lost.in_words}" in remarks_on((result, other))
+    assert lost.in_words in unescape(result_as_html(result))
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("name", 3), ("sent", -1), ("lost_s", 1e99), ("is_counted", 1), ("unknown", 1 << 70)]
+    ("name", "value"),
+    [
+        ("name", 3),
+        ("sent", -1),
+        ("lost_s", 1e99),
+        ("lost_s", -1e99),
+        ("lost_s", True),
+        ("lost_s", math.nan),
+        ("lost_s", None),
+        ("reported_s", -1.0),
+        ("reported_s", 1e99),
+        ("is_counted", 1),
+        ("unknown", 1 << 70),
+    ],
 )
 def test_what_is_damaged_is_refused(name: str, value: object) -> None:
     document = json.loads(result_as_json(result_without()))

@@ -42,7 +42,9 @@ from trioecho.load.processes.messages import (
 def progress() -> LoadProgress:
     interval = LoadInterval(1.5, 0.5, sent=7, messages=6, bytes=408, errors=1)
     interval.latency_ns.record(1_234_567, 6)
-    made = LoadProgress("measuring", 2.0, interval, 20, 19, {"late": 1}, 3, None)
+    made = LoadProgress(
+        "measuring", 2.0, interval, 20, 19, {"late": 1}, 3, None, taken_back=4, unsent=5, failed=1
+    )
     made.send_lateness_ns.record(99)
     made.from_send_ns.record(77, 2)
     return made

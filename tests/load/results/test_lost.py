@@ -123,7 +123,10 @@ def test_errors_of_the_warm_up_are_none_of_its_messages_and_what_was_taken_back_
     step.latency_ns.record(1000, 41)
     part.add(
         LoadProgress(
-            "measuring", 1.0, step, 60, 40, {"wrong": 5, "unsent": 2}, 1, 100, taken_back=10, unsent=2
+            *("measuring", 1.0, step, 60, 40, {"wrong": 5, "unsent": 2}, 1, 100),
+            taken_back=10,
+            unsent=2,
+            failed=1,
         )
     )
     part._from_send_ns.record(500, 41)

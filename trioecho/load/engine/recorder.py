@@ -138,6 +138,7 @@ class Recorder:
             from_send_ns=from_send,
             taken_back=tally.taken_back,
             unsent=tally.unsent,
+            failed=tally.failed,
             stages=() if tally.stages is None else tally.stages.take(),
         )
 

@@ -11,7 +11,7 @@ from ...base.difference import first_difference
 from ...base.histogram import Histogram
 from ...base.units import NS_PER_S
 from ..plan import LoadPlan
-from ..results.discrepancy import KEPT_BYTES, KEPT_DISCREPANCIES, Discrepancy
+from ..results.discrepancy import KEPT_BYTES, KEPT_DISCREPANCIES, OF_SENT_MESSAGES, Discrepancy
 from ..results.time_series import FIRST_INTERVAL_S, LoadInterval
 from .stage_tally import StageTally
 
@@ -28,6 +28,7 @@ class LoadTally:
       conversations_cut: those that the load has ended in the middle.
       unsent: messages of the measured part that were due, or planned, and will never be sent.
       messages: right replies.
+      failed: those of ``sent`` of which it is known that they have no right reply; each is one of the errors.
       bytes: of these replies on the wire.
       errors: by kind.
       discrepancies: the first few of each kind.
@@ -53,6 +54,7 @@ class LoadTally:
         self.conversations_cut: int = 0
         self.unsent: int = 0
         self.messages: int = 0
+        self.failed: int = 0
         self.bytes: int = 0
         self.errors: Counter[str] = Counter()
         self.discrepancies: list[Discrepancy] = []
@@ -113,8 +115,13 @@ class LoadTally:
         stages by `StageTally.add_unsent`.
         """
         self.errors[kind] += 1
+        # A reply may also be wrong without a message that it is known to belong to.
+        is_outcome = kind in OF_SENT_MESSAGES and due is not None and due >= self.measured_from
+        self.failed += is_outcome
         if self.stages is not None and kind != "unsent":
-            self.stages.at(self._clock() if due is None else due).errors[kind] += 1
+            stage = self.stages.at(self._clock() if due is None else due)
+            stage.errors[kind] += 1
+            stage.failed += is_outcome
         if self._kept[kind] < KEPT_DISCREPANCIES:
             self._kept[kind] += 1
             offset = _offset_shown(expected or b"", received or b"")

@@ -114,7 +114,7 @@ class StopCommand:
     """The worker is to stop, as `LoadRun.stop` does."""
 
 
-_STAGE_COUNTS = ("sent", "messages", "bytes", "received")
+_STAGE_COUNTS = ("sent", "messages", "bytes", "received", "failed")
 _STAGE_HISTOGRAMS = ("latency_ns", "from_send_ns")
 
 LoadMessage = (
@@ -160,6 +160,7 @@ def _fields(message: LoadMessage) -> Any:
             "from_send_ns": histogram_as_json(message.from_send_ns),
             "taken_back": message.taken_back,
             "unsent": message.unsent,
+            "failed": message.failed,
             "stages": [_stage_fields(stage) for stage in message.stages],
         }
     if isinstance(message, LoadWorkerConfig):

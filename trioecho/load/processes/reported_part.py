@@ -8,7 +8,6 @@ exact up to the last one. What was sent by then and had no outcome is ``unknown`
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -18,7 +17,6 @@ from ...base.units import NS_PER_S
 from ..engine.replay_times import ReplayTimes
 from ..engine.schedule import Schedule
 from ..plan import LoadPlan
-from ..results.discrepancy import OF_SENT_MESSAGES
 from ..results.generator_health import GeneratorHealth
 from ..results.lost_worker import LostWorker
 from ..results.path_counts import PathCounts
@@ -49,7 +47,6 @@ class ReportedPart:
         self._first, self._count = first, count
         self._last: LoadProgress | None = None
         self._started_at = datetime.now(timezone.utc)
-        self._warmup_errors: Counter[str] = Counter()
         # Within a report nobody knows when something was.
         self._series = TimeSeries(interval_s)
         self._ends_s = 0.0
@@ -75,7 +72,6 @@ class ReportedPart:
             self._started_at = datetime.now(timezone.utc) - timedelta(seconds=max(0.0, progress.t_s))
         self._last = progress
         if progress.t_s <= 0:
-            self._warmup_errors = Counter(progress.errors)
             return
         step = progress.interval
         self._series.add(replace(step, t_s=step.t_s + step.width_s / 2))
@@ -166,14 +162,11 @@ class ReportedPart:
     def _unaccounted(self, result: LoadResult, unsent: int, due: tuple[int, ...] | None) -> tuple[int, int]:
         """Return how many messages are unknown, and how many unreported; stages have theirs then."""
         if not result.stages:
-            errors = Counter(result.errors)
-            errors.subtract(self._warmup_errors)
+            failed = 0 if self._last is None else self._last.failed
             sent = result.sent - result.churn.taken_back
-            known = result.messages + sum(errors[kind] for kind in OF_SENT_MESSAGES)
-            return max(0, sent - known), max(0, sum(due or ()) - sent - unsent)
+            return sent - result.messages - failed, max(0, sum(due or ()) - sent - unsent)
         for stage, of_stage in zip(result.stages, due or (), strict=False):
-            known = stage.messages + sum(stage.errors[kind] for kind in OF_SENT_MESSAGES)
-            more = {"unknown": stage.sent - known, "unreported": of_stage - stage.due}
+            more = {"unknown": stage.sent - stage.messages - stage.failed, "unreported": of_stage - stage.due}
             stage.errors.update({kind: count for kind, count in more.items() if count > 0})
         sums = (sum(stage.errors[kind] for stage in result.stages) for kind in ("unknown", "unreported"))
         unknown, unreported = sums

@@ -32,6 +32,7 @@ class LoadProgress:
       from_send_ns: of the replies since the last progress; open loop only.
       taken_back: those of ``sent`` that count once more, or are unsent; see `ChurnResult`.
       unsent: messages of the measured part that were due, or planned, and will never be sent, so far.
+      failed: those of ``sent`` of which it is known so far that they have no right reply.
       stages: what was counted in stages since the last progress, of those in which something was.
       lost: a sentence on each worker that was lost so far; the others go on.
     """
@@ -48,6 +49,7 @@ class LoadProgress:
     from_send_ns: Histogram = field(default_factory=Histogram)
     taken_back: int = 0
     unsent: int = 0
+    failed: int = 0
     stages: tuple[StageResult, ...] = ()
     lost: tuple[str, ...] = ()
 
@@ -84,5 +86,6 @@ def merge_progress(
         from_send,
         taken_back=sum(part.taken_back for part in parts),
         unsent=sum(part.unsent for part in parts),
+        failed=sum(part.failed for part in parts),
         lost=tuple(lost),
     )

@@ -27,6 +27,7 @@ class StageResult:
       bytes: of these replies on the wire, headers included.
       received: right replies that came while it lasted, whenever their messages were due.
       errors: how often each kind occurred; kinds that did not are not in it.
+      failed: those of ``sent`` of which it is known that they have no right reply; not in files.
       latency_ns: as of `LoadResult`, of the messages that were due in it.
       from_send_ns: likewise.
     """
@@ -39,6 +40,7 @@ class StageResult:
     bytes: int = 0
     received: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
     latency_ns: Histogram = field(default_factory=Histogram)
     from_send_ns: Histogram = field(default_factory=Histogram)
 
@@ -70,7 +72,7 @@ class StageResult:
     def add(self, other: StageResult) -> None:
         """Add what another process or machine counted in this stage."""
         self.length_s = max(self.length_s, other.length_s)
-        for name in ("sent", "messages", "bytes", "received"):
+        for name in ("sent", "messages", "bytes", "received", "failed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.errors.update(other.errors)
         self.latency_ns.merge(other.latency_ns)

@@ -20,7 +20,7 @@ from ..message_list import GivenMessages, MessageList
 from ..plan import LoadPlan
 from ..recorded_traffic import RecordedTraffic
 from ..results.merging import merge_parts
-from ..results.progress import LoadProgress, merge_progress
+from ..results.progress import LoadProgress, at_rest, merge_progress
 from ..results.result import LoadResult
 from .local import CONNECTING
 from .message_parts import messages_in_parts
@@ -213,7 +213,7 @@ class WorkersRun(Generic[Worker]):
                     worker.last_progress = worker.progress.popleft()
                     parts.append(worker.last_progress)
                 elif worker not in working and worker.last_progress is not None:
-                    parts.append(_at_rest(worker.last_progress, worker.result or worker.last_progress))
+                    parts.append(at_rest(worker.last_progress, worker.result))
             lost = [self._lost_in_words(worker) for worker in self._lost]
             self._on_progress(merge_progress(parts, planned=self._planned, lost=lost))
 
@@ -224,11 +224,3 @@ class WorkersRun(Generic[Worker]):
             f"{error.worker} {error.reason}; it had {config.count:,} of {connections}, and had sent "
             f"{plural(worker.reported.sent, 'message')} by its last report; the others go on"
         )
-
-
-def _at_rest(last: LoadProgress, result: LoadResult | LoadProgress) -> LoadProgress:
-    """Return the progress of a worker that is done or lost, while others are not."""
-    interval = type(last.interval)(last.interval.t_s, last.interval.width_s)
-    return LoadProgress(
-        "draining", last.t_s, interval, result.sent, result.messages, result.errors, 0, last.planned
-    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from ...base.histogram import Histogram
+from .result import LoadResult
 from .stage_result import StageResult
 from .time_series import LoadInterval
 
@@ -52,6 +53,36 @@ class LoadProgress:
     failed: int = 0
     stages: tuple[StageResult, ...] = ()
     lost: tuple[str, ...] = ()
+
+
+def at_rest(last: LoadProgress, result: LoadResult | None) -> LoadProgress:
+    """Return the progress of a worker that is done or lost, while others are not: nothing new happens.
+
+    Args:
+      last: its last one.
+      result: of a worker that is done; None of one that is lost.
+    """
+    resting = replace(
+        last,
+        phase="draining",
+        interval=LoadInterval(last.interval.t_s, last.interval.width_s),
+        connections=0,
+        send_lateness_ns=Histogram(),
+        from_send_ns=Histogram(),
+        stages=(),
+    )
+    if result is None:
+        return resting
+    taken_back = result.churn.taken_back
+    return replace(
+        resting,
+        sent=result.sent,
+        messages=result.messages,
+        errors=result.errors,
+        taken_back=taken_back,
+        unsent=result.unsent,
+        failed=result.sent - taken_back - result.messages,
+    )
 
 
 def merge_progress(

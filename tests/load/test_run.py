@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,14 @@ async def test_a_cancelled_load_leaves_nothing() -> None:
 
 
 @EVERY_POLLER
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_its_time_is_that_of_the_measured_part(processes: int) -> None:
+    began = datetime.now(timezone.utc)
+    with serving() as port, guarded():
+        result = await run_load(plan_for(port, warmup_s=0.3, messages=3, processes=processes))
+    assert began + timedelta(seconds=0.3) <= result.started_at <= datetime.now(timezone.utc)
+
+
 async def test_a_server_that_dies_in_the_middle() -> None:
     numbers = itertools.count(1)  # next() of it is atomic
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from datetime import datetime, timezone
 from typing import Any, Literal
 
 import pytest
@@ -15,7 +16,7 @@ from tests.load.test_run import plan_for, serving
 from tests.load.test_truth import SERVICE_NS, assert_agree, due_times, out_of_stall
 from tests.support.clusters import fake_cluster
 from tests.support.guard import guarded
-from tests.support.load_world import MS, Server, WorldSocket, run_in_world
+from tests.support.load_world import MS, S, Server, WorldSocket, run_in_world
 from tests.support.wire import split_frames
 from trioecho.base.nursery import open_background_nursery
 from trioecho.cluster.messages import EngineEnded
@@ -190,7 +191,8 @@ async def test_a_load_on_a_cluster_can_be_stopped() -> None:
 async def losing(how: str) -> LoadResult:
     """What comes of a load that loses a worker, or its bridge, and is stopped then."""
     results: list[LoadResult] = []
-    async with fake_cluster(2) as (cluster, bridge):
+    began = datetime.now(timezone.utc)
+    async with fake_cluster(2, clocks={1: 600 * S}) as (cluster, bridge):  # it cannot say when it began
         with serving() as port, guarded():
             has_begun = trio.Event()
 
@@ -219,6 +221,7 @@ async def losing(how: str) -> LoadResult:
             if how != "bridge":
                 await bridge.until_ended(2)  # nothing is left running
     [result] = results
+    assert began <= result.started_at <= datetime.now(timezone.utc)
     assert result_as_json(result_from_json(result_as_json(result))) == result_as_json(result)
     unknown = sum(worker.unknown for worker in result.lost)
     assert result.errors == ({"unknown": unknown} if unknown else {})

@@ -99,4 +99,5 @@ class ClusterWorkplace(Workplace[ClusterWorker]):
             connections=worker.config.count,
             clock=worker.clock,
             start_late_ns=worker.started_late_ns or 0,
+            is_its_time=worker.result is not None,  # else it was lost, and the clock was ours
         )

@@ -6,7 +6,7 @@ import gc
 import math
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import trio
 
@@ -171,7 +171,8 @@ class LocalRun:
         result.connections_opened = len(opened.sockets)
         result.sockets = [] if opened.given is None else [opened.given]
         result.path = result.path or self._no_path
-        result.started_at = self._started_at
+        warmup_s = plan.warmup_s if result.elapsed_s else 0.0  # one that was stopped in it has no other part
+        result.started_at = self._started_at + timedelta(seconds=warmup_s)
         result.machines = [this_machine()]
         result.recording = recorded
         result.tls = None if self._tls is None else self._tls.result

@@ -69,7 +69,7 @@ class ReportedPart:
     def add(self, progress: LoadProgress) -> None:
         """Add the next report."""
         if self._last is None:
-            self._started_at = datetime.now(timezone.utc) - timedelta(seconds=max(0.0, progress.t_s))
+            self._started_at = datetime.now(timezone.utc) - timedelta(seconds=progress.t_s)
         self._last = progress
         if progress.t_s <= 0:
             return

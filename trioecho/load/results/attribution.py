@@ -17,6 +17,7 @@ def attribute(
     connections: int,
     clock: ClockOffset,
     start_late_ns: int,
+    is_its_time: bool = True,
     system: WorkerSystem = "Dask",
 ) -> None:
     """Note which worker a part of a load is of, and correct its times by the worker's clock.
@@ -28,10 +29,12 @@ def attribute(
       connections: how many it had.
       clock: how far its clocks are ahead of those of the machine with the load command.
       start_late_ns: how long after its moment it started.
+      is_its_time: whether the worker itself has said when its part began.
       system: of which it is a worker.
     """
     health = result.health
-    result.started_at -= timedelta(microseconds=clock.day_ahead_ns / 1000)
+    if is_its_time:
+        result.started_at -= timedelta(microseconds=clock.day_ahead_ns / 1000)
     result.workers = [
         WorkerShare(
             name=name,

@@ -20,6 +20,8 @@ _BIND_ADDRESS_NO_PORT: int | None = getattr(trio.socket, "IP_BIND_ADDRESS_NO_POR
 # Linux: packets go over this device, whatever the routes say (socket(7)).
 _BIND_TO_DEVICE: int | None = getattr(socket, "SO_BINDTODEVICE", None)
 _IPV6 = 6
+# What a machine says that does not have an address, a device, or any address of that family.
+_NOT_OWN = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.EAFNOSUPPORT)
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -39,7 +41,7 @@ def bind_to_source(plain: socket.socket, source: str) -> None:
     Raises:
       OSError: that is not possible.
     """
-    address, device = parse_source(source)
+    device = parse_source(source).device
     if device:
         if _BIND_TO_DEVICE is None:
             raise OSError(errno.ENOPROTOOPT, "this system cannot choose a device")
@@ -47,6 +49,11 @@ def bind_to_source(plain: socket.socket, source: str) -> None:
     if _BIND_ADDRESS_NO_PORT is not None:
         with contextlib.suppress(OSError):  # a kernel that does not know it chooses the port at once
             plain.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+    _bind_to_address(plain, source)
+
+
+def _bind_to_address(plain: socket.socket, source: str) -> None:
+    address, device = parse_source(source)
     # A link-local address of IPv6 is one of a device.
     plain.bind((f"{address}%{device}" if device and address.is_link_local else str(address), 0))
 
@@ -57,41 +64,67 @@ def check_source(source: str) -> None:
     Raises:
       ValueError: they cannot; the message says why.
     """
-    device = parse_source(source).device
+    error = _try_source(source)
+    if error is not None:
+        raise _refusal(source, error)
+
+
+def _try_source(source: str) -> OSError | None:
+    """Bind a socket to an address, and over its device; return the error, if there is one."""
     try:
         with socket.socket(family_of(source), socket.SOCK_STREAM) as plain:
             bind_to_source(plain, source)
     except OSError as error:
-        reason = why_not_connected(error)
-        if error.errno == errno.EADDRNOTAVAIL:
-            reason = "this machine does not have it"
-        elif device and error.errno == errno.ENODEV:
-            reason = f"this machine has no network device {device}"
-        elif device and error.errno == errno.EPERM:
-            reason = f"this user may not choose the network device {device} (CAP_NET_RAW)"
-        elif device and error.errno == errno.ENOPROTOOPT:
-            reason = "a network device can be chosen on Linux alone; leave out the % and what follows"
-        raise ValueError(f"connections cannot be made from {source}: {reason}") from None
+        return error
+    return None
+
+
+def _refusal(source: str, error: OSError) -> ValueError:
+    device = parse_source(source).device
+    reason = why_not_connected(error)
+    if error.errno == errno.EADDRNOTAVAIL:
+        reason = "this machine does not have it"
+    elif device and error.errno == errno.ENODEV:
+        reason = f"this machine has no network device {device}"
+    elif device and error.errno == errno.EPERM:
+        reason = f"this user may not choose the network device {device} (CAP_NET_RAW)"
+    elif device and error.errno == errno.ENOPROTOOPT:
+        reason = "a network device can be chosen on Linux alone; leave out the % and what follows"
+    return ValueError(f"connections cannot be made from {source}: {reason}")
 
 
 def own_sources(sources: Sequence[str]) -> tuple[str, ...]:
-    """Return those addresses from which this machine can make connections.
+    """Return those addresses that this machine has; others are for other machines.
 
     Raises:
-      ValueError: there is none; the message says why for the first.
+      ValueError: there is none, or connections cannot be made from one that it has; the message says why.
     """
     own: list[str] = []
-    reasons: list[ValueError] = []
+    of_others: list[ValueError] = []
     for source in sources:
-        try:
-            check_source(source)
-        except ValueError as error:
-            reasons.append(error)
-        else:
+        error = _try_source(source)
+        if error is None:
             own.append(source)
-    if reasons and not own:
-        raise reasons[0]
+        elif _is_of_another(source, error):
+            of_others.append(_refusal(source, error))
+        else:
+            raise _refusal(source, error)
+    if of_others and not own:
+        raise of_others[0]
     return tuple(own)
+
+
+def _is_of_another(source: str, error: OSError) -> bool:
+    """Return whether a machine does not have an address, or its device, from which it cannot connect."""
+    if error.errno in _NOT_OWN:
+        return True
+    # A device may be refused before anybody has looked for the address.
+    try:
+        with socket.socket(family_of(source), socket.SOCK_STREAM) as plain:
+            _bind_to_address(plain, source)
+    except OSError as without_device:
+        return without_device.errno in _NOT_OWN
+    return False
 
 
 def why_not_opened(error: OSError | UnicodeError, *, is_first: bool = False) -> str:

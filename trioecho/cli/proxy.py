@@ -16,6 +16,7 @@ from ..base.endpoint import is_unix
 from ..base.open_files import connections_that_fit
 from ..proxy import (
     ManagedProxy,
+    ProxyRequestError,
     ProxySet,
     ProxySettings,
     ProxyTls,
@@ -177,27 +178,35 @@ async def _proxy(
         for line in _count_lines(proxies, is_only=is_only):
             report.write_line(f"{prefix}{line}")
 
+    refusal: ProxyRequestError | None = None
     with open_signals(report_counts, is_last=True) as signals:
         async with trio.open_nursery() as nursery:
             for writer in (report, log):
                 nursery.start_soon(writer.run)
             await nursery.start(proxies.run)
-            for each, listeners, recording in zip(settings, opened, recordings, strict=True):
-                await proxies.add(each, listeners=listeners, recording=recording, is_only=is_only)
-            if admin is not None:
-                nursery.start_soon(admin.run)
-                admin.log_where()
-            _log_few_connections(_most_wanted(arguments, settings))
-            if arguments.end_with_stdin:
-                nursery.start_soon(_end_with_stdin, nursery.cancel_scope)
-            await anext(signals)
+            try:
+                for each, listeners, recording in zip(settings, opened, recordings, strict=True):
+                    await proxies.add(each, listeners=listeners, recording=recording, is_only=is_only)
+            except ProxyRequestError as error:
+                refusal = error
+            else:
+                if admin is not None:
+                    nursery.start_soon(admin.run)
+                    admin.log_where()
+                _log_few_connections(_most_wanted(arguments, settings))
+                if arguments.end_with_stdin:
+                    nursery.start_soon(_end_with_stdin, nursery.cancel_scope)
+                await anext(signals)
             nursery.cancel_scope.cancel()
         for recording in recordings:
             if isinstance(recording, TimedFileRecording):
                 recording.close()
-        report_counts("final: ")
+        if refusal is None:
+            report_counts("final: ")
         for writer in (report, log):
             writer.flush(_FLUSH_S)
+    if refusal is not None:  # raised here, as a nursery would make a group of it
+        raise CommandError(ExitCode.WRONG_USAGE, str(refusal)) from refusal
     return ExitCode.OK
 
 
@@ -212,7 +221,8 @@ async def _open_all(
     """Listen for every proxy that is enabled, and for the pages, before any of it begins.
 
     Raises:
-      CommandError: an address cannot be listened on; nothing is left open.
+      CommandError: an address cannot be listened on, or a proxy leads back to itself; nothing is left
+        open.
     """
     opened: list[list[trio.SocketListener] | None] = []
     try:
@@ -224,6 +234,8 @@ async def _open_all(
                 opened.append(await _open_named(each, path))
             else:
                 opened.append(None)
+        # Names have their addresses now.
+        checked_circles(settings, [[each.socket.getsockname() for each in one or ()] for one in opened])
         if admin is not None:
             await admin.listen()
     except CommandError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..base.describe import describe
 from ..base.listen_address import TcpAddress
@@ -14,6 +15,7 @@ from ..framing import FrameFormat
 from ..limits import Limits
 from ..proxy import (
     KINDS,
+    MOST_PROXIES,
     WHEN_FULL,
     ConnectionLimits,
     Direction,
@@ -222,6 +224,10 @@ def settings_of_file(arguments: argparse.Namespace, seed: int, tls: ProxyTls) ->
     written = tables.get("proxy")
     if not isinstance(written, list) or not written:
         raise CommandError(ExitCode.WRONG_USAGE, f"{path} has no proxy; write each below [[proxy]]")
+    if len(written) > MOST_PROXIES:
+        raise CommandError(
+            ExitCode.WRONG_USAGE, f"{path} has {len(written):,} proxies, and {MOST_PROXIES} are the most"
+        )
     defaults = {"seed": seed, "format": arguments.format}
     found: dict[str, ProxySettings] = {}
     for number, table in enumerate(written, start=1):
@@ -236,13 +242,21 @@ def settings_of_file(arguments: argparse.Namespace, seed: int, tls: ProxyTls) ->
     return list(found.values())
 
 
-def checked_circles(settings: list[ProxySettings]) -> list[ProxySettings]:
+def checked_circles(
+    settings: list[ProxySettings], addresses: Iterable[Sequence[tuple[Any, ...]]] | None = None
+) -> list[ProxySettings]:
     """Return the proxies, of which none leads back to itself.
+
+    Args:
+      settings: of the proxies.
+      addresses: of the sockets of each, as ``getsockname`` gives them; none of one that does not listen.
+        Before any listens, only what is written is known.
 
     Raises:
       CommandError: one does.
     """
-    hops = [each.as_hop() for each in settings]
+    bound = [()] * len(settings) if addresses is None else addresses
+    hops = [each.as_hop(own) for each, own in zip(settings, bound, strict=True)]
     for hop in hops:
         if names := circle_through(hop, [other for other in hops if other is not hop]):
             what = f"the target of {hop.name}: " if len(hops) > 1 else ""

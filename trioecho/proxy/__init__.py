@@ -19,7 +19,7 @@ from .faults import CLEAN, Cut, Faults, FrameFault, FrameRule, NumbersOf, Send, 
 from .listening import CannotListenThereError
 from .managed_proxy import ManagedProxy
 from .named_fault import ConflictError, NamedFault, NotThereError, ProxyRequestError, read_fault
-from .proxy_set import ProxySet
+from .proxy_set import MOST_PROXIES, ProxySet
 from .proxy_settings import ProxySettings, find_fault, format_target, read_proxy, read_target
 from .recording import WireRecording
 from .relay import Relay, relay_connections
@@ -29,6 +29,7 @@ from .tls_side import ProxyTls
 __all__ = [
     "CLEAN",
     "KINDS",
+    "MOST_PROXIES",
     "PARAMETERS",
     "WHEN_FULL",
     "CannotListenThereError",

@@ -62,13 +62,14 @@ async def open_proxy_listeners(addresses: Sequence[tuple[str, int]]) -> list[tri
                     return listeners
                 raise CannotListenThereError(f"cannot listen on {format_addresses(addresses)}")
         except BaseException:
-            _close(listeners)
+            close_listeners(listeners)
             raise
-        _close(listeners)
+        close_listeners(listeners)
     raise AssertionError("the last try returns or raises")
 
 
-def _close(listeners: Sequence[trio.SocketListener]) -> None:
+def close_listeners(listeners: Sequence[trio.SocketListener]) -> None:
+    """Close them at once; clients in their queues are reset."""
     for listener in listeners:
         listener.socket.close()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import trio
 
@@ -14,7 +15,7 @@ from ..base.suggestion import did_you_mean, quoted
 from .circles import circle_in_words, circle_through
 from .connection_limits import UNLIMITED, ConnectionLimits
 from .counts import ProxyCounts, total_of
-from .listening import CannotListenThereError
+from .listening import CannotListenThereError, close_listeners
 from .managed_proxy import ManagedProxy
 from .named_fault import (
     ConflictError,
@@ -29,7 +30,7 @@ from .relay import Relay
 from .tls_side import NO_TLS, ProxyTls
 
 # Each takes a little of every request that lists them all.
-MOST_PROXIES = 1000
+MOST_PROXIES: int = 1000
 # What listens, a duplicate to accept from, for two hosts, and what notices who leaves.
 _DESCRIPTORS_EACH = 5
 
@@ -126,7 +127,7 @@ class ProxySet:
                 raise ConflictError(f"there is a proxy {settings.name} already; choose another name")
             if len(self._proxies) >= MOST_PROXIES:
                 raise ConflictError(f"there are {MOST_PROXIES} proxies, and that is the most; remove one")
-            self._refuse_circle(proxy, settings)
+            self._refuse_circle(proxy, settings, proxy.addresses)
             return [proxy] if settings.enabled and listeners is None else []
 
         async with self._locked_for_start(to_start):
@@ -169,7 +170,8 @@ class ProxySet:
         def to_start() -> list[ManagedProxy]:
             proxy = self[name]
             settings = change_proxy(proxy.settings, changes)
-            self._refuse_circle(proxy, settings)
+            if settings.target != proxy.settings.target:
+                self._refuse_circle(proxy, settings, proxy.addresses)
             return [proxy] if settings.enabled and proxy.relay is None else []
 
         async with self._locked_for_start(to_start):
@@ -225,7 +227,7 @@ class ProxySet:
         """Remove all faults of all proxies, and enable all of them.
 
         Raises:
-          ConflictError: one cannot listen any more; nothing was changed.
+          ConflictError: one cannot listen any more, or its target leads back to it; nothing was changed.
         """
         async with self._locked_for_start(lambda: [proxy for proxy in self if proxy.relay is None]):
             begun: list[ManagedProxy] = []
@@ -267,9 +269,12 @@ class ProxySet:
                     yield
                     return
 
-    def _refuse_circle(self, proxy: ManagedProxy, settings: ProxySettings) -> None:
+    def _refuse_circle(
+        self, proxy: ManagedProxy, settings: ProxySettings, addresses: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Raise a `ConflictError` if a proxy that listens on these addresses leads back to itself."""
         others = [each.settings.as_hop(each.addresses) for each in self if each is not proxy]
-        names = circle_through(settings.as_hop(proxy.addresses), others)
+        names = circle_through(settings.as_hop(addresses), others)
         if names:
             raise ConflictError(f"target: {circle_in_words(names)}")
 
@@ -305,6 +310,13 @@ class ProxySet:
                     "raises the limit)"
                 )
             listeners = await _open_listeners(proxy)
+        try:
+            # Only now it is known which addresses its name has.
+            addresses = [listener.socket.getsockname() for listener in listeners]
+            self._refuse_circle(proxy, settings, addresses)
+        except ConflictError:
+            close_listeners(listeners)
+            raise
         relay = Relay(
             settings.target,
             settings.combined(),

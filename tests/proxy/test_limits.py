@@ -24,7 +24,7 @@ from trioecho.proxy import Direction, Faults, FaultStream, FrameRule, ProxyReque
 from trioecho.proxy.connection_limits import ConnectionLimits
 from trioecho.proxy.counts import ByteCount
 from trioecho.proxy.faults import Cut
-from trioecho.testing import FaultProxy, open_fault_proxy
+from trioecho.testing import FaultProxy, ProxyClient, open_fault_proxy
 
 PROXY = {"name": "one", "target": "127.0.0.1:9"}
 
@@ -119,6 +119,22 @@ async def test_later_clients_are_reset_though_none_is_connected() -> None:
         assert (proxy.counters().connections, proxy.counters().rejected) == (2, 2)
 
 
+async def test_later_clients_are_reset_and_do_not_wait_for_who_is_connected() -> None:
+    async with proxied_echo(max_connections=2, total_connections=2) as proxy:
+        async with await connect(proxy) as first, await connect(proxy) as second:
+            for client in (first, second):
+                assert await is_served(client)
+            assert not await is_next_served(proxy)
+            await proxy.set_limits(total_connections=3)
+            async with await connect(proxy) as waiting:
+                await waiting.send_all(b"waits")
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert proxy.counters().connections == 2
+                await proxy.set_limits(total_connections=2)
+                assert not await is_served(waiting)
+        assert (proxy.counters().connections, proxy.counters().rejected) == (2, 2)
+
+
 async def test_limits_change_for_who_waits_and_not_for_who_is_connected() -> None:
     async with proxied_echo(max_connections=1) as proxy:
         async with await connect(proxy) as first, await connect(proxy) as second:
@@ -172,6 +188,39 @@ def test_the_command_resets_one_more_client_and_says_so() -> None:
         assert "a client is reset: 1 are connected, and that is the most" in proxy.read_log_line()
         assert proxy.stop() == 0
     assert "connections: 1 (0 open, 0 without a server, 1 rejected)" in proxy.output
+
+
+# The default limit of connections, which is 10,000, is 1.
+PROXY_OF_ONE = (
+    "-c",
+    "import sys, trioecho.cli, trioecho.cli.proxy\n"
+    "trioecho.cli.proxy.MAX_CONNECTIONS = 1\n"
+    "sys.exit(trioecho.cli.main(['proxy', '--max-connections', '1', *sys.argv[1:]]))",
+)
+
+
+def test_the_command_resets_one_more_client_than_its_default() -> None:
+    with (
+        server_process() as server,
+        proxy_process(server.port, "--when-full", "reset", command=PROXY_OF_ONE) as proxy,
+        closing(proxy.connect()) as first,
+    ):
+        first.sendall(frame(b"hello"))
+        assert receive_exactly(first, 9) == frame(b"hello")
+        with suppress(ConnectionResetError), closing(proxy.connect()) as second:  # it may still connect
+            assert receive_all(second) == b""
+
+
+@pytest.mark.parametrize("most", [2, 0])
+def test_the_command_takes_more_clients_than_its_default_when_it_is_told_so(most: int) -> None:
+    options = ("--port", "0", "--admin", "127.0.0.1:0")
+    with server_process() as server, proxy_process(server.port, *options, command=PROXY_OF_ONE) as proxy:
+        client = ProxyClient(proxy.read_log_line().split(" admin on ")[1].strip())
+        client.proxy().set_limits(max_connections=most)
+        with closing(proxy.connect()) as first, closing(proxy.connect()) as second:
+            for peer in (first, second):
+                peer.sendall(frame(b"hello"))
+                assert receive_exactly(peer, 9) == frame(b"hello")
 
 
 def test_a_file_that_is_wrong_about_limits_is_one_line(tmp_path: Path) -> None:

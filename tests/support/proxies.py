@@ -6,9 +6,11 @@ import contextlib
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .processes import ServerProcess
+
+PROXY = ("-m", "trioecho", "proxy")
 
 
 class ProxyProcess(ServerProcess):
@@ -17,18 +19,21 @@ class ProxyProcess(ServerProcess):
 
 @contextlib.contextmanager
 def proxy_process(
-    server: int | str | None, *arguments: str, limit_of_open_files: int | None = None
+    server: int | str | None,
+    *arguments: str,
+    limit_of_open_files: int | None = None,
+    command: Sequence[str] = PROXY,
 ) -> Iterator[ProxyProcess]:
     """A proxy of the server at an address, or at a port of this machine; None if the arguments say it."""
     address = f"127.0.0.1:{server}" if isinstance(server, int) else server
-    words = ["proxy", *([] if address is None else [address]), "--seed", "1", *arguments]
+    words = [*([] if address is None else [address]), "--seed", "1", *arguments]
 
     def limit() -> None:
         if limit_of_open_files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit_of_open_files, limit_of_open_files))
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "trioecho", *words],
+        [sys.executable, *command, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

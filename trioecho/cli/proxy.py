@@ -127,11 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_recording(arguments)
     proxies = ProxySet(
         limits=client_limits_of(arguments),
-        # Also for a limit that changes later, and for one more client, which is to be reset.
-        most_connections=connections_that_fit(
-            max(MAX_CONNECTIONS, most) if (most := _most_wanted(arguments, settings)) else 0,
-            _DESCRIPTORS_EACH,
-        ),
+        most_connections=connections_that_fit(_most_open(arguments, settings), _DESCRIPTORS_EACH),
         tls=tls,
         is_changeable=arguments.admin is not None,
         on_listening=_log_listening,
@@ -256,6 +252,14 @@ def _most_wanted(arguments: argparse.Namespace, settings: list[ProxySettings]) -
     """Return how many connections at a time a proxy may have; 0 for any number."""
     wanted = [each.limits.max_connections for each in settings] or [arguments.max_connections]
     return max(wanted) if all(wanted) else 0
+
+
+def _most_open(arguments: argparse.Namespace, settings: list[ProxySettings]) -> int:
+    """Return how many connections open files are asked for; 0 for any number."""
+    most = _most_wanted(arguments, settings)
+    if arguments.admin is not None or not most:
+        return 0  # whatever the limits become later
+    return max(MAX_CONNECTIONS, most) + 1  # the one more is there until it is reset
 
 
 def _log_listening(proxy: ManagedProxy) -> None:

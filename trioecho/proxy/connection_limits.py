@@ -32,6 +32,10 @@ class ConnectionLimits:
         """Return them as JSON has them."""
         return {key: getattr(self, key) for key in LIMIT_KEYS}
 
+    def is_used_up(self, connections: int) -> bool:
+        """Return whether all clients that are taken in all have come."""
+        return bool(self.total_connections) and connections >= self.total_connections
+
     def why_reset(self, *, open_connections: int, connections: int) -> str | None:
         """Return why the next client is reset, in words; None if it is not.
 
@@ -39,7 +43,7 @@ class ConnectionLimits:
           open_connections: clients that are connected now.
           connections: clients in all.
         """
-        if self.total_connections and connections >= self.total_connections:
+        if self.is_used_up(connections):
             return f"{connections} have come in all"
         most = self.max_connections
         if self.when_full == RESET and most and open_connections >= most:

@@ -147,7 +147,9 @@ class Relay:
     @property
     def _most_waiting(self) -> int:
         """How many clients there may be before others wait in the kernel; 0 for any number."""
-        wanted = self._limits.max_connections if self._limits.when_full == WAIT else 0
+        limits = self._limits
+        waits = limits.when_full == WAIT and not limits.is_used_up(self._counts.connections)
+        wanted = limits.max_connections if waits else 0
         most = [number for number in (wanted, self._most_connections) if number]
         return min(most, default=0)
 
@@ -212,9 +214,13 @@ class Relay:
             self._fault_log.warning(f"{self._name}a client is reset: {why}, and that is the most")
             self._nursery.start_soon(client.abort)
             return
-        self._counts.connections += 1
-        self._counts.open_connections += 1
-        self._nursery.start_soon(self._serve, client, self._counts.connections)
+        counts.connections += 1
+        counts.open_connections += 1
+        if self._limits.is_used_up(counts.connections):
+            self._admission.change_max_connections(
+                self._most_waiting
+            )  # later ones are reset, and do not wait
+        self._nursery.start_soon(self._serve, client, counts.connections)
 
     async def _serve(self, client: SocketTransport, number: int) -> None:
         try:

@@ -92,6 +92,78 @@ def run_to(stdout: Any, words: list[str], **options: Any) -> subprocess.Complete
 # ---- results ----
 
 
+def run_in_steps(program: str, folder: Path, unbuffered: str) -> tuple[int, str, str]:
+    """Run a program that writes to a file while a file may have 10 bytes, and then as many as it wants."""
+    beginning = f"""
+import resource, signal, sys
+from trioecho.cli.shared import output
+from trioecho.cli.shared.standard_files import remember_losses_of_stdout
+remember_losses_of_stdout()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+{program}
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+output.print_result("end")
+sys.exit(output.end_output(0))
+"""
+    path = folder / "results"
+    with path.open("w") as results:
+        done = subprocess.run(
+            [sys.executable, "-c", beginning],
+            stdin=subprocess.DEVNULL,
+            stdout=results,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=GUARD_S,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    return done.returncode, done.stderr, path.read_text()
+
+
+@pytest.mark.usefixtures("no_coverage")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_was_written_later_is_not_lost(unbuffered: str, tmp_path: Path) -> None:
+    program = 'output.print_result("x" * 50)'
+    assert run_in_steps(program, tmp_path, unbuffered) == (0, "", "x" * 50 + "\nend\n")
+
+
+@pytest.mark.usefixtures("no_coverage")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        'output.print_result("x" * 50_000)',
+        'output.write_result(b"x" * 50_000)',
+        'import contextlib\nwith contextlib.suppress(OSError): print("x" * 50_000)',
+    ],
+)
+def test_what_was_lost_is_known_although_others_were_written_later(
+    program: str, unbuffered: str, tmp_path: Path
+) -> None:
+    code, said, written = run_in_steps(program, tmp_path, unbuffered)
+    assert (code, said) == (74, "trioecho: the results could not be written: File too large\n")
+    assert len(written) < 50_000
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_handler_that_prints_is_as_unbuffered_as_it_was_asked_to_be(
+    unbuffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loud.py").write_text("def loud(message):\n    print(message)\n    return message\n")
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    path = tmp_path / "printed"
+    with path.open("wb") as file:
+        with server_process(
+            f"{tmp_path}/loud.py:loud", "--metrics-interval", "0", stdout=file.fileno()
+        ) as server:
+            with server.connect() as peer:
+                assert echoes(peer, frame(b"hello"))
+            assert ("b'hello'\n" in path.read_text()) == bool(unbuffered)
+            assert server.stop() == 0
+    assert "b'hello'\n" in path.read_text()
+
+
 @each_result
 def test_results_on_a_full_disk_are_exit_74_and_one_line(words: list[str]) -> None:
     with FULL.open("w") as full:

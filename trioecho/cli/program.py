@@ -17,7 +17,7 @@ from .shared.encoding import use_plain_substitutes
 from .shared.exit_codes import ExitCode
 from .shared.output import CommandError, end_output, print_error, show_traceback
 from .shared.parser import Parser, from_elsewhere
-from .shared.standard_files import open_missing_standard_files, remember_failures_of_stdout
+from .shared.standard_files import open_missing_standard_files, remember_losses_of_stdout
 
 # Each has a module of its name in this package, imported only when the command runs.
 COMMANDS = {
@@ -71,7 +71,7 @@ def _run_to_the_end(words: list[str]) -> int:
     arguments = argparse.Namespace()  # none of them are known yet
     try:
         open_missing_standard_files()
-        remember_failures_of_stdout()
+        remember_losses_of_stdout()
         use_plain_substitutes()
         work = _WORKERS.get(words[0]) if words else None
         if work:

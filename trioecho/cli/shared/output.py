@@ -8,11 +8,12 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Iterator
 from typing import TextIO
 
 from ...base.printable import printable
 from .exit_codes import ExitCode
-from .standard_files import failure_of
+from .standard_files import loss_of, note_loss
 
 # This much fits into the buffer of a stream, in any encoding: it is written whole or kept whole.
 _PIECE_CHARACTERS = 2000
@@ -45,10 +46,12 @@ def print_result(text: str, *, is_safe: bool = False) -> None:
 def write_result(data: bytes) -> None:
     """Write bytes of a result as they are; `end_output` reports what cannot be written."""
     with contextlib.suppress(OSError):
-        _write(sys.stdout, "")
-        for start in range(0, len(data), _PIECE_CHARACTERS):
-            sys.stdout.buffer.write(data[start : start + _PIECE_CHARACTERS])
+        with _noting_loss(sys.stdout, is_last=not data):
             _write(sys.stdout, "")
+        for start in range(0, len(data), _PIECE_CHARACTERS):
+            with _noting_loss(sys.stdout, is_last=start + _PIECE_CHARACTERS >= len(data)):
+                sys.stdout.buffer.write(data[start : start + _PIECE_CHARACTERS])
+                _flush(sys.stdout)
 
 
 def print_error(text: str, *, is_safe: bool = False, end: str = "\n") -> None:
@@ -75,8 +78,8 @@ def end_output(exit_code: int) -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             _write(stream, "")
-            if stream is not None and (failure := failure_of(stream)) is not None:
-                raise failure
+            if stream is not None and (loss := loss_of(stream)) is not None:
+                raise loss
         except OSError as error:
             if stream is sys.stdout and not is_reader_gone(error, stream.fileno()):
                 print_error(f"trioecho: the results could not be written: {error.strerror}")
@@ -103,10 +106,27 @@ def _write(stream: TextIO | None, text: str) -> None:
     if stream is None:  # its descriptor was closed when the process was started
         return
     for start in range(0, max(1, len(text)), _PIECE_CHARACTERS):
-        stream.write(text[start : start + _PIECE_CHARACTERS])
-        while True:
-            try:
-                stream.flush()
-                break
-            except BlockingIOError:  # a pipe that another process has made non-blocking is full
-                time.sleep(_RETRY_S)
+        with _noting_loss(stream, is_last=start + _PIECE_CHARACTERS >= len(text)):
+            stream.write(text[start : start + _PIECE_CHARACTERS])
+            _flush(stream)
+
+
+def _flush(stream: TextIO) -> None:
+    while True:
+        try:
+            stream.flush()
+        except BlockingIOError:  # a pipe that another process has made non-blocking is full
+            time.sleep(_RETRY_S)
+        else:
+            return
+
+
+@contextlib.contextmanager
+def _noting_loss(stream: TextIO, *, is_last: bool) -> Iterator[None]:
+    """Note that the pieces behind this one are lost if it cannot be written, which is kept itself."""
+    try:
+        yield
+    except OSError as error:
+        if not is_last:
+            note_loss(stream, error)
+        raise

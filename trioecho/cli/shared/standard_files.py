@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -22,43 +23,62 @@ def open_missing_standard_files() -> None:
     os.close(descriptor)
 
 
-class _RememberingFile(io.FileIO):
-    """A file that still knows of a write that has failed when what it should have written is gone."""
+class _RememberingBuffer(io.BufferedWriter):
+    """A buffer that still knows of a failure by which it has lost something.
 
-    failure: OSError | None = None
+    What it has and cannot write, it keeps; what it is given meanwhile, it loses if that is too long.
+
+    Attributes:
+      loss: the last such failure.
+      is_unbuffered: whether all is written at once.
+    """
+
+    loss: OSError | None = None
+    is_unbuffered: bool = False
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
-            return super().write(data)
+            count = super().write(data)
         except OSError as error:
-            self.failure = error
+            self.loss = error
             raise
+        if self.is_unbuffered:
+            with contextlib.suppress(BlockingIOError):  # then it is kept
+                self.flush()
+        return count
 
 
-def remember_failures_of_stdout() -> None:
-    """Have `failure_of` know of every write to stdout that fails from now on.
+def remember_losses_of_stdout() -> None:
+    """Have `loss_of` know of what is written to stdout from now on, and gets lost.
 
-    A buffer does not keep what it could not write if that was long, and with ``PYTHONUNBUFFERED`` there
-    is no buffer.
+    It is as unbuffered as before (``PYTHONUNBUFFERED``), but for what cannot be written at once.
     """
     stdout = sys.stdout
-    if not isinstance(stdout, io.TextIOWrapper) or not isinstance(_raw(stdout), io.FileIO):
+    if not isinstance(stdout, io.TextIOWrapper) or isinstance(stdout.buffer, _RememberingBuffer):
         return
-    if stdout.fileno() != 1 or isinstance(_raw(stdout), _RememberingFile):
+    is_unbuffered = isinstance(stdout.buffer, io.FileIO)
+    if not is_unbuffered and not isinstance(getattr(stdout.buffer, "raw", None), io.FileIO):
         return
-    encoding, errors, is_by_line = stdout.encoding, stdout.errors, stdout.line_buffering
+    if stdout.fileno() != 1:
+        return
+    encoding, errors = stdout.encoding, stdout.errors
+    is_by_line, is_through = stdout.line_buffering, stdout.write_through
     stdout.flush()
     stdout.detach()
-    buffer = io.BufferedWriter(_RememberingFile(1, "w", closefd=False))
-    sys.stdout = io.TextIOWrapper(buffer, encoding, errors, line_buffering=is_by_line)
+    buffer = _RememberingBuffer(io.FileIO(1, "w", closefd=False))
+    buffer.is_unbuffered = is_unbuffered
+    sys.stdout = io.TextIOWrapper(
+        buffer, encoding, errors, line_buffering=is_by_line, write_through=is_through
+    )
 
 
-def failure_of(stream: TextIO) -> OSError | None:
-    """Return why a write to the stream has failed, if one has."""
-    raw = _raw(stream)
-    return raw.failure if isinstance(raw, _RememberingFile) else None
+def note_loss(stream: TextIO, error: OSError) -> None:
+    """Have `loss_of` know of what was not even given to the stream."""
+    if isinstance(stream.buffer, _RememberingBuffer):
+        stream.buffer.loss = error
 
 
-def _raw(stream: TextIO) -> object:
+def loss_of(stream: TextIO) -> OSError | None:
+    """Return why something that was to be written to the stream is lost, if so."""
     buffer = getattr(stream, "buffer", None)
-    return getattr(buffer, "raw", buffer)
+    return buffer.loss if isinstance(buffer, _RememberingBuffer) else None

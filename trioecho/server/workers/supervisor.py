@@ -28,7 +28,7 @@ from ..proxy_protocol import ProxyProtocol
 from ..report import Report
 from ..service import ServiceEndError, ServiceStartError
 from ..serving import ServeResult
-from .messages import WorkerConfig
+from .messages import LAST_WORDS_S, WorkerConfig
 from .shared_ports import Shares, open_shares
 from .worker_slot import WorkerExit, WorkerSlot
 
@@ -46,8 +46,8 @@ _LONGEST_PAUSE_S = 5.0
 _INCREMENTS_PER_REPORT = 10
 _SHORTEST_INCREMENT_S, _LONGEST_INCREMENT_S = 0.01, 0.2
 # Workers abort by themselves what is not done after the grace. A worker that still runs this much later
-# is killed.
-OVERDUE_S = 2.0
+# is killed: it has that long for what it counted last.
+OVERDUE_S = LAST_WORDS_S
 
 
 class WorkersCannotStartError(Exception):
@@ -109,10 +109,10 @@ async def serve_in_workers(
       task_status: with ``nursery.start``, gives the `WorkerPool` when all workers serve.
 
     Returns:
-      How the drain ended. It ends at the latest two seconds after the grace. A worker
+      How the drain ended. It ends at the latest five seconds after the grace. A worker
       that died in it, or was killed because it hung, has aborted its connections.
 
-    Cancellation stops the workers at once, which takes at most two seconds: they abort
+    Cancellation stops the workers at once, which takes at most five seconds: they abort
     their connections and send what they have counted. Then comes the final report.
 
     Raises:

@@ -150,7 +150,7 @@ class WorkerSlot:
           None if it has drained on command.
 
         Cancellation stops the worker at once, and kills it if it does not stop within
-        two seconds; what it had counted is still taken.
+        five seconds; what it had counted is still taken.
         """
         self.is_ready, self._ended, self._last_message_at = False, None, trio.current_time()
         self._cannot_start = ""

@@ -210,3 +210,10 @@ async def test_a_target_in_absolute_form_decides_which_host_is_meant() -> None:
         ("421", []),
         ("", []),
     ]
+
+
+@pytest.mark.parametrize("host", ["board.example:8080", "127.0.0.1:8080", "[::1]:8080"])
+def test_a_host_with_a_port_is_refused_with_what_to_do(host: str) -> None:
+    done = run_in_process("serve", "--admin", "127.0.0.1:0", "--admin-host", host)
+    assert done.returncode == 2
+    assert f"{host!r} is a host with a port; leave the port out, any is served" in done.stderr

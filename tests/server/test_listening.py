@@ -121,18 +121,33 @@ def test_nothing_is_left_of_a_service_that_could_not_start(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("hosts", [("0.0.0.0", LOOPBACK), (LOOPBACK, "0.0.0.0")])  # noqa: S104 - refused
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("0.0.0.0", LOOPBACK),  # noqa: S104 - refused
+        (LOOPBACK, "0.0.0.0"),  # noqa: S104 - refused
+        (LOOPBACK, "localhost"),
+    ],
+)
 def test_an_address_in_another_one_of_the_service_is_not_said_to_be_another_programs(
-    hosts: tuple[str, str],
+    first: str, second: str
 ) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
-        first, second = (f"{host}:{taken.getsockname()[1]}" for host in hosts)
-    result = run_in_process("serve", "--listen", first, "--listen", second)
+        port = taken.getsockname()[1]
+    result = run_in_process("serve", "--listen", f"{first}:{port}", "--listen", f"{second}:{port}")
     assert result.returncode == 3
     assert result.stderr == (
-        f"trioecho serve: cannot listen on {second}: this service listens on {first} already; "
+        f"trioecho serve: cannot listen on {second}:{port}: this service listens on {first}:{port} already; "
         "leave one of them out\n"
     )
+
+
+def test_an_address_of_the_other_family_does_not_hide_another_program() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - nobody connects
+        port = taken.getsockname()[1]
+        result = run_in_process("serve", "--listen", f"[::1]:{port}", "--listen", f"0.0.0.0:{port}")
+    assert result.returncode == 3
+    assert f"cannot listen on 0.0.0.0:{port}: another program holds the port" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ from ..base.unix_socket import CannotListenError, Owner, SocketFile, listen_on_p
 from .shared.exit_codes import ExitCode
 from .shared.listening import open_listeners
 from .shared.output import CommandError
-
-_WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - they are looked for
+from .shared.overlap import hosts_of_listener, numeric_hosts, overlap
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ async def _open(address: ListenAddress, where: WhereToListen, opened: ServiceLis
                 address.hosts, address.port, option=where.option, is_ipv6_only=where.is_ipv6_only
             )
         except CommandError as error:
-            own = _own_listener_in_the_way(address, opened)
+            own = await _own_listener_in_the_way(address, opened, is_ipv6_only=where.is_ipv6_only)
             if own is None or not _is_in_use(error.__cause__):
                 raise
             raise CommandError(
@@ -168,12 +167,15 @@ async def _open(address: ListenAddress, where: WhereToListen, opened: ServiceLis
         opened.shared.add(listener)
 
 
-def _own_listener_in_the_way(wanted: TcpAddress, opened: ServiceListeners) -> str | None:
-    """Return which address of this service has the wanted one in it, or is in it; None if none."""
+async def _own_listener_in_the_way(
+    wanted: TcpAddress, opened: ServiceListeners, *, is_ipv6_only: bool
+) -> str | None:
+    """Return which address of this service has something in common with the wanted one; None if none."""
+    hosts = await numeric_hosts(wanted, is_ipv6_only=is_ipv6_only)
     for listener in opened.listeners:
         if listener.socket.family in (socket.AF_INET, socket.AF_INET6):
             host, port, *_ = listener.socket.getsockname()
-            if port == wanted.port and not _WILDCARDS.isdisjoint({host, *wanted.hosts}):
+            if port == wanted.port and overlap(hosts, hosts_of_listener(listener.socket)):
                 return format_address((host, port))
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 
 import trio
@@ -33,7 +34,7 @@ def add_admin_option(parser: argparse._ActionsContainer, pages: str, *, does: st
     )
     parser.add_argument(
         "--admin-host",
-        type=values.host,
+        type=_read_host,
         metavar="NAME",
         action="append",
         help="with --admin on loopback, also serve who asks for this host, as a proxy in front does; may be "
@@ -46,6 +47,12 @@ def _read_address(text: str) -> ListenAddress:
         return parse_listen_address(text)
     except ValueError as error:
         raise values.refusal(text, str(error)) from None
+
+
+def _read_host(text: str) -> str:
+    if re.fullmatch(r"(\[.*\]|[^:]*):\d+", text):
+        raise values.refusal(text, "is a host with a port; leave the port out, any is served")
+    return values.host(text)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from collections.abc import Iterable
 from pathlib import Path
-
-import trio
 
 from ...base.listen_address import ListenAddress, TcpAddress, UnixAddress
 from .exit_codes import ExitCode
 from .output import CommandError
-
-_EVERY_IPV4, _EVERY_IPV6 = "0.0.0.0", "::"  # noqa: S104 - they are looked for
+from .overlap import numeric_hosts, overlap
 
 
 async def refuse_same_address(
@@ -43,10 +38,8 @@ async def _are_one(admin: ListenAddress, other: ListenAddress, *, is_ipv6_only: 
     if isinstance(admin, TcpAddress) and isinstance(other, TcpAddress):
         if admin.port != other.port or not admin.port:
             return False
-        hosts = await _numeric_hosts(other)
-        if _EVERY_IPV6 in hosts and not is_ipv6_only:
-            hosts.add(_EVERY_IPV4)
-        return any(_overlap(one, another) for one in await _numeric_hosts(admin) for another in hosts)
+        hosts = await numeric_hosts(other, is_ipv6_only=is_ipv6_only)
+        return overlap(await numeric_hosts(admin), hosts)
     if isinstance(admin, UnixAddress) and isinstance(other, UnixAddress):
         return _are_one_path(admin.path, other.path)
     return admin == other
@@ -54,21 +47,3 @@ async def _are_one(admin: ListenAddress, other: ListenAddress, *, is_ipv6_only: 
 
 def _are_one_path(one: str, another: str) -> bool:
     return Path(one).absolute() == Path(another).absolute()
-
-
-async def _numeric_hosts(address: TcpAddress) -> set[str]:
-    """Return its IP addresses; of a name that is not known none, which is an error elsewhere."""
-    found: set[str] = set()
-    for host in address.hosts:
-        with contextlib.suppress(OSError, UnicodeError):
-            for *_, of_socket in await trio.socket.getaddrinfo(
-                host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            ):
-                found.add(str(of_socket[0]))
-    return found
-
-
-def _overlap(one: str, another: str) -> bool:
-    if (":" in one) != (":" in another):
-        return False
-    return one == another or not {one, another}.isdisjoint((_EVERY_IPV4, _EVERY_IPV6))

@@ -162,12 +162,12 @@ def test_a_part_of_a_recording_travels_whole(tmp_path: Path) -> None:
     ("speed", "stopped_s", "unreported"),
     [(1.0, None, 20), (2.0, None, 20), (1.0, 0.055, 12), (2.0, 0.0275, 12), (0.0, None, 20), (0.0, 1.0, 0)],
 )
-def test_what_a_lost_worker_had_still_to_replay_is_counted(
+async def test_what_a_lost_worker_had_still_to_replay_is_counted(
     speed: float, stopped_s: float | None, unreported: int, tmp_path: Path
 ) -> None:
     recorded = recording_in(tmp_path, length_ms=100)
     part = ReportedPart(plan_of(recorded, 1, speed), 1, 2, 1.0)
     part.times = recorded.part(1, 2).times
-    result = part.result("worker a", "is gone", lost_s=0.1, stopped_s=stopped_s)
+    result = await part.result("worker a", "is gone", lost_s=0.1, stopped_s=stopped_s)
     assert result.errors.get("unreported", 0) == result.due == unreported
     assert result.lost[0].is_counted == (speed > 0 or stopped_s is None)

@@ -48,32 +48,35 @@ class ColdServer(Server):
 
 
 class Supervisor:
-    """Takes a report every 90 ms, and asks each time what would be unknown if the worker were lost now.
-
-    Attributes:
-      found: what was unknown, and what was in flight, at each of these moments.
-    """
+    """Takes a report every 90 ms, and notes what was in flight then."""
 
     def __init__(self, plan: LoadPlan, in_flight: Callable[[Engine], int]) -> None:
         self._plan = plan
         self._in_flight = in_flight
         self._reports: list[dict[str, Any]] = []
         self._next = START + 90 * MS
-        self.found: list[tuple[int, int]] = []
+        self.in_flight: list[int] = []
 
     def look(self, engine: Engine, world: World) -> None:
         if world.now >= self._next or engine.is_over:
             self._next += 90 * MS
             self._reports.append(json.loads(json.dumps(encode_load_message(engine.take_progress()))))
-            self.found.append((self.unknown().errors.get("unknown", 0), self._in_flight(engine)))
+            self.in_flight.append(self._in_flight(engine))
 
-    def unknown(self) -> LoadResult:
+    async def unknown(self) -> list[int]:
+        """What would be unknown if the worker had been lost after each report."""
+        return [
+            (await self._lost_after(count)).errors.get("unknown", 0)
+            for count in range(1, len(self._reports) + 1)
+        ]
+
+    async def _lost_after(self, count: int) -> LoadResult:
         part = ReportedPart(self._plan, 0, self._plan.connections, 0.09)
-        for report in self._reports:
+        for report in self._reports[:count]:
             progress = decode_load_message(report)
             assert isinstance(progress, LoadProgress)
             part.add(progress)
-        return part.result("a", "is gone", lost_s=9.0, stopped_s=None)
+        return await part.result("a", "is gone", lost_s=9.0, stopped_s=None)
 
 
 def in_flight(engine: Engine) -> int:
@@ -89,20 +92,20 @@ def in_flight(engine: Engine) -> int:
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
-def test_what_is_unknown_is_what_was_in_flight_whatever_went_wrong_in_the_warm_up(
+async def test_what_is_unknown_is_what_was_in_flight_whatever_went_wrong_in_the_warm_up(
     mode: dict[str, Any],
 ) -> None:
     plan = LoadPlan("h", 1, connections=4, warmup_s=1.0, timeout_s=0.1, **mode)
     supervisor = Supervisor(plan, in_flight)
     engine = driven_in_world(plan, ColdServer(), on_turn=supervisor.look)
     assert {"wrong", "late", "missing"} <= set(engine.tally.errors)
-    assert [unknown for unknown, _ in supervisor.found] == [flying for _, flying in supervisor.found]
-    assert sum(flying > 0 for _, flying in supervisor.found) > 5
-    assert supervisor.found[-1] == (0, 0)
+    assert await supervisor.unknown() == supervisor.in_flight
+    assert sum(map(bool, supervisor.in_flight)) > 5
+    assert supervisor.in_flight[-1] == 0
 
 
 @pytest.mark.parametrize("length", [{"rate": 200.0, "duration_s": 2.0}, {"stages": STAGES}], ids=str)
-def test_a_reply_without_a_key_is_the_outcome_of_no_message(length: dict[str, Any]) -> None:
+async def test_a_reply_without_a_key_is_the_outcome_of_no_message(length: dict[str, Any]) -> None:
     def reply(number: int, payload: bytes) -> bytes:
         return b"?" if number % 7 == 0 else payload
 
@@ -113,9 +116,9 @@ def test_a_reply_without_a_key_is_the_outcome_of_no_message(length: dict[str, An
     plan = LoadPlan("h", 1, connections=4, source=NUMBERED.source, timeout_s=9.0, **rules, **length)
     supervisor = Supervisor(plan, keyed_in_flight)
     driven_in_world(plan, Shuffler(lambda number: 1, reply), on_turn=supervisor.look, messages=NUMBERED)
-    assert [unknown for unknown, _ in supervisor.found] == [flying for _, flying in supervisor.found]
-    assert max(supervisor.found)[0] > 40
-    assert supervisor.found[-1] == (0, 0)
+    assert await supervisor.unknown() == supervisor.in_flight
+    assert max(supervisor.in_flight) > 40
+    assert supervisor.in_flight[-1] == 0
 
 
 def keyed_in_flight(engine: Engine) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from html import unescape
 
 import pytest
 
 from tests.support.load_results import made_result
+from trioecho.base.units import NS_PER_S
 from trioecho.cli.load import exit_code_of
 from trioecho.cli.shared.exit_codes import ExitCode
 from trioecho.load import (
@@ -24,6 +26,8 @@ from trioecho.load import (
     result_as_json,
     result_from_json,
 )
+from trioecho.load.engine import schedule
+from trioecho.load.engine.schedule import Schedule
 from trioecho.load.goals.objectives import parse_objective
 from trioecho.load.processes.reported_part import ReportedPart
 from trioecho.load.report.comparison_outputs import remarks_on
@@ -114,7 +118,7 @@ def test_what_is_damaged_is_refused(name: str, value: object) -> None:
         result_from_json(json.dumps(document))
 
 
-def test_errors_of_the_warm_up_are_none_of_its_messages_and_what_was_taken_back_counts_once() -> None:
+async def test_errors_of_the_warm_up_are_none_of_its_messages_and_what_was_taken_back_counts_once() -> None:
     plan = LoadPlan("h", 1, rate=100.0, duration_s=2.0, warmup_s=1.0, connections=2)
     part = ReportedPart(plan, 0, 1, 1.0)
     none = LoadInterval(0.0, 0.0)
@@ -130,24 +134,24 @@ def test_errors_of_the_warm_up_are_none_of_its_messages_and_what_was_taken_back_
         )
     )
     part._from_send_ns.record(500, 41)
-    result = part.result("worker a", "is gone", lost_s=1.5, stopped_s=None)
+    result = await part.result("worker a", "is gone", lost_s=1.5, stopped_s=None)
     assert result.errors == {"wrong": 5, "unsent": 2, "unknown": 50 - 41, "unreported": 100 - 50 - 2}
     assert result.due == 100
     assert [(lost.unknown, lost.unreported) for lost in result.lost] == [(9, 48)]
 
 
-def test_a_part_without_a_report_has_all_of_its_schedule_unreported_until_the_stop() -> None:
+async def test_a_part_without_a_report_has_all_of_its_schedule_unreported_until_the_stop() -> None:
     stages = (Stage("one", 100.0, 100.0, 1.0), Stage("two", 100.0, 100.0, 1.0))
     plan = LoadPlan("h", 1, stages=stages, connections=2)
     for stopped_s, counts in ((None, [50, 50]), (1.5, [50, 25]), (-1.0, [0, 0])):
         part = ReportedPart(plan, 1, 1, 1.0)
-        result = part.result("worker a", "is gone", lost_s=0.0, stopped_s=stopped_s)
+        result = await part.result("worker a", "is gone", lost_s=0.0, stopped_s=stopped_s)
         assert [stage.errors["unreported"] for stage in result.stages] == counts
         assert result.errors.get("unreported", 0) == result.due == sum(counts)
         assert result.lost[0].reported_s is None
 
 
-def test_of_stages_reports_add_up() -> None:
+async def test_of_stages_reports_add_up() -> None:
     stages = (Stage("one", 100.0, 100.0, 1.0), Stage("two", 100.0, 100.0, 1.0))
     part = ReportedPart(LoadPlan("h", 1, stages=stages, connections=1), 0, 1, 1.0)
     for second, (sent, messages) in enumerate([(90, 80), (10, 15)]):
@@ -155,7 +159,49 @@ def test_of_stages_reports_add_up() -> None:
         new = StageResult("one", sent=sent, messages=messages)
         total = [90, 100][second], [80, 95][second]
         part.add(LoadProgress("measuring", second + 1.0, step, *total, {}, 1, 200, stages=(new,)))
-    result = part.result("worker a", "is gone", lost_s=2.0, stopped_s=None)
+    result = await part.result("worker a", "is gone", lost_s=2.0, stopped_s=None)
     one, two = result.stages
     assert (one.sent, one.messages, one.errors) == (100, 95, {"unknown": 5})
     assert (two.sent, two.due, two.errors) == (0, 100, {"unreported": 100})
+
+
+async def unreported(plan: LoadPlan, sent: int, stopped_s: float | None = None, **stages: int) -> LoadResult:
+    """What comes of a worker with the first of two connections that sent so many, all with their replies."""
+    part = ReportedPart(plan, 0, 1, 1.0)
+    step = LoadInterval(0.0, 1.0, sent=sent, messages=sent)
+    of_stages = tuple(StageResult(name, sent=count, messages=count) for name, count in stages.items())
+    part.add(LoadProgress("measuring", 1.0, step, sent, sent, {}, 1, None, stages=of_stages))
+    return await part.result("worker a", "is gone", lost_s=1.5, stopped_s=stopped_s)
+
+
+@pytest.mark.parametrize("left", [0, 1, 900])
+async def test_of_poisson_arrivals_those_are_unreported_that_come_after_the_last_report(
+    left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "_COUNTED_ONE_BY_ONE", 2000)
+    plan = LoadPlan(
+        *("h", 1), rate=500.0, arrival="poisson", duration_s=32.0, warmup_s=1.0, connections=2, seed=3
+    )
+    due = sum(due_ns >= NS_PER_S for due_ns, _ in Schedule(plan).due(0, 1))
+    result = await unreported(plan, due - left)
+    assert (result.due, result.errors.get("unreported", 0)) == (due, left)
+
+
+async def test_of_a_number_of_poisson_arrivals_the_rest_is_known() -> None:
+    plan = LoadPlan("h", 1, rate=5000.0, arrival="poisson", messages=200_000, connections=2)
+    result = await unreported(plan, 50_000)
+    assert (result.due, result.errors) == (200_000, {"unreported": 150_000})
+    # It was stopped before as many as that were due, and all of them were sent.
+    assert (await unreported(plan, 50_000, stopped_s=1.0)).errors == {}
+
+
+async def test_a_stage_of_poisson_arrivals_that_was_reported_whole_has_none_unreported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schedule, "_COUNTED_ONE_BY_ONE", 2000)
+    stages = (Stage("one", 500.0, 500.0, 28.0), Stage("two", 400.0, 400.0, 4.0))
+    plan = LoadPlan("h", 1, stages=stages, arrival="poisson", connections=2)
+    whole = Schedule(plan)
+    dues = Counter(whole.stage_at(due_ns) for due_ns, _ in whole.due(0, 1))
+    result = await unreported(plan, dues[0] + 100, one=dues[0], two=100)
+    assert [dict(stage.errors) for stage in result.stages] == [{}, {"unreported": dues[1] - 100}]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ...base.units import NS_PER_S
 from ..plan import LoadPlan
+from .poisson import PoissonArrivals
 from .rate_curve import Piece, RateCurve
 
 # How many Poisson arrivals are counted one by one when a schedule is given up, which must not take long.
@@ -49,9 +49,7 @@ class Schedule:
     """The times of all messages, and on which connection each goes: on one after the other.
 
     With N(t), the integral of the rate over time, message i (from 0) of uniform arrivals
-    is due when N(t) = i. For Poisson arrivals it is due when N(t) is the sum of i + 1
-    independent, exponentially distributed numbers of mean 1: so a Poisson process of any
-    rate is one of rate 1 on another clock (time-rescaling theorem).
+    is due when N(t) = i. For Poisson arrivals see `PoissonArrivals`.
 
     Attributes:
       plan: of an open loop.
@@ -105,21 +103,10 @@ class Schedule:
         """
         return DueTimes(self, first, self.plan.connections if count is None else first + count)
 
-    def poisson(self) -> Iterator[tuple[int, int]]:
-        """Return when each message is due, in ns, and on which connection, for Poisson arrivals."""
-        plan = self.plan
-        most = math.inf if plan.messages is None else plan.messages * plan.connections
+    def poisson(self) -> PoissonArrivals:
+        """Return the messages of all connections, for Poisson arrivals."""
         ends_ns = math.inf if self.ends_ns is None else self.ends_ns
-        chance = random.Random(plan.seed)
-        place = 0.0
-        measured = 0
-        for number in itertools.count():
-            place += chance.expovariate(1.0)
-            due_ns = self.curve.due_ns(place)
-            if due_ns >= ends_ns or measured >= most:
-                return
-            yield int(due_ns), number % plan.connections
-            measured += due_ns >= self.measured_from_ns
+        return PoissonArrivals(self.plan, self.curve, self._stages_begin_ns, ends_ns)
 
     def uniform_end(self, until_ns: float = math.inf) -> float:
         """Return how many uniform arrivals, warm-up included, are due before this time."""
@@ -162,8 +149,11 @@ class DueTimes(Iterable[tuple[int, int]]):
         self._schedule = schedule
         self._first, self._last = first, last
         self._next_number = 0  # of all connections' messages
-        is_uniform = schedule.plan.arrival == "uniform"
-        self._times = self._uniform_times() if is_uniform else self._poisson_times()
+        self._arrivals: PoissonArrivals | None = None
+        self._measured = 0  # Poisson arrivals of the measured part that have come
+        if schedule.plan.arrival == "poisson":
+            self._arrivals = schedule.poisson()
+        self._times = self._uniform_times() if self._arrivals is None else self._poisson_times(self._arrivals)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return self._times
@@ -185,20 +175,37 @@ class DueTimes(Iterable[tuple[int, int]]):
                 return
             yield from range(max(first, start + self._first), int(min(start + self._last, stop)))
 
-    def _poisson_times(self) -> Iterator[tuple[int, int]]:
-        first, last = self._first, self._last
-        for due_ns, connection in self._schedule.poisson():
+    def _poisson_times(self, arrivals: PoissonArrivals) -> Iterator[tuple[int, int]]:
+        first, last, measured_from_ns = self._first, self._last, self._schedule.measured_from_ns
+        for due_ns, connection in arrivals:
             if first <= connection < last:
+                self._measured += due_ns >= measured_from_ns
                 yield due_ns, connection
+
+    def pass_over(self, most: int) -> tuple[int, ...]:
+        """Pass over messages before an iteration, as those that were sent already, and over the warm-up.
+
+        Args:
+          most: messages of the measured part.
+
+        Returns:
+          How many are of each stage; fewer than ``most`` together if there are no more, and none of
+          uniform arrivals, which `take_rest` computes anyway.
+        """
+        if self._arrivals is None:
+            return (0,) * len(self._schedule.stages_until(math.inf))
+        passed = self._arrivals.pass_over(most, self._first, self._last)
+        self._measured += sum(passed)
+        return passed
 
     def take_rest(self, until_ns: float = math.inf) -> Rest:
         """End, and return how many messages were left that would be due before ``until_ns``.
 
         It takes a bounded time, however many these are: uniform arrivals are computed; of
         Poisson arrivals the next 65,536 of the schedule are counted, and of further ones the
-        expected number is given.
+        expected number is given, unless a number of messages says how many there are.
         """
-        is_uniform = self._schedule.plan.arrival == "uniform"
+        is_uniform = self._arrivals is None
         rest = self._rest_of_uniform(until_ns) if is_uniform else self._rest_of_poisson(until_ns)
         self._times = iter(())
         return rest
@@ -219,8 +226,9 @@ class DueTimes(Iterable[tuple[int, int]]):
         return rounds * count + min(max(0, place - self._first), count)
 
     def _rest_of_poisson(self, until_ns: float) -> Rest:
-        schedule = self._schedule
-        share = (self._last - self._first) / schedule.plan.connections
+        schedule, before = self._schedule, self._measured
+        messages, connections = schedule.plan.messages, self._last - self._first
+        share = connections / schedule.plan.connections
         counts = [0] * (1 + len(schedule.stages_until(math.inf)))
         reached_ns = 0
         for due_ns, _ in itertools.islice(self._times, math.ceil(_COUNTED_ONE_BY_ONE * share)):
@@ -234,4 +242,6 @@ class DueTimes(Iterable[tuple[int, int]]):
             for index, stretch in enumerate(stretches):
                 begin, end = (schedule.curve.messages_until(max(reached_ns, int(ns))) for ns in stretch)
                 counts[index] += round(share * (end - begin))
+            if messages is not None and until_ns == math.inf:  # on each connection there are as many
+                counts[1] = messages * connections - before
         return Rest(counts[0], tuple(counts[1:]))

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+import trio
+
 from ...base.histogram import Histogram
 from ...base.units import NS_PER_S
 from ..engine.replay_times import ReplayTimes
-from ..engine.schedule import Schedule
+from ..engine.schedule import DueTimes, Schedule
 from ..plan import LoadPlan
 from ..results.generator_health import GeneratorHealth
 from ..results.lost_worker import LostWorker
@@ -26,6 +28,11 @@ from ..results.result import LoadResult
 from ..results.saturation import judged
 from ..results.stage_result import StageResult, stage_spans_ns
 from ..results.time_series import TimeSeries
+
+# How many messages are counted before others have their turn.
+_AT_ONCE = 1 << 16
+# What was not sent may be the rest of a schedule of billions.
+_MOST_UNSENT = 1 << 22
 
 
 class ReportedPart:
@@ -84,8 +91,11 @@ class ReportedPart:
                 if new.name == stage.name:
                     stage.add(new)
 
-    def result(self, name: str, reason: str, *, lost_s: float, stopped_s: float | None) -> LoadResult:
+    async def result(self, name: str, reason: str, *, lost_s: float, stopped_s: float | None) -> LoadResult:
         """Return the worker's part of the result.
+
+        Of Poisson arrivals it asks for each that was sent when it was due, which may take some seconds for
+        every ten million of them. It can be cancelled, and then it has no effect.
 
         Args:
           name: of the worker, in words.
@@ -105,7 +115,7 @@ class ReportedPart:
             not_opened = sum(last.errors.get(kind, 0) for kind in ("connect_failed", "first_message_failed"))
             result.connections_opened = max(last.connections, self._count - not_opened)
         self._add_times(result)
-        due = self._due(stopped_s)
+        due = await self._due(stopped_s)
         unknown, unreported = self._unaccounted(result, unsent, due)
         more = {"unknown": unknown, "unreported": unreported}
         result.errors |= {kind: count for kind, count in more.items() if count}
@@ -140,7 +150,7 @@ class ReportedPart:
         for stage, (begins_ns, ends_ns) in zip(result.stages, stage_spans_ns(self._plan.stages), strict=True):
             stage.length_s = max(0, min(ends_ns, round(self._ends_s * NS_PER_S)) - begins_ns) / NS_PER_S
 
-    def _due(self, stopped_s: float | None) -> tuple[int, ...] | None:
+    async def _due(self, stopped_s: float | None) -> tuple[int, ...] | None:
         """Return how many messages of the measured part were due, of each stage; None if nobody knows."""
         plan = self._plan
         until_ns: float
@@ -154,10 +164,27 @@ class ReportedPart:
             until_ns = math.inf
             if stopped_s is not None:
                 until_ns = schedule.measured_from_ns + max(0, round(stopped_s * NS_PER_S))
-            return schedule.due(self._first, self._count).take_rest(until_ns).stages
+            return await self._scheduled(schedule.due(self._first, self._count), until_ns)
         if plan.messages is None or stopped_s is not None:
             return None
         return (plan.messages * self._count,)
+
+    async def _scheduled(self, due: DueTimes, until_ns: float) -> tuple[int, ...]:
+        """Return how many messages are due before a time, of each stage.
+
+        Those that are known are counted one by one where chance has a part in it, so that the rest is known
+        as `DueTimes.take_rest` knows it from there on.
+        """
+        known = 0
+        if self._last is not None:
+            known = self._last.sent - self._last.taken_back + min(self._last.unsent, _MOST_UNSENT)
+        counts: list[tuple[int, ...]] = []
+        while known > 0:
+            counts.append(due.pass_over(min(known, _AT_ONCE)))
+            known = known - found if (found := sum(counts[-1])) else 0  # there may be fewer
+            await trio.lowlevel.checkpoint()
+        rest = due.take_rest(until_ns).stages
+        return tuple(sum(of_stage) for of_stage in zip(rest, *counts, strict=True))
 
     def _unaccounted(self, result: LoadResult, unsent: int, due: tuple[int, ...] | None) -> tuple[int, int]:
         """Return how many messages are unknown, and how many unreported; stages have theirs then."""

@@ -116,13 +116,13 @@ class WorkersRun(Generic[Worker]):
                 raise worker.failure
         if all(worker.reported.is_empty for worker in self._lost) and len(self._lost) == len(self._workers):
             raise self._lost[self._workers[0]].error  # nothing was measured
-        return merge_parts(self._plan, [self._part_of(worker) for worker in self._workers])
+        return merge_parts(self._plan, [await self._part_of(worker) for worker in self._workers])
 
-    def _part_of(self, worker: Worker) -> LoadResult:
+    async def _part_of(self, worker: Worker) -> LoadResult:
         """Return what is known of a worker's part."""
         result, loss = worker.result, self._lost.get(worker)
         if loss is not None:
-            result = worker.reported.result(
+            result = await worker.reported.result(
                 loss.error.worker,
                 loss.error.reason,
                 lost_s=self._measured_s(loss.at_ns),

@@ -48,7 +48,7 @@ def nasty_result() -> LoadResult:
     result.health = replace(result.health, reasons=(NASTY,))
     assert result.search is not None
     trials = [replace(trial, outcome=replace(trial.outcome, reason=NASTY)) for trial in result.search.trials]
-    result.search = Search(trials, 1000.0, False, "generator")
+    result.search = Search(trials, 1000.0, False, "generator", NASTY)
     return result
 
 

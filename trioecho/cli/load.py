@@ -119,8 +119,6 @@ def run(arguments: argparse.Namespace) -> int:
         return ended_by_signal(load.interrupted_by)
     if not went_well:
         return ExitCode.FAILED
-    if load.has_lost_worker:
-        return ExitCode.FAILED
     return exit_code_of(load.result, saturation_fails=arguments.saturation == "fail")
 
 
@@ -129,7 +127,6 @@ class _Load:
 
     Attributes:
       result: None before there is one.
-      has_lost_worker: whether the run, or one of several, lost a worker.
       interrupted_by: the number of the signal; None without one.
     """
 
@@ -141,7 +138,6 @@ class _Load:
         self._cluster: Cluster | None = None
         self._is_opening = request.cluster is not None
         self._said: Sequence[str] = ()
-        self.has_lost_worker: bool = False
         self.result: LoadResult | None = None
         self.interrupted_by: int | None = None
 
@@ -225,7 +221,7 @@ class _Load:
 
     async def _search(self, start_rate: float) -> None:
         search = Search()
-        lost: list[float] = []  # trials in a row for which no connection could be opened
+        unreached: list[float] = []  # trials in a row for which no connection could be opened
 
         async def attempt(phase: TrialPhase, rate: float) -> TrialOutcome:
             try:
@@ -234,11 +230,16 @@ class _Load:
                 if self.result is None:
                     raise
                 outcome = TrialOutcome(False, reason=str(error))
-                lost.append(rate)
+                unreached.append(rate)
+            except WorkerFailedError as error:  # this trial has no result
+                if self.result is None:
+                    raise
+                search.lost = str(error)
+                outcome = TrialOutcome(False, reason=search.lost)
             else:
-                lost.clear()
+                unreached.clear()
                 outcome = trial_outcome(result)
-                self.has_lost_worker = bool(result.lost)
+                search.lost = "; ".join(worker.in_words for worker in result.lost)
                 is_whole = self.interrupted_by is None
                 if self.result is None or (is_whole and (outcome.holds or search.rate is None)):
                     self.result = result
@@ -246,7 +247,7 @@ class _Load:
                 scope.cancel()  # half a trial says nothing
                 await trio.lowlevel.checkpoint()
             self._display.line(trial_in_words(Trial(phase, rate, outcome)))
-            if len(lost) == 2 or self.has_lost_worker:
+            if len(unreached) == 2 or search.lost:
                 search.trials.append(Trial(phase, rate, outcome))
                 scope.cancel()  # the server is gone, or the next trial would be one of another generator
                 await trio.lowlevel.checkpoint()
@@ -265,11 +266,11 @@ class _Load:
 
 def exit_code_of(result: LoadResult, *, saturation_fails: bool = True) -> int:
     """Return what a run that came to its end is worth."""
-    if result.lost:
+    search = result.search
+    if result.lost or (search is not None and search.lost):
         return ExitCode.FAILED  # whatever else is known of the rest of it
     if has_failed(result):
         return ExitCode.FAILED
-    search = result.search
     is_saturated = result.saturated or (search is not None and search.limited_by == "generator")
     if is_saturated and saturation_fails:
         return ExitCode.SATURATED

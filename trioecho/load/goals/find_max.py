@@ -72,12 +72,14 @@ class Search:
       confirmed: whether that rate held in every repetition.
       limited_by: what failed just above it; ``connections`` where so much cannot be sent, by the rate of
         new connections and the messages of each; ``nothing`` when nothing did.
+      lost: the worker whose loss ended the search before its end, in words; empty if none did.
     """
 
     trials: list[Trial] = field(default_factory=list)
     rate: float | None = None
     confirmed: bool = False
     limited_by: LimitedBy = "nothing"
+    lost: str = ""
 
 
 async def find_max_rate(

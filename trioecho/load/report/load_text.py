@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...base.histogram import Histogram, values_above
+from ...base.printable import printable_line
 from ...base.quantities import in_ms, in_rate, wrapped
 from .. import LoadProgress, LoadResult
 from ..goals.objectives import shown_percents
@@ -53,6 +54,8 @@ def faults_as_lines(result: LoadResult) -> Iterator[str]:
     for verdict in result.objective_results:
         if not verdict.holds:
             yield str(verdict)
+    if result.search is not None and result.search.lost and not result.lost:
+        yield f"the search was cut short: {printable_line(result.search.lost)}"
     if result.search is not None and not result.search.confirmed:
         yield words.search_in_words(result.search, result.health)
     if result.saturated or (result.search is not None and result.search.limited_by == "generator"):

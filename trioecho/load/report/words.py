@@ -363,9 +363,12 @@ def search_in_words(search: Search, health: GeneratorHealth) -> str:
 
 
 def _found_in_words(search: Search) -> str:
+    ended = " before a worker was lost, which ended the search" if search.lost else ""
     if search.rate is None:
-        return "No rate met the objectives."
+        return f"No rate met the objectives{ended}."
     found = f"{in_full(search.rate)} messages/s"
+    if ended:
+        return f"{found} held{ended}: not confirmed."
     if not search.confirmed:
         if all(trial.phase != "confirm" for trial in search.trials):
             return f"{found} held, and was not repeated: not confirmed."

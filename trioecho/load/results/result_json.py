@@ -53,9 +53,10 @@ stages              of a plan with stages, for each: name, begins_s, length_s (0
                     messages_received (right replies that came while it lasted), due_per_s,
                     messages_per_s (those received), bytes, latency_ms, from_send_ms, errors, and its
                     histograms, latency_ns and from_send_ns; it may be missing
-search              null, or the search for the highest rate: rate, confirmed, limited_by, and
-                    trials: phase, rate, holds, saturated, reason, and p50_ms, p99_ms, max_ms of the
-                    latency, which may be missing
+search              null, or the search for the highest rate: rate, confirmed, limited_by, lost (the worker
+                    whose loss ended it, in words; it may be empty or missing), and trials: phase, rate,
+                    holds, saturated, reason, and p50_ms, p99_ms, max_ms of the latency, which may be
+                    missing
 path                null, or what the kernel knew of the connections (TCP_INFO), as `PathResult` and
                     `PathCounts`: connections, missing (why others are not known), retransmits, data_segments,
                     needless, out_of_order, busy_us, window_limited_us, buffer_limited_us, rtt_deviation_us
@@ -305,6 +306,7 @@ def _search_as_json(search: Search) -> dict[str, Any]:
         "rate": search.rate,
         "confirmed": search.confirmed,
         "limited_by": search.limited_by,
+        "lost": search.lost,
         "trials": [
             {"phase": trial.phase, "rate": trial.rate, **asdict(trial.outcome)} for trial in search.trials
         ],

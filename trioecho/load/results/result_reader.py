@@ -265,4 +265,5 @@ def _search(part: Part) -> Search:
         part["rate"].read(float | None),
         part["confirmed"].read(bool),
         part["limited_by"].read(LimitedBy),
+        part["lost"].text() if "lost" in part else "",
     )

@@ -179,6 +179,17 @@ def test_it_sleeps_up_to_the_end_where_another_process_took_the_processor(fake: 
     assert poller.spun_ns > spun_ns
 
 
+def test_it_sleeps_up_to_the_end_while_other_engines_start(fake: FakeTime) -> None:
+    poller = EpollPoller()
+    poller.begin()
+    fake.wait(poller, 19_900_000)
+    assert poller.spun_ns == 0
+    fake.wait(poller, 21_500_000)
+    fake.wait(poller, 22_000_000)
+    assert poller.spun_ns > 0
+    assert fake.now_ns == 22_000_000
+
+
 def test_a_descriptor_that_select_does_not_take_is_not_given_to_it(
     fake: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+_SCHEDSTAT = Path("/proc/self/schedstat")
+
 
 def cpu_and_waiting_ns() -> tuple[int, int]:
     """Return the CPU time of this process, and for how long it waited for a CPU; 0 where no Linux says so.
@@ -13,7 +15,7 @@ def cpu_and_waiting_ns() -> tuple[int, int]:
     (Documentation/scheduler/sched-stats.rst) of the main thread.
     """
     try:
-        waiting = int(Path("/proc/self/schedstat").read_text().split()[1])
+        waiting = int(_SCHEDSTAT.read_bytes().split()[1])
     except (OSError, ValueError, IndexError):
         waiting = 0
     return time.process_time_ns(), waiting

@@ -22,6 +22,8 @@ _SPIN_NS = 150_000
 # want this processor as well: while it spins, they get it for milliseconds in between.
 _TAKEN_AWAY_NS = 300_000
 _SHARED_NS = 10_000_000_000  # is how long that is believed
+# So long it is believed at first: engines that start in step, and spin, would hold up each other's starts.
+_BEGINNING_NS = 20_000_000
 
 # What select(2) takes is below this number (FD_SETSIZE).
 _SELECTABLE = 1024
@@ -96,6 +98,10 @@ class Poller:
     def unregister(self, number: int) -> None:
         """Stop waiting for this socket; to be called before it is closed."""
         raise NotImplementedError
+
+    def begin(self) -> None:
+        """Note that the load begins."""
+        self._shared_until = time.perf_counter_ns() + _BEGINNING_NS
 
     async def rest(self, seconds: float) -> None:
         """Leave the time to Trio's other tasks until a socket is ready, for ``seconds`` at most.

@@ -153,14 +153,18 @@ class DueTimes(Iterable[tuple[int, int]]):
         self._measured = 0  # Poisson arrivals of the measured part that have come
         if schedule.plan.arrival == "poisson":
             self._arrivals = schedule.poisson()
-        self._times = self._uniform_times() if self._arrivals is None else self._poisson_times(self._arrivals)
+        self._times = (
+            # What takes long is computed here, before the load begins.
+            self._uniform_times(schedule.uniform_end())
+            if self._arrivals is None
+            else self._poisson_times(self._arrivals)
+        )
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return self._times
 
-    def _uniform_times(self) -> Iterator[tuple[int, int]]:
+    def _uniform_times(self, end: float) -> Iterator[tuple[int, int]]:
         connections = self._schedule.plan.connections
-        end = self._schedule.uniform_end()
         for stretch in self._schedule.curve.stretches:
             due_ns = stretch.due_ns
             for number in self._our_numbers(stretch.first, min(stretch.stop, end)):

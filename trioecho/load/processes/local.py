@@ -281,6 +281,7 @@ class LocalRun:
                 engine.stop()  # which has not started: nothing is sent
                 next_progress = math.inf
             else:
+                poller.begin()
                 engine.start(start_at)
                 self._on_start(time.perf_counter_ns() - start_at)
             while not engine.is_over:

@@ -50,6 +50,29 @@ class LimitOf16Bits(EchoServer):
             raise RefusedError(length)
 
 
+class RefusesInWords(EchoServer):
+    """Says why it refuses what is longer than 65,536 bytes."""
+
+    most: int = 1 << 16
+
+    def check_length(self, length: int) -> None:
+        if length > self.most:
+            raise RefusedError(length)
+
+    def converse(self, connection: ClientSocket) -> None:
+        try:
+            self.echo_frames(connection)
+        except RefusedError:
+            self.write_frame(connection, b"error: that is too long")
+        connection.finish()
+
+
+class RefusesMoreInWords(RefusesInWords):
+    """Says why it refuses what is longer than 1,000 bytes."""
+
+    most = 1000
+
+
 class RefusesInSilence(EchoServer):
     """Refuses a frame, and leaves the connection open."""
 
@@ -269,6 +292,13 @@ LOOKALIKES: list[tuple[type[EchoServer], str, set[str], set[str]]] = [
     (CutsBesideOthers, "3.2", {"shared-state", "connection-limit"}, set()),
     (SmallLimit, "1.3 1.8", {"text-decoding", "fixed-buffer", "short-length-field"}, {"limit-too-low"}),
     (LimitOf16Bits, "1.5 1.6 1.7", {"short-length-field", "fixed-buffer"}, {"limit-too-low"}),
+    (RefusesInWords, "1.6 1.7 4.1 5.3", {"fixed-buffer", "streams-before-complete"}, {"refusal-said"}),
+    (
+        RefusesMoreInWords,
+        "1.4 1.5 1.6 1.7 2.7",
+        {"fixed-buffer", "recv-n-taken-for-n-bytes"},
+        {"limit-too-low"},
+    ),
     (RefusesInSilence, "4.1 4.2 4.3 4.5", {"no-limit", "limit-checked-late"}, {"refused-without-end"}),
     (
         OneReply,
@@ -315,7 +345,7 @@ async def causes_of(server_class: type[EchoServer], cases: str) -> list[str]:
     return [cause.id for cause in (await checked(server_class, cases)).causes]
 
 
-async def checked(server_class: type[EchoServer], cases: str, limit: int = LIMIT) -> SuiteResult:
+async def checked(server_class: type[EchoServer], cases: str, limit: int | None = LIMIT) -> SuiteResult:
     server = server_class()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, server.serve)
@@ -350,3 +380,16 @@ async def test_a_small_limit_that_was_given_is_no_fault() -> None:
     with guarded():
         result = await checked(SmallLimit, "1.2 1.7 1.8 1.10 5.3", limit=100)
     assert [case.verdict for case in by_id(result).values()] == [Verdict.PASS] * 5
+
+
+async def test_a_limit_that_was_not_given_is_refused_in_words() -> None:
+    with guarded():
+        result = await checked(RefusesInWords, "1.6 1.7 5.3", limit=None)
+    cases = by_id(result)
+    assert {rule_id: case.verdict for rule_id, case in cases.items()} == {
+        "1.6": Verdict.PASS,
+        "1.7": Verdict.WARN,
+        "5.3": Verdict.PASS,
+    }
+    assert [cause.id for cause in result.causes] == ["refusal-said"]
+    assert "if its limit is lower, give it with --max-frame-length" in cases["1.7"].actual

@@ -9,6 +9,7 @@ import trio
 from ...base.quantities import plural
 from ..client.finding import Deviation, Kind, NotApplicableError
 from ..client.probe import Probe
+from .refusal import cause_of_refusal, says_refusal
 from .registry import case
 
 _MANY = 200
@@ -95,9 +96,12 @@ async def truncated_everywhere(probe: Probe) -> str:
             await peer.send(frame[:cut])
             early = await peer.receive(within_s=2 * probe.pause_s)
             if isinstance(early, bytes):
+                if probe.limit is None and len(frame) > len(whole) and says_refusal(probe, frame, early):
+                    continue  # its limit is lower, and other rules are about that
                 # One byte alone was not answered, if it is not the first cut.
                 is_narrow = early == frame[:cut] and 1 < cut < probe.wire.header_bytes
-                cause_id = "streams-before-complete" if frame.startswith(early) else None
+                cause_id = cause_of_refusal(probe, frame, early)
+                cause_id = "streams-before-complete" if frame.startswith(early) else cause_id
                 cause_id = "other-header-width" if is_narrow else cause_id
                 raise _part_echoed(early, cut, len(frame), "although more could come", cause_id)
             peer.half_close()
@@ -107,7 +111,8 @@ async def truncated_everywhere(probe: Probe) -> str:
                     raise _part_echoed(
                         received, cut, len(frame), "although more could come", "streams-before-complete"
                     )
-                raise _part_echoed(received, cut, len(frame), "at its end", "echoes-truncated-frame")
+                said = cause_of_refusal(probe, frame, received)
+                raise _part_echoed(received, cut, len(frame), "at its end", said or "echoes-truncated-frame")
             if ending is Kind.SILENCE:
                 within_s = _LISTEN_S  # another rule is about that
     return f"{plural(len(cuts), 'truncated frame')} were not echoed, and those before them were"
@@ -128,7 +133,7 @@ def _part_echoed(received: bytes, cut: int, size: int, when: str, cause_id: str 
     return Deviation(
         Kind.EXTRA,
         "nothing to come for a frame that was cut off",
-        f"{plural(len(received), 'byte')} came back for {cut:,} of {size:,} bytes of a frame, {when}",
+        f"{plural(len(received), 'byte')} came for {cut:,} of {size:,} bytes of a frame, {when}",
         received_bytes=received,
         cause_id=cause_id,
     )

@@ -8,6 +8,7 @@ from ..client.finding import Deviation, Kind, NotApplicableError, is_stop, nothi
 from ..client.payloads import USUAL_LIMIT
 from ..client.peer import Peer
 from ..client.probe import Probe
+from .refusal import REFUSAL_SAID, says_refusal
 from .registry import case
 
 # Whatever else a server sends would come in the place of its echo.
@@ -111,20 +112,24 @@ async def largest_frame(probe: Probe) -> str:
         try:
             return f"{await _echo_of_size(probe, size)}: the limit"
         except Deviation as deviation:
-            if nothing_came(deviation):
-                deviation.cause_id = await _why_refused(probe, size)
+            if (is_said := _is_refused_in_words(probe, deviation)) or nothing_came(deviation):
+                deviation.cause_id = await _why_refused(probe, size) or (REFUSAL_SAID if is_said else None)
             raise
     size = min(USUAL_LIMIT, probe.wire.largest_payload)
     try:
         return await _echo_of_size(probe, size)
     except Deviation as deviation:
-        if nothing_came(deviation):
+        if (is_said := _is_refused_in_words(probe, deviation)) or nothing_came(deviation):
             # It may have a lower limit, which was not given; where that is this one but for so little,
             # it is likelier to be this one.
-            deviation.cause_id = await _why_refused(probe, size)
+            deviation.cause_id = await _why_refused(probe, size) or (REFUSAL_SAID if is_said else None)
             deviation.level = Level.SHOULD
             deviation.actual += "; if its limit is lower, give it with --max-frame-length"
         raise
+
+
+def _is_refused_in_words(probe: Probe, deviation: Deviation) -> bool:
+    return says_refusal(probe, deviation.expected_bytes, deviation.received_bytes)
 
 
 async def _why_refused(probe: Probe, limit: int) -> str | None:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from ..client.own_message import is_own_message
 from ..client.probe import Probe
 
 REFUSAL_SAID = "refusal-said"
 
 
 def says_refusal(probe: Probe, sent: bytes, received: bytes) -> bool:
-    """Return whether what came for bytes that are no frame is a message of the server's own.
-
-    A server that misreads a length sends back what it got, or a part of it; here nothing of that is in
-    what came, be it a frame or text without a header.
-    """
-    if not probe.dialogue.is_echo or not received:
-        return False
-    payloads, rest = probe.wire.split(received)
-    said = b"".join(payloads) if payloads and not rest else received
-    return bool(said) and said not in sent and received[: probe.wire.header_bytes] not in sent
+    """Return whether what came for no frame, or for one too long, is a message of the server's own."""
+    return probe.dialogue.is_echo and is_own_message(probe.wire, sent, received)
 
 
 def cause_of_refusal(probe: Probe, sent: bytes, received: bytes) -> str | None:

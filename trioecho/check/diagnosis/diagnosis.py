@@ -17,7 +17,7 @@ from ..client.finding import Deviation, Kind, is_stop
 from ..client.wire import Wire
 from ..verdict import Cause
 from .causes import CAUSES
-from .diagnosis_of_bytes import cause_of_bytes, is_cut_off, is_unasked
+from .diagnosis_of_bytes import cause_of_bytes, is_cut_off, is_refused_in_words, is_unasked
 from .diagnosis_of_stream import cause_in_stream
 from .diagnosis_of_trouble import (
     BROKEN_OFF,
@@ -126,7 +126,7 @@ def name_causes(
             or cause_of_others(rule_id, deviation, failed, foreign_in, has_crashed=has_crashed)
             or cause_of_one_reply(rule_id, deviation, wire, gives_one_reply=gives_one_reply)
             or cause_of_neighbours(rule_id, failed)
-            or (None if has_crashed else _cause_from_stream(rule_id, deviation, stream, failed))
+            or (None if has_crashed else _cause_from_stream(rule_id, deviation, stream, failed, wire))
             or (deviation.cause_id if rule_id == "3.5" and "3.1" not in failed else None)
             or cause_of_extra_bytes(rule_id, deviation, failed, wire)
             or cause_at_limit(rule_id, deviation, failed)
@@ -187,12 +187,12 @@ def _cause_of_simplest(failed: Mapping[str, Deviation], wire: Wire) -> str | Non
 
 
 def _cause_from_stream(
-    rule_id: str, deviation: Deviation, stream: str | None, failed: Mapping[str, Deviation]
+    rule_id: str, deviation: Deviation, stream: str | None, failed: Mapping[str, Deviation], wire: Wire
 ) -> str | None:
     """Name what a bug in reading explains, unless the case has seen what such a bug does not cause."""
     if stream == "limit-too-low":
-        is_refused = deviation.kind in BROKEN_OFF and RULES[rule_id].section not in (4, 6)
-        return stream if is_refused else None
+        is_refused = deviation.kind in BROKEN_OFF or is_refused_in_words(deviation, wire)
+        return stream if is_refused and RULES[rule_id].section not in (4, 6) else None
     if rule_id == "3.5" and deviation.cause_id is not None and "3.1" not in failed:
         return None  # many frames come back right as long as they are read
     if rule_id == "6.2" and deviation.kind in (Kind.RESET, Kind.SILENCE):

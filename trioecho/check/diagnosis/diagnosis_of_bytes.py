@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..client.finding import Deviation, common_length
+from ..client.own_message import is_own_message
 from ..client.wire import Wire
 
 # How much of a payload shows that it is the one that was sent.
@@ -27,6 +28,14 @@ def is_unasked(deviation: Deviation, wire: Wire) -> bool:
     """Return whether a whole frame came with nothing in it of what was sent."""
     came, _ = wire.split(deviation.received_bytes)
     return bool(came and came[0]) and came[0] not in deviation.expected_bytes
+
+
+def is_refused_in_words(deviation: Deviation, wire: Wire) -> bool:
+    """Return whether in the place of a longer echo came a message of the server's own."""
+    expected = deviation.expected_bytes
+    right = sum(map(wire.size, wire.split(expected)[0][: whole_frames(deviation, wire)]))
+    received = deviation.received_bytes[right:]
+    return 0 < len(received) < len(expected) - right and is_own_message(wire, expected, received)
 
 
 def bytes_behind(deviation: Deviation) -> bytes:

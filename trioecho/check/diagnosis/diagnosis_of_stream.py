@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 
-from ..client.finding import Deviation, Kind, is_stop
+from ..client.finding import Deviation, is_stop, nothing_came
 from ..client.wire import Wire
-from .diagnosis_of_bytes import announces_all, cause_of_bytes, is_cut_off, is_sent_back_early
+from .diagnosis_of_bytes import (
+    announces_all,
+    cause_of_bytes,
+    is_cut_off,
+    is_refused_in_words,
+    is_sent_back_early,
+)
 
 _SIZES = (("1.2", 1), ("1.3", 255), ("1.4", 256), ("1.5", 65535), ("1.6", 65536))
 
@@ -73,7 +79,7 @@ def _cause_of_sizes(failed: Mapping[str, Deviation], wire: Wire) -> str | None:
     """Name the cause by the size from which on frames are not echoed."""
     for (before, _), (rule_id, size) in pairwise(_SIZES):
         if rule_id in failed and before not in failed:
-            if failed[rule_id].kind in (Kind.END, Kind.RESET) and not failed[rule_id].received_bytes:
+            if nothing_came(failed[rule_id]) or is_refused_in_words(failed[rule_id], wire):
                 return "limit-too-low"
             if rule_id == "1.3":
                 continue
@@ -83,6 +89,8 @@ def _cause_of_sizes(failed: Mapping[str, Deviation], wire: Wire) -> str | None:
                 return "partial-send-ignored"
             return "fixed-buffer"
     large = failed.get("1.7")
-    if large is not None and "1.6" not in failed and large.received_bytes:
+    if large is None or is_refused_in_words(large, wire):
+        return None
+    if "1.6" not in failed and large.received_bytes:
         return "partial-send-ignored" if announces_all(large, wire) else "fixed-buffer"
     return None

@@ -67,7 +67,8 @@ noise is not known, it decides alone. That of errors is in percent of the
 messages; without one, any rise is worse. That of retransmits is in percent of
 the segments.
 Stages are compared one by one, those of the same name; a tolerance is for each.
-There is no verdict on a rate if two open loops were asked for different ones.
+There is no verdict on a rate if the plans ask for different ones, or if only
+one asks for a rate, as an open loop does.
 
 exit codes:
   0  nothing is outside noise; with --fail-on worse, nothing of that is worse

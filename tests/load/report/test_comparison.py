@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from tests.support.load_results import made_result
+from trioecho.base.client_tls import ClientTls
 from trioecho.base.histogram import Histogram
 from trioecho.load import GeneratorHealth, LoadPlan, LoadResult, PathCounts, PathResult, Ramp, ReplyRule
 from trioecho.load.goals.find_max import Search
+from trioecho.load.message_list import MessageSource
+from trioecho.load.recorded_traffic import Replay
 from trioecho.load.report.comparison import Change, compare
 from trioecho.load.report.comparison_outputs import comparison_as_text
 from trioecho.load.report.judgement import judge_changes
@@ -165,13 +168,49 @@ def test_a_rate_that_was_asked_for_has_no_verdict(tolerances: dict[str, float]) 
     )
 
 
-@pytest.mark.parametrize("closed", [(True, True), (True, False), (False, True)])
-def test_a_rate_of_a_closed_loop_was_measured(closed: tuple[bool, bool]) -> None:
+CLOSED = {"rate": None}
+REPLAYED = {
+    "rate": None,
+    "duration_s": None,
+    "messages": None,
+    "source": MessageSource("recording.jsonl", "0" * 64, 9, 64, 64, 576),
+}
+
+
+def test_a_rate_of_a_closed_loop_was_measured() -> None:
+    assert compare(run_at(500, CLOSED), run_at(800, CLOSED))[0].direction == "better"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(CLOSED, {}), ({}, CLOSED), (CLOSED, {**REPLAYED, "replay": Replay(20.0, 1)})],
+)
+def test_a_rate_that_was_asked_for_says_nothing_beside_one_that_was_measured(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> None:
+    rate = compare(run_at(500, one), run_at(800, other))[0]
+    assert (rate.verdict, rate.direction) == ("cannot tell", "")
+    assert rate.reason == "only one plan asks for a rate"
+
+
+@pytest.mark.parametrize(
+    ("speeds", "reason"),
+    [
+        ((1, 2), "the plans ask for different rates"),
+        ((0, 2), "only one plan asks for a rate"),
+        ((1, 1), ""),
+        ((0, 0), ""),
+    ],
+)
+def test_a_recording_says_its_rate_unless_it_is_sent_as_fast_as_it_goes(
+    speeds: tuple[float, float], reason: str
+) -> None:
     before, after = (
-        run_at(rate, {"rate": None} if is_closed else {})
-        for rate, is_closed in zip((500, 800), closed, strict=True)
+        run_at(rate, {**REPLAYED, "replay": Replay(20.0, speed)})
+        for rate, speed in zip((500, 800), speeds, strict=True)
     )
-    assert compare(before, after)[0].direction == "better"
+    rate = compare(before, after)[0]
+    assert (rate.reason, rate.direction) == (reason, "" if reason else "better")
 
 
 def test_a_rate_that_a_search_has_found_has_a_verdict() -> None:
@@ -270,3 +309,17 @@ def test_without_segments_sent_again_there_is_no_such_row_unless_it_has_a_tolera
     )
     ramps = with_retransmits(with_a_ramp(), lambda n: 5), with_retransmits(with_a_ramp(), lambda n: 7)
     assert change(*ramps, "sent again").reason == "cannot tell of a ramp"
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "lines"),
+    [
+        ({"timeout_s": 1.0}, "timeout_s", ["A: timeout 10 s", "B: timeout 1 s"]),
+        ({"tls": ClientTls(insecure=True)}, "tls", ["A: without TLS", "B: under TLS: any certificate"]),
+    ],
+)
+def test_what_the_plans_differ_in_is_said(changed: Mapping[str, Any], name: str, lines: list[str]) -> None:
+    pair = run_at(500), run_at(500, changed)
+    said = comparison_as_text(*pair, compare(*pair)).splitlines()
+    assert f"the plans differ in {name}:" in said
+    assert said[-2:] == lines

@@ -19,7 +19,8 @@ stays (another machine, a neighbour's load) is not in it: to learn how large tha
 compare two runs of the same thing.
 
 An open loop has the rate that it was asked for, if the server keeps up. Where two plans ask for different
-rates, which of them is higher says nothing of the servers, so there is no verdict.
+rates, or only one asks for a rate, which of them is higher says nothing of the servers, so there is no
+verdict.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _LEAST_SECTIONS = 5
 _LEAST_REPLIES_ABOVE = 10
 _HISTOGRAM_ERROR = 1 / 64
 _OTHER_RATES = "the plans ask for different rates"
+_ONE_RATE = "only one plan asks for a rate"
 _CONNECTION_PERCENTS = ("50", "99")
 # Student's t for 99 % (two-sided), by degrees of freedom.
 _STUDENT_T = {4: 4.604, 5: 4.032, 6: 3.707, 7: 3.499, 8: 3.355, 9: 3.250}
@@ -143,8 +145,8 @@ def compare(
         change_of(metric, wholes, sections, tolerances, untold)
         for metric in ("rate", "mean", *(f"p{percent}" for percent in shown_percents(named)))
     ]
-    if _rates_were_asked_for(pair):
-        changes[0] = without_verdict(changes[0])
+    if reason := _why_rates_differ(pair):
+        changes[0] = without_verdict(changes[0], reason)
     if _retransmits(before) or _retransmits(after) or "retransmits" in tolerances:
         changes.append(_change_of_retransmits(pair, sections, tolerances, untold))
     if any(result.plan.churn.renews for result in pair):
@@ -197,22 +199,30 @@ def _why_not(result: LoadResult) -> str:
     return "cannot tell of stages" if result.plan.stages else ""
 
 
-def _rates_were_asked_for(pair: Sequence[LoadResult]) -> bool:
-    """Return whether the plans ask for rates that differ; those of a search were found, and not asked for."""
-    if all(result.search is not None for result in pair):
-        return False
+def _why_rates_differ(pair: Sequence[LoadResult]) -> str:
+    """Return how rates differ that were asked for; nothing if those are the same, or there are none.
+
+    The rates of a search were found, and not asked for.
+    """
     one, other = (
-        (plan.rate, plan.ramp, [stage[1:] for stage in plan.stages])
+        (plan.rate, plan.ramp, [stage[1:] for stage in plan.stages], plan.replay, plan.replay and plan.source)
         for plan in (result.plan for result in pair)
     )
-    return one != other and all(
-        result.plan.rate is not None or result.plan.ramp is not None or result.plan.stages for result in pair
-    )
+    if one == other or all(result.search is not None for result in pair):
+        return ""
+    asking = [result for result in pair if _asks_for_rate(result)]
+    return _OTHER_RATES if len(asking) == len(pair) else _ONE_RATE if asking else ""
 
 
-def without_verdict(rate: Change) -> Change:
-    """Return how a rate differs, of which the plans ask for different ones."""
-    return replace(rate, noise=None, reason=_OTHER_RATES, is_comparable=False)
+def _asks_for_rate(result: LoadResult) -> bool:
+    plan = result.plan
+    is_as_fast_as_it_goes = plan.replay is not None and not plan.replay.speed
+    return result.search is None and plan.is_open and not is_as_fast_as_it_goes
+
+
+def without_verdict(rate: Change, reason: str = _OTHER_RATES) -> Change:
+    """Return how a rate differs that was asked for, by one of the plans at least."""
+    return replace(rate, noise=None, reason=reason, is_comparable=False)
 
 
 def error_share(result: LoadResult) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ...base.quantities import in_ms, wrapped
-from .. import LoadResult
+from .. import LoadPlan, LoadResult
 from ..results.identity import runs_of
 from . import words
 from .comparison import Change, error_share
@@ -17,6 +17,13 @@ Pair = tuple[LoadResult, LoadResult]
 _NAMES = ("A", "B")
 # Below this width a verdict has a line of its own.
 _WIDE_TABLE = 80
+
+
+# What `words.load_in_words` does not say of a plan.
+_NOT_IN_LOAD: dict[str, Callable[[LoadPlan], str]] = {
+    "timeout_s": lambda plan: f"timeout {plan.timeout_s:g} s",
+    "tls": lambda plan: "without TLS" if plan.tls is None else f"under TLS: {plan.tls.in_words}",
+}
 
 
 def comparison_as_text(
@@ -167,6 +174,11 @@ def remarks_on(pair: Pair) -> list[str]:
         ]
     if unmatched := unmatched_stages(*pair):
         remarks.append(unmatched)
+    for name, in_words in _NOT_IN_LOAD.items():
+        if name in differing:
+            remarks += [
+                f"{letter}: {in_words(result.plan)}" for letter, result in zip(_NAMES, pair, strict=True)
+            ]
     if "reply" in differing:
         remarks += [
             f"{name}: {words.replies_in_words(result)}" for name, result in zip(_NAMES, pair, strict=True)

@@ -40,8 +40,7 @@ Messages per second of the engines' own processor time; how much of a processor 
 of the load use (the command, its bridge, Dask's scheduler and workers); how late messages left, 99 %
 of them, and how far from its moment the start of the worst engine was, in ms. Medians of
 interleaved repetitions, in brackets the lowest and the highest.
-An engine that waits for a moment keeps its processor busy. Where three of them and the server have
-fewer than four processors, lateness is the kernel's, and the same with --workers and with --cluster.
+Where three engines and the server have fewer than four processors, they wait for one another.
 """
 
 

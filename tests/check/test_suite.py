@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -280,6 +281,20 @@ async def test_a_server_that_never_answers_is_not_checked() -> None:
 
     with listening(read_on) as address, pytest.raises(CannotCheckError, match="sends no reply"):
         await check_address(address)
+
+
+async def test_a_balancer_whose_server_does_not_run_is_no_server() -> None:
+    """HAProxy tries for some seconds to connect, and then ends the connection, whatever came on it."""
+
+    def wait_for_the_server(peer: socket.socket) -> None:
+        peer.settimeout(1.5)
+        with suppress(TimeoutError):
+            while peer.recv(1 << 16):
+                pass
+
+    with listening(wait_for_the_server) as address:
+        with pytest.raises(CannotCheckError, match="also one on which nothing was sent: if it is a balancer"):
+            await check_address(address)
 
 
 async def test_nobody_listens() -> None:

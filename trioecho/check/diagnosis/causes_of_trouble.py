@@ -260,7 +260,7 @@ CAUSES_OF_TROUBLE = (
         "Every connection is closed as soon as it is accepted: the server probably leaves the block that "
         "owns the socket, or fails, before it reads.",
         "Keep the connection open until the client has ended it; what the server writes may say why it "
-        "fails.",
+        "fails. If this is a balancer, or a port that is passed on: see that the server behind it runs.",
     ),
     Cause(
         "closes-at-first-frame",

@@ -144,6 +144,12 @@ async def _look_again(first: Answer, locate: Locate, settings: Settings) -> Pref
             f"{probe.where} accepts connections and sends no reply: "
             f"{_ANSWER_S:g} s after a frame of 5 bytes nothing had come"
         )
+    ended_late = any(answer.is_silent for answer in answers) and not any(answer.data for answer in answers)
+    if ended_late and settings.command is None and await _ends_by_itself(probe):
+        raise CannotCheckError(
+            f"{probe.where} accepts connections and sends no reply; after a while it ends them, also one on "
+            "which nothing was sent: if it is a balancer, or a port that is passed on, does the server run?"
+        )
     return Preflight(echoes=False, is_concurrent=False, blocker=blocker_in(answers, unasked, settings.wire))
 
 
@@ -162,13 +168,18 @@ async def _what_it_is(probe: Probe, *questions: bytes) -> str | None:
     return next(filter(None, named), None)
 
 
-async def _answer_to(question: bytes, probe: Probe) -> bytes | Kind:
+async def _ends_by_itself(probe: Probe) -> bool:
+    """Return whether a connection ends on which nothing was sent."""
+    return await _answer_to(b"", probe, within_s=_ANSWER_S) in (Kind.END, Kind.RESET)
+
+
+async def _answer_to(question: bytes, probe: Probe, *, within_s: float = OTHER_ANSWER_S) -> bytes | Kind:
     """Receive what comes first on a connection on which this was sent, which may be nothing."""
     try:
         async with probe.connect() as peer:
             if question:
                 await peer.send(question)
-            return await peer.receive(within_s=OTHER_ANSWER_S)
+            return await peer.receive(within_s=within_s)
     except Deviation as deviation:
         return deviation.kind
 

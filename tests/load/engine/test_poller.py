@@ -120,14 +120,14 @@ class FakeTime:
     """An epoll without sockets, and a clock: a look takes a microsecond, a sleep 60 us too long."""
 
     def __init__(self) -> None:
-        self.now_ns = 0
+        self.now_ns = 1_000_000_000
         self.looks = 0
-        self.delays_ns: list[int] = []
+        self.taken_away = 0
         self.slept_us: list[int] = []
 
     def poll(self, seconds: float) -> list[tuple[int, int]]:
         self.looks += 1
-        self.now_ns += 1_000 + round(seconds * 1e9) + (self.delays_ns.pop(0) if self.delays_ns else 0)
+        self.now_ns += 1_000 + round(seconds * 1e9)
         return []
 
     def select(self, reading: list[int], writing: object, failing: object, seconds: float) -> None:
@@ -151,51 +151,81 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
         "trioecho.load.engine.poller.time",
         SimpleNamespace(perf_counter_ns=lambda: fake.now_ns, thread_time_ns=lambda: fake.now_ns),
     )
+    monkeypatch.setattr("trioecho.load.engine.poller.times_taken_away", lambda: fake.taken_away)
     return fake
 
 
-def test_most_of_a_wait_is_slept_and_its_end_is_met_exactly(fake: FakeTime) -> None:
-    poller = EpollPoller()
-    fake.wait(poller, 1_500_000)
-    assert fake.slept_us == [1000, 288]  # 1,500 less the 150 to spin, two looks, and what was slept too long
-    assert fake.now_ns == 1_500_000
-    assert 80_000 < poller.spun_ns < 150_000
+def spin_for(fake: FakeTime, poller: Poller, ns: int) -> None:
+    for until in range(fake.now_ns, fake.now_ns + ns, 1_500_000):
+        fake.wait(poller, until)
 
 
-def test_it_sleeps_up_to_the_end_where_another_process_took_the_processor(fake: FakeTime) -> None:
+def test_the_end_of_a_wait_is_spun_and_met_exactly(fake: FakeTime) -> None:
+    poller, until = EpollPoller(), fake.now_ns + 1_500_000
+    fake.wait(poller, until)
+    assert (fake.slept_us, fake.now_ns) == ([], until)
+    assert poller.spun_ns > 1_400_000
+
+
+def test_it_sleeps_up_to_the_end_where_others_want_the_processor(fake: FakeTime) -> None:
     poller = EpollPoller()
-    fake.delays_ns = [0, 0, 4_000_000]  # of the third look
-    fake.wait(poller, 100_000)
-    assert fake.now_ns > 4_000_000
-    fake.now_ns = 10_000_000
-    spun_ns = poller.spun_ns
-    fake.wait(poller, 10_100_000)
+    spin_for(fake, poller, 100_000_000)
+    fake.taken_away += 100
+    spin_for(fake, poller, 100_000_000)
+    spun_ns, until = poller.spun_ns, fake.now_ns + 100_000
+    fake.slept_us.clear()
+    fake.wait(poller, until)
     assert fake.slept_us == [100]
-    assert fake.now_ns < 10_200_000
+    assert until < fake.now_ns < until + 100_000
     assert poller.spun_ns == spun_ns
-    fake.now_ns = 20_000_000_000  # it tries again
-    fake.wait(poller, 20_000_100_000)
-    assert fake.now_ns == 20_000_100_000
+    fake.now_ns += 20_000_000_000  # it tries again
+    until = fake.now_ns + 100_000
+    fake.wait(poller, until)
+    assert fake.now_ns == until
     assert poller.spun_ns > spun_ns
+
+
+def test_it_sleeps_on_where_they_still_want_it(fake: FakeTime) -> None:
+    poller = EpollPoller()
+    spin_for(fake, poller, 100_000_000)
+    for _ in range(3):
+        fake.taken_away += 10_000
+        fake.now_ns += 20_000_000_000
+        fake.wait(poller, fake.now_ns + 100_000)
+        fake.slept_us.clear()
+        fake.wait(poller, fake.now_ns + 100_000)
+        assert fake.slept_us == [100]
+
+
+def test_it_spins_on_where_they_want_it_now_and_then(fake: FakeTime) -> None:
+    poller = EpollPoller()
+    for _ in range(10):
+        spin_for(fake, poller, 100_000_000)
+        fake.taken_away += 10
+    assert fake.slept_us == []
 
 
 def test_it_sleeps_up_to_the_end_while_other_engines_start(fake: FakeTime) -> None:
     poller = EpollPoller()
     poller.begin()
-    fake.wait(poller, 19_900_000)
+    spin_for(fake, poller, 19_000_000)
+    assert len(fake.slept_us) >= 12
     assert poller.spun_ns == 0
-    fake.wait(poller, 21_500_000)
-    fake.wait(poller, 22_000_000)
+    until = fake.now_ns + 3_000_000
+    fake.wait(poller, until)
+    assert fake.now_ns == until
     assert poller.spun_ns > 0
-    assert fake.now_ns == 22_000_000
 
 
 def test_a_descriptor_that_select_does_not_take_is_not_given_to_it(
     fake: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trioecho.load.engine.poller._SELECTABLE", 5)
-    fake.wait(EpollPoller(), 1_500_000)
-    assert (fake.slept_us, fake.now_ns) == ([], 1_500_000)
+    poller = EpollPoller()
+    poller.begin()
+    until = fake.now_ns + 1_500_000
+    fake.wait(poller, until)
+    assert (fake.slept_us, fake.now_ns) == ([], until)
 
 
 @pytest.mark.parametrize(("kind", "unit"), [(EpollPoller, 1e-3), (PollPoller, 1), (SelectPoller, 1e-3)])

@@ -1,4 +1,4 @@
-"""The CPU time that this process has used, and how long it has waited for a CPU."""
+"""The CPU time that this process has used, and how it came by a CPU."""
 
 from __future__ import annotations
 
@@ -19,3 +19,14 @@ def cpu_and_waiting_ns() -> tuple[int, int]:
     except (OSError, ValueError, IndexError):
         waiting = 0
     return time.process_time_ns(), waiting
+
+
+def times_taken_away() -> int:
+    """Return how often a CPU was taken away from this thread, for others; 0 where no Linux says so."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    if not hasattr(resource, "RUSAGE_THREAD"):
+        return 0
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw

@@ -10,18 +10,16 @@ from typing import Any, Protocol
 import trio
 
 from ...base.units import NS_PER_S
+from .cpu_time import times_taken_away
 
 # The grain of epoll_wait(2) and poll(2).
 _GRAIN_NS = 1_000_000
 
-# A process that select(2) wakes is late: by 50 us, the slack of the kernel's timers (PR_SET_TIMERSLACK
-# in prctl(2)), and by what waking takes. That much of a wait is spun.
-_SPIN_NS = 150_000
-
-# A look at the sockets takes a microsecond or two. After one that took this long, others
-# want this processor as well: while it spins, they get it for milliseconds in between.
-_TAKEN_AWAY_NS = 300_000
-_SHARED_NS = 10_000_000_000  # is how long that is believed
+# Who spins gives the processor up only when the kernel takes it away for others, which is counted. Where
+# there are processors enough, that happens some times a second.
+_MOST_TAKEN_AWAY_PER_S = 200
+_LOOK_NS = 50_000_000
+_SHARED_NS = 10_000_000_000  # is how long it is believed that others want it
 # So long it is believed at first: engines that start in step, and spin, would hold up each other's starts.
 _BEGINNING_NS = 20_000_000
 
@@ -58,11 +56,13 @@ class Poller:
 
     The reactor has an epoll as well; this differs in what it waits for: a socket may be
     waited for in both directions at once, and a wait ends at a given time, for
-    which a grain of 1 ms is too coarse. So the last part of a wait is spent asking again
-    and again: 150 us on Linux, and elsewhere a millisecond or two. On Linux that is given
-    up for 10 s when another process took the processor away meanwhile: there may be fewer
-    processors than processes, and who sleeps gets one sooner than who spins. A message is
-    late by some 60 us then, and not by milliseconds.
+    which a grain of 1 ms is too coarse. So the last millisecond or two before a message is
+    due are spent asking again and again; a reply that comes meanwhile is noticed sooner than
+    by who has to be woken. On Linux that is given up for 10 s when others want the processor
+    meanwhile: there may be fewer processors than processes, and then who sleeps gets one
+    sooner than who spins, and holds up nobody. select(2) wakes at most 50 us after its time, the slack of the
+    kernel's timers (PR_SET_TIMERSLACK in prctl(2)), and what waking takes. So a message is
+    late by some 80 us then, and not by milliseconds.
 
     Attributes:
       spun_ns: CPU time spent so; it was used, but not needed.
@@ -80,6 +80,8 @@ class Poller:
         self._poll = poll
         self._grain = grain
         self._shared_until = 0.0
+        # When it was looked last how often the processor was taken away, and how often that was.
+        self._looked_at = self._taken_away = 0
 
     def __enter__(self) -> Poller:
         return self
@@ -113,8 +115,8 @@ class Poller:
     def wait(self, until: float) -> ReadySockets:
         """Wait, and return the sockets that are ready, by number; see `ONLY_WRITABLE`.
 
-        Returns none at the time ``until`` (of `time.perf_counter_ns`) or earlier: a
-        millisecond from now, or when only the time to spin is left.
+        Returns none at the time ``until`` (of `time.perf_counter_ns`), or a millisecond
+        from now: what comes first.
         """
         poll = self._poll
         now = time.perf_counter_ns()
@@ -123,8 +125,7 @@ class Poller:
             return poll(self._grain)
         if (ready := poll(0)) or left <= 0:
             return ready
-        doze = left if now < self._shared_until else left - _SPIN_NS
-        if doze > 0 and self._doze(min(doze, _GRAIN_NS) / NS_PER_S):
+        if now < self._shared_until and self._doze(min(left, _GRAIN_NS) / NS_PER_S):
             return poll(0)
         return self._spin(until)
 
@@ -138,13 +139,20 @@ class Poller:
         cpu_ns = time.thread_time_ns()
         now = time.perf_counter_ns()
         while not ready and now < until:
-            before = now
             ready = poll(0)
             now = time.perf_counter_ns()
-            if now - before > _TAKEN_AWAY_NS:
-                self._shared_until = now + _SHARED_NS
         self.spun_ns += time.thread_time_ns() - cpu_ns
+        if now - self._looked_at >= _LOOK_NS:
+            self._look_for_others(now)
         return ready
+
+    def _look_for_others(self, now: int) -> None:
+        """Note whether others want the processor."""
+        taken_away, looked_at = self._taken_away, self._looked_at
+        self._taken_away, self._looked_at = times_taken_away(), now
+        most = _MOST_TAKEN_AWAY_PER_S * (now - looked_at) / NS_PER_S
+        if looked_at and self._taken_away - taken_away > most:
+            self._shared_until = now + _SHARED_NS
 
 
 class PollPoller(Poller):

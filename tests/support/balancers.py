@@ -28,11 +28,11 @@ def sample(name: str) -> str:
     return resources.files("trioecho").joinpath("deploy").joinpath(name).read_text("utf-8")
 
 
-def wait_until(is_so: Callable[[], object], what: str) -> None:
+def wait_until(is_so: Callable[[], object], what: str | Callable[[], str]) -> None:
     """Ask again and again; a balancer has no other way to tell."""
     give_up_at = time.monotonic() + GUARD_S
     while not is_so():
-        assert time.monotonic() < give_up_at, what
+        assert time.monotonic() < give_up_at, what if isinstance(what, str) else what()
         time.sleep(0.005)
 
 
@@ -107,9 +107,10 @@ class Nginx(Balancer):
     """nginx, by its configuration and its processes."""
 
     def __init__(
-        self, port: int, process: subprocess.Popen[bytes], config: Path, servers: Sequence[int]
+        self, port: int, process: subprocess.Popen[bytes], config: Path, servers: Sequence[int], log: Path
     ) -> None:
         super().__init__(port, process)
+        self._log = log
         self._servers = servers
         self._config = config
         self._original = config.read_text()
@@ -136,7 +137,14 @@ class Nginx(Balancer):
                 self.process.send_signal(signal.SIGHUP)
             return bool(new := self._workers()) and new.isdisjoint(old)
 
-        wait_until(has_new_worker, "no new worker has started")
+        wait_until(has_new_worker, lambda: f"no new worker beside {old}: {self._state()}")
+
+    def _state(self) -> str:
+        lines = [f"the first process: {self.process.poll()}"]
+        for pid in children_of(self.process.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                lines.append(f"{pid}: {Path(f'/proc/{pid}/cmdline').read_bytes()!r}")
+        return "\n".join([*lines, *self._log.read_text().splitlines()[-20:]])
 
     def take_out(self, number: int) -> None:
         lines = self._original.splitlines(keepends=True)
@@ -228,19 +236,20 @@ def nginx(servers: Sequence[int], folder: Path) -> Iterator[Nginx]:
         port = listening.getsockname()[1]
         text = _with_ports(sample("nginx.conf"), port, servers)
         assert "/run/nginx.pid" in text
-        config = folder / "nginx.conf"
+        config, log = folder / "nginx.conf", folder / "nginx.log"
         config.write_text(text.replace("/run/nginx.pid", str(folder / "pid")))
-        process = subprocess.Popen(
-            [program, "-e", "stderr", "-c", config, "-g", "daemon off;"],
-            # So nginx inherits sockets from one that it replaces.
-            env={**os.environ, "NGINX": f"{listening.fileno()};"},
-            pass_fds=[listening.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                [program, "-e", "stderr", "-c", config, "-g", "daemon off;"],
+                # So nginx inherits sockets from one that it replaces.
+                env={**os.environ, "NGINX": f"{listening.fileno()};"},
+                pass_fds=[listening.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
     with _ended(process):
-        yield Nginx(port, process, config, servers)
+        yield Nginx(port, process, config, servers, log)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from ...base.printable import printable
 from .exit_codes import ExitCode
-from .standard_files import loss_of, note_loss
+from .standard_files import note_loss, output_loss
 
 # This much fits into the buffer of a stream, in any encoding: it is written whole or kept whole.
 _PIECE_CHARACTERS = 2000
@@ -78,7 +78,7 @@ def end_output(exit_code: int) -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             _write(stream, "")
-            if stream is not None and (loss := loss_of(stream)) is not None:
+            if stream is not None and (loss := output_loss(stream)) is not None:
                 raise loss
         except OSError as error:
             if stream is sys.stdout and not is_reader_gone(error, stream.fileno()):

@@ -49,7 +49,7 @@ class _RememberingBuffer(io.BufferedWriter):
 
 
 def remember_losses_of_stdout() -> None:
-    """Have `loss_of` know of what is written to stdout from now on, and gets lost.
+    """Have `output_loss` know of what is written to stdout from now on, and gets lost.
 
     It is as unbuffered as before (``PYTHONUNBUFFERED``), but for what cannot be written at once.
     """
@@ -73,12 +73,12 @@ def remember_losses_of_stdout() -> None:
 
 
 def note_loss(stream: TextIO, error: OSError) -> None:
-    """Have `loss_of` know of what was not even given to the stream."""
+    """Have `output_loss` know of what was not even given to the stream."""
     if isinstance(stream.buffer, _RememberingBuffer):
         stream.buffer.loss = error
 
 
-def loss_of(stream: TextIO) -> OSError | None:
+def output_loss(stream: TextIO) -> OSError | None:
     """Return why something that was to be written to the stream is lost, if so."""
     buffer = getattr(stream, "buffer", None)
     return buffer.loss if isinstance(buffer, _RememberingBuffer) else None

@@ -55,8 +55,10 @@ _REFUSED = {
 
 
 def run_locust_plan(words: Sequence[str]) -> int:
-    """Do what the first word says; return the exit code."""
-    task, *words = words
+    """Do what the first word says, in the folder that the second names; return the exit code."""
+    task, folder, *words = words
+    if folder:  # where files are that the options name; before Python 3.11 it is not where this starts
+        os.chdir(folder)
     parser, _ = make_parsers(["load"])
     arguments = parser.parse_args(["load", *words])
     arguments.command_line = ["trioecho load", *words]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.processes import own_program, signal_name
+from ..base.processes import own_program, signal_name, working_folder
 from ..errors import ConnectionEndedError
 from ..framing import FrameFormat, encode_frame
 from .connection import BlockingConnection
@@ -78,7 +78,7 @@ def check_plan(words: Sequence[str]) -> CheckedPlan:
     Raises:
       PlanFailedError: there can be no such load.
     """
-    program = own_program("locust-plan", "check", *words)
+    program = own_program("locust-plan", "check", working_folder(), *words)
     done = subprocess.run(  # noqa: S603 - ourselves
         program.command,
         stdin=subprocess.DEVNULL,
@@ -97,7 +97,7 @@ def check_plan(words: Sequence[str]) -> CheckedPlan:
 
 def join_parts(words: Sequence[str], joined: Mapping[str, Any]) -> int:
     """Join the parts of a load, print and write its reports; return the exit code of a load command."""
-    program = own_program("locust-plan", "join", *words)
+    program = own_program("locust-plan", "join", working_folder(), *words)
     done = subprocess.run(  # noqa: S603 - ourselves
         program.command, input=json.dumps(joined).encode(), env=program.env, cwd=program.cwd, check=False
     )
@@ -112,7 +112,7 @@ class PlanEngine:
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        program = own_program("locust-plan", "carry-out", *words)
+        program = own_program("locust-plan", "carry-out", working_folder(), *words)
         ours, theirs = socket.socketpair()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - it lasts as long as the engine
         self._sending = threading.Lock()

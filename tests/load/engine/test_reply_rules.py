@@ -355,11 +355,11 @@ def test_frames_of_a_file_are_sent_as_they_are() -> None:
     assert messages.frames(mqtt) == [b"\x30\x03abc"]
 
 
-def test_a_load_needs_no_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def removed() -> str:
-        raise FileNotFoundError(2, "No such file or directory")
-
-    monkeypatch.setattr("os.getcwd", removed)
+def test_a_load_needs_no_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
     LoadRun(LoadPlan("h", 1))
     with pytest.raises(FunctionNotFoundError, match="there is no module there_is_no, here or installed"):
         LoadRun(LoadPlan("h", 1, reply=ReplyRule("there_is_no:function")))

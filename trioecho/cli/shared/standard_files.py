@@ -74,11 +74,16 @@ def remember_losses_of_stdout() -> None:
 
 def note_loss(stream: TextIO, error: OSError) -> None:
     """Have `output_loss` know of what was not even given to the stream."""
-    if isinstance(stream.buffer, _RememberingBuffer):
-        stream.buffer.loss = error
+    if (buffer := _remembering(stream)) is not None:
+        buffer.loss = error
 
 
 def output_loss(stream: TextIO) -> OSError | None:
     """Return why something that was to be written to the stream is lost, if so."""
-    buffer = getattr(stream, "buffer", None)
-    return buffer.loss if isinstance(buffer, _RememberingBuffer) else None
+    buffer = _remembering(stream)
+    return None if buffer is None else buffer.loss
+
+
+def _remembering(stream: TextIO) -> _RememberingBuffer | None:
+    buffer = getattr(stream, "buffer", None)  # which a stream in memory does not have
+    return buffer if isinstance(buffer, _RememberingBuffer) else None

@@ -54,15 +54,16 @@ class Waiter(Protocol):
 class Poller:
     """Sockets that stay registered, and a wait for all of them. A context manager.
 
-    The reactor has an epoll as well; this differs in what it waits for: a socket may be
-    waited for in both directions at once, and a wait ends at a given time, for
-    which a grain of 1 ms is too coarse. So the last millisecond or two before a message is
-    due are spent asking again and again; a reply that comes meanwhile is noticed sooner than
-    by who has to be woken. On Linux that is given up for 10 s when others want the processor
-    meanwhile: there may be fewer processors than processes, and then who sleeps gets one
-    sooner than who spins, and holds up nobody. select(2) wakes at most 50 us after its time, the slack of the
-    kernel's timers (PR_SET_TIMERSLACK in prctl(2)), and what waking takes. So a message is
-    late by some 80 us then, and not by milliseconds.
+    The reactor has an epoll as well; this differs in what it waits for: a socket may be waited for
+    in both directions at once, and a wait ends at a given time, for which a grain of 1 ms is too
+    coarse. So the last millisecond or two before a message is due are spent asking again and again;
+    a reply that comes meanwhile is noticed sooner than by who has to be woken.
+
+    On Linux that is given up for 10 s when others want the processor meanwhile: there may be fewer
+    processors than processes, and then who sleeps gets one sooner than who spins, and holds up
+    nobody. select(2) wakes at most 50 us after its time, the slack of the kernel's timers
+    (PR_SET_TIMERSLACK in prctl(2)), and what waking takes. So a message is late by some 80 us then,
+    and not by milliseconds.
 
     Attributes:
       spun_ns: CPU time spent so; it was used, but not needed.

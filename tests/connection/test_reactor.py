@@ -419,11 +419,8 @@ async def what_happens_to_three(pairs: Callable[[], Ends]) -> list[str]:
     return happened
 
 
-async def test_replies_are_sent_after_all_tasks_have_replied(
-    pairs: Callable[[], Ends], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A clock by which a task takes no time, whatever else the machine does.
-    monkeypatch.setattr(reactor_module, "time", types.SimpleNamespace(perf_counter=lambda: 0.0))
+@pytest.mark.usefixtures("endless_turns")
+async def test_replies_are_sent_after_all_tasks_have_replied(pairs: Callable[[], Ends]) -> None:
     assert await what_happens_to_three(pairs) == ["taken"] * 3 + ["sent"] * 3
 
 
@@ -438,6 +435,7 @@ async def test_replies_do_not_wait_for_tasks_that_take_long(
     assert happened == ["taken", "taken", "sent", "sent", "taken", "sent"]
 
 
+@pytest.mark.usefixtures("endless_turns")
 async def test_a_task_that_leaves_before_it_was_gone_on_with_keeps_its_reply(
     pairs: Callable[[], Ends],
 ) -> None:
@@ -713,12 +711,6 @@ async def test_the_clocks_of_connections_in_the_reactor(
 # ---- turns ----
 
 
-@pytest.fixture
-def endless_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reactor gives way only where it has a reason."""
-    monkeypatch.setattr(reactor_module, "TURN_S", 1e9)
-
-
 @contextlib.contextmanager
 def always_ready(reactor: Reactor, ends: Ends, then: Callable[[], object]) -> Iterator[Registration]:
     """A connection that is always ready; after some turns it does something."""
@@ -858,6 +850,7 @@ class Watched:
         return getattr(self._epoll, name)
 
 
+@pytest.mark.usefixtures("endless_turns")
 async def test_beside_a_quick_client_the_reactor_waits_by_itself_and_not_where_nothing_comes_of_it(
     pairs: Callable[[], Ends],
 ) -> None:

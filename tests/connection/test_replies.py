@@ -144,6 +144,7 @@ async def test_replies_come_in_order_whoever_was_suspended(kind: str) -> None:
 
 
 @sockets_only
+@pytest.mark.usefixtures("endless_turns")
 async def test_replies_to_messages_that_came_together_are_sent_together(
     kind: str, monkeypatch: pytest.MonkeyPatch, styled: Styled
 ) -> None:
@@ -238,6 +239,7 @@ async def test_a_buffer_that_replies_are_made_in_may_be_used_again(
         assert await is_echoed(client, b"12345678", b"abcdefgh", b"ABCDEFGH")
 
 
+@pytest.mark.usefixtures("endless_turns")
 async def test_replies_of_many_connections_are_made_and_then_sent(
     monkeypatch: pytest.MonkeyPatch, styled: Styled
 ) -> None:

@@ -37,14 +37,18 @@ def read_histogram(part: Part) -> Histogram:
     Raises:
       DamagedError: it is none.
     """
-    numbers = part["buckets"].fields()
-    buckets = {}
-    for name in numbers:
+    counts = part["buckets"]
+    buckets: dict[int, int] = {}
+    for name, count in counts.fields().items():
         if not (name.isascii() and name.isdigit() and len(name) <= 4 and str(int(name)) == name):
-            raise part["buckets"].wrong("a bucket has no number")
-        buckets[int(name)] = part["buckets"][name].count()
+            raise counts.wrong("a bucket has no number")
+        # A progress has a thousand of them: the place of each is made only for one that is wrong.
+        if type(count) is int and 0 <= count <= MAX_COUNT:
+            buckets[int(name)] = count
+        else:
+            buckets[int(name)] = counts[name].count()
     if max(buckets, default=0) > _LAST_BUCKET:
-        raise part["buckets"].wrong(f"a bucket has a number above {_LAST_BUCKET}")
+        raise counts.wrong(f"a bucket has a number above {_LAST_BUCKET}")
     total, most = part["total"].value, part["max"].count()
     if type(total) is not int or not 0 <= total <= MAX_COUNT**2:
         raise part["total"].wrong("it is not a sum of whole numbers")

@@ -75,6 +75,7 @@ def test_a_working_directory_that_is_gone_is_no_obstacle(
     gone = tmp_path / "gone"
     gone.mkdir()
     before = Path.cwd()
+    monkeypatch.setattr(sys, "path", [*sys.path, "."])
     monkeypatch.chdir(gone)
     gone.rmdir()
     try:

@@ -45,7 +45,9 @@ def own_program(*arguments: str, module: str = "trioecho") -> Program:
     must not run. Where the package itself is in the working directory, that comes last.
     """
     here = working_folder()
-    folders = [os.path.abspath(folder) for folder in sys.path if folder]  # noqa: PTH100 - links stay
+    # In a working directory that has been removed, what is relative to it is nowhere.
+    found = [folder for folder in sys.path if folder and (here or Path(folder).is_absolute())]
+    folders = [os.path.abspath(folder) for folder in found]  # noqa: PTH100 - links stay
     folders = [folder for folder in folders if os.path.realpath(folder) != here]
     if _PACKAGE_PARENT not in folders:
         folders.append(_PACKAGE_PARENT)

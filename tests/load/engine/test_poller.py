@@ -130,10 +130,13 @@ class FakeTime:
         self.now_ns += 1_000 + round(seconds * 1e9)
         return []
 
-    def select(self, reading: list[int], writing: object, failing: object, seconds: float) -> None:
+    def select(
+        self, reading: list[int], writing: object, failing: object, seconds: float
+    ) -> tuple[list[int], ...]:
         assert reading == [5]
         self.slept_us.append(round(seconds * 1e6))
         self.now_ns += round(seconds * 1e9) + 60_000
+        return [], [], []
 
     def wait(self, poller: Poller, until: int) -> None:
         while self.now_ns < until:

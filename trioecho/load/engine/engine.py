@@ -170,7 +170,7 @@ class Engine:
             self._pacer.end_at(now)
             self.next_due = self._pacer.next_due
         if self._times.phase == "measuring" and self._plan.is_open:
-            self._times.sends_until = min(self._times.sends_until, now)
+            self._times.end_at(min(self._times.sends_until, now))
             self._keep_time(now)
         else:
             self._begin_to_drain(now)
@@ -192,7 +192,7 @@ class Engine:
         sent = now >= self.next_due
         if sent:
             self._send_due(now)
-        if now >= self._recorder.next_step or now >= self._times.next_moment():
+        if now >= self._recorder.next_step or now >= self._times.next_moment:
             self._keep_time(now)
         if self._path is not None and now >= self._path.next_moment:
             self._path.look(now)
@@ -226,7 +226,7 @@ class Engine:
         self._check_unfinished()
         self.next_due = pacer.next_due
         if self.next_due == NEVER and self._plan.is_open and self._plan.duration_s is None:
-            self._times.sends_until = now
+            self._times.end_at(now)
 
     def _check_unfinished(self) -> None:
         """Drain when all is sent and replied to, and then wait a moment for replies that nobody asked for."""

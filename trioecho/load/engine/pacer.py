@@ -101,10 +101,11 @@ class SchedulePacer:
         ready: dict[LoadConnection, int] = {}
         lateness = self._tally.recent_lateness_ns
         measured_from = self._tally.measured_from
+        is_at_once = self._due.is_at_once
         for _ in range(_MOST_AT_ONCE):
             if self.next_due > now:
                 break
-            due = now if self._due.is_at_once else int(self.next_due)
+            due = now if is_at_once else int(self.next_due)
             connection = self._connection()
             if connection is None:
                 self._tally.count_unsent(1, measured=int(due >= measured_from))
@@ -131,7 +132,7 @@ class SchedulePacer:
             self._take_next()
         for connection, count in ready.items():
             now = self._clock()
-            for due in list(connection.due or ())[-count:]:
+            for due in itertools.islice(reversed(connection.due or ()), count):
                 if due >= measured_from:
                     lateness.record(now - due)
             yield connection

@@ -124,15 +124,17 @@ class Poller:
         left = until - now
         if left >= 2 * _GRAIN_NS:
             return poll(self._grain)
+        if left > 0 and now < self._shared_until:
+            dozed = self._doze(min(left, _GRAIN_NS) / NS_PER_S)
+            if dozed is not None:
+                return dozed
         if (ready := poll(0)) or left <= 0:
             return ready
-        if now < self._shared_until and self._doze(min(left, _GRAIN_NS) / NS_PER_S):
-            return poll(0)
         return self._spin(until)
 
-    def _doze(self, seconds: float) -> bool:
-        """Sleep until a socket is ready, for this part of a millisecond; return whether that can be done."""
-        return False
+    def _doze(self, seconds: float) -> ReadySockets | None:
+        """Sleep until a socket is ready, for this part of a millisecond; None if that cannot be done."""
+        return None
 
     def _spin(self, until: float) -> ReadySockets:
         poll = self._poll
@@ -190,10 +192,11 @@ class EpollPoller(PollPoller):
         """Close the epoll."""
         self._registered.close()
 
-    def _doze(self, seconds: float) -> bool:
-        if self._dozes:
-            select.select(self._ourselves, (), (), seconds)
-        return self._dozes
+    def _doze(self, seconds: float) -> ReadySockets | None:
+        if not self._dozes:
+            return None
+        somebody_is_ready, _, _ = select.select(self._ourselves, (), (), seconds)
+        return self._poll(0) if somebody_is_ready else []
 
     async def rest(self, seconds: float) -> None:
         """See `Poller.rest`."""

@@ -160,6 +160,8 @@ class MessageSender:
             if is_open:
                 # Those of which it took the first byte at least.
                 self._note_sent(first + bisect_left(starts, at) - in_flight.stop, now)
+                if at == end and stop < frames and not self.due:
+                    return True
 
     def _offer_flight(self) -> bool:
         """Offer the kernel what may be sent, if nothing is in flight and all of it is one piece of the round.

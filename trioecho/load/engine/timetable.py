@@ -30,6 +30,7 @@ class Timetable:
       sent_until: when the last message may have been sent; 0 before.
       gives_up_at: when replies are awaited no longer; infinity before the end.
       next_timeouts: when to look for messages whose time is over.
+      next_moment: when something of this is due.
 
     Args:
       plan: of the load.
@@ -42,6 +43,7 @@ class Timetable:
         self.sent_until: float = 0
         self.gives_up_at: float = NEVER
         self.next_timeouts: float = NEVER
+        self.next_moment: float = NEVER
         self._plan = plan
         self._timeout_ns = round(plan.timeout_s * NS_PER_S)
         self._timeout_grain_ns = round(plan.timeout_s * _TIMEOUT_GRAIN * NS_PER_S) + 1
@@ -51,15 +53,21 @@ class Timetable:
         self.measures_from = now + round(self._plan.warmup_s * NS_PER_S)
         self._set_end()
         self.next_timeouts = now + self._timeout_grain_ns
+        self._find_next_moment()
 
     def _set_end(self) -> None:
         if self._plan.duration_s is not None:
             self.sends_until = self.measures_from + round(self._plan.duration_s * NS_PER_S)
 
-    def next_moment(self) -> float:
-        """Return when something of this is due."""
+    def _find_next_moment(self) -> None:
+        """Find it anew: it is asked for in every turn, and changes seldom."""
         moment = min(self.next_timeouts, self.gives_up_at, self.sends_until)
-        return min(moment, self.measures_from) if self.phase == "warming up" else moment
+        self.next_moment = min(moment, self.measures_from) if self.phase == "warming up" else moment
+
+    def end_at(self, moment: float) -> None:
+        """Let nothing be due from this moment on."""
+        self.sends_until = moment
+        self._find_next_moment()
 
     def is_time_to_measure(self, now: int) -> bool:
         """Return whether the warm-up is over, and nothing was measured yet."""
@@ -75,6 +83,7 @@ class Timetable:
         if now < self.next_timeouts:
             return False
         self.next_timeouts = now + self._timeout_grain_ns
+        self._find_next_moment()
         return True
 
     def begin_to_measure(self, now: int) -> None:
@@ -83,6 +92,7 @@ class Timetable:
         if not self._plan.is_open:
             self.measures_from = now
             self._set_end()
+        self._find_next_moment()
 
     def begin_to_drain(self, now: int) -> None:
         """Note that nothing more is sent from now on, and replies are awaited for one timeout."""
@@ -90,7 +100,9 @@ class Timetable:
         self.sent_until = now
         self.sends_until = NEVER
         self.gives_up_at = now + self._timeout_ns + self._timeout_grain_ns
+        self._find_next_moment()
 
     def begin_to_linger(self, now: int) -> None:
         """Note that all replies have come, and the server has a moment to end the connections."""
         self.gives_up_at = now + _LINGER_NS
+        self._find_next_moment()

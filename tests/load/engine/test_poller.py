@@ -123,6 +123,7 @@ class FakeTime:
         self.now_ns = 1_000_000_000
         self.looks = 0
         self.taken_away = 0
+        self.waited_ns = 0
         self.slept_us: list[int] = []
 
     def poll(self, seconds: float) -> list[tuple[int, int]]:
@@ -155,6 +156,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
         SimpleNamespace(perf_counter_ns=lambda: fake.now_ns, thread_time_ns=lambda: fake.now_ns),
     )
     monkeypatch.setattr("trioecho.load.engine.poller.times_taken_away", lambda: fake.taken_away)
+    monkeypatch.setattr("trioecho.load.engine.poller.waiting_ns", lambda: fake.waited_ns)
     return fake
 
 
@@ -188,23 +190,43 @@ def test_it_sleeps_up_to_the_end_where_others_want_the_processor(fake: FakeTime)
     assert poller.spun_ns > spun_ns
 
 
-def test_it_sleeps_on_where_they_still_want_it(fake: FakeTime) -> None:
+@pytest.mark.parametrize(
+    ("taken_away", "waited_ns"), [(1_000, 0), (1, 30_000_000)], ids=["often", "for long"]
+)
+def test_it_sleeps_on_where_they_still_want_it(fake: FakeTime, taken_away: int, waited_ns: int) -> None:
     poller = EpollPoller()
     spin_for(fake, poller, 100_000_000)
     for _ in range(3):
-        fake.taken_away += 10_000
-        fake.now_ns += 20_000_000_000
-        fake.wait(poller, fake.now_ns + 100_000)
+        fake.taken_away += taken_away
+        fake.waited_ns += waited_ns
+        spin_for(fake, poller, 60_000_000)
         fake.slept_us.clear()
         fake.wait(poller, fake.now_ns + 100_000)
         assert fake.slept_us == [100]
+        fake.now_ns += 20_000_000_000  # it tries again
+        spin_for(fake, poller, 60_000_000)
+        fake.slept_us.clear()
+        fake.wait(poller, fake.now_ns + 100_000)
+        assert fake.slept_us == []
+
+
+def test_what_it_waited_for_while_it_slept_does_not_count(fake: FakeTime) -> None:
+    poller = EpollPoller()
+    poller.begin()
+    spin_for(fake, poller, 20_000_000)
+    fake.waited_ns += 20_000_000
+    spin_for(fake, poller, 200_000_000)
+    fake.slept_us.clear()
+    spin_for(fake, poller, 50_000_000)
+    assert fake.slept_us == []
 
 
 def test_it_spins_on_where_they_want_it_now_and_then(fake: FakeTime) -> None:
     poller = EpollPoller()
     for _ in range(10):
         spin_for(fake, poller, 100_000_000)
-        fake.taken_away += 10
+        fake.taken_away += 5
+        fake.waited_ns += 4_000_000
     assert fake.slept_us == []
 
 

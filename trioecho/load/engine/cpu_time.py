@@ -9,16 +9,20 @@ _SCHEDSTAT = Path("/proc/self/schedstat")
 
 
 def cpu_and_waiting_ns() -> tuple[int, int]:
-    """Return the CPU time of this process, and for how long it waited for a CPU; 0 where no Linux says so.
+    """Return the CPU time of this process, and for how long it waited for a CPU; see `waiting_ns`."""
+    return time.process_time_ns(), waiting_ns()
+
+
+def waiting_ns() -> int:
+    """Return for how long this process waited for a CPU; 0 where no Linux says so.
 
     The second number of /proc/self/schedstat is the "time spent waiting on a runqueue"
     (Documentation/scheduler/sched-stats.rst) of the main thread.
     """
     try:
-        waiting = int(_SCHEDSTAT.read_bytes().split()[1])
+        return int(_SCHEDSTAT.read_bytes().split()[1])
     except (OSError, ValueError, IndexError):
-        waiting = 0
-    return time.process_time_ns(), waiting
+        return 0
 
 
 def times_taken_away() -> int:

@@ -10,14 +10,16 @@ from typing import Any, Protocol
 import trio
 
 from ...base.units import NS_PER_S
-from .cpu_time import times_taken_away
+from .cpu_time import times_taken_away, waiting_ns
 
 # The grain of epoll_wait(2) and poll(2).
 _GRAIN_NS = 1_000_000
 
-# Who spins gives the processor up only when the kernel takes it away for others, which is counted. Where
-# there are processors enough, that happens some times a second.
+# Who spins gives the processor up only when the kernel takes it away for others: often, for those who wake
+# up, or for a tick of its clock, for those who spin as well, which is 4 ms or 10. Where there are processors
+# enough, that happens some times a second.
 _MOST_TAKEN_AWAY_PER_S = 200
+_MOST_WAITING_SHARE = 0.1
 _LOOK_NS = 50_000_000
 _SHARED_NS = 10_000_000_000  # is how long it is believed that others want it
 # So long it is believed at first: engines that start in step, and spin, would hold up each other's starts.
@@ -81,8 +83,9 @@ class Poller:
         self._poll = poll
         self._grain = grain
         self._shared_until = 0.0
-        # When it was looked last how often the processor was taken away, and how often that was.
-        self._looked_at = self._taken_away = 0
+        # When it was looked last how often the processor was taken away, and how long it was waited for.
+        self._looked_at = 0.0
+        self._taken_away = self._waited_ns = 0
 
     def __enter__(self) -> Poller:
         return self
@@ -151,10 +154,13 @@ class Poller:
 
     def _look_for_others(self, now: int) -> None:
         """Note whether others want the processor."""
-        taken_away, looked_at = self._taken_away, self._looked_at
-        self._taken_away, self._looked_at = times_taken_away(), now
-        most = _MOST_TAKEN_AWAY_PER_S * (now - looked_at) / NS_PER_S
-        if looked_at and self._taken_away - taken_away > most:
+        taken_away, waited_ns, looked_at = self._taken_away, self._waited_ns, self._looked_at
+        self._taken_away, self._waited_ns, self._looked_at = times_taken_away(), waiting_ns(), now
+        if looked_at <= self._shared_until:
+            return  # who dozes waits as well, if only for a moment each time
+        lasted_ns = now - looked_at
+        is_taken_away_often = self._taken_away - taken_away > _MOST_TAKEN_AWAY_PER_S * lasted_ns / NS_PER_S
+        if is_taken_away_often or self._waited_ns - waited_ns > _MOST_WAITING_SHARE * lasted_ns:
             self._shared_until = now + _SHARED_NS
 
 

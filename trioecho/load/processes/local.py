@@ -40,7 +40,7 @@ from ..results.path_result import PathResult
 from ..results.progress import LoadProgress
 from ..results.result import LoadResult
 from ..results.time_series import LoadInterval
-from .moment import wait_until
+from .moment import give_way, wait_until
 
 # How long the engine may keep Trio's other tasks from their turn.
 _TURN_NS = 2_000_000
@@ -286,6 +286,7 @@ class LocalRun:
                 poller.begin()
                 engine.start(start_at)
                 self._on_start(time.perf_counter_ns() - start_at)
+                give_way()
             while not engine.is_over:
                 turn_ends = now + _TURN_NS
                 while now < turn_ends and not engine.is_over:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -15,25 +16,25 @@ from typing import Any
 import trio
 
 from .compare import Means
-from .contenders import ECHO, Contender
-from .processes import BenchError, cpu_time_s, running_server
+from .contenders import ECHO, PEERS, Contender
+from .processes import BenchError, Cpus, cpu_time_s, running_server
 from .table import markdown, spread
 
 _ALL_RIGHT, _SATURATED = 0, 5
 # The start and the end of a cluster, on a machine that is busy.
 _MOST_BESIDE_S = 300.0
-_LOOK_S = 0.05
+_LOOK_S = 0.2
 _ENGINE = b"trioecho.load.processes.worker"
 
-# Each beside what does the same without a cluster.
+# Each of a cluster beside what does the same without one.
 _LOADS: dict[str, tuple[str, ...]] = {
-    "closed loop": (),
-    "closed loop, --cluster local:1": ("--cluster", "local:1"),
     "3,000/s, --workers 3": ("--rate", "3000", "--workers", "3"),
     "3,000/s, --cluster local:3": ("--rate", "3000", "--cluster", "local:3"),
     "30,000/s, --workers 3": ("--rate", "30000", "--workers", "3"),
     "30,000/s, --cluster local:3": ("--rate", "30000", "--cluster", "local:3"),
 }
+_CLUSTER = ("--cluster", "local:1")
+_BESIDE: dict[str, tuple[str, ...]] = {"without, again": (), "--cluster local:1": _CLUSTER}
 
 _NOTES = """\
 Messages per second of the engines' own processor time; how much of a processor all other processes
@@ -41,6 +42,12 @@ of the load use (the command, its bridge, Dask's scheduler and workers); how lat
 of them, and how far from its moment the start of the worst engine was, in ms. Medians of
 interleaved repetitions, in brackets the lowest and the highest.
 Where three engines and the server have fewer than four processors, they wait for one another.
+"""
+_NOTES_BESIDE = """\
+Two loads at the same time, with one engine each, in a closed loop; one of them is without a cluster. The
+two engines share a processor, all others have another one. So whatever the machine does to one it does
+to the other: the ratio of their messages per second of the engine's own processor time moves by a few
+hundredths, where one run and the next differ by tenths.
 """
 
 
@@ -57,50 +64,137 @@ class _Figures:
 
 
 async def measure_cluster(means: Means, on_turn: Callable[[str], object]) -> str:
-    """Return a table of what was measured.
+    """Return tables of what was measured.
 
     Raises:
       BenchError: the server or a load failed.
     """
     figures: dict[str, list[_Figures]] = {name: [] for name in _LOADS}
-    async with running_server(Contender("trioecho", ECHO.arguments).start(1 << 20)) as server:
+    beside: dict[str, list[tuple[_Figures, _Figures]]] = {name: [] for name in _BESIDE}
+    async with running_server(_server().start(1 << 20)) as server:
         for repetition in range(means.repeats):
+            turn = f"cluster, {repetition + 1} of {means.repeats}: "
             for name, options in _LOADS.items():
-                on_turn(f"cluster, {repetition + 1} of {means.repeats}: {name}")
-                figures[name].append(await _measure(server.port, options, means.seconds))
+                on_turn(turn + name)
+                figures[name].append(await _Load(server.port, options, means.seconds).run())
+    async with running_server(_server().start(1 << 20), means.cpus.server) as server:
+        for repetition in range(means.repeats):
+            turn = f"cluster, {repetition + 1} of {means.repeats}: closed loop, "
+            for name, options in _BESIDE.items():
+                on_turn(turn + name)
+                beside[name].append(await _measure_beside(server.port, options, means))
     rows = [["load", "messages per engine's processor s", "others, %", "late p99, ms", "start, ms"]]
     for name, of_name in figures.items():
         columns = zip(*(astuple(each) for each in of_name), strict=True)
         known = [spread(value for value in column if value is not None) for column in columns]
         rows.append([name, *(str(each or "") for each in known)])
-    return f"{markdown(rows)}\n\n{_NOTES}"
+    rows_beside = [["closed loop", "messages, / without a cluster", "others, %"]]
+    for name, pairs in beside.items():
+        ratios = spread(one.messages_per_cpu_s / other.messages_per_cpu_s for one, other in pairs)
+        rows_beside.append([name, str(ratios), str(spread(one.others_percent for one, _ in pairs))])
+    return f"{markdown(rows)}\n\n{_NOTES}\n{markdown(rows_beside)}\n\n{_NOTES_BESIDE}"
 
 
-async def _measure(port: int, options: Sequence[str], seconds: float) -> _Figures:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "load.json"
-        command = [sys.executable, "-m", "trioecho", "load", f"127.0.0.1:{port}", "--quiet"]
-        command += ["--json", str(file), "--duration", f"{seconds:g}s", *options]
-        looks: list[_Look] = []
-        with trio.move_on_after(seconds + _MOST_BESIDE_S) as most:
-            async with trio.open_nursery() as nursery:
+def _server() -> Contender:
+    """Return what needs the least of the processors: the server in C, where that can be built."""
+    [fast] = [peer for peer in PEERS if peer.name == "C epoll"]
+    return fast if fast.why_missing() is None else Contender("trioecho", ECHO.arguments)
 
-                async def run(task_status: trio.TaskStatus[trio.Process]) -> None:
-                    done = await trio.run_process(
-                        command, capture_stderr=True, check=False, task_status=task_status
-                    )
-                    if done.returncode not in (_ALL_RIGHT, _SATURATED):
-                        said = done.stderr.decode(errors="replace").strip()
-                        raise BenchError(f"the load failed: {said.rpartition(chr(10))[2]}")
-                    nursery.cancel_scope.cancel()
 
-                load: trio.Process = await nursery.start(run)
-                while True:
-                    looks.append((time.time(), _cpu_of_others(load.pid, is_engine=not options)))
-                    await trio.sleep(_LOOK_S)
-        if most.cancelled_caught:
-            raise BenchError("the load did not end")
-        return _figures_of(json.loads(file.read_text()), looks)
+async def _measure_beside(port: int, options: Sequence[str], means: Means) -> tuple[_Figures, _Figures]:
+    """Return the figures of a load with one engine, and of one without a cluster at the same time."""
+    one, other = (_Load(port, each, means.seconds, means.cpus) for each in (options, ()))
+    found: dict[_Load, _Figures] = {}
+
+    async def run(load: _Load) -> None:
+        found[load] = await load.run()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, one)
+        await one.has_engine.wait()  # which takes as long to begin as the other load
+        nursery.start_soon(run, other)
+    return found[one], found[other]
+
+
+class _Load:
+    """A load command, and what is seen of its processes from outside.
+
+    Attributes:
+      has_engine: set when its engine, or one of them, has started.
+
+    Args:
+      port: of the server.
+      options: of the command; without any it has its engine in its own process.
+      seconds: how long it lasts.
+      cpus: where its engine and the others are to run; None for where the kernel likes.
+    """
+
+    def __init__(self, port: int, options: Sequence[str], seconds: float, cpus: Cpus | None = None) -> None:
+        self.has_engine = trio.Event()
+        self._port = port
+        self._options = options
+        self._seconds = seconds
+        self._cpus = cpus
+        self._looks: list[_Look] = []
+
+    async def run(self) -> _Figures:
+        """Run it to its end, and return its figures.
+
+        Raises:
+          BenchError: it failed, or did not end.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "load.json"
+            command = [sys.executable, "-m", "trioecho", "load", f"127.0.0.1:{self._port}", "--quiet"]
+            command += ["--json", str(file), "--duration", f"{self._seconds:g}s", *self._options]
+            with trio.move_on_after(self._seconds + _MOST_BESIDE_S) as most:
+                async with trio.open_nursery() as nursery:
+
+                    async def run(task_status: trio.TaskStatus[trio.Process]) -> None:
+                        done = await trio.run_process(
+                            command,
+                            capture_stderr=True,
+                            check=False,
+                            # Linux gives sessions equal shares of a processor.
+                            start_new_session=True,
+                            task_status=task_status,
+                        )
+                        if done.returncode not in (_ALL_RIGHT, _SATURATED):
+                            said = done.stderr.decode(errors="replace").strip()
+                            raise BenchError(f"the load failed: {said.rpartition(chr(10))[2]}")
+                        nursery.cancel_scope.cancel()
+
+                    process: trio.Process = await nursery.start(run)
+                    if self._cpus is not None:
+                        _place(process.pid, self._cpus.server)  # its children inherit that
+                    while True:
+                        self._look(process.pid)
+                        await trio.sleep(_LOOK_S)
+            if most.cancelled_caught:
+                raise BenchError("the load did not end")
+            return _figures_of(json.loads(file.read_text()), self._looks)
+
+    def _look(self, load: int) -> None:
+        """Note what the processes have used, and where engines have their place."""
+        used = {}
+        for pid in _family(load):
+            try:
+                if (not self._options and pid == load) or _ENGINE in Path(
+                    f"/proc/{pid}/cmdline"
+                ).read_bytes():
+                    if self._cpus is not None and not self.has_engine.is_set():
+                        _place(pid, self._cpus.load)
+                    self.has_engine.set()
+                else:
+                    used[pid] = cpu_time_s(pid)
+            except (OSError, BenchError):  # it has ended
+                continue
+        self._looks.append((time.time(), used))
+
+
+def _place(pid: int, cpu: int | None) -> None:
+    if cpu is not None:
+        os.sched_setaffinity(pid, {cpu})
 
 
 def _figures_of(result: Any, looks: Sequence[_Look]) -> _Figures:
@@ -118,19 +212,6 @@ def _figures_of(result: Any, looks: Sequence[_Look]) -> _Figures:
         generator["send_lateness_ms"]["p99"],
         max((worker["start_error_ms"] for worker in result["workers"]), default=None),
     )
-
-
-def _cpu_of_others(load: int, *, is_engine: bool) -> dict[int, float]:
-    """Return the processor time of all processes of a load so far, except its engines."""
-    used = {}
-    for pid in _family(load):
-        try:
-            if _ENGINE in Path(f"/proc/{pid}/cmdline").read_bytes() or (is_engine and pid == load):
-                continue
-            used[pid] = cpu_time_s(pid)
-        except (OSError, BenchError):  # it has ended
-            continue
-    return used
 
 
 def _family(root: int) -> list[int]:

@@ -132,7 +132,7 @@ def test_what_a_hostile_crowd_does_to_the_echo_is_measured() -> None:
 def test_what_a_cluster_costs_is_measured() -> None:
     done = run_bench("cluster", "--repeats", "1", "--seconds", "1s")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"\| closed loop +\| +[\d.,]+ \(", done.stdout), done.stdout
+    assert re.search(r"\| --cluster local:1 +(\| +[\d.]+ \([^|]+){2}\|", done.stdout), done.stdout
     assert re.search(r"\| 3,000/s, --cluster local:3 +(\| +[\d.,]+ \([^|]+){4}\|", done.stdout), done.stdout
 
 

@@ -111,7 +111,7 @@ async def _measure_beside(port: int, options: Sequence[str], means: Means) -> tu
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run, one)
-        await one.has_engine.wait()  # which takes as long to begin as the other load
+        await one.has_engine.wait()  # which needs about as long to begin as the other load does
         nursery.start_soon(run, other)
     return found[one], found[other]
 
@@ -179,9 +179,8 @@ class _Load:
         used = {}
         for pid in _family(load):
             try:
-                if (not self._options and pid == load) or _ENGINE in Path(
-                    f"/proc/{pid}/cmdline"
-                ).read_bytes():
+                is_engine = pid == load and not self._options
+                if is_engine or _ENGINE in Path(f"/proc/{pid}/cmdline").read_bytes():
                     if self._cpus is not None and not self.has_engine.is_set():
                         _place(pid, self._cpus.load)
                     self.has_engine.set()

@@ -44,10 +44,10 @@ interleaved repetitions, in brackets the lowest and the highest.
 Where three engines and the server have fewer than four processors, they wait for one another.
 """
 _NOTES_BESIDE = """\
-Two loads at the same time, with one engine each, in a closed loop; one of them is without a cluster. The
-two engines share a processor, all others have another one. So whatever the machine does to one it does
-to the other: the ratio of their messages per second of the engine's own processor time moves by a few
-hundredths, where one run and the next differ by tenths.
+Two loads at the same time, with one engine each, in a closed loop; one of them is without a cluster.
+Where there are two processors, the engines share one, and all others have the other one. So whatever
+the machine does to one engine it does to the other: the ratio of their messages per second of the
+engine's own processor time moves by a few hundredths, where one run and the next differ by tenths.
 """
 
 
@@ -71,13 +71,14 @@ async def measure_cluster(means: Means, on_turn: Callable[[str], object]) -> str
     """
     figures: dict[str, list[_Figures]] = {name: [] for name in _LOADS}
     beside: dict[str, list[tuple[_Figures, _Figures]]] = {name: [] for name in _BESIDE}
-    async with running_server(_server().start(1 << 20)) as server:
+    contender = _server()
+    async with running_server(contender.start(1 << 20)) as server:
         for repetition in range(means.repeats):
             turn = f"cluster, {repetition + 1} of {means.repeats}: "
             for name, options in _LOADS.items():
                 on_turn(turn + name)
                 figures[name].append(await _Load(server.port, options, means.seconds).run())
-    async with running_server(_server().start(1 << 20), means.cpus.server) as server:
+    async with running_server(contender.start(1 << 20), means.cpus.server) as server:
         for repetition in range(means.repeats):
             turn = f"cluster, {repetition + 1} of {means.repeats}: closed loop, "
             for name, options in _BESIDE.items():
@@ -92,7 +93,8 @@ async def measure_cluster(means: Means, on_turn: Callable[[str], object]) -> str
     for name, pairs in beside.items():
         ratios = spread(one.messages_per_cpu_s / other.messages_per_cpu_s for one, other in pairs)
         rows_beside.append([name, str(ratios), str(spread(one.others_percent for one, _ in pairs))])
-    return f"{markdown(rows)}\n\n{_NOTES}\n{markdown(rows_beside)}\n\n{_NOTES_BESIDE}"
+    server_line = f"The server is {contender.name}.\n"
+    return f"{markdown(rows)}\n\n{_NOTES}{server_line}\n{markdown(rows_beside)}\n\n{_NOTES_BESIDE}"
 
 
 def _server() -> Contender:
@@ -102,17 +104,29 @@ def _server() -> Contender:
 
 
 async def _measure_beside(port: int, options: Sequence[str], means: Means) -> tuple[_Figures, _Figures]:
-    """Return the figures of a load with one engine, and of one without a cluster at the same time."""
+    """Return the figures of a load with one engine, and of one without a cluster at the same time.
+
+    Raises:
+      BenchError: one of them failed.
+    """
     one, other = (_Load(port, each, means.seconds, means.cpus) for each in (options, ()))
     found: dict[_Load, _Figures] = {}
-
-    async def run(load: _Load) -> None:
-        found[load] = await load.run()
-
+    failures: list[BenchError] = []
     async with trio.open_nursery() as nursery:
+
+        async def run(load: _Load) -> None:
+            try:
+                found[load] = await load.run()
+            except BenchError as error:
+                failures.append(error)
+                nursery.cancel_scope.cancel()
+            load.has_engine.set()  # or nobody would ever see it
+
         nursery.start_soon(run, one)
         await one.has_engine.wait()  # which needs about as long to begin as the other load does
         nursery.start_soon(run, other)
+    if failures:
+        raise failures[0]
     return found[one], found[other]
 
 
@@ -145,12 +159,14 @@ class _Load:
         """
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "load.json"
+            failure = ""
             command = [sys.executable, "-m", "trioecho", "load", f"127.0.0.1:{self._port}", "--quiet"]
             command += ["--json", str(file), "--duration", f"{self._seconds:g}s", *self._options]
             with trio.move_on_after(self._seconds + _MOST_BESIDE_S) as most:
                 async with trio.open_nursery() as nursery:
 
                     async def run(task_status: trio.TaskStatus[trio.Process]) -> None:
+                        nonlocal failure
                         done = await trio.run_process(
                             command,
                             capture_stderr=True,
@@ -161,7 +177,7 @@ class _Load:
                         )
                         if done.returncode not in (_ALL_RIGHT, _SATURATED):
                             said = done.stderr.decode(errors="replace").strip()
-                            raise BenchError(f"the load failed: {said.rpartition(chr(10))[2]}")
+                            failure = f"the load failed: {said.rpartition(chr(10))[2]}"
                         nursery.cancel_scope.cancel()
 
                     process: trio.Process = await nursery.start(run)
@@ -170,8 +186,8 @@ class _Load:
                     while True:
                         self._look(process.pid)
                         await trio.sleep(_LOOK_S)
-            if most.cancelled_caught:
-                raise BenchError("the load did not end")
+            if failure or most.cancelled_caught:
+                raise BenchError(failure or "the load did not end")
             return _figures_of(json.loads(file.read_text()), self._looks)
 
     def _look(self, load: int) -> None:

@@ -156,7 +156,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
         SimpleNamespace(perf_counter_ns=lambda: fake.now_ns, thread_time_ns=lambda: fake.now_ns),
     )
     monkeypatch.setattr("trioecho.load.engine.poller.times_taken_away", lambda: fake.taken_away)
-    monkeypatch.setattr("trioecho.load.engine.poller.waiting_ns", lambda: fake.waited_ns)
+    waiting_time = SimpleNamespace(ns=lambda: fake.waited_ns)
+    monkeypatch.setattr("trioecho.load.engine.poller.WaitingTime", lambda: waiting_time)
     return fake
 
 
@@ -216,7 +217,7 @@ def test_it_spins_on_where_they_want_it_now_and_then(fake: FakeTime) -> None:
     for _ in range(10):
         spin_for(fake, poller, 100_000_000)
         fake.taken_away += 5
-        fake.waited_ns += 4_000_000
+        fake.waited_ns += 10_000_000
     assert fake.slept_us == []
 
 

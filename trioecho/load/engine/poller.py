@@ -10,17 +10,19 @@ from typing import Any, Protocol
 import trio
 
 from ...base.units import NS_PER_S
-from .cpu_time import times_taken_away, waiting_ns
+from .cpu_time import WaitingTime, times_taken_away
 
 # The grain of epoll_wait(2) and poll(2).
 _GRAIN_NS = 1_000_000
 
-# Who spins gives the processor up only when the kernel takes it away for others: often, for those who wake
-# up, or for a tick of its clock, for those who spin as well, which is 4 ms or 10. Where there are processors
-# enough, that happens some times a second.
+# Who spins gives the processor up only when the kernel takes it away. For others that wake up, it does so
+# often. Others that spin as well get it in turns of some ms, which are few; but then it is waited for, by two
+# for half of the time, by three on two processors for a third. Where there are processors enough, it is taken
+# away some times a second, and for one turn.
 _MOST_TAKEN_AWAY_PER_S = 200
-_MOST_WAITING_SHARE = 0.1
+_MOST_WAITING_SHARE = 0.25
 _LOOK_NS = 50_000_000
+_LOOK_TAKES_NS = 20_000  # at most: so much time must be left, for nothing is to be late for it
 _SHARED_NS = 10_000_000_000  # is how long it is believed that others want it
 # So long it is believed at first: engines that start in step, and spin, would hold up each other's starts.
 _BEGINNING_NS = 20_000_000
@@ -86,12 +88,14 @@ class Poller:
         # When it was looked last how often the processor was taken away, and how long it was waited for.
         self._looked_at = 0.0
         self._taken_away = self._waited_ns = 0
+        self._waiting_time = WaitingTime()
 
     def __enter__(self) -> Poller:
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Wait for nothing more."""
+        self._waiting_time.close()
 
     def register(self, connection: HasDescriptor) -> int:
         """Wait for this socket to be readable from now on; return the number by which `wait` calls it."""
@@ -144,18 +148,18 @@ class Poller:
         ready: ReadySockets = []
         cpu_ns = time.thread_time_ns()
         now = time.perf_counter_ns()
+        if now - self._looked_at >= _LOOK_NS and until - now >= _LOOK_TAKES_NS:
+            self._look_for_others(now)
         while not ready and now < until:
             ready = poll(0)
             now = time.perf_counter_ns()
         self.spun_ns += time.thread_time_ns() - cpu_ns
-        if now - self._looked_at >= _LOOK_NS:
-            self._look_for_others(now)
         return ready
 
     def _look_for_others(self, now: int) -> None:
         """Note whether others want the processor."""
         taken_away, waited_ns, looked_at = self._taken_away, self._waited_ns, self._looked_at
-        self._taken_away, self._waited_ns, self._looked_at = times_taken_away(), waiting_ns(), now
+        self._taken_away, self._waited_ns, self._looked_at = times_taken_away(), self._waiting_time.ns(), now
         if looked_at <= self._shared_until:
             return  # who dozes waits as well, if only for a moment each time
         lasted_ns = now - looked_at
@@ -196,6 +200,7 @@ class EpollPoller(PollPoller):
 
     def __exit__(self, *exception: object) -> None:
         """Close the epoll."""
+        super().__exit__(*exception)
         self._registered.close()
 
     def _doze(self, seconds: float) -> ReadySockets | None:

@@ -50,6 +50,8 @@ _IDLE_NS = 20_000_000
 _IDLE_WAIT_S = 0.02
 # A server that is silent for this time after the first frame is asked what it is.
 _SILENCE_S = 1.0
+# How long before its moment an engine starts that sends nothing before it: a start takes some tenths of it.
+_EARLY_NS = 1_000_000
 
 _NO_TCP_INFO = "this system does not say (TCP_INFO is Linux's)"
 
@@ -255,13 +257,32 @@ class LocalRun:
             path=self._path,
         )
 
-    async def _start(self) -> int:
+    async def _wait_to_start(self, engine: Engine) -> int:
         """Wait until it is time to start, and return when that was."""
         if self._when_to_start is None:
             return time.perf_counter_ns()
         start_at = await self._when_to_start()
-        await wait_until(start_at)  # which may have passed, on a busy machine
+        # These moments may have passed, on a busy machine.
+        if self._starts_early:
+            await wait_until(start_at - _EARLY_NS)
+            engine.start(start_at)
+        await wait_until(start_at)
         return start_at
+
+    @property
+    def _starts_early(self) -> bool:
+        """True if the engine has a schedule before whose moment it sends nothing: it is ready then."""
+        return self._when_to_start is not None and self._plan.is_open
+
+    def _start(self, engine: Engine, poller: Poller, start_at: int) -> None:
+        """Start the engine, unless that was done early."""
+        poller.begin()
+        if not self._starts_early:
+            engine.start(start_at)
+        self._on_start(time.perf_counter_ns() - start_at)
+        if self._when_to_start is not None and not engine.is_over:
+            engine.turn()
+            give_way()
 
     async def _drive(self, engine: Engine, poller: Poller) -> None:
         """Give the engine its turns until it is over, and others theirs in between."""
@@ -274,19 +295,16 @@ class LocalRun:
             cpu_and_waiting_ns()  # the first time takes a fifth of a millisecond, which a start has not
             start_at = time.perf_counter_ns()
             with self._waiting_to_start:
-                start_at = await self._start()
+                start_at = await self._wait_to_start(engine)
             busy_at = now = time.perf_counter_ns()
             self._started_at = datetime.now(timezone.utc)
             next_progress: float = start_at + self._progress_interval_ns
             self._engine = engine
             if self._is_stopped:
-                engine.stop()  # which has not started: nothing is sent
+                engine.stop()  # before its moment: nothing was sent
                 next_progress = math.inf
             else:
-                poller.begin()
-                engine.start(start_at)
-                self._on_start(time.perf_counter_ns() - start_at)
-                give_way()
+                self._start(engine, poller, start_at)
             while not engine.is_over:
                 turn_ends = now + _TURN_NS
                 while now < turn_ends and not engine.is_over:

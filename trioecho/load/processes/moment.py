@@ -30,10 +30,10 @@ async def wait_until(moment_ns: int) -> None:
 
 
 def give_way() -> None:
-    """Let others have this processor if they wait for it, as engines do that wait for the same moment.
+    """Let others have this processor, as engines that are to start at the same moment.
 
-    Else the last of three engines on two processors starts after the first steps of another one, which
-    take a millisecond. Where nobody waits, it takes a microsecond (sched_yield(2)).
+    Else the last of three engines on two processors starts when another one has caught up with its
+    schedule, which takes a millisecond. Where nobody waits, this takes a microsecond (sched_yield(2)).
     """
     if hasattr(os, "sched_yield"):  # not on Windows
         os.sched_yield()

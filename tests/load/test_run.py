@@ -318,6 +318,64 @@ async def test_a_worker_that_hears_late_when_to_start_starts_at_once() -> None:
 
 
 @EVERY_POLLER
+@pytest.mark.parametrize("kind", [{"rate": 1000.0}, {}], ids=["open loop", "closed loop"])
+async def test_a_worker_starts_at_its_moment_and_not_before(kind: dict[str, float]) -> None:
+    late_ns: list[int] = []
+
+    async def soon() -> int:
+        return time.perf_counter_ns() + 50_000_000
+
+    with serving() as port, guarded():
+        plan = plan_for(port, messages=20, **kind)
+        run = LocalRun(
+            plan,
+            *(0, 5),
+            on_progress=lambda progress: None,
+            progress_interval_s=1.0,
+            when_to_start=soon,
+            on_start=late_ns.append,
+        )
+        result = await run.run()
+    assert (result.sent, result.messages, result.errors) == (100, 100, {})
+    [late] = late_ns
+    assert late >= 0
+
+
+@pytest.mark.parametrize("warmup_s", [0.0, 1.0])
+async def test_a_worker_that_is_stopped_just_before_its_moment_sends_nothing(
+    warmup_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+    starts: list[int] = []
+
+    async def wait_until(moment_ns: int) -> None:
+        waits.append(moment_ns)
+        if len(waits) == 2:  # the engine is ready
+            run.stop()
+            await trio.sleep_forever()
+
+    async def in_an_hour() -> int:
+        return time.perf_counter_ns() + 3600 * 10**9
+
+    monkeypatch.setattr("trioecho.load.processes.local.wait_until", wait_until)
+    with serving() as port, guarded():
+        plan = plan_for(port, rate=1000.0, duration_s=2.0, warmup_s=warmup_s)
+        run = LocalRun(
+            plan,
+            *(0, 5),
+            on_progress=lambda progress: None,
+            progress_interval_s=1.0,
+            when_to_start=in_an_hour,
+            on_start=starts.append,
+        )
+        result = await run.run()
+    assert len(waits) == 2
+    assert starts == []
+    assert (result.sent, result.messages, result.errors, result.elapsed_s) == (0, 0, {}, 0.0)
+    assert result.stopped
+
+
+@EVERY_POLLER
 async def test_connections_on_which_no_message_is_due_say_nothing_about_the_server() -> None:
     with serving() as port, guarded():
         plan = plan_for(port, connections=4, rate=5.0, duration_s=0.3)  # two messages, on the first two

@@ -302,6 +302,11 @@ async def test_a_stall_shows_in_an_open_loop_and_hides_from_a_closed_one() -> No
     assert p99 < p90
 
 
+def part_of(plan: LoadPlan, first: int = 0, count: int = 5, **options: Any) -> LocalRun:
+    """What a worker runs: so many of the plan's connections, from this one on."""
+    return LocalRun(plan, first, count, on_progress=lambda progress: None, progress_interval_s=1.0, **options)
+
+
 @EVERY_POLLER
 async def test_a_worker_that_hears_late_when_to_start_starts_at_once() -> None:
     async def long_ago() -> int:
@@ -309,9 +314,7 @@ async def test_a_worker_that_hears_late_when_to_start_starts_at_once() -> None:
 
     with serving() as port, guarded():
         plan = plan_for(port, messages=20, rate=1000)
-        run = LocalRun(
-            plan, 0, 5, on_progress=lambda progress: None, progress_interval_s=1.0, when_to_start=long_ago
-        )
+        run = part_of(plan, when_to_start=long_ago)
         result = await run.run()
     assert (result.sent, result.messages) == (100, 100)
     assert result.health.send_lateness_ns.max > 10**9 - 10**8  # and says so
@@ -327,14 +330,7 @@ async def test_a_worker_starts_at_its_moment_and_not_before(kind: dict[str, floa
 
     with serving() as port, guarded():
         plan = plan_for(port, messages=20, **kind)
-        run = LocalRun(
-            plan,
-            *(0, 5),
-            on_progress=lambda progress: None,
-            progress_interval_s=1.0,
-            when_to_start=soon,
-            on_start=late_ns.append,
-        )
+        run = part_of(plan, when_to_start=soon, on_start=late_ns.append)
         result = await run.run()
     assert (result.sent, result.messages, result.errors) == (100, 100, {})
     [late] = late_ns
@@ -360,14 +356,7 @@ async def test_a_worker_that_is_stopped_just_before_its_moment_sends_nothing(
     monkeypatch.setattr("trioecho.load.processes.local.wait_until", wait_until)
     with serving() as port, guarded():
         plan = plan_for(port, rate=1000.0, duration_s=2.0, warmup_s=warmup_s)
-        run = LocalRun(
-            plan,
-            *(0, 5),
-            on_progress=lambda progress: None,
-            progress_interval_s=1.0,
-            when_to_start=in_an_hour,
-            on_start=starts.append,
-        )
+        run = part_of(plan, when_to_start=in_an_hour, on_start=starts.append)
         result = await run.run()
     assert len(waits) == 2
     assert starts == []
@@ -379,7 +368,7 @@ async def test_a_worker_that_is_stopped_just_before_its_moment_sends_nothing(
 async def test_connections_on_which_no_message_is_due_say_nothing_about_the_server() -> None:
     with serving() as port, guarded():
         plan = plan_for(port, connections=4, rate=5.0, duration_s=0.3)  # two messages, on the first two
-        run = LocalRun(plan, 2, 2, on_progress=lambda progress: None, progress_interval_s=1.0)
+        run = part_of(plan, 2, 2)
         result = await run.run()
     assert (result.sent, result.connections_opened, result.errors) == (0, 2, {})
 

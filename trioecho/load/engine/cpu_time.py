@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -28,10 +29,8 @@ class WaitingTime:
 
     def __init__(self) -> None:
         self._file: int | None = None
-        try:
-            self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:  # no Linux, or one that does not say
-            return
+        with contextlib.suppress(OSError):  # no Linux, or one that does not say
+            self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
 
     def ns(self) -> int:
         """Return the time, as `cpu_and_waiting_ns` has it of the main thread; 0 where no Linux says so."""
@@ -39,7 +38,7 @@ class WaitingTime:
             return 0
         try:
             return int(os.pread(self._file, _SCHEDSTAT_BYTES, 0).split()[1])
-        except (ValueError, IndexError):
+        except (OSError, ValueError, IndexError):
             return 0
 
     def close(self) -> None:

@@ -160,7 +160,7 @@ class MessageSender:
             if is_open:
                 # Those of which it took the first byte at least.
                 self._note_sent(first + bisect_left(starts, at) - in_flight.stop, now)
-                if at == end and stop < frames and not self.due:
+                if at == end and stop < frames and not self.due:  # as the next look would find
                     return True
 
     def _offer_flight(self) -> bool:

@@ -194,6 +194,78 @@ def test_the_demo_under_nohup_goes_on_at_sighup() -> None:
     assert process.returncode == 128 + signal.SIGTERM
 
 
+# ---- what asks a server something, and waits ----
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["client {}", "send {} hello"])
+def test_a_command_that_waits_for_a_server_ends_quietly_at_each_signal(
+    command: str, number: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(GUARD_S)
+        words = command.format(f"127.0.0.1:{listener.getsockname()[1]}").split()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trioecho", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        with listener.accept()[0]:
+            process.send_signal(number)
+            out, err = process.communicate(timeout=GUARD_S)
+    assert (process.returncode, out, err) == (128 + number, b"", b"")
+
+
+_INTERRUPTED = """
+import contextlib, gc, io, os, signal, sys
+import trioecho.cli.send
+from trioecho.cli import main
+
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+
+def interrupted(address, number):
+    calls_left, has_begun, was_interrupted = number, False, False
+
+    def note_call(frame, event, argument):
+        nonlocal calls_left, has_begun, was_interrupted
+        name = frame.f_code.co_name
+        has_begun = has_begun or name == "_send"
+        calls_left -= has_begun
+        if calls_left < 0 or name == "leave":  # all lines of stdin have come
+            sys.settrace(None)
+            was_interrupted = calls_left < 0
+            if was_interrupted:
+                signal.raise_signal(signal.SIGINT)
+
+    shown = io.StringIO()
+    with contextlib.redirect_stderr(shown):
+        sys.settrace(note_call)
+        code = main(["send", address])
+        sys.settrace(None)
+        gc.collect()  # an async generator that nobody has closed would say so here
+    return was_interrupted, code, shown.getvalue()
+
+number = 0
+while (ended := interrupted(sys.argv[1], number))[0]:
+    if ended != (True, 130, ""):
+        sys.exit(f"after {number} calls: {ended}")
+    number += 13
+print(number)
+"""
+
+
+def test_a_signal_in_any_step_of_a_command_is_130_and_quiet() -> None:
+    """Also in those of Trio, and between two of an async generator; one call out of thirteen is tried."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listener:
+        done = subprocess.run(
+            [sys.executable, "-c", _INTERRUPTED, f"127.0.0.1:{listener.getsockname()[1]}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=GUARD_S,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 100
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_a_faulty_server_stops_at_each_signal_that_ends(number: signal.Signals) -> None:
     process = subprocess.Popen(

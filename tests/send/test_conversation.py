@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 import trio
@@ -17,14 +17,14 @@ NO_REPLY = Ending(at_last_reply=False, silence_s=0, needs_replies=False)
 PROMPT = Ending(at_last_reply=True, silence_s=1, needs_replies=False)
 
 
-async def messages(*payloads: bytes, pause_s: float = 0) -> AsyncIterator[Frame]:
+async def messages(*payloads: bytes, pause_s: float = 0) -> AsyncGenerator[Frame, None]:
     for payload in payloads:
         await trio.sleep(pause_s)
         yield Frame(b"", payload)
 
 
 async def converse(
-    serve: object, ending: Ending, sent: AsyncIterator[Frame], *, half_close: bool = False
+    serve: object, ending: Ending, sent: AsyncGenerator[Frame, None], *, half_close: bool = False
 ) -> tuple[list[bytes], list[bytes], float]:
     """What the service has received, what has come back, and how long it took."""
     replies: list[bytes] = []
@@ -124,7 +124,7 @@ async def test_what_is_no_frame_is_an_error(autojump_clock: MockClock) -> None:
 
 
 async def test_errors_of_the_messages_come_out_as_they_are(autojump_clock: MockClock) -> None:
-    async def broken() -> AsyncIterator[Frame]:
+    async def broken() -> AsyncGenerator[Frame, None]:
         yield Frame(b"", b"a")
         raise ValueError("cannot be read")
 

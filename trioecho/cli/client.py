@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-import trio
-
 from ..base.addresses import format_address
 from ..base.quantities import in_rate
 from ..client.session import CannotVerifyError, EchoPlan, verify_server
@@ -22,6 +20,7 @@ from .shared.options import (
 )
 from .shared.output import CommandError, print_result
 from .shared.parser import Commands, Parser, add_command_parser
+from .shared.signals import run_until_signal
 from .shared.tls_options import add_client_tls_options, tls_connecting_of
 
 _EPILOG = """\
@@ -101,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     summary = EchoSummary()
     failure = None
     try:
-        trio.run(verify_server, plan, summary)
+        run_until_signal(verify_server, plan, summary)
     except CannotVerifyError as error:
         raise CommandError(ExitCode.UNAVAILABLE, str(error)) from None
     except EchoError as error:

@@ -24,6 +24,7 @@ from .shared.exit_codes import ExitCode
 from .shared.output import CommandError
 from .shared.parser import Commands, Parser, add_command_parser
 from .shared.report_files import ReportFiles
+from .shared.signals import run_until_signal
 from .shared.terminal import terminal_width, text_width
 
 _EPILOG = """\
@@ -257,7 +258,7 @@ def _listen(where: values.Address) -> bytes:
         return received
 
     try:
-        return trio.run(receive)
+        return run_until_signal(receive)
     except trio.TooSlowError:
         reason = f"no reply within {_CONNECT_S:g} s"
     except (OSError, UnicodeError) as error:

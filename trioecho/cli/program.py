@@ -14,7 +14,7 @@ from ..base.describe import describe_with_place
 from ..base.exception_groups import leaves
 from ..base.printable import printable_line
 from .shared.encoding import use_plain_substitutes
-from .shared.exit_codes import ExitCode
+from .shared.exit_codes import EndedBySignalError, ExitCode
 from .shared.output import CommandError, end_output, print_error, show_traceback
 from .shared.parser import Parser, from_elsewhere
 from .shared.standard_files import open_missing_standard_files, remember_losses_of_stdout
@@ -152,6 +152,8 @@ def _run(arguments: argparse.Namespace) -> int:
         is_usage = error.exit_code is ExitCode.WRONG_USAGE
         elsewhere = from_elsewhere(getattr(arguments, "origins", ())) if is_usage else ""
         _print_line(f"{arguments.prog}: {error}{elsewhere}", arguments)
+        return error.exit_code
+    except EndedBySignalError as error:
         return error.exit_code
     return exit_code
 

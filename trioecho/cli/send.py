@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import trio
 
@@ -30,6 +30,7 @@ from .shared.exit_codes import ExitCode
 from .shared.options import add_address, add_format_option, add_max_frame_length_option
 from .shared.output import CommandError, print_error, print_result, write_result
 from .shared.parser import Commands, Parser, add_command_parser
+from .shared.signals import run_until_signal
 from .shared.tls_options import TlsConnecting, add_client_tls_options, tls_connecting_of
 from .standard_input import Prompt, lines_of_stdin
 
@@ -142,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.header:
             arguments.format.encode_header(0, like=arguments.header)
-        trio.run(_send, arguments, given, tls)
+        run_until_signal(_send, arguments, given, tls)
     except (ValueError, LocalProtocolError) as error:
         raise CommandError(ExitCode.WRONG_USAGE, str(error)) from None
     return ExitCode.OK
@@ -268,7 +269,7 @@ def _shower(arguments: argparse.Namespace) -> Callable[[Frame], object]:
     return lambda reply: print_result(as_text(reply, with_header=with_header))
 
 
-async def _each(messages: list[Frame]) -> AsyncIterator[Frame]:
+async def _each(messages: list[Frame]) -> AsyncGenerator[Frame, None]:
     for message in messages:
         await trio.lowlevel.checkpoint()
         yield message
@@ -276,25 +277,27 @@ async def _each(messages: list[Frame]) -> AsyncIterator[Frame]:
 
 async def _lines(
     arguments: argparse.Namespace, conversation: Conversation, prompt: Prompt
-) -> AsyncIterator[Frame]:
+) -> AsyncGenerator[Frame, None]:
     """Yield the messages on stdin. At a prompt, a line that cannot be read is no end, but is explained."""
     number = 0
     prompt.show()
     # Two digits and a space for each byte are the most that a notation takes.
-    async for line in lines_of_stdin(3 * _max_frame_length(arguments) + 2):
-        number += 1
-        prompt.is_shown = False  # the terminal has gone to the next line
-        try:
-            payload = read_message(line, arguments.notation or Notation.TEXT)
-        except ValueError as error:
-            problem = f"line {number} of stdin: {quoted(os.fsdecode(line))} {error}"
-            if not prompt.text:
-                raise ValueError(problem) from None
-            print_error(problem)
-        else:
-            yield Frame(arguments.header or b"", payload)
-            if prompt.text:
-                with trio.move_on_after(_PROMPT_PATIENCE_S):
-                    await conversation.wait_for_replies()
-        prompt.show()
+    most_bytes = 3 * _max_frame_length(arguments) + 2
+    async with contextlib.aclosing(lines_of_stdin(most_bytes)) as lines:
+        async for line in lines:
+            number += 1
+            prompt.is_shown = False  # the terminal has gone to the next line
+            try:
+                payload = read_message(line, arguments.notation or Notation.TEXT)
+            except ValueError as error:
+                problem = f"line {number} of stdin: {quoted(os.fsdecode(line))} {error}"
+                if not prompt.text:
+                    raise ValueError(problem) from None
+                print_error(problem)
+            else:
+                yield Frame(arguments.header or b"", payload)
+                if prompt.text:
+                    with trio.move_on_after(_PROMPT_PATIENCE_S):
+                        await conversation.wait_for_replies()
+            prompt.show()
     prompt.leave()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import trio
 
@@ -47,7 +47,7 @@ class Prompt:
             self.show()
 
 
-async def lines_of_stdin(most_bytes: int) -> AsyncIterator[bytes]:
+async def lines_of_stdin(most_bytes: int) -> AsyncGenerator[bytes, None]:
     """Yield lines without their ends; the last one need not have an end.
 
     No thread waits: a terminal or a pipe is read when there is something in it, so a

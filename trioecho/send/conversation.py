@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import trio
@@ -78,11 +79,12 @@ class Conversation:
         self.sent: int = 0
         self.received: int = 0
 
-    async def run(self, messages: AsyncIterable[Frame], *, half_close: bool) -> None:
+    async def run(self, messages: AsyncGenerator[Frame, None], *, half_close: bool) -> None:
         """Send messages as they come, and receive replies meanwhile.
 
         Args:
-          messages: what to send. One whose header is empty gets that of its payload.
+          messages: what to send; it is closed at the end. A frame whose header is empty gets that of
+            its payload.
           half_close: whether to end the stream behind the last message, so that the service
             knows that there are no more.
 
@@ -113,16 +115,17 @@ class Conversation:
         while self.received < self.sent:
             await self._reply_has_come.wait()
 
-    async def _send(self, messages: AsyncIterable[Frame], *, half_close: bool) -> None:
-        async for message in messages:
-            if message.header:
-                await self._channel.send_frame(message)
-            else:
-                await self._channel.send(message.payload)
-            if self.received >= self.sent:
-                self._active_at = trio.current_time()  # now a reply is due
-            self.sent += 1
-            self._receiving.deadline = self._deadline
+    async def _send(self, messages: AsyncGenerator[Frame, None], *, half_close: bool) -> None:
+        async with contextlib.aclosing(messages):
+            async for message in messages:
+                if message.header:
+                    await self._channel.send_frame(message)
+                else:
+                    await self._channel.send(message.payload)
+                if self.received >= self.sent:
+                    self._active_at = trio.current_time()  # now a reply is due
+                self.sent += 1
+                self._receiving.deadline = self._deadline
         self._all_is_sent = True
         self._active_at = trio.current_time()
         self._receiving.deadline = self._deadline

@@ -37,6 +37,18 @@ class ExitCode(enum.IntEnum):
         return member
 
 
+class EndedBySignalError(Exception):
+    """A signal has ended a command that has nothing more to say.
+
+    Attributes:
+      exit_code (int): what the process ends with.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.exit_code = ended_by_signal(number)
+
+
 def ended_by_signal(number: int) -> int:
     """Return the exit code of a command that a signal has ended in order, as shells write it."""
     return 128 + number

@@ -18,11 +18,17 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from types import FrameType
+from typing import TypeVar
 
 import trio
+
+from ...base.nursery import open_background_nursery
+from .exit_codes import EndedBySignalError
+
+_T = TypeVar("_T")
 
 
 def _those_here(*names: str) -> frozenset[signal.Signals]:
@@ -77,6 +83,37 @@ class EndingSignals:
                 self._on_report()
             if number in _UPGRADE:
                 self._on_upgrade()
+
+
+def run_until_signal(main: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
+    """Run a Trio program that the first signal cancels; return what it returns.
+
+    It never sees a KeyboardInterrupt, which would come between any two steps, also in
+    places where Trio or an async generator cannot take one.
+
+    Args:
+      main: the program.
+      arguments: it is called with them.
+
+    Raises:
+      EndedBySignalError: a signal has cancelled it.
+    """
+
+    async def run() -> _T:
+        number = 0
+        with open_signals() as signals:
+            async with open_background_nursery() as nursery:
+
+                async def end_at_signal() -> None:
+                    nonlocal number
+                    number = await anext(signals)
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(end_at_signal)
+                return await main(*arguments)
+        raise EndedBySignalError(number)
+
+    return trio.run(run)
 
 
 @contextlib.contextmanager

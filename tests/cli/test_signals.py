@@ -198,20 +198,26 @@ def test_the_demo_under_nohup_goes_on_at_sighup() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("command", ["client {}", "send {} hello"])
-def test_a_command_that_waits_for_a_server_ends_quietly_at_each_signal(
-    command: str, number: signal.Signals
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [("client {}", "{}: 0 of 100 messages (64 B) came back right\n"), ("send {} hello", "")],
+)
+def test_a_command_that_waits_for_a_server_ends_in_order_at_each_signal(
+    command: str, known: str, number: signal.Signals
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(GUARD_S)
-        words = command.format(f"127.0.0.1:{listener.getsockname()[1]}").split()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
         process = subprocess.Popen(
-            [sys.executable, "-m", "trioecho", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, "-m", "trioecho", *command.format(address).split()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         with listener.accept()[0]:
             process.send_signal(number)
             out, err = process.communicate(timeout=GUARD_S)
-    assert (process.returncode, out, err) == (128 + number, b"", b"")
+    assert (process.returncode, out, err) == (128 + number, known.format(address), "")
 
 
 _INTERRUPTED = """

@@ -10,7 +10,7 @@ from ..base.quantities import in_rate
 from ..client.session import CannotVerifyError, EchoPlan, verify_server
 from ..client.verifying import EchoError, EchoSummary
 from .shared import values
-from .shared.exit_codes import ExitCode
+from .shared.exit_codes import EndedBySignalError, ExitCode
 from .shared.options import (
     add_address,
     add_format_option,
@@ -98,17 +98,19 @@ def run(arguments: argparse.Namespace) -> int:
         server_hostname=tls.server_hostname,
     )
     summary = EchoSummary()
-    failure = None
+    failure: Exception | None = None
     try:
         run_until_signal(verify_server, plan, summary)
     except CannotVerifyError as error:
         raise CommandError(ExitCode.UNAVAILABLE, str(error)) from None
     except EchoError as error:
+        failure = CommandError(ExitCode.FAILED, str(error))
+    except EndedBySignalError as error:
         failure = error
     for line in _summary_lines(summary, plan, sizes):
         print_result(line)
     if failure is not None:
-        raise CommandError(ExitCode.FAILED, str(failure))
+        raise failure
     return ExitCode.OK
 
 

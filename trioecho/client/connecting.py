@@ -1,16 +1,16 @@
-"""Opens the connections of a `FrameClient`, not too many in a time."""
+"""When a `FrameClient` opens connections, and how long that may take."""
 
 from __future__ import annotations
 
 import random
-import ssl
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import trio
 
-from ..base.connect import open_stream
-from ..base.describe import describe
 from ..limits import or_infinite
+
+_T = TypeVar("_T")
 
 # The longest wait after the first failure, and the longest of all.
 _FIRST_S, _LONGEST_S = 0.1, 5.0
@@ -35,8 +35,8 @@ class Backoff:
         return self._random.uniform(0, min(_LONGEST_S, _FIRST_S * 2 ** min(self.failures - 1, 10)))
 
 
-async def within(seconds: float, connect: Callable[[], Awaitable[trio.abc.Stream]]) -> trio.abc.Stream:
-    """Open a stream within that time; 0 for any time.
+async def within(seconds: float, connect: Callable[[], Awaitable[_T]]) -> _T:
+    """Connect within that time; 0 for any time.
 
     Raises:
       TimeoutError: the time was over; it is an `OSError`, as whatever else means that the
@@ -47,23 +47,3 @@ async def within(seconds: float, connect: Callable[[], Awaitable[trio.abc.Stream
             return await connect()
     except trio.TooSlowError:
         raise TimeoutError(f"no connection within {seconds:g} s") from None
-
-
-async def open_tls_stream(
-    host: str, port: int, context: ssl.SSLContext, server_hostname: str
-) -> trio.abc.Stream:
-    """Connect, and do the handshake of TLS, in which the certificate has to be for that name.
-
-    Raises:
-      OSError: the host cannot be connected to, or the handshake has failed.
-    """
-    stream = trio.SSLStream(await open_stream(host, port), context, server_hostname=server_hostname)
-    try:
-        await stream.do_handshake()
-    except trio.BrokenResourceError as error:
-        await trio.aclose_forcefully(stream)
-        raise ConnectionError(describe(error.__cause__ or error)) from error
-    except BaseException:
-        await trio.aclose_forcefully(stream)
-        raise
-    return stream

@@ -89,6 +89,7 @@ class FrameClient:
             if not value >= least:  # NaN is not
                 raise ValueError(f"{name} must be {least} or more, not {value!r}")
         self._connect = connect
+        self._open: Callable[[], Awaitable[FrameChannel]] = self._open_over_stream
         self._format = format or FrameFormat()
         self._max_frame_length = max_frame_length
         self._request_timeout_s = request_timeout_s
@@ -184,7 +185,7 @@ class FrameClient:
 
     @contextlib.asynccontextmanager
     async def _run_block(self) -> AsyncIterator[None]:
-        channel = await self._open_channel()
+        channel = await within(self._connect_timeout_s, self._open)
         async with open_background_nursery() as nursery:
             nursery.start_soon(self._run, channel)
             self._is_open = True
@@ -194,8 +195,8 @@ class FrameClient:
                 self._is_open = False
                 self._line.close()
 
-    async def _open_channel(self) -> FrameChannel:
-        stream = await within(self._connect_timeout_s, self._connect)
+    async def _open_over_stream(self) -> FrameChannel:
+        stream = await self._connect()
         try:
             return FrameChannel(
                 stream,
@@ -266,7 +267,7 @@ class FrameClient:
             if not self._line.has_queued:
                 continue
             try:
-                return await self._open_channel()
+                return await within(self._connect_timeout_s, self._open)
             except OSError as error:
                 cause = error
                 self._backoff.failures += 1

@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. ``argv`` is ``sys.argv[1:]`` by default."""
-    with _early_signals_do_nothing():
-        try:
+    try:
+        with _early_signals_do_nothing():
             # Imported here: it takes long enough for a user to press Ctrl-C meanwhile.
             from .program import run_command
 
             return run_command(argv)
-        except KeyboardInterrupt:
-            from .shared.exit_codes import ExitCode
+    except KeyboardInterrupt:
+        from .shared.exit_codes import ExitCode
 
-            return ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from trioecho.check.client.wire import Wire
 from trioecho.check.diagnosis.diagnosis import name_causes
 from trioecho.check.preflight.blocker import ONE_BEHIND
 from trioecho.check.preflight.result import Preflight
+from trioecho.cli.check_wire import wire_of
+from trioecho.framing import FrameFormat
 
 WIRE = Wire()
 
@@ -154,3 +156,21 @@ def test_an_echo_that_comes_again_was_not_sent_back_early(came_again: bytes, cas
     assert cause(case_id, wrong(HELLO, received=WIRE.frame(HELLO) + came_again)) == "reply-twice"
     early = wrong(HELLO, received=WIRE.frame(HELLO) + b"\0\0\0\5th")
     assert cause(case_id, early) == "streams-before-complete"
+
+
+@pytest.mark.parametrize("text", ["netstring", "varint", "fixed", "amqp"])
+def test_the_header_of_the_next_frame_is_not_the_echo_again(text: str) -> None:
+    """Also where this header is longer than the shortest one."""
+    wire = WIRE if text == "fixed" else wire_of(FrameFormat.parse(text))
+    one, other = wire.frame(bytes(300)), wire.frame(b"x" * 300)
+    header = other[: wire.payload_at(other)]
+    for behind, expected in (
+        (header[:-1], "streams-before-complete"),
+        (header, "streams-before-complete"),
+        (other[:-1], "streams-before-complete"),
+        (one[: len(header) + 1], "reply-twice"),
+        (one, "reply-twice"),
+    ):
+        found = echo_deviation(wire, Kind.WRONG, one, one + behind, waited_s=0)
+        causes = name_causes({**STREAM_PASSES, "2.8": found}, wire, everywhere=None)
+        assert causes.by_case["2.8"] == expected

@@ -6,6 +6,8 @@ import pytest
 
 from trioecho.check.client.own_message import is_own_message
 from trioecho.check.client.wire import Wire
+from trioecho.cli.check_wire import wire_of
+from trioecho.framing import FrameFormat
 
 WIRE = Wire()
 PAYLOAD = bytes(range(97, 123)) * 20
@@ -29,3 +31,11 @@ SENT = WIRE.frame(PAYLOAD)
 )
 def test_a_message_has_nothing_of_what_was_sent(received: bytes, is_own: bool) -> None:
     assert is_own_message(WIRE, SENT, received) == is_own
+
+
+def test_so_it_is_behind_a_header_that_is_longer_than_the_shortest_one() -> None:
+    wire = wire_of(FrameFormat.parse("netstring"))
+    sent = wire.frame(PAYLOAD)
+    assert not is_own_message(wire, sent, b"99999:" + PAYLOAD)
+    assert is_own_message(wire, sent, b"error: too long, by far")
+    assert is_own_message(wire, sent, wire.frame(b"error: too long, by far"))

@@ -17,6 +17,8 @@ from trioecho.check.client.wire import Wire
 from trioecho.check.runner.outcome import CaseOutcome, with_output_once
 from trioecho.check.spawned.spawned_server import SpawnError, spawn_server
 from trioecho.check.verdict import Verdict
+from trioecho.cli.check_wire import wire_of
+from trioecho.framing import FrameFormat
 
 WIRE = Wire()
 
@@ -63,6 +65,16 @@ def test_what_came_is_said_in_words(kind: Kind, received: bytes, words: str) -> 
     found = echo_deviation(WIRE, kind, WIRE.frames(b"abc", b"def"), received, waited_s=1.5)
     assert found.actual == words
     assert found.expected == "the echoes of 2 frames, 14 bytes"
+
+
+def test_a_place_in_a_payload_is_counted_behind_the_header_that_the_frame_has() -> None:
+    wire = wire_of(FrameFormat.parse("netstring"))
+    sent = wire.frames(b"a", bytes(1000))
+    at = sent.index(b"1000:")
+    for place, words in ((at + 4, "header"), (at + 5, "payload, byte 0"), (at + 25, "payload, byte 20")):
+        received = sent[:place] + b"X"
+        found = echo_deviation(wire, Kind.WRONG, sent, received, waited_s=0)
+        assert found.actual.startswith(f"the echo of frame 2 differs in its {words}: 0x58 came")
 
 
 # ---- what is said of a server ----

@@ -132,7 +132,8 @@ async def neighbour_that_does_not_read(probe: Probe) -> str:
             async with probe.connect() as new:
                 await _served_beside(probe, new, what, "blocked-by-non-reader")
         except Deviation as deviation:
-            payload = deviation.received_bytes[probe.wire.header_bytes :][:_TELLING_BYTES]
+            received = deviation.received_bytes
+            payload = received[probe.wire.payload_at(received) :][:_TELLING_BYTES]
             if probe.dialogue.is_echo and len(payload) == _TELLING_BYTES and payload in block:
                 deviation.cause_id = "shared-state"
             raise

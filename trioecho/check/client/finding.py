@@ -124,7 +124,8 @@ def echo_deviation(
 def _what_came(wire: Wire, kind: Kind, expected: bytes, received: bytes, waited_s: float, noun: str) -> str:
     same = common_length(expected, received)
     right, _ = wire.split(expected[:same])
-    rest = same - sum(map(wire.size, right))
+    begins_at = sum(map(wire.size, right))
+    rest = same - begins_at
     came = "came back" if noun == "echo" else "came"
     after = {
         Kind.SILENCE: f"then nothing for {waited_s:.1f} s",
@@ -141,7 +142,8 @@ def _what_came(wire: Wire, kind: Kind, expected: bytes, received: bytes, waited_
     if same == len(expected):
         return f"{plural(len(right), 'frame')} {came} right, then {plural(len(received) - same, 'byte')} more"
     frame = len(right) + 1
-    place = "header" if rest < wire.header_bytes else f"payload, byte {rest - wire.header_bytes}"
+    width = wire.payload_at(expected[begins_at:])
+    place = "header" if rest < width else f"payload, byte {rest - width}"
     here = slice(same, same + 1)
     return (
         f"the {noun} {'of' if noun == 'echo' else 'to'} frame {frame} differs in its {place}: "

@@ -13,7 +13,7 @@ def is_own_message(wire: Wire, sent: bytes, received: bytes) -> bool:
 
     A server that misreads a length, or cuts off, sends back what it got, or a part of it.
     """
-    width = wire.header_bytes
+    width = max(wire.payload_at(received), wire.header_bytes)  # text has no header
     payloads, rest = wire.split(received)
     parts = [*payloads, rest[width:]] if payloads else [received, received[width:]]
     is_sent_back = any(part and part[:_TELLING_BYTES] in sent for part in parts)

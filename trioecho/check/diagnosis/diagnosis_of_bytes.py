@@ -48,9 +48,11 @@ def is_sent_twice(deviation: Deviation, wire: Wire) -> bool:
     """Return whether all that was expected came, and then its last frame again, or the beginning of it."""
     behind = bytes_behind(deviation)
     wanted, _ = wire.split(deviation.expected_bytes)
-    again = wire.frame(wanted[-1]) if wanted else b""
+    if not wanted or not behind:
+        return False
+    again = wire.frame(wanted[-1])
     # A header alone may be that of the next frame.
-    is_more = len(behind) > wire.header_bytes or (len(behind) == len(again) > 0)
+    is_more = len(behind) > wire.payload_at(again) or len(behind) == len(again)
     return is_more and (behind.startswith(again) or again.startswith(behind))
 
 
@@ -61,8 +63,8 @@ def is_sent_back_early(deviation: Deviation, wire: Wire) -> bool:
 
 def announces_all(deviation: Deviation, wire: Wire) -> bool:
     """Return whether the header of the whole payload came, and not all of the payload."""
-    same = common_length(deviation.expected_bytes, deviation.received_bytes)
-    return same == len(deviation.received_bytes) >= wire.header_bytes
+    expected, received = deviation.expected_bytes, deviation.received_bytes
+    return common_length(expected, received) == len(received) >= wire.payload_at(expected)
 
 
 def cause_of_bytes(deviation: Deviation, wire: Wire) -> str | None:

@@ -19,6 +19,7 @@ import pytest
 from tests.support.guard import GUARD_S
 from tests.support.in_process import run_in_process
 from tests.support.processes import SERVE, run_command
+from tests.support.sockets import port_that_refuses
 from tests.support.terminals import run_on_terminal
 from trioecho.check.book.book import RULES
 from trioecho.check.clients.book import CLIENTS
@@ -143,9 +144,8 @@ def test_wrong_usage_is_told_in_a_line(
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port = listener.getsockname()[1]
-    done = run_in_process("check", f"{LOOPBACK}:{port}")
+    with port_that_refuses() as port:
+        done = run_in_process("check", f"{LOOPBACK}:{port}")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         f"trioecho check: cannot connect to {LOOPBACK}:{port}: "
@@ -154,9 +154,8 @@ def test_nobody_listens() -> None:
 
 
 def test_who_does_not_listen_has_the_name_that_was_written() -> None:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port = listener.getsockname()[1]
-    done = run_in_process("check", f"localhost:{port}")
+    with port_that_refuses() as port:
+        done = run_in_process("check", f"localhost:{port}")
     assert (done.returncode, done.stdout) == (3, "")
     # Of several addresses each was tried, and none is in the message.
     address = rf"( \({re.escape(LOOPBACK)}:{port}\)| \(\[::1\]:{port}\))?"

@@ -298,7 +298,11 @@ async def test_who_serves_one_connection_is_asked_by_one_at_a_time() -> None:
     assert any("so each had a fresh server" in note for note in result.notes)
 
 
-async def test_its_end_is_known_though_its_process_takes_a_second_to_exit() -> None:
+async def test_its_end_is_known_though_its_process_takes_a_second_to_exit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # On a busy machine that may be longer.
+    monkeypatch.setattr("trioecho.check.preflight.measure.MOST_EXIT_S", GUARD_S)
     late = "import atexit, time; atexit.register(time.sleep, 1)" + SERVES_ONE.replace("REFUSES", "0")
     result = await check_command(command_of("-c", late, "{port}"), "1.2", "3.2", "4.4")
     assert not_passed(result) == {"3.2": Verdict.FAIL}

@@ -362,13 +362,16 @@ async def test_a_case_alone_sends_the_bytes_that_it_sends_among_others() -> None
 WITH_A_CHILD = """
 import subprocess, sys, time
 print("parent of", flush=True)
-child = subprocess.Popen([sys.executable, "-c", sys.argv[2], sys.argv[1]], start_new_session=True)
+words = [sys.executable, "-c", sys.argv[2], sys.argv[1]]
+child = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
 print(child.pid, flush=True)
+child.stdin.close()  # now it may listen
 child.wait()
 """
 ECHO_AND_IGNORE = """
 import signal, socket, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.stdin.read()
 server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     peer, _ = server.accept()

@@ -9,7 +9,7 @@ import trio
 
 from ...base.addresses import format_address
 from ..book.book import Level
-from ..spawned.only_first import OnlyFirst
+from ..spawned.only_first import MOST_EXIT_S, OnlyFirst
 from ..spawned.spawned_server import SpawnedServer, Spawner, SpawnError
 from .connecting import CONNECT_S, connected, peer_socket_of, shake_hands
 from .finding import BREAKS_OFF, Deviation, InconclusiveError, Kind
@@ -30,6 +30,8 @@ _LAST_BREATH_S, _EXIT_S = 0.5, 0.1
 _SYN_AGAIN_S = 0.7
 # That a server of one connection takes another is not to be expected.
 _ANOTHER_S = 1.0
+# So often a server that ends a connection soon is asked whether it serves at all.
+_TRIES = 3
 # A server that has something to do besides accepting needs no longer for it.
 _ACCEPT_S = 0.01
 
@@ -230,9 +232,15 @@ class Probe(PayloadMaker):
         return "short-idle-timeout" if is_idle else "ends-others"
 
     async def _is_still_served(self) -> bool:
-        with contextlib.suppress(Deviation):
-            await self.is_served(None)
-            return True
+        for _ in range(_TRIES):
+            try:
+                await self.is_served(None)
+            except Deviation as deviation:
+                if deviation.kind not in (Kind.END, Kind.RESET):
+                    return False
+                await trio.sleep(self.pause_s)  # it was accepted, and perhaps ended because it was idle
+            else:
+                return True
         return False
 
     async def _ends_when_idle(self, idle_s: float) -> bool:
@@ -350,8 +358,9 @@ class Probe(PayloadMaker):
     async def _ended_unasked(self, server: SpawnedServer, *, looks_so: bool) -> bool:
         if self.only_first is None:
             return await dies(server, looks_so=looks_so) and not server.was_signalled
-        # That it ends with its connection is known, and how.
-        within_s = _EXIT_S if looks_so else 0
+        # Whether it ends with its connection is known, and how.
+        most_s = _EXIT_S if self.only_first.exit_code is None else MOST_EXIT_S
+        within_s = most_s if looks_so else 0
         return await server.wait_ended(within_s) and server.process.returncode != self.only_first.exit_code
 
 

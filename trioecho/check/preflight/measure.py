@@ -13,7 +13,7 @@ from ..client.pace import Pace
 from ..client.peer import Peer
 from ..client.probe import Probe
 from ..client.wire import Wire
-from ..spawned.only_first import OnlyFirst
+from ..spawned.only_first import MOST_EXIT_S, OnlyFirst
 from .blocker import ONLY_FIRST, Answer, Blocker, blocker_of_narrower_wire, too_slow
 from .other_headers import narrower_wire
 from .result import OTHER_ANSWER_S, Preflight
@@ -28,9 +28,6 @@ _IDLE_S = 0.3
 _REST_S = 0.1
 # Differences of times below this are those of a busy machine.
 _NOISE_S = 0.02
-# A process that ends with its only connection takes no longer, on a busy machine either: one whose
-# exit code came later would be taken for one that has crashed in every case.
-_EXIT_S = 3.0
 
 
 def hello(probe: Probe) -> bytes:
@@ -81,14 +78,16 @@ async def measure(probe: Probe, first: Answer) -> Preflight:
                 if not probe.dialogue.is_echo:
                     frame_s = frame_s or await _work_s(probe, peer, max(trips))
                 elif max(trips) > _NOISE_S and not frame_s:
-                    frame_s = await _frame_s(probe, peer, max(trips))
+                    frame_s = await _frame_s(probe, peer, trips)
     except Deviation:
         pass  # the cases are about that
     if not later:
         return Preflight(echoes=False, is_concurrent=False, blocker=await _served_only_first(probe))
     # If no second echo came right on any connection, the first ones show the time.
     round_trip_s = statistics.median(times or later)
-    pace = Pace(round_trip_s, frame_s, _unless_noise(statistics.median(later) - round_trip_s))
+    # Where one connection was served at once, others were late because the machine is busy.
+    is_each_late = _unless_noise(min(later) - round_trip_s) > 0
+    pace = Pace(round_trip_s, frame_s, statistics.median(later) - round_trip_s if is_each_late else 0.0)
     unasked, narrower = await _look_idly(probe)
     if narrower is not None:
         blocker = blocker_of_narrower_wire(narrower, probe.wire)
@@ -134,19 +133,25 @@ async def _round_trips(probe: Probe, peer: Peer, count: int) -> list[float]:
     return times
 
 
-async def _frame_s(probe: Probe, peer: Peer, round_trip_s: float) -> float:
+async def _frame_s(probe: Probe, peer: Peer, round_trips_s: list[float]) -> float:
     """Measure how much longer each further frame of a run takes; 0 if they come together, or not at all."""
     frame = probe.wire.frame(hello(probe))
     received = 0
-    first_at = None
+    first_at = 0.0
+    sent_at = trio.current_time()
     await peer.send(_RUN_OF_FRAMES * frame)
     while received < _RUN_OF_FRAMES * len(frame):
-        piece = await peer.receive(within_s=_LEAST_RUN_S + 2 * round_trip_s)
+        piece = await peer.receive(within_s=_LEAST_RUN_S + 2 * max(round_trips_s))
         if isinstance(piece, Kind):
             return 0.0  # the cases are about that
         first_at = first_at or trio.current_time()
         received += len(piece)
-    return _unless_noise((trio.current_time() - (first_at or 0.0)) / (_RUN_OF_FRAMES - 1))
+    last_at = trio.current_time()
+    if last_at - first_at <= _NOISE_S:
+        return 0.0
+    # A first echo that is taken late, on a busy machine, makes the others look quick.
+    first_at = min(first_at, sent_at + min(round_trips_s))
+    return _unless_noise((last_at - first_at) / (_RUN_OF_FRAMES - 1))
 
 
 async def _work_s(probe: Probe, peer: Peer, round_trip_s: float) -> float:
@@ -213,7 +218,7 @@ async def first_connection(probe: Probe) -> Preflight | None:
             await first.echo(hello(probe))
             times = await _round_trips(probe, first, _TRIPS)
             first.release()
-            await server.wait_ended(_EXIT_S)
+            await server.wait_ended(MOST_EXIT_S)
             probe.only_first = OnlyFirst(server.process.returncode, "".join(server.last_lines(1)))
     except Deviation:
         return None

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from .spawned_process import in_words_of
 
+# A process that ends with its only connection takes no longer, on a busy machine either: one whose
+# exit code came later would be taken for one that has crashed in every case.
+MOST_EXIT_S = 3.0
+
 
 @dataclass(frozen=True)
 class OnlyFirst:

@@ -337,6 +337,25 @@ async def test_a_worker_starts_at_its_moment_and_not_before(kind: dict[str, floa
     assert late >= 0
 
 
+async def test_a_server_is_not_silent_before_it_was_sent_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its silence is measured from the start on, for which a worker may wait long."""
+    events: list[str] = []
+
+    async def measure_silence(*_: object) -> None:
+        events.append("silence")
+
+    async def when_all_are_ready() -> int:
+        await trio.testing.wait_all_tasks_blocked()
+        events.append("start")
+        return time.perf_counter_ns()
+
+    monkeypatch.setattr(LocalRun, "_ask_a_silent_server", measure_silence)
+    with serving() as port, guarded():
+        result = await part_of(plan_for(port, messages=20), when_to_start=when_all_are_ready).run()
+    assert result.messages == 100
+    assert events == ["start", "silence"]
+
+
 @pytest.mark.parametrize("warmup_s", [0.0, 1.0])
 async def test_a_worker_that_is_stopped_just_before_its_moment_sends_nothing(
     warmup_s: float, monkeypatch: pytest.MonkeyPatch

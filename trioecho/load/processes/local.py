@@ -156,8 +156,7 @@ class LocalRun:
                     engine = self._make_engine(
                         connections, tally, poller, self._renewing(opened, poller, nursery)
                     )
-                    nursery.start_soon(self._ask_a_silent_server, engine)
-                    await self._drive(engine, poller)
+                    await self._drive(engine, poller, nursery)
                     nursery.cancel_scope.cancel()
                 result = engine.result()
             finally:
@@ -284,8 +283,11 @@ class LocalRun:
             engine.turn()
             give_way()
 
-    async def _drive(self, engine: Engine, poller: Poller) -> None:
-        """Give the engine its turns until it is over, and others theirs in between."""
+    async def _drive(self, engine: Engine, poller: Poller, nursery: trio.Nursery) -> None:
+        """Give the engine its turns until it is over, and others theirs in between.
+
+        From the start on the nursery has a task that asks a server that says nothing.
+        """
         # What exists now will be there at the end: collections need not look at it.
         is_frozen = gc.get_freeze_count() > 0  # by the program around this, for as long as it wants
         gc.collect()
@@ -305,6 +307,7 @@ class LocalRun:
                 next_progress = math.inf
             else:
                 self._start(engine, poller, start_at)
+                nursery.start_soon(self._ask_a_silent_server, engine)
             while not engine.is_over:
                 turn_ends = now + _TURN_NS
                 while now < turn_ends and not engine.is_over:

@@ -109,9 +109,9 @@ def _try(arguments: argparse.Namespace, network: Network) -> int:
 
 def _run_beside(words: list[str]) -> int:
     """Run a command to its end, whatever signal comes, and return its exit code."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # a terminal sends it to the command, too
     try:
         with subprocess.Popen(words) as process:
+            signal.signal(signal.SIGINT, lambda *_: None)  # a terminal sends it to the command, too
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda number, _: process.send_signal(number))
             code = process.wait()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
@@ -61,16 +63,17 @@ class NoDescriptorFactory(trio.abc.SocketFactory):
 
 
 @pytest.mark.parametrize(
-    ("host", "factory", "reason"),
+    ("host", "make_factory", "reason"),
     [
-        ("127.0.0.1", OwnPortFactory(met=100), "connection refused: does the server run"),
-        ("127.0.0.1", NoDescriptorFactory(), "Too many open files"),
+        ("127.0.0.1", partial(OwnPortFactory, met=100), "connection refused: does the server run"),
+        ("127.0.0.1", NoDescriptorFactory, "Too many open files"),
         ("\udcff", None, "the host is not known ("),
     ],
 )
 async def test_why_there_is_no_connection(
-    host: str, factory: trio.abc.SocketFactory | None, reason: str
+    host: str, make_factory: Callable[[], trio.abc.SocketFactory] | None, reason: str
 ) -> None:
+    factory = make_factory() if make_factory is not None else None
     trio.socket.set_custom_socket_factory(factory)
     with pytest.raises((OSError, UnicodeError)) as failed:
         await open_stream(host, factory.port if isinstance(factory, OwnPortFactory) else 9)

@@ -93,7 +93,10 @@ def test_what_is_not_trusted_is_not_talked_to(name: str, server: ServerProcess, 
 
 
 @each_command
-def test_without_the_option_a_server_under_tls_is_named(name: str, server: ServerProcess) -> None:
+def test_without_the_option_a_server_under_tls_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, server: ServerProcess
+) -> None:
+    monkeypatch.setattr("trioecho.client.asking._PATIENCE_S", GUARD_S)
     done = run_in_process(*command_of(name, server.port))
     assert done.returncode == 3
     assert done.stderr == f"trioecho {name}: localhost:{server.port} is a TLS server: give --tls\n"

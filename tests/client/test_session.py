@@ -10,8 +10,8 @@ import pytest
 
 from tests.load.test_run import echo, serving
 from tests.support.guard import GUARD_S, guarded
+from tests.support.in_process import run_in_process
 from tests.support.other_services import answer_lines, be_silent, echo_little_endian, speak_tls
-from tests.support.processes import run_command
 from trioecho import FrameFormat
 from trioecho.client.asking import ask_what_it_is
 from trioecho.client.session import CannotVerifyError, EchoPlan, verify_server
@@ -94,8 +94,9 @@ async def test_an_echo_that_is_slow_is_an_echo(monkeypatch: pytest.MonkeyPatch) 
     assert summary.messages == 10
 
 
-def test_the_command_says_it_in_one_line_and_long_before_the_timeout() -> None:
+def test_the_command_says_it_in_one_line_and_long_before_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_answers(monkeypatch, GUARD_S)
     with serving(answer_lines) as port:
-        done = run_command("client", f"127.0.0.1:{port}", "--timeout", "0")
+        done = run_in_process("client", f"127.0.0.1:{port}", "--timeout", "0")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"trioecho client: 127.0.0.1:{port} is an HTTP server\n"

@@ -214,7 +214,7 @@ async def test_a_rolling_restart_loses_no_message(open_balancer: Open, size: int
 
 @pytest.mark.slow
 async def test_haproxy_sees_by_readyz_that_a_server_is_about_to_end(folder: Path) -> None:
-    options = ("--proxy-protocol", "v2", "--admin", "127.0.0.1:0", "--drain-delay", "3s")
+    options = ("--proxy-protocol", "v2", "--admin", "127.0.0.1:0", "--drain-delay", "6s")
     with contextlib.ExitStack() as stack, guarded():
         servers = [stack.enter_context(server_process(*options)) for _ in NAMES]
         admin = [int(server.read_log_line().rpartition(":")[2]) for server in servers]

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 from tests.support.guard import GUARD_S
-from tests.support.sockets import LOOPBACK
+from tests.support.sockets import LOOPBACK, free_port
 
 PAGE = (ROOT / "trioecho" / "guide" / "your-protocol.md").read_text()
 # The proxy's is taken by the system, and read from what the proxy prints.
@@ -39,18 +39,12 @@ def steps() -> list[tuple[str, list[str]]]:
     return found
 
 
-def free_port() -> str:
-    with socket.socket() as sock:
-        sock.bind((LOOPBACK, 0))
-        return str(sock.getsockname()[1])
-
-
 class Reader:
     """Someone who does what the page says, in a folder with its files, with other ports."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ports = {DEVICE_PORT: free_port()}
+        self._ports = {DEVICE_PORT: str(free_port())}
         self._running: list[subprocess.Popen[str]] = []
         for name, text in SNIPPETS.items():
             (folder / name).write_text(text.replace(DEVICE_PORT, self._ports[DEVICE_PORT]))

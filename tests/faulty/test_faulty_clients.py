@@ -20,7 +20,7 @@ from tests.support.check_clients import check_command_of_client, command_of_clie
 from tests.support.check_servers import echo_frames, listening
 from tests.support.in_process import run_in_process
 from tests.support.slow import slow
-from tests.support.sockets import LOOPBACK
+from tests.support.sockets import LOOPBACK, port_that_refuses
 from trioecho.check.clients.book import CLIENTS
 from trioecho.check.diagnosis.causes import CAUSES
 from trioecho.check.verdict import Verdict
@@ -161,9 +161,8 @@ def test_a_faulty_client_is_a_command() -> None:
     with listening(echo_frames) as (host, port):
         done = run_in_process("faulty", "no-timeout", f"{host}:{port}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "12 messages came back right\n", "")
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port = listener.getsockname()[1]
-    done = run_in_process("faulty", "no-timeout", f"{LOOPBACK}:{port}")
+    with port_that_refuses() as port:
+        done = run_in_process("faulty", "no-timeout", f"{LOOPBACK}:{port}")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"no server listens on {LOOPBACK}, port {port}: the connection was refused\n"
     assert done.stderr.count("\n") == 1

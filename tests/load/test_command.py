@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -156,7 +157,7 @@ def test_a_live_display_where_a_person_watches(server: ServerProcess) -> None:
     pytest.importorskip("rich", reason="the live display needs it")
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "trioecho", "load", f"127.0.0.1:{server.port}", "--duration", "1500ms"],
+        [sys.executable, "-m", "trioecho", "load", f"127.0.0.1:{server.port}", "--duration", "1h"],
         stdout=subprocess.PIPE,
         stderr=theirs,
         env=os.environ | {"TERM": "xterm", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"},
@@ -164,18 +165,19 @@ def test_a_live_display_where_a_person_watches(server: ServerProcess) -> None:
     )
     os.close(theirs)
     shown = b""
+    wanted = "measuring", " of 3600 s", "█", "msg/s"  # the block is of the sparkline
     with contextlib.suppress(OSError):  # how a terminal ends
+        is_running = True
         while piece := os.read(ours, 1 << 16):
             shown += piece
+            if is_running and all(words.encode() in shown for words in wanted):
+                is_running = False
+                process.send_signal(signal.SIGINT)
     os.close(ours)
     stdout, _ = process.communicate(timeout=GUARD_S)
-    assert process.returncode in GOOD
+    assert process.returncode == 128 + signal.SIGINT
     assert "came back right" in stdout
-    seen = shown.decode()
-    assert "measuring" in seen
-    assert " of 1.5 s" in seen
-    assert "█" in seen  # the sparkline
-    assert "msg/s" in seen
+    assert not is_running, shown
 
 
 # ---- objectives ----
@@ -195,7 +197,11 @@ def test_objectives_decide_over_the_exit_code(
         assert "  errors==0: held, 0\n" in done.stdout
 
 
-def test_a_broken_objective_is_a_line_though_nobody_wants_a_summary(server: ServerProcess) -> None:
+def test_a_broken_objective_is_a_line_though_nobody_wants_a_summary(
+    monkeypatch: pytest.MonkeyPatch, server: ServerProcess
+) -> None:
+    # A busy machine may make a second of it, and then the load is judged, too.
+    monkeypatch.setattr("trioecho.load.results.saturation.LEAST_JUDGED_S", math.inf)
     done = load(server, "-q", "--slo", "max<1ns", "--slo", "errors==0", "--slo", "p97.5<2ns")
     assert (done.returncode, done.stdout) == (99, "")
     one, other = done.stderr.splitlines()

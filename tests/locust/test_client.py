@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sockets import LOOPBACK, reset
+from tests.support.sockets import LOOPBACK, port_that_refuses, reset
 from tests.support.tls import client_context, other_authority, server_context
 from tests.support.wire import frame
 from trioecho import (
@@ -225,9 +225,7 @@ def _peeked(client: Any, count: int) -> bytes:
 
 
 def test_a_service_that_is_not_there_is_a_failure_each_time() -> None:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        target = ServiceAddress(*listener.getsockname()[:2])
-    with client_of(target) as (client, events):
+    with port_that_refuses() as port, client_of(ServiceAddress(LOOPBACK, port)) as (client, events):
         errors = [client.request(b"abc").error, client.receive().error]
     words = "NotConnectedError: connection refused: does the server run, and on this port?"
     assert events.counted == [("FRAME", "request", words), ("RECEIVE", "receive", words)]

@@ -8,7 +8,6 @@ import os
 import re
 import select
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.support.checkout import ROOT
 from tests.support.guard import GUARD_S
 from tests.support.locusts import LocustMaster, locust_master, run_locust
 from tests.support.processes import children_of, server_process
-from tests.support.sockets import LOOPBACK
+from tests.support.sockets import port_that_refuses
 from trioecho.load.results.result_reader import result_from_json
 
 PAGE = (ROOT / "trioecho" / "guide" / "locust.md").read_text()
@@ -166,9 +165,8 @@ def test_an_engine_that_dies_ends_the_load(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_not_there_is_one_line_and_a_failure(tmp_path: Path) -> None:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port = listener.getsockname()[1]
-    done = run_locust(tmp_path, locustfile(port, "-n 10"), "--headless", "-u", "1", "-r", "1")
+    with port_that_refuses() as port:
+        done = run_locust(tmp_path, locustfile(port, "-n 10"), "--headless", "-u", "1", "-r", "1")
     assert done.returncode == 3, done.stdout
     [line] = errors_logged(done.stdout)
     assert f"cannot connect to 127.0.0.1:{port}: connection refused" in line

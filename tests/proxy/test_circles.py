@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import trio
 
 from tests.proxy.test_proxy_set import running_set
 from tests.support.in_process import run_in_process
+from tests.support.sockets import free_port
 from trioecho.proxy import ConflictError, circle_through
 from trioecho.proxy.circles import Hop
 
@@ -94,13 +94,6 @@ def test_a_proxy_that_would_close_a_circle_is_not_added() -> None:
             assert len(proxies) == 1
 
     trio.run(main)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 # Numeric, so no name server is asked; what it is bound to is written otherwise, as with a name.

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.guard import GUARD_S
+from tests.support.notifications import Notifications, open_notifications
 from tests.support.processes import SERVE
 from tests.support.programs import needs_program
 from tests.support.slow import slow
@@ -210,22 +209,11 @@ def test_a_function_that_changes_is_served_anew_on_what_was_passed(tmp_path: Pat
 
 
 @contextlib.contextmanager
-def manager(monkeypatch: pytest.MonkeyPatch, *, abstract: bool) -> Iterator[socket.socket]:
-    """The socket of a service manager."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        path = f"{folder}/notify"
-        told.bind(f"\0{path}" if abstract else path)
-        told.settimeout(GUARD_S)
-        monkeypatch.setenv("NOTIFY_SOCKET", f"@{path}" if abstract else path)
+def manager(monkeypatch: pytest.MonkeyPatch, *, abstract: bool) -> Iterator[Notifications]:
+    """A service manager that is told of the service."""
+    with open_notifications(abstract=abstract) as told:
+        monkeypatch.setenv("NOTIFY_SOCKET", told.address)
         yield told
-
-
-def lines_until(told: socket.socket, wanted: str) -> list[str]:
-    """Return what was told, up to a line."""
-    lines: list[str] = []
-    while wanted not in lines:
-        lines += told.recv(1 << 16).decode().splitlines()
-    return lines
 
 
 @pytest.mark.parametrize(
@@ -241,16 +229,16 @@ def test_the_service_says_when_it_is_ready_and_when_it_stops(
         activated(passed, options=("--metrics-interval", "10ms")) as process,
     ):
         port = passed.getsockname()[1]
-        lines_until(told, f"STATUS=listening on {LOOPBACK}:{port}")
+        told.lines_until(f"STATUS=listening on {LOOPBACK}:{port}")
         with socket.create_connection((LOOPBACK, port), GUARD_S) as peer:
             assert echoes(peer, frame(b"hello"))
-            while not re.fullmatch(r"STATUS=[\d,]+ messages/s, 1 connection", told.recv(1000).decode()):
+            while not re.fullmatch(r"STATUS=[\d,]+ messages/s, 1 connection", told.next()):
                 pass
             peer.sendall(frame(b"unfinished")[:6])
             process.send_signal(signal.SIGTERM)
-            stopping = lines_until(told, "STOPPING=1")
+            stopping = told.lines_until("STOPPING=1")
             assert "READY=1" not in stopping
-            lines_until(told, "EXTEND_TIMEOUT_USEC=10000000")
+            told.lines_until("EXTEND_TIMEOUT_USEC=10000000")
             peer.sendall(frame(b"unfinished")[6:])
             assert peer.recv(100) == frame(b"unfinished")
         assert process.wait(GUARD_S) == 0
@@ -260,12 +248,11 @@ def test_the_service_says_that_it_is_alive_while_its_loop_runs(monkeypatch: pyte
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
     with manager(monkeypatch, abstract=False) as told, listener() as passed, activated(passed) as process:
         for _ in range(3):
-            lines_until(told, "WATCHDOG=1")
+            told.lines_until("WATCHDOG=1")
         os.kill(process.pid, signal.SIGSTOP)
-        while select.select([told], [], [], 0.2)[0]:  # what was told before
-            told.recv(1000)
+        told.forget()
         os.kill(process.pid, signal.SIGCONT)
-        lines_until(told, "WATCHDOG=1")
+        told.lines_until("WATCHDOG=1")
 
 
 def test_a_manager_that_is_gone_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:

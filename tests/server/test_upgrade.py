@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import trio
 
 from tests.support.guard import GUARD_S, guarded
 from tests.support.http import ask, samples_of
+from tests.support.notifications import open_notifications
 from tests.support.processes import SERVE, SERVE_WITH_WORKERS, ServerProcess, run_command
 from tests.support.slow import slow
 from tests.support.sockets import LOOPBACK, echoes, receive_all
@@ -429,31 +429,23 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 @one_process_and_slowly_two
 def test_a_manager_is_told_which_process_is_the_main_one_now(command: tuple[str, ...]) -> None:
     with (
-        tempfile.TemporaryDirectory() as folder,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+        open_notifications() as told,
         socket.create_server((LOOPBACK, 0)) as passed,
     ):
-        told.bind(f"{folder}/notify")
-        told.settimeout(GUARD_S)
-        environment = {"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "1000000"}
+        environment = {"NOTIFY_SOCKET": told.address, "WATCHDOG_USEC": "1000000"}
         launched = ("-c", LAUNCH, str(passed.fileno()), *command)
         with upgradable(command=launched, pass_fds=[passed.fileno()], environment=environment) as server:
             assert server.port == passed.getsockname()[1]
             server.log_line_with(f"passed by the service manager: web ({LOOPBACK}:{server.port})")
             server.upgrade(until_the_old_one_has_ended=True)
-            lines: list[str] = []
-            while not any(line.startswith("MAINPID=") for line in lines):
-                assert len(lines) < 1000
-                lines += told.recv(1 << 16).decode().splitlines()
+            lines = told.lines_until("MAINPID=")
             assert f"MAINPID={server.number}" in lines
             assert "STOPPING=1" not in lines
-            while "WATCHDOG=1" not in told.recv(1 << 16).decode():  # of the new one
-                pass
+            told.lines_until("WATCHDOG=1")  # of the new one
             with server.connect() as peer:
                 assert echoes(peer, frame(b"hello"))
             os.kill(server.number, signal.SIGTERM)
-            while "STOPPING=1" not in told.recv(1 << 16).decode():
-                pass
+            told.lines_until("STOPPING=1")
             assert server.wait() == 0
 
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -61,9 +61,10 @@ class Look:
 class Browser:
     """One that runs; use `open_browser`."""
 
-    def __init__(self, commands: IO[bytes], answers: IO[bytes]) -> None:
+    def __init__(self, commands: IO[bytes], answers: IO[bytes], kill: Callable[[], object]) -> None:
         self._commands = commands
         self._answers = answers
+        self._kill = kill
         self._count = 0
         self.events: list[dict[str, Any]] = []
 
@@ -129,9 +130,14 @@ class Browser:
     def next_message(self) -> dict[str, Any]:
         """Return an event, or what answers a call."""
         message = bytearray()
-        while (byte := self._answers.read(1)) != b"\0":
-            assert byte, "the browser has ended"
-            message += byte
+        guard = threading.Timer(GUARD_S, self._kill)
+        guard.start()
+        try:
+            while (byte := self._answers.read(1)) != b"\0":
+                assert byte, "the browser has ended"
+                message += byte
+        finally:
+            guard.cancel()
         parsed: dict[str, Any] = json.loads(message)
         return parsed
 
@@ -219,14 +225,11 @@ def open_browser(profile: Path) -> Iterator[Browser]:
     )
     os.close(read_commands)
     os.close(write_answers)
-    guard = threading.Timer(GUARD_S, process.kill)
-    guard.start()
     try:
         with os.fdopen(commands, "wb", 0) as writer, os.fdopen(answers, "rb") as reader:
-            browser = Browser(writer, reader)
+            browser = Browser(writer, reader, process.kill)
             yield browser
             browser.close()
     finally:
-        guard.cancel()
         process.kill()
         process.wait()

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 
 import trio
 
+from trioecho.check.spawned.free_port import reserved_port
+
 LOOPBACK = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def port_that_refuses() -> Iterator[int]:
+    """A port on which nobody listens, and which nobody else is given meanwhile."""
+    with socket.socket() as bound:
+        bound.bind((LOOPBACK, 0))
+        yield bound.getsockname()[1]
+
+
+def free_port() -> int:
+    """A port that a server can have soon: no socket that asks for any port is given it meanwhile."""
+    with reserved_port(LOOPBACK) as port:
+        return port
 
 
 def receive_exactly(peer: socket.socket, count: int) -> bytes:

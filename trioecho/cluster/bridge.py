@@ -48,6 +48,9 @@ from .spec import parse_cluster
 
 # How long a worker keeps the question for messages of an engine that has none.
 _HOLD_S = 2.0
+# ... and how long the answer may take. It must be over before the command gives up an engine that
+# says nothing for 30 s: that its worker is gone says more.
+_ANSWER_S = 25.0
 _ROUND_TRIPS = 16
 # Clocks that are read at the same time; more would make each other's round trips longer.
 _READ_AT_ONCE = 2
@@ -145,7 +148,11 @@ class Link:
             while run == self._run and end is None:
                 try:
                     documents, end = await self._cluster.call(
-                        self.address, remote.take_from_engine, self._key(run), _HOLD_S
+                        self.address,
+                        remote.take_from_engine,
+                        self._key(run),
+                        _HOLD_S,
+                        most_s=_ANSWER_S,
                     )
                 except Exception as error:  # noqa: BLE001 - as when it is started
                     await self._lose(run, _lost_in_words(error))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.support.guard import guarded
+from tests.support.guard import SUITE_GUARD_S, guarded
 from tests.support.in_process import run_in_process
 from tests.support.processes import SERVE, ServerProcess, server_process
 from tests.support.sockets import LOOPBACK
@@ -104,7 +104,8 @@ def test_trioecho_serve_is_right_under_tls(server: ServerProcess, files: Files, 
 @pytest.mark.slow
 def test_trioecho_serve_is_right_under_tls_in_every_case(files: Files) -> None:
     ours = shlex.join([sys.executable, *SERVE, "--port", "{port}", *files.options])
-    done = run_in_process("check", "--spawn", ours, "--tls", "--cacert", files.client_ca)
+    words = ["check", "--spawn", ours, "--tls", "--cacert", files.client_ca]
+    done = run_in_process(*words, guard_s=SUITE_GUARD_S)
     assert done.returncode == 0, done.stdout
     assert "53 passed; " in done.stdout
 

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from tests.support.balancers import NAMES, Balancer, Haproxy, asking_ready, haproxy, nginx, wait_until
-from tests.support.guard import guarded
+from tests.support.guard import SUITE_GUARD_S, guarded
 from tests.support.processes import ServerProcess, run_command, server_process
 from tests.support.slow import slow
 from tests.support.sockets import receive_exactly
@@ -291,6 +291,6 @@ def test_tls_goes_through_haproxy_and_so_do_its_checks(folder: Path) -> None:
 @each_balancer
 def test_all_rules_hold_through_it(open_balancer: Open, folder: Path) -> None:
     with balanced(open_balancer, folder) as (balancer, _):
-        done = run_command("check", f"127.0.0.1:{balancer.port}")
+        done = run_command("check", f"127.0.0.1:{balancer.port}", guard_s=SUITE_GUARD_S)
     assert done.returncode == 0, done.stdout
     assert "45 passed, 8 not applicable" in done.stdout

@@ -19,13 +19,13 @@ from .guard import GUARD_S
 
 
 def run_in_process(
-    *arguments: str, encoding: str = "utf-8", cwd: Path | None = None
+    *arguments: str, encoding: str = "utf-8", cwd: Path | None = None, guard_s: float = GUARD_S
 ) -> subprocess.CompletedProcess[str]:
     """Run ``trioecho ARGUMENTS`` in a folder, with streams of this encoding; interrupt it if it hangs."""
     # A command that ends leaves signals ignored, so that a late one does not meet a dying interpreter.
     before = {number: signal.getsignal(number) for number in signal.Signals}
     folder = Path.cwd()
-    timer = threading.Timer(GUARD_S, os.kill, [os.getpid(), signal.SIGINT])
+    timer = threading.Timer(guard_s, os.kill, [os.getpid(), signal.SIGINT])
     with (
         tempfile.TemporaryFile("w+", encoding=encoding) as out,
         tempfile.TemporaryFile("w+", encoding=encoding) as err,

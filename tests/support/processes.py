@@ -24,7 +24,11 @@ UTF8 = {"PYTHONIOENCODING": "utf-8"}
 
 
 def run_command(
-    *arguments: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = (), **options: Any
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    guard_s: float = GUARD_S,
+    **options: Any,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``trioecho ARGUMENTS`` to its end, or what stands before it, which then runs it."""
     return subprocess.run(
@@ -32,7 +36,7 @@ def run_command(
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, **UTF8, **(env or {})},
-        timeout=GUARD_S,
+        timeout=guard_s,
         stdin=subprocess.DEVNULL,
         check=False,
         **options,

@@ -46,7 +46,7 @@ class EndedBySignalError(Exception):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
-        self.exit_code = ended_by_signal(number)
+        self.exit_code: int = ended_by_signal(number)
 
 
 def ended_by_signal(number: int) -> int:

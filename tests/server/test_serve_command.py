@@ -388,7 +388,7 @@ def has_ended(peer: socket.socket) -> bool:
     Who is late, on a busy machine, must not send on to a server that waits for nobody any more.
     """
     looked = select.poll()
-    looked.register(peer, select.POLLRDHUP)
+    looked.register(peer, getattr(select, "POLLRDHUP", 0))  # only Linux has it
     return bool(looked.poll(0))
 
 

@@ -7,6 +7,7 @@ import queue
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 
 from tests.support.guard import GUARD_S
@@ -33,9 +34,9 @@ class Notifications:
         while (datagram := self._told.recv(1 << 16)) != _END:
             self._received.put(datagram)
 
-    def next(self) -> str:
+    def next(self, within_s: float = GUARD_S) -> str:
         """Wait for the next datagram."""
-        return self._received.get(timeout=GUARD_S).decode()
+        return self._received.get(timeout=max(0.0, within_s)).decode()
 
     def forget(self) -> None:
         """Forget what was told, until nothing comes for a moment."""
@@ -44,10 +45,11 @@ class Notifications:
                 self._received.get(timeout=0.2)
 
     def lines_until(self, wanted: str) -> list[str]:
-        """Return what was told, up to a line that begins so."""
+        """Return what was told, up to a line."""
         lines: list[str] = []
-        while not any(line.startswith(wanted) for line in lines):
-            lines += self.next().splitlines()
+        ends = time.monotonic() + GUARD_S  # others may come without end
+        while wanted not in lines:
+            lines += self.next(ends - time.monotonic()).splitlines()
         return lines
 
 
